@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Keys and values of every map, as both sides of the kernel boundary see them.
+ *
+ * Who writes: "daemon" only writes from user space, "programs" only in the kernel. Addresses and ports are in network
+ * byte order (__be*), everything else in host order. IPv4 addresses in a 16-byte field are IPv4-mapped (::ffff:a.b.c.d).
+ */
+#pragma once
+
+#include <linux/types.h>
+
+#include "fairlead/drop.h"
+#include "fairlead/limits.h"
+
+union fl_addr {
+	__u8 b[16];
+	__be32 w[4];
+	__u64 q[2];
+};
+
+enum fl_family {
+	FL_INET = 1,
+	FL_INET6 = 2,
+	FL_BOTH = 3,
+};
+
+/* ---- control: one element. Daemon writes, programs read it once a packet ---- */
+struct fl_control {
+	__u32 layout;	/* FL_LAYOUT_VERSION */
+	__u32 set;	/* 0 or 1: the set of tunnel and translation tables in force */
+	__u32 gen;	/* flow cache entries of another generation are stale */
+	__u32 forward;	/* 0: nothing is forwarded (start, unload); 1: go */
+	__u64 reassembly_until_ns; /* CLOCK_MONOTONIC; outer fragments go up to the daemon's raw socket until then */
+	__u32 icmp_ifindex; /* where a packet is sent to come back as an ICMP error; 0: nowhere yet */
+	__u32 pad;
+};
+_Static_assert(sizeof(struct fl_control) == 32, "layout");
+
+/* ---- learned: one element. Programs write ---- */
+struct fl_learned {
+	__u32 gen; /* added to control.gen; grows when a path MTU is learned */
+	__u32 pad;
+};
+
+/* ---- ports: array by port number. Daemon writes ---- */
+enum fl_port_flags {
+	FL_PORT_UP = 1 << 0,	   /* in use */
+	FL_PORT_XDP_XMIT = 1 << 1, /* XDP may transmit by it */
+	FL_PORT_TUNNEL = 1 << 2,   /* a tunnel's device */
+	FL_PORT_BROKER = 1 << 3,   /* a tunnel with clients: sources are checked, destinations looked up */
+	FL_PORT_L3 = 1 << 4,	   /* no Ethernet header */
+	FL_PORT_ICMP = 1 << 5,	   /* where ICMP errors of our own come in */
+	FL_PORT_NPT = 1 << 6,	   /* has prefix translations */
+};
+
+struct fl_port {
+	__u32 ifindex;	    /* of its device: for a VLAN the child */
+	__u32 xmit_ifindex; /* by which XDP transmits: for a VLAN the parent */
+	__u16 flags;
+	__u16 vid; /* VLAN tag that XDP pushes; 0: none */
+	__u8 family; /* enum fl_family bits that fairlead takes here */
+	__u8 pad[3];
+	__u32 mtu;
+	__u32 endpoint; /* of a tunnel with one remote; else 0 */
+	__u8 mac[6];
+	__u8 pad2[2];
+	__be32 addr4;	      /* sources of ICMP errors for what came in here; 0: none */
+	union fl_addr addr6;
+};
+_Static_assert(sizeof(struct fl_port) == 56, "layout");
+
+/* vlan_ports: hash (device, VLAN) -> port number; also devices with an ifindex of FL_IFINDEX_MAX and up, vid 0 */
+struct fl_vlan_key {
+	__u32 ifindex;
+	__u32 vid;
+};
+
+/* ---- port_stats: per-CPU array by port number. Programs write, each packet once, by the floor that finishes it ---- */
+struct fl_port_stats {
+	__u64 rx_packets, rx_bytes; /* finished packets that came in here */
+	__u64 tx_packets, tx_bytes; /* that left here */
+	__u64 xdp_packets;	    /* of rx_packets, those that XDP finished */
+};
+
+/* ---- drops: per-CPU array by port * FL_DROP_SLOTS + reason. Programs write ---- */
+struct fl_drop_stats {
+	__u64 packets, bytes;
+	__u64 last_ns; /* CLOCK_MONOTONIC, coarse */
+};
+
+/* ---- tunnels ---- */
+
+/* endpoint_in: hash (set, local, remote) -> endpoint. remote 0 marks an address that tunnels use: strangers are dropped */
+struct fl_endpoint_key {
+	__u32 set;
+	__be32 local;
+	__be32 remote;
+};
+
+enum fl_endpoint_flags {
+	FL_EP_DYNAMIC_MTU = 1 << 0, /* RFC 4213 3.2.2: DF set above 1280, learns the path MTU; else 3.2.1: DF clear */
+};
+
+#define FL_DSCP_COPY 0xff
+#define FL_MSS_OFF 0
+#define FL_MSS_AUTO 0xffff
+
+/* endpoints: array. Daemon writes. Index 0 is none */
+struct fl_endpoint {
+	__be32 local;
+	__be32 remote;
+	__u32 underlay_ifindex; /* outers leave by it */
+	__u16 underlay;		/* port that outers must come in by */
+	__u16 tunnel;		/* port of the tunnel's device */
+	__u32 mtu;		/* inner; configured, or the underlay's less 20 */
+	__u16 mss;		/* FL_MSS_* or a value */
+	__u8 ttl;
+	__u8 dscp; /* 0 to 63 or FL_DSCP_COPY */
+	__u8 flags;
+	__u8 pad[7];
+};
+_Static_assert(sizeof(struct fl_endpoint) == 32, "layout");
+
+/* endpoint_path: array by endpoint. Programs write (tc), daemon reads and clears */
+struct fl_endpoint_path {
+	__u32 mtu;	 /* inner MTU that the path reported; 0: nothing reported */
+	__u32 expires_s; /* CLOCK_MONOTONIC; forgotten then (RFC 1191 6.3: 10 minutes) */
+};
+
+/* endpoint_stats: per-CPU array by endpoint. Programs write; inner packets and bytes */
+struct fl_endpoint_stats {
+	__u64 rx_packets, rx_bytes;
+	__u64 tx_packets, tx_bytes;
+};
+
+/* client_routes: LPM trie (set, tunnel port, IPv6 prefix) -> endpoint. Daemon writes. Destinations and legal inner sources */
+struct fl_client_route_key {
+	__u32 prefixlen; /* 32 + length */
+	__u16 set;
+	__u16 tunnel;
+	union fl_addr addr;
+};
+
+/* ---- prefix translation ---- */
+
+enum fl_npt_mode {
+	FL_NPT_RFC6296 = 0,
+	FL_NPT_PLAIN = 1,
+};
+
+/* npt: array. Daemon writes. Index 0 is none. Both prefixes have `len` bits: the shorter is extended by zeros (RFC 6296 3.1) */
+struct fl_npt {
+	union fl_addr internal; /* bits behind `len` are 0 */
+	union fl_addr external;
+	__u16 adjust; /* internal -> external: sum(internal) - sum(external), one's complement, as loaded from network order */
+	__u8 len;     /* 1 to 64 */
+	__u8 mode;    /* enum fl_npt_mode */
+	__u16 port;   /* outside */
+	__u8 internal_len, external_len; /* as configured */
+};
+_Static_assert(sizeof(struct fl_npt) == 40, "layout");
+
+enum fl_npt_dir {
+	FL_NPT_OUT = 0,	    /* internal prefix, by the port that it leaves by */
+	FL_NPT_IN = 1,	    /* external prefix, by the port that it comes in by */
+	FL_NPT_HAIRPIN = 2, /* external prefix, port 0: from inside to an inside host's outside address */
+};
+
+/* npt_prefixes: LPM trie (set, direction, port, IPv6 prefix as configured) -> npt. Daemon writes */
+struct fl_npt_key {
+	__u32 prefixlen; /* 32 + length */
+	__u8 set;
+	__u8 dir;
+	__u16 port;
+	union fl_addr addr;
+};
+
+/* npt_stats: per-CPU array by npt. Programs write */
+struct fl_npt_stats {
+	__u64 out_packets, out_bytes;
+	__u64 in_packets, in_bytes;
+	__u64 untranslatable;
+};
+
+/* ---- next hops ---- */
+
+/* nexthop_by_addr: hash -> index in nexthops. Daemon writes */
+struct fl_nexthop_key {
+	__u32 ifindex;
+	__u32 pad;
+	union fl_addr addr;
+};
+
+/* nexthops: array. Daemon writes from netlink; programs correct MACs from the FIB once a second, so also with the daemon dead */
+struct fl_nexthop {
+	__u64 dmac; /* 6 bytes in memory order, then 0; one store changes it */
+	__u64 smac;
+	union fl_addr addr;
+	__u32 port;
+	__u32 used; /* low word of jiffies64 when a flow last asked for it; the daemon keeps used ones resolved */
+	__u8 valid;
+	__u8 pad[7];
+};
+_Static_assert(sizeof(struct fl_nexthop) == 48, "layout");
+
+/* local_addrs: hash address -> port. Daemon writes */
+
+/*
+ * flows: array, FL_FLOWS_PER_CPU slots a CPU, each read and written by its CPU alone: what the tables said of
+ * (port, source, destination), asked again after a second or when the generation changes. A memo, no state.
+ */
+struct fl_flow {
+	union fl_addr src, dst; /* as received */
+	__u32 gen;		/* control.gen + learned.gen */
+	__u32 stamp;		/* low word of jiffies64 */
+	__u32 nexthop;		/* index */
+	__u32 endpoint;		/* encapsulate by it; 0: plain */
+	__u32 from;		/* port that it came in by, and in the high half the family */
+	__u16 mtu;		/* of the inner packet; capped at 65535 */
+	__u16 npt_src;		/* translation of the source: index; FL_FLOW_TO_EXTERNAL */
+	__u16 npt_dst;
+	__u16 mss;		/* clamp; 0: none */
+	__u32 in_endpoint;	/* decapsulated from; 0: plain */
+};
+_Static_assert(sizeof(struct fl_flow) == 64, "one cache line");
+
+/* ---- explain: global data of the second load, where nothing is sent ---- */
+enum fl_verdict {
+	FL_VERDICT_NONE,
+	FL_VERDICT_FORWARD,
+	FL_VERDICT_DELIVER, /* to the host, also what only the kernel can answer (no route) */
+	FL_VERDICT_DROP,
+	FL_VERDICT_ERROR, /* dropped and answered with an ICMP error */
+};
+
+struct fl_explain {
+	__u32 verdict;
+	__u32 reason; /* enum fl_drop */
+	__u32 in_port, out_port; /* out_port: the tunnel's where it is encapsulated */
+	__u32 in_endpoint, endpoint;
+	__u32 xmit_port; /* the outer's, or out_port */
+	__u32 npt_src, npt_dst;
+	__u32 mtu;
+	__u8 icmp_type, icmp_code, resolved, pad;
+	union fl_addr src, dst; /* translated */
+	union fl_addr nexthop;
+};

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The configuration: JSON text -> struct config, complete and checked, or a list of every error in it.
+ * Items keep the file's order. References between items are resolved to pointers into the same struct.
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "fairlead/maps.h"
+#include "user/lib/addr.h"
+
+enum config_mode { CONFIG_MODE_AUTO, CONFIG_MODE_NATIVE, CONFIG_MODE_GENERIC, CONFIG_MODE_TC };
+
+struct config_interface {
+	char *name;
+	char *device;
+	enum config_mode mode;
+	enum fl_family family;
+	bool antispoof;
+};
+
+/* One remote: a broker's client, or (name NULL) the only one of a tunnel without `clients`. */
+struct config_remote {
+	char *name;
+	char *host;		/* as written: an IPv4 address or a host name */
+	struct addr address_outer; /* AF_INET if `host` is an address, else AF_UNSPEC until resolved */
+	struct addr address;	/* the client's end; AF_UNSPEC without `clients` */
+	struct prefix *routes;
+	size_t n_routes;
+};
+
+struct config_tunnel {
+	char *name; /* also the device's */
+	const struct config_interface *underlay;
+	struct addr local; /* AF_UNSPEC: the underlay's own ("interface") */
+	struct prefix *addresses;
+	size_t n_addresses;
+	struct config_remote *remotes; /* one, or the clients */
+	size_t n_remotes;
+	bool broker;		/* has `clients` */
+	uint32_t mtu;		/* 0: auto */
+	uint8_t ttl;
+	uint8_t dscp;		/* or FL_DSCP_COPY */
+	uint16_t mss_clamp;	/* FL_MSS_OFF, FL_MSS_AUTO or a value */
+};
+
+struct config_gateway {
+	char *name;
+	/* exactly one of the two: an interface or a tunnel */
+	const struct config_interface *interface;
+	const struct config_tunnel *tunnel;
+	struct addr address; /* AF_UNSPEC: none (point to point) */
+};
+
+struct config_route {
+	struct prefix destination;
+	const struct config_gateway *gateway;
+};
+
+struct config_translation {
+	/* the outside, exactly one of the two */
+	const struct config_interface *interface;
+	const struct config_tunnel *tunnel;
+	struct prefix internal;
+	struct prefix external; /* AF_UNSPEC: follows `from` */
+	const struct config_interface *from;
+	uint32_t subnet; /* which /64 of the prefix that `from` was delegated */
+	enum fl_npt_mode mode;
+};
+
+struct config {
+	json_t *json; /* what was parsed; `show config` prints it */
+	char *node;   /* name; never NULL (the host's name by default) */
+	struct config_interface *interfaces;
+	size_t n_interfaces;
+	struct config_tunnel *tunnels; /* without the disabled ones; so for all that follows */
+	size_t n_tunnels;
+	struct config_gateway *gateways;
+	size_t n_gateways;
+	struct config_route *routes;
+	size_t n_routes;
+	struct config_translation *translations;
+	size_t n_translations;
+};
+
+/* Findings of a load, in the order of the file. */
+struct config_finding {
+	bool warning;
+	char *pointer; /* JSON pointer; "" for the whole; "line 3, column 7" for syntax */
+	char *text;    /* what was found, what would do, did you mean */
+};
+
+struct config_report {
+	struct config_finding *findings;
+	size_t n_findings;
+	size_t n_errors;
+};
+
+/*
+ * Parses and checks. 0 and *out set; -EINVAL when the report has an error; -errno when the file can't be read (also in
+ * the report). *out is untouched on failure. The report is always filled (warnings too); free it with config_report_free().
+ */
+int config_load_file(const char *path, struct config **out, struct config_report *report);
+int config_load_string(const char *text, size_t len, struct config **out, struct config_report *report);
+void config_free(struct config *config);
+void config_report_free(struct config_report *report);
+
+/* "fairlead: fw.json: /gateways/he_gw/interface: no interface or tunnel named …", one line each; file may be NULL */
+void config_report_print(const struct config_report *report, const char *program, const char *file, FILE *to);
+json_t *config_report_json(const struct config_report *report); /* array of { "severity", "pointer", "text" } */
+
+/* Adds a finding: system-dependent warnings (a device that is not there yet) use it too. */
+void config_report_add(struct config_report *report, bool warning, const char *pointer, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+
+const struct config_interface *config_find_interface(const struct config *c, const char *name);
+const struct config_tunnel *config_find_tunnel(const struct config *c, const char *name);
+const struct config_gateway *config_find_gateway(const struct config *c, const char *name);

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The programs and their maps: loading, pinning, attaching, filling, reading. Knows struct config and struct system; knows
+ * nothing of the control socket or the CLI.
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "fairlead/maps.h"
+#include "user/config/config.h"
+#include "user/system/system.h"
+
+struct datapath; /* opaque */
+
+/*
+ * Mounts bpffs if it is not, makes /sys/fs/bpf/fairlead/INSTANCE/, takes over the maps that are pinned there (same layout
+ * version, same shape; what does not fit is made anew) and loads the programs. Attaches nothing, changes no table.
+ */
+int datapath_open(struct datapath **out, const char *instance, struct system *system);
+/* Leaves programs, maps and devices as they are: packets go on. */
+void datapath_close(struct datapath *dp);
+
+/*
+ * Makes `config` what the data plane does, on failure leaves it as it was (0 or -errno; *why is malloc'ed text for the
+ * user). Order: devices, ports, egress guards, ingress programs, the idle set of tables, the switch, the rest. Devices of
+ * the configuration that are not there yet are skipped with a warning in the report and taken in by datapath_refresh().
+ */
+int datapath_apply(struct datapath *dp, const struct config *config, struct config_report *report, char **why);
+
+/* The machine changed (SYSTEM_* or-ed): ports, addresses, next hops, underlay addresses and MTUs follow. */
+void datapath_refresh(struct datapath *dp, unsigned int what);
+
+/* Once a second: heartbeat for outer fragments, neighbours in use kept resolved, learned path MTUs expired. */
+void datapath_tick(struct datapath *dp);
+
+/* Detaches all, removes pins, devices, routes; puts sysctls back. */
+int datapath_unload(struct datapath *dp);
+
+/* Reading: arrays of objects with the contract's keys. NULL when memory is out. */
+json_t *datapath_show_interfaces(struct datapath *dp);
+json_t *datapath_show_tunnels(struct datapath *dp);
+json_t *datapath_show_translations(struct datapath *dp);
+json_t *datapath_show_drops(struct datapath *dp);
+json_t *datapath_show_routes(struct datapath *dp);
+json_t *datapath_show_gateways(struct datapath *dp);
+
+struct explain_query {
+	const char *in; /* interface, tunnel or "self" */
+	struct addr src, dst;
+	uint8_t proto;
+	uint16_t sport, dport;
+	uint8_t tcp_flags;
+	uint8_t icmp_type;
+};
+/* The object of the contract, or NULL and *why (malloc'ed). */
+json_t *datapath_explain(struct datapath *dp, const struct explain_query *query, char **why);
+
+/* Outer fragments: the raw protocol-41 socket. Readable -> datapath_reassembled(). -1: none. */
+int datapath_raw_fd(const struct datapath *dp);
+void datapath_reassembled(struct datapath *dp);

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the machine has: links, addresses, neighbours, read by rtnetlink (libnl-route) and kept up to date; and the few
+ * things that fairlead sets on it. One namespace: the process's own. Nothing here knows the configuration.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "user/lib/addr.h"
+
+/* ---- monitor: caches of links, addresses and neighbours, and a callback when they change ---- */
+
+struct system; /* opaque */
+
+enum system_change {
+	SYSTEM_LINK = 1 << 0,
+	SYSTEM_ADDR = 1 << 1,
+	SYSTEM_NEIGH = 1 << 2,
+	SYSTEM_ROUTE = 1 << 3, /* routes and rules: no cache, only that they changed */
+};
+
+struct system_link {
+	uint32_t ifindex;
+	char name[16];
+	uint32_t mtu;
+	uint32_t flags;	       /* IFF_* */
+	uint16_t arptype;      /* ARPHRD_* */
+	uint8_t mac[6];
+	bool has_mac;	       /* 6-byte Ethernet header */
+	bool carrier;
+	char kind[16];	       /* IFLA_INFO_KIND: veth, vlan, bridge, tun, ppp…; "" for hardware */
+	uint32_t parent;       /* VLAN and macvlan: ifindex of the lower device, else 0 */
+	uint16_t vid;	       /* VLAN id, else 0 */
+	bool xdp_native;       /* a program is attached in native mode */
+	uint32_t xdp_prog_id;  /* 0: none */
+};
+
+struct system_addr {
+	uint32_t ifindex;
+	struct prefix prefix;
+	uint32_t flags; /* IFA_F_* */
+	uint8_t scope;	/* RT_SCOPE_* */
+};
+
+struct system_neigh {
+	uint32_t ifindex;
+	struct addr addr;
+	uint8_t mac[6];
+	uint16_t state; /* NUD_* */
+	uint32_t flags_ext; /* NTF_EXT_MANAGED … */
+};
+
+/*
+ * changed(): called from system_dispatch(), after the caches are up to date, with what changed (SYSTEM_* or-ed). A
+ * message lost by the kernel (ENOBUFS) leads to a full re-read and a call with everything set.
+ */
+int system_open(struct system **out, void (*changed)(void *arg, unsigned int what), void *arg);
+void system_close(struct system *s);
+int system_fd(const struct system *s);  /* for the event loop: readable -> system_dispatch() */
+int system_dispatch(struct system *s); /* never blocks */
+
+/* NULL when there is none. Pointers are valid until the next system_dispatch(). */
+const struct system_link *system_link_by_name(const struct system *s, const char *name);
+const struct system_link *system_link_by_index(const struct system *s, uint32_t ifindex);
+/* Iterate: the i-th, NULL past the end. */
+const struct system_link *system_link_at(const struct system *s, size_t i);
+const struct system_addr *system_addr_at(const struct system *s, size_t i);
+const struct system_neigh *system_neigh_at(const struct system *s, size_t i);
+
+/* ---- changes; all 0 or -errno, all idempotent, each waits for the kernel's answer ---- */
+
+/*
+ * A tunnel's device: a veth `name`, no ARP, up, MTU set, with a hidden peer ("fl-" and a number) that is up too. An
+ * existing pair made by fairlead is kept and adjusted; a device of that name that is not ours is -EEXIST. `alias`
+ * (ifalias) of both says whose they are: "fairlead INSTANCE". *ifindex, *peer are set.
+ */
+int device_tunnel_create(struct system *s, const char *instance, const char *name, uint32_t mtu, uint32_t *ifindex,
+			 uint32_t *peer);
+/*
+ * The pair by which packets come back as ICMP errors: `fl-icmp` (all transmit offloads off: what goes in comes out
+ * segmented and with checksums finished) and its peer `fl-icmp-rx`, both up, no IPv6 addresses, MTU 65535 or the most that
+ * veth with XDP allows.
+ */
+int device_icmp_create(struct system *s, const char *instance, uint32_t *ifindex, uint32_t *peer);
+int device_delete(struct system *s, const char *instance, const char *name); /* only ours; absent is 0 */
+/* Names of fairlead's own devices of this instance, for finding left-overs. Returns how many; names[i] are 16 bytes each. */
+size_t device_list_own(const struct system *s, const char *instance, char (*names)[16], size_t max);
+
+int device_set_mtu(struct system *s, uint32_t ifindex, uint32_t mtu);
+
+/* Addresses on a tunnel's device become exactly these (link-local ones of the kernel are left alone). nodad. */
+int device_set_addresses(struct system *s, uint32_t ifindex, const struct prefix *addresses, size_t n);
+
+/*
+ * Routes of fairlead's own protocol number (RTPROT_FAIRLEAD) in the main table become exactly these: missing ones are added, foreign ones of
+ * that protocol removed, equal ones untouched. An existing route of another protocol with the same destination and metric
+ * is not replaced: -EEXIST names it in *conflict (index into routes). gateway AF_UNSPEC: on link.
+ */
+#define RTPROT_FAIRLEAD 0xfa
+struct system_route {
+	struct prefix destination;
+	uint32_t ifindex;
+	struct addr gateway;
+	uint32_t metric; /* 0: the kernel's default */
+};
+int system_set_routes(struct system *s, const struct system_route *routes, size_t n, size_t *conflict);
+/* Those that are there, of our protocol. *out is malloc'ed. */
+int system_get_routes(struct system *s, struct system_route **out, size_t *n);
+
+/* Asks the kernel which way: for explain of the router's own traffic. 0, *ifindex and *source (preferred) set. */
+int system_route_get(struct system *s, const struct addr *dst, const struct addr *src, uint32_t *ifindex,
+		     struct addr *source);
+
+/* NTF_EXT_MANAGED on or off for a neighbour (made if absent). -EOPNOTSUPP before Linux 5.16. */
+int system_neigh_manage(struct system *s, uint32_t ifindex, const struct addr *addr, bool on);
+
+/* ---- sysctl: text of /proc/sys/net/…, dots or slashes ---- */
+int sysctl_get(const char *key, char *buf, size_t len); /* without the newline */
+int sysctl_set(const char *key, const char *value);
+
+/* ---- ethtool ---- */
+enum offload { OFFLOAD_RXVLAN, OFFLOAD_TXVLAN, OFFLOAD_TX_CHECKSUM, OFFLOAD_TSO, OFFLOAD_GSO, OFFLOAD_GRO, OFFLOAD_UDP_GRO_FORWARDING };
+int offload_get(const char *device, enum offload what, bool *on);
+int offload_set(const char *device, enum offload what, bool on); /* -EOPNOTSUPP where it is fixed otherwise */
+int device_driver(const char *device, char *buf, size_t len); /* ETHTOOL_GDRVINFO */
+
+/*
+ * XDP abilities of a device by the netdev generic netlink family (Linux 6.3 and up): NETDEV_XDP_ACT_* bits.
+ * -EOPNOTSUPP where the kernel can't tell.
+ */
+int device_xdp_features(uint32_t ifindex, uint64_t *features);
