@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# `make help` says what there is. Everything that is made lies in $(BUILD).
+
+VERSION := 0.1.0
+
+BUILD  ?= build
+CC     ?= gcc
+CLANG  ?= clang
+STRIP  ?= llvm-strip
+PREFIX ?= /usr/local
+V      ?= 0
+
+MAKEFLAGS += --no-print-directory
+export V KEEP CLANG BUILD
+
+ifeq ($(V),1)
+Q :=
+say :=
+else
+Q := @
+say = @printf '  %-8s %s\n' '$(1)' '$(2)';
+endif
+
+# ---- what must be installed ----------------------------------------------------------------------------------------
+
+PACKAGES_BUILD := gcc libc6-dev pkg-config clang llvm bpftool libbpf-dev libxdp-dev libelf-dev zlib1g-dev libevent-dev \
+	libnl-3-dev libnl-route-3-dev libnl-genl-3-dev libjansson-dev libsmartcols-dev
+PACKAGES_DEMO := iproute2 ethtool tcpdump iputils-ping procps python3
+PACKAGES_TEST := $(PACKAGES_DEMO) libcriterion-dev iptables nftables python3-scapy python3-jsonschema \
+	curl ca-certificates qemu-system-x86 busybox-static kmod cpio xz-utils clang-19
+PACKAGES_CHECK := clang-format cppcheck shellcheck mandoc
+
+# ---- sources ---------------------------------------------------------------------------------------------------------
+
+USER_SRC   := $(sort $(wildcard user/*/*.c))
+LIB_SRC    := $(filter user/lib/% user/config/%,$(USER_SRC))
+CLI_SRC    := $(filter user/cli/%,$(USER_SRC))
+DAEMON_SRC := $(filter-out user/cli/%,$(USER_SRC))
+MAIN_SRC   := user/daemon/main.c user/cli/main.c
+# Criterion programs: those of selftests/unit need no root, those of selftests/prog do
+TEST_DIRS  := $(patsubst selftests/%/,%,$(sort $(dir $(wildcard selftests/unit/*.c selftests/prog/*.c))))
+
+BPF_SRC    := $(sort $(wildcard bpf/*.bpf.c selftests/*/*.bpf.c))
+BPF_SKEL   := $(patsubst %.bpf.c,$(BUILD)/bpf/%.skel.h,$(notdir $(BPF_SRC)))
+
+obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out %.bpf.c,$(1)))
+
+# ---- flags -----------------------------------------------------------------------------------------------------------
+
+DAEMON_PKGS := libbpf libxdp libelf zlib libevent_core libnl-3.0 libnl-route-3.0 libnl-genl-3.0 jansson
+CLI_PKGS    := jansson smartcols
+TEST_PKGS   := criterion
+
+pkg_cflags = $(shell pkg-config --cflags $(1) 2>/dev/null)
+pkg_libs   = $(shell pkg-config --libs $(1) 2>/dev/null)
+
+WARNINGS  := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Werror
+CFLAGS    ?= -O2 -g
+ALL_CFLAGS := -std=gnu11 $(CFLAGS) $(WARNINGS) -D_GNU_SOURCE -DFAIRLEAD_VERSION='"$(VERSION)"' -I. -Iinclude -I$(BUILD)/bpf \
+	$(call pkg_cflags,$(DAEMON_PKGS) $(CLI_PKGS)) -MMD -MP
+LDFLAGS   += -Wl,--as-needed
+
+MULTIARCH  := $(shell $(CC) -print-multiarch 2>/dev/null)
+BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Werror -Iinclude -Ibpf -I. -I/usr/include/$(MULTIARCH) -MMD -MP
+
+# ---- build -----------------------------------------------------------------------------------------------------------
+
+.PHONY: all skeletons unit deps deps-demo deps-test deps-check test bench check demo install uninstall clean help
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(BUILD)/fairleadd $(BUILD)/fairlead
+
+skeletons: $(BPF_SKEL)
+
+unit: $(addprefix $(BUILD)/,$(TEST_DIRS))
+
+# ignores itself, so that the tree needs no list of what is made
+$(BUILD)/.gitignore:
+	$(Q)mkdir -p $(@D) && echo '*' > $@
+	$(Q)pkg-config --exists $(DAEMON_PKGS) $(CLI_PKGS) || \
+		{ rm -f $@; echo 'make: libraries are missing; `sudo make deps` installs them' >&2; exit 1; }
+
+define bpf_rule
+$(BUILD)/bpf/$(patsubst %.bpf.c,%,$(notdir $(1))).bpf.o: $(1) | $(BUILD)/.gitignore
+	$$(call say,BPF,$$<)mkdir -p $$(@D)
+	$$(Q)$$(CLANG) $$(BPF_CFLAGS) -MT $$@ -MF $$(@:.o=.d) -c $$< -o $$@
+	$$(Q)$$(STRIP) -g $$@
+endef
+$(foreach src,$(BPF_SRC),$(eval $(call bpf_rule,$(src))))
+
+$(BUILD)/bpf/%.skel.h: $(BUILD)/bpf/%.bpf.o
+	$(call say,SKEL,$@)bpftool gen skeleton $< name $* > $@
+
+# order only: which object really includes which skeleton is in the .d files
+$(BUILD)/obj/%.o: %.c | $(BUILD)/.gitignore $(BPF_SKEL)
+	$(call say,CC,$<)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -c $< -o $@
+
+$(BUILD)/fairleadd: $(call obj,$(DAEMON_SRC))
+	$(call say,LINK,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(call pkg_libs,$(DAEMON_PKGS))
+
+$(BUILD)/fairlead: $(call obj,$(CLI_SRC) $(LIB_SRC))
+	$(call say,LINK,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(call pkg_libs,$(CLI_PKGS))
+
+# Criterion brings main() along
+define test_rule
+$(BUILD)/$(1): $(call obj,$(sort $(wildcard selftests/$(1)/*.c)) $(filter-out $(MAIN_SRC),$(USER_SRC)))
+	$$(call say,LINK,$$@)$$(CC) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$^ \
+		$$(call pkg_libs,$$(DAEMON_PKGS) $$(CLI_PKGS) $$(TEST_PKGS))
+endef
+$(foreach dir,$(TEST_DIRS),$(eval $(call test_rule,$(dir))))
+
+-include $(patsubst %.o,%.d,$(call obj,$(USER_SRC) $(wildcard selftests/*/*.c))) $(BPF_SKEL:.skel.h=.bpf.d)
+
+# ---- installing what is missing --------------------------------------------------------------------------------------
+
+# $(call install_packages,list): does nothing, and needs no root, when all are there
+define install_packages
+	@missing=; for p in $(1); do \
+		dpkg-query -W -f '$${db:Status-Status}' $$p 2>/dev/null | grep -qx installed || missing="$$missing $$p"; \
+	done; \
+	[ -z "$$missing" ] && exit 0; \
+	if [ "$$(id -u)" != 0 ]; then \
+		echo "make: not installed:$$missing; run \`sudo make $@\`" >&2; exit 1; \
+	fi; \
+	echo "installing:$$missing"; \
+	export DEBIAN_FRONTEND=noninteractive; \
+	apt-get -qq -o DPkg::Lock::Timeout=300 update && \
+	apt-get -qq -y -o DPkg::Lock::Timeout=300 --no-install-recommends install $$missing >/dev/null
+endef
+
+deps:
+	$(call install_packages,$(PACKAGES_BUILD))
+
+deps-demo:
+	$(call install_packages,$(PACKAGES_BUILD) $(PACKAGES_DEMO))
+
+deps-test:
+	$(call install_packages,$(PACKAGES_BUILD) $(PACKAGES_TEST))
+
+deps-check:
+	$(call install_packages,$(PACKAGES_BUILD) $(PACKAGES_CHECK))
+
+# ---- using it: a second make, since the first one asked pkg-config before the packages were there -------------------
+
+test: deps-test
+	+$(Q)$(MAKE) all unit
+	$(Q)selftests/run
+
+bench: deps-test
+	+$(Q)$(MAKE) all
+	$(Q)selftests/bench/run
+
+demo: deps-demo
+	+$(Q)$(MAKE) all
+	$(Q)selftests/demo/run
+
+C_FILES     = $(shell find include bpf user selftests -name '*.[ch]')
+SHELL_FILES = $(shell find .ci configs selftests -type f -exec grep -lE -m1 '^\#!.*[/ ](ba)?sh( |$$)' {} +)
+MAN_PAGES   = $(wildcard docs/man/*.[58])
+
+check: deps-check
+	$(call say,FORMAT,$(words $(C_FILES)) files)clang-format --dry-run --Werror $(C_FILES)
+	+$(Q)$(MAKE) skeletons
+	$(call say,CPPCHECK,user)cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --platform=unix64 \
+		--enable=warning,performance,portability --suppress=missingInclude --suppress=missingIncludeSystem \
+		--suppress='*:$(BUILD)/*' -D_GNU_SOURCE -DFAIRLEAD_VERSION='"$(VERSION)"' -D__x86_64__ -I. -Iinclude -I$(BUILD)/bpf user
+	$(call say,SHELL,$(words $(SHELL_FILES)) files)shellcheck -x $(SHELL_FILES)
+	$(call say,MANDOC,$(MAN_PAGES))mandoc -T lint -W warning $(MAN_PAGES)
+
+# ---- installing ------------------------------------------------------------------------------------------------------
+
+SBIN  := $(DESTDIR)$(PREFIX)/sbin
+SHARE := $(DESTDIR)$(PREFIX)/share
+# units of the administrator's own lie in /etc, a distribution's in /usr/lib: /usr/local has its own place as well
+UNITS := $(DESTDIR)$(PREFIX)/lib/systemd/system
+
+EXAMPLES = $(wildcard configs/*.json)
+
+install: all
+	install -d $(SBIN) $(SHARE)/fairlead/examples $(SHARE)/doc/fairlead $(SHARE)/man/man5 $(SHARE)/man/man8 $(UNITS) \
+		$(DESTDIR)/etc/fairlead
+	install -m 0755 $(BUILD)/fairleadd $(BUILD)/fairlead $(SBIN)
+	$(if $(wildcard docs/man/*.5),install -m 0644 $(wildcard docs/man/*.5) $(SHARE)/man/man5)
+	install -m 0644 $(wildcard docs/man/*.8) $(SHARE)/man/man8
+	install -m 0644 README.md $(wildcard docs/*.md) $(SHARE)/doc/fairlead
+	$(if $(filter-out %.schema.json,$(EXAMPLES)),install -m 0644 $(filter-out %.schema.json,$(EXAMPLES)) $(SHARE)/fairlead/examples)
+	$(if $(filter %.schema.json,$(EXAMPLES)),install -m 0644 $(filter %.schema.json,$(EXAMPLES)) $(SHARE)/fairlead)
+	sed 's|@sbindir@|$(PREFIX)/sbin|' configs/systemd/fairleadd.service > $(UNITS)/fairleadd.service
+	chmod 0644 $(UNITS)/fairleadd.service
+
+# leaves /etc/fairlead and /var/lib/fairlead: they are the user's
+uninstall:
+	rm -f $(SBIN)/fairleadd $(SBIN)/fairlead $(UNITS)/fairleadd.service
+	rm -f $(addprefix $(SHARE)/man/man5/,$(notdir $(wildcard docs/man/*.5))) \
+		$(addprefix $(SHARE)/man/man8/,$(notdir $(wildcard docs/man/*.8)))
+	rm -rf $(SHARE)/fairlead $(SHARE)/doc/fairlead
+
+clean:
+	rm -rf $(BUILD)
+
+help:
+	@echo 'make            build $(BUILD)/fairleadd and $(BUILD)/fairlead'
+	@echo 'make demo       (root) install what is missing, build, show it at work in network namespaces; KEEP=1 leaves the lab up'
+	@echo 'make test       (root) install what is missing, build, run every test'
+	@echo 'make bench      (root) measure'
+	@echo 'make check      format, static analysis, shell scripts, manuals'
+	@echo 'make install    under DESTDIR= and PREFIX= ($(PREFIX)); make uninstall takes it away'
+	@echo 'make deps       (root) install what building needs; deps-demo, deps-test, deps-check: what those need as well'
+	@echo 'make clean      remove $(BUILD)'
+	@echo 'Variables: V=1 shows every command; CLANG=clang-19 another compiler for the BPF programs; BUILD=DIR'
