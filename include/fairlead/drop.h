@@ -5,6 +5,7 @@
  */
 #pragma once
 
+/* clang-format off */
 #define FL_DROP_REASONS(X) \
 	X(NONE, "none", "not dropped") \
 	X(MALFORMED, "malformed", "header truncated or inconsistent") \
@@ -33,6 +34,7 @@
 	X(ICMP_RATE, "icmp-rate-limit", "the ICMP error that it deserved was over the rate") \
 	X(NO_UNDERLAY, "no-underlay-route", "no route to the tunnel's remote by its underlay") \
 	X(INTERNAL, "internal", "a table that must have an entry has none")
+/* clang-format on */
 
 enum fl_drop {
 #define FL_DROP_ENUM(symbol, name, text) FL_DROP_##symbol,

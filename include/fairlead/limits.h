@@ -4,16 +4,17 @@
  */
 #pragma once
 
-#define FL_LAYOUT_VERSION 1 /* of every pinned struct in include/fairlead; another number: rebuilt, never reinterpreted */
+/* Of every pinned struct in include/fairlead; another number: rebuilt, never reinterpreted. */
+#define FL_LAYOUT_VERSION 1
 
-#define FL_PORTS_MAX 512	  /* interfaces and tunnels; port 0 is nobody's */
-#define FL_IFINDEX_MAX 65536	  /* ifindexes below are found by array, those above by hash */
-#define FL_ENDPOINTS_MAX 32768	  /* tunnel remotes; twice what a configuration may hold, so that two sets fit */
+#define FL_PORTS_MAX 512	    /* interfaces and tunnels; port 0 is nobody's */
+#define FL_IFINDEX_MAX 65536	    /* ifindexes below are found by array, those above by hash */
+#define FL_ENDPOINTS_MAX 32768	    /* tunnel remotes; twice what a configuration may hold, so that two sets fit */
 #define FL_CLIENT_ROUTES_MAX 131072 /* prefixes behind broker clients, both sets */
-#define FL_NPT_MAX 2048		  /* prefix translations, both sets; index 0 is none */
-#define FL_NEXTHOPS_MAX 16384	  /* neighbours on fairlead's ports; index 0 is none */
-#define FL_LOCALS_MAX 4096	  /* addresses of the router */
-#define FL_FLOWS_PER_CPU 16384	  /* slots of the flow cache a CPU; a power of two */
-#define FL_ICMP_BUCKETS 256	  /* rate limit of ICMP errors, by destination; a power of two */
+#define FL_NPT_MAX 2048		    /* prefix translations, both sets; index 0 is none */
+#define FL_NEXTHOPS_MAX 16384	    /* neighbours on fairlead's ports; index 0 is none */
+#define FL_LOCALS_MAX 4096	    /* addresses of the router */
+#define FL_FLOWS_PER_CPU 16384	    /* slots of the flow cache a CPU; a power of two */
+#define FL_ICMP_BUCKETS 256	    /* rate limit of ICMP errors, by destination; a power of two */
 
 #define FL_EXT_HEADERS_MAX 8 /* IPv6 extension headers that are walked; more: dropped */

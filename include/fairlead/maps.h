@@ -26,12 +26,12 @@ enum fl_family {
 
 /* ---- control: one element. Daemon writes, programs read it once a packet ---- */
 struct fl_control {
-	__u32 layout;	/* FL_LAYOUT_VERSION */
-	__u32 set;	/* 0 or 1: the set of tunnel and translation tables in force */
-	__u32 gen;	/* flow cache entries of another generation are stale */
-	__u32 forward;	/* 0: nothing is forwarded (start, unload); 1: go */
+	__u32 layout;		   /* FL_LAYOUT_VERSION */
+	__u32 set;		   /* 0 or 1: the set of tunnel and translation tables in force */
+	__u32 gen;		   /* flow cache entries of another generation are stale */
+	__u32 forward;		   /* 0: nothing is forwarded (start, unload); 1: go */
 	__u64 reassembly_until_ns; /* CLOCK_MONOTONIC; outer fragments go up to the daemon's raw socket until then */
-	__u32 icmp_ifindex; /* where a packet is sent to come back as an ICMP error; 0: nowhere yet */
+	__u32 icmp_ifindex;	   /* where a packet is sent to come back as an ICMP error; 0: nowhere yet */
 	__u32 pad;
 };
 _Static_assert(sizeof(struct fl_control) == 32, "layout");
@@ -57,14 +57,14 @@ struct fl_port {
 	__u32 ifindex;	    /* of its device: for a VLAN the child */
 	__u32 xmit_ifindex; /* by which XDP transmits: for a VLAN the parent */
 	__u16 flags;
-	__u16 vid; /* VLAN tag that XDP pushes; 0: none */
+	__u16 vid;   /* VLAN tag that XDP pushes; 0: none */
 	__u8 family; /* enum fl_family bits that fairlead takes here */
 	__u8 pad[3];
 	__u32 mtu;
 	__u32 endpoint; /* of a tunnel with one remote; else 0 */
 	__u8 mac[6];
 	__u8 pad2[2];
-	__be32 addr4;	      /* sources of ICMP errors for what came in here; 0: none */
+	__be32 addr4; /* sources of ICMP errors for what came in here; 0: none */
 	union fl_addr addr6;
 };
 _Static_assert(sizeof(struct fl_port) == 56, "layout");
@@ -153,9 +153,9 @@ struct fl_npt {
 	union fl_addr internal; /* bits behind `len` are 0 */
 	union fl_addr external;
 	__u16 adjust; /* internal -> external: sum(internal) - sum(external), one's complement, as loaded from network order */
-	__u8 len;     /* 1 to 64 */
-	__u8 mode;    /* enum fl_npt_mode */
-	__u16 port;   /* outside */
+	__u8 len;			 /* 1 to 64 */
+	__u8 mode;			 /* enum fl_npt_mode */
+	__u16 port;			 /* outside */
 	__u8 internal_len, external_len; /* as configured */
 };
 _Static_assert(sizeof(struct fl_npt) == 40, "layout");
@@ -219,8 +219,8 @@ struct fl_flow {
 	__u16 mtu;		/* of the inner packet; capped at 65535 */
 	__u16 npt_src;		/* translation of the source: index; FL_FLOW_TO_EXTERNAL */
 	__u16 npt_dst;
-	__u16 mss;		/* clamp; 0: none */
-	__u32 in_endpoint;	/* decapsulated from; 0: plain */
+	__u16 mss;	   /* clamp; 0: none */
+	__u32 in_endpoint; /* decapsulated from; 0: plain */
 };
 _Static_assert(sizeof(struct fl_flow) == 64, "one cache line");
 
@@ -235,7 +235,7 @@ enum fl_verdict {
 
 struct fl_explain {
 	__u32 verdict;
-	__u32 reason; /* enum fl_drop */
+	__u32 reason;		 /* enum fl_drop */
 	__u32 in_port, out_port; /* out_port: the tunnel's where it is encapsulated */
 	__u32 in_endpoint, endpoint;
 	__u32 xmit_port; /* the outer's, or out_port */

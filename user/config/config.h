@@ -26,9 +26,9 @@ struct config_interface {
 /* One remote: a broker's client, or (name NULL) the only one of a tunnel without `clients`. */
 struct config_remote {
 	char *name;
-	char *host;		/* as written: an IPv4 address or a host name */
+	char *host;		   /* as written: an IPv4 address or a host name */
 	struct addr address_outer; /* AF_INET if `host` is an address, else AF_UNSPEC until resolved */
-	struct addr address;	/* the client's end; AF_UNSPEC without `clients` */
+	struct addr address;	   /* the client's end; AF_UNSPEC without `clients` */
 	struct prefix *routes;
 	size_t n_routes;
 };
@@ -41,11 +41,11 @@ struct config_tunnel {
 	size_t n_addresses;
 	struct config_remote *remotes; /* one, or the clients */
 	size_t n_remotes;
-	bool broker;		/* has `clients` */
-	uint32_t mtu;		/* 0: auto */
+	bool broker;  /* has `clients` */
+	uint32_t mtu; /* 0: auto */
 	uint8_t ttl;
-	uint8_t dscp;		/* or FL_DSCP_COPY */
-	uint16_t mss_clamp;	/* FL_MSS_OFF, FL_MSS_AUTO or a value */
+	uint8_t dscp;	    /* or FL_DSCP_COPY */
+	uint16_t mss_clamp; /* FL_MSS_OFF, FL_MSS_AUTO or a value */
 };
 
 struct config_gateway {

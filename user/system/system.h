@@ -26,16 +26,16 @@ struct system_link {
 	uint32_t ifindex;
 	char name[16];
 	uint32_t mtu;
-	uint32_t flags;	       /* IFF_* */
-	uint16_t arptype;      /* ARPHRD_* */
+	uint32_t flags;	  /* IFF_* */
+	uint16_t arptype; /* ARPHRD_* */
 	uint8_t mac[6];
-	bool has_mac;	       /* 6-byte Ethernet header */
+	bool has_mac; /* 6-byte Ethernet header */
 	bool carrier;
-	char kind[16];	       /* IFLA_INFO_KIND: veth, vlan, bridge, tun, ppp…; "" for hardware */
-	uint32_t parent;       /* VLAN and macvlan: ifindex of the lower device, else 0 */
-	uint16_t vid;	       /* VLAN id, else 0 */
-	bool xdp_native;       /* a program is attached in native mode */
-	uint32_t xdp_prog_id;  /* 0: none */
+	char kind[16];	      /* IFLA_INFO_KIND: veth, vlan, bridge, tun, ppp…; "" for hardware */
+	uint32_t parent;      /* VLAN and macvlan: ifindex of the lower device, else 0 */
+	uint16_t vid;	      /* VLAN id, else 0 */
+	bool xdp_native;      /* a program is attached in native mode */
+	uint32_t xdp_prog_id; /* 0: none */
 };
 
 struct system_addr {
@@ -49,7 +49,7 @@ struct system_neigh {
 	uint32_t ifindex;
 	struct addr addr;
 	uint8_t mac[6];
-	uint16_t state; /* NUD_* */
+	uint16_t state;	    /* NUD_* */
 	uint32_t flags_ext; /* NTF_EXT_MANAGED … */
 };
 
@@ -59,7 +59,7 @@ struct system_neigh {
  */
 int system_open(struct system **out, void (*changed)(void *arg, unsigned int what), void *arg);
 void system_close(struct system *s);
-int system_fd(const struct system *s);  /* for the event loop: readable -> system_dispatch() */
+int system_fd(const struct system *s); /* for the event loop: readable -> system_dispatch() */
 int system_dispatch(struct system *s); /* never blocks */
 
 /* NULL when there is none. Pointers are valid until the next system_dispatch(). */
@@ -122,10 +122,18 @@ int sysctl_get(const char *key, char *buf, size_t len); /* without the newline *
 int sysctl_set(const char *key, const char *value);
 
 /* ---- ethtool ---- */
-enum offload { OFFLOAD_RXVLAN, OFFLOAD_TXVLAN, OFFLOAD_TX_CHECKSUM, OFFLOAD_TSO, OFFLOAD_GSO, OFFLOAD_GRO, OFFLOAD_UDP_GRO_FORWARDING };
+enum offload {
+	OFFLOAD_RXVLAN,
+	OFFLOAD_TXVLAN,
+	OFFLOAD_TX_CHECKSUM,
+	OFFLOAD_TSO,
+	OFFLOAD_GSO,
+	OFFLOAD_GRO,
+	OFFLOAD_UDP_GRO_FORWARDING
+};
 int offload_get(const char *device, enum offload what, bool *on);
 int offload_set(const char *device, enum offload what, bool on); /* -EOPNOTSUPP where it is fixed otherwise */
-int device_driver(const char *device, char *buf, size_t len); /* ETHTOOL_GDRVINFO */
+int device_driver(const char *device, char *buf, size_t len);	 /* ETHTOOL_GDRVINFO */
 
 /*
  * XDP abilities of a device by the netdev generic netlink family (Linux 6.3 and up): NETDEV_XDP_ACT_* bits.
