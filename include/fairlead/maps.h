@@ -24,7 +24,7 @@ enum fl_family {
 	FL_BOTH = 3,
 };
 
-/* ---- control: one element. Daemon writes, programs read it once a packet ---- */
+/* ---- fl_control: one element. Daemon writes, programs read it once a packet ---- */
 struct fl_control {
 	__u32 layout;		   /* FL_LAYOUT_VERSION */
 	__u32 set;		   /* 0 or 1: the set of tunnel and translation tables in force */
@@ -36,13 +36,13 @@ struct fl_control {
 };
 _Static_assert(sizeof(struct fl_control) == 32, "layout");
 
-/* ---- learned: one element. Programs write ---- */
+/* ---- fl_learned: one element. Programs write ---- */
 struct fl_learned {
 	__u32 gen; /* added to control.gen; grows when a path MTU is learned */
 	__u32 pad;
 };
 
-/* ---- ports: array by port number. Daemon writes ---- */
+/* ---- fl_ports: array by port number. Daemon writes ---- */
 enum fl_port_flags {
 	FL_PORT_UP = 1 << 0,	   /* in use */
 	FL_PORT_XDP_XMIT = 1 << 1, /* XDP may transmit by it */
@@ -51,6 +51,7 @@ enum fl_port_flags {
 	FL_PORT_L3 = 1 << 4,	   /* no Ethernet header */
 	FL_PORT_ICMP = 1 << 5,	   /* where ICMP errors of our own come in */
 	FL_PORT_NPT = 1 << 6,	   /* has prefix translations */
+	FL_PORT_GENERIC = 1 << 7,  /* our XDP program here is generic: what came in here it can send by any Ethernet device */
 };
 
 struct fl_port {
@@ -69,20 +70,22 @@ struct fl_port {
 };
 _Static_assert(sizeof(struct fl_port) == 56, "layout");
 
-/* vlan_ports: hash (device, VLAN) -> port number; also devices with an ifindex of FL_IFINDEX_MAX and up, vid 0 */
+/* fl_tx: devmap port number -> xmit_ifindex, of every port with an Ethernet header. Daemon writes; XDP redirects by it */
+
+/* fl_vlans: hash (device, VLAN) -> port number; also devices with an ifindex of FL_IFINDEX_MAX and up, vid 0 */
 struct fl_vlan_key {
 	__u32 ifindex;
 	__u32 vid;
 };
 
-/* ---- port_stats: per-CPU array by port number. Programs write, each packet once, by the floor that finishes it ---- */
+/* ---- fl_port_stats: per-CPU array by port number. Programs write, each packet once, by the floor that finishes it ---- */
 struct fl_port_stats {
 	__u64 rx_packets, rx_bytes; /* finished packets that came in here */
 	__u64 tx_packets, tx_bytes; /* that left here */
 	__u64 xdp_packets;	    /* of rx_packets, those that XDP finished */
 };
 
-/* ---- drops: per-CPU array by port * FL_DROP_SLOTS + reason. Programs write ---- */
+/* ---- fl_drops: per-CPU array by port * FL_DROP_SLOTS + reason. Programs write ---- */
 struct fl_drop_stats {
 	__u64 packets, bytes;
 	__u64 last_ns; /* CLOCK_MONOTONIC, coarse */
@@ -90,7 +93,7 @@ struct fl_drop_stats {
 
 /* ---- tunnels ---- */
 
-/* endpoint_in: hash (set, local, remote) -> endpoint. remote 0 marks an address that tunnels use: strangers are dropped */
+/* fl_ep_in: hash (set, local, remote) -> endpoint. remote 0 marks an address that tunnels use: strangers are dropped */
 struct fl_endpoint_key {
 	__u32 set;
 	__be32 local;
@@ -105,7 +108,7 @@ enum fl_endpoint_flags {
 #define FL_MSS_OFF 0
 #define FL_MSS_AUTO 0xffff
 
-/* endpoints: array. Daemon writes. Index 0 is none */
+/* fl_ep: array. Daemon writes. Index 0 is none */
 struct fl_endpoint {
 	__be32 local;
 	__be32 remote;
@@ -121,19 +124,19 @@ struct fl_endpoint {
 };
 _Static_assert(sizeof(struct fl_endpoint) == 32, "layout");
 
-/* endpoint_path: array by endpoint. Programs write (tc), daemon reads and clears */
+/* fl_ep_path: array by endpoint. Programs write (tc), daemon reads and clears */
 struct fl_endpoint_path {
 	__u32 mtu;	 /* inner MTU that the path reported; 0: nothing reported */
 	__u32 expires_s; /* CLOCK_MONOTONIC; forgotten then (RFC 1191 6.3: 10 minutes) */
 };
 
-/* endpoint_stats: per-CPU array by endpoint. Programs write; inner packets and bytes */
+/* fl_ep_stats: per-CPU array by endpoint. Programs write; inner packets and bytes */
 struct fl_endpoint_stats {
 	__u64 rx_packets, rx_bytes;
 	__u64 tx_packets, tx_bytes;
 };
 
-/* client_routes: LPM trie (set, tunnel port, IPv6 prefix) -> endpoint. Daemon writes. Destinations and legal inner sources */
+/* fl_clients: LPM trie (set, tunnel port, IPv6 prefix) -> endpoint. Daemon writes. Destinations and legal inner sources */
 struct fl_client_route_key {
 	__u32 prefixlen; /* 32 + length */
 	__u16 set;
@@ -148,7 +151,7 @@ enum fl_npt_mode {
 	FL_NPT_PLAIN = 1,
 };
 
-/* npt: array. Daemon writes. Index 0 is none. Both prefixes have `len` bits: the shorter is extended by zeros (RFC 6296 3.1) */
+/* fl_npt: array. Daemon writes. Index 0 is none. Both prefixes have `len` bits: the shorter is extended by zeros (RFC 6296 3.1) */
 struct fl_npt {
 	union fl_addr internal; /* bits behind `len` are 0 */
 	union fl_addr external;
@@ -166,7 +169,7 @@ enum fl_npt_dir {
 	FL_NPT_HAIRPIN = 2, /* external prefix, port 0: from inside to an inside host's outside address */
 };
 
-/* npt_prefixes: LPM trie (set, direction, port, IPv6 prefix as configured) -> npt. Daemon writes */
+/* fl_npt_prefix: LPM trie (set, direction, port, IPv6 prefix as configured) -> npt. Daemon writes */
 struct fl_npt_key {
 	__u32 prefixlen; /* 32 + length */
 	__u8 set;
@@ -175,7 +178,7 @@ struct fl_npt_key {
 	union fl_addr addr;
 };
 
-/* npt_stats: per-CPU array by npt. Programs write */
+/* fl_npt_stats: per-CPU array by npt. Programs write */
 struct fl_npt_stats {
 	__u64 out_packets, out_bytes;
 	__u64 in_packets, in_bytes;
@@ -184,14 +187,14 @@ struct fl_npt_stats {
 
 /* ---- next hops ---- */
 
-/* nexthop_by_addr: hash -> index in nexthops. Daemon writes */
+/* fl_nh_by_addr: hash -> index in fl_nh. Daemon writes */
 struct fl_nexthop_key {
 	__u32 ifindex;
 	__u32 pad;
 	union fl_addr addr;
 };
 
-/* nexthops: array. Daemon writes from netlink; programs correct MACs from the FIB once a second, so also with the daemon dead */
+/* fl_nh: array. Daemon writes from netlink; programs correct MACs from the FIB once a second, so also with the daemon dead */
 struct fl_nexthop {
 	__u64 dmac; /* 6 bytes in memory order, then 0; one store changes it */
 	__u64 smac;
@@ -203,22 +206,24 @@ struct fl_nexthop {
 };
 _Static_assert(sizeof(struct fl_nexthop) == 48, "layout");
 
-/* local_addrs: hash address -> port. Daemon writes */
+/* fl_locals: hash address -> port; every address of the router, port 0 where the device is not fairlead's. Daemon writes */
 
 /*
- * flows: array, FL_FLOWS_PER_CPU slots a CPU, each read and written by its CPU alone: what the tables said of
+ * fl_flows: array, FL_FLOWS_PER_CPU slots a CPU, each read and written by its CPU alone: what the tables said of
  * (port, source, destination), asked again after a second or when the generation changes. A memo, no state.
  */
+#define FL_FLOW_OWN (1u << 31)
+
 struct fl_flow {
 	union fl_addr src, dst; /* as received */
 	__u32 gen;		/* control.gen + learned.gen */
 	__u32 stamp;		/* low word of jiffies64 */
 	__u32 nexthop;		/* index */
 	__u32 endpoint;		/* encapsulate by it; 0: plain */
-	__u32 from;		/* port that it came in by, and in the high half the family */
+	__u32 from;		/* port that it came in by; or FL_FLOW_OWN and the port that the router's own leaves by */
 	__u16 mtu;		/* of the inner packet; capped at 65535 */
-	__u16 npt_src;		/* translation of the source: index; FL_FLOW_TO_EXTERNAL */
-	__u16 npt_dst;
+	__u16 npt_src;		/* translation of the source, internal to external: index; 0: none */
+	__u16 npt_dst;		/* of the destination, external to internal */
 	__u16 mss;	   /* clamp; 0: none */
 	__u32 in_endpoint; /* decapsulated from; 0: plain */
 };
