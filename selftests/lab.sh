@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash disable=SC2154 # setup_ns makes the variables that hold the namespaces' names
+#
+# The lab: five namespaces, of which one is the router. Sourced after lib.sh.
+#
+#   lan            router                       wan                    broker                inet
+#   eth0 ────── lan0    wan0 ────────── net0         net1 ─────── wan0       inet0 ─────── eth0
+#   aa::80     aa::1    203.0.113.20   203.0.113.1  198.51.100.1  198.51.100.10  f::1     f::99
+#                    he0 ═════════════ 6in4 in IPv4 ═════════════ tun6
+#                    1::2                                         1::1
+#
+# IPv6 addresses stand for 2001:db8:…; the LAN's prefix is aa::/64, bb::/64 is the one that the broker routes to the router.
+# IPv4 in the LAN: 192.0.2.80, router 192.0.2.1, routed by wan.
+
+LAN_HOST=2001:db8:aa::80 LAN_ROUTER=2001:db8:aa::1 INET_HOST=2001:db8:f::99
+WAN_ROUTER=203.0.113.20 BROKER=198.51.100.10
+# shellcheck disable=SC2034 # for the scenarios
+TUNNEL_ROUTER=2001:db8:1::2 TUNNEL_BROKER=2001:db8:1::1 WAN_NEXT=203.0.113.1
+INTERNAL=2001:db8:aa::/64 EXTERNAL=2001:db8:bb::/64
+LAB_LAN=${LAB_LAN:-lan0} LAB_WAN=${LAB_WAN:-wan0} # the router's devices
+
+# veth NS DEVICE MAC NS DEVICE MAC: a cable
+veth() {
+	ip link add name "$2" address "$3" netns "$1" type veth peer name "$5" address "$6" netns "$4" &&
+		ip -n "$1" link set dev "$2" up && ip -n "$4" link set dev "$5" up
+}
+
+# napi NS DEVICE: lets frames that XDP transmits into the other end of the cable arrive here
+napi() {
+	in_ns "$1" ethtool -K "$2" gro on > /dev/null
+}
+
+# wire NS DEVICE: what leaves here looks as on a real wire: cut to the MTU, checksums finished
+wire() {
+	in_ns "$1" ethtool -K "$2" tx off tso off gso off > /dev/null
+}
+
+forwarding() {
+	in_ns "$1" sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+}
+
+lab_up() {
+	setup_ns lan router wan broker inet
+	veth "$lan" eth0 02:00:00:00:01:80 "$router" "$LAB_LAN" 02:00:00:00:01:01
+	veth "$router" "$LAB_WAN" 02:00:00:00:02:20 "$wan" net0 02:00:00:00:02:01
+	veth "$wan" net1 02:00:00:00:03:01 "$broker" wan0 02:00:00:00:03:10
+	veth "$broker" inet0 02:00:00:00:04:01 "$inet" eth0 02:00:00:00:04:99
+	napi "$lan" eth0
+	napi "$wan" net0
+	napi "$wan" net1
+	napi "$inet" eth0
+
+	ip -n "$lan" addr add $LAN_HOST/64 dev eth0 nodad
+	ip -n "$lan" addr add 192.0.2.80/24 dev eth0
+	ip -n "$router" addr add $LAN_ROUTER/64 dev "$LAB_LAN" nodad
+	ip -n "$router" addr add 192.0.2.1/24 dev "$LAB_LAN"
+	ip -n "$router" addr add $WAN_ROUTER/24 dev "$LAB_WAN"
+	ip -n "$wan" addr add 203.0.113.1/24 dev net0
+	ip -n "$wan" addr add 198.51.100.1/24 dev net1
+	ip -n "$broker" addr add $BROKER/24 dev wan0
+	ip -n "$broker" addr add 2001:db8:f::1/64 dev inet0 nodad
+	ip -n "$inet" addr add $INET_HOST/64 dev eth0 nodad
+
+	ip -n "$lan" -6 route add default via $LAN_ROUTER
+	ip -n "$lan" route add default via 192.0.2.1
+	ip -n "$router" route add default via 203.0.113.1
+	ip -n "$wan" route add 192.0.2.0/24 via $WAN_ROUTER
+	ip -n "$broker" route add default via 198.51.100.1
+	ip -n "$inet" -6 route add default via 2001:db8:f::1
+	forwarding "$wan"
+	forwarding "$broker"
+}
+
+# The broker's end, made of Python and TUN. Between wan and broker is a real wire then
+broker_python() {
+	wire "$wan" net1
+	background python_in_ns "$broker" sixin4.py --local $BROKER --remote $WAN_ROUTER --tun tun6 "$@" > "$FL_TMP/sixin4.log"
+	slowwait 10 grep -q ready "$FL_TMP/sixin4.log" || { fail "sixin4.py did not start"; return 1; }
+	ip -n "$broker" link set dev tun6 up mtu 1480
+	ip -n "$broker" addr add $TUNNEL_BROKER/64 dev tun6 nodad
+	ip -n "$broker" -6 route add $EXTERNAL dev tun6
+	ip -n "$broker" -6 route add $INTERNAL dev tun6
+}
+
+# The broker's end, made of a second fairlead in the role of the broker
+broker_fairlead() {
+	cat > "$FL_TMP/broker.json" <<-JSON
+	{
+		"node": { "name": "broker" },
+		"interfaces": {
+			"wan": { "device": "wan0", "mode": "${1:-auto}" },
+			"inet": { "device": "inet0", "mode": "${1:-auto}" }
+		},
+		"tunnels": {
+			"tun6": {
+				"type": "6in4", "underlay": "wan", "local": "$BROKER", "address": "$TUNNEL_BROKER/64",
+				"clients": {
+					"home": { "remote": "$WAN_ROUTER", "address": "$TUNNEL_ROUTER", "routes": ["$EXTERNAL"] }
+				}
+			}
+		}
+	}
+	JSON
+	daemon_start broker "$broker" "$FL_TMP/broker.json"
+}
+
+# router_config MODE: the router's configuration, in $FL_TMP/router.json
+router_config() {
+	cat > "$FL_TMP/router.json" <<-JSON
+	{
+		"node": { "name": "router" },
+		"interfaces": {
+			"wan": { "device": "$LAB_WAN", "mode": "$1" },
+			"lan": { "device": "$LAB_LAN", "mode": "$1" }
+		},
+		"tunnels": {
+			"he0": {
+				"type": "6in4", "underlay": "wan", "local": "$WAN_ROUTER", "remote": "$BROKER",
+				"address": "$TUNNEL_ROUTER/64", "mss_clamp": false
+			}
+		},
+		"gateways": { "he_gw": { "interface": "he0", "address": "$TUNNEL_BROKER" } },
+		"routes": [ { "destination": "::/0", "gateway": "he_gw" } ],
+		"prefix_translations": [
+			{ "interface": "he0", "internal": "$INTERNAL", "external": "$EXTERNAL", "mode": "rfc6296" }
+		]
+	}
+	JSON
+}
+
+# config_edit FILE STATEMENT: changes it by a Python statement in which the whole is called `d`
+config_edit() {
+	"$FL_PYTHON" - "$1" "$2" <<-'PY'
+	import json, sys
+	d = json.load(open(sys.argv[1]))
+	exec(sys.argv[2])
+	json.dump(d, open(sys.argv[1], "w"), indent=2)
+	PY
+}
+
+# router_start [STATEMENT]: with $FL_TMP/router.json, changed by the statement
+router_start() {
+	if [ $# -gt 0 ]; then
+		config_edit "$FL_TMP/router.json" "$1"
+	fi
+	daemon_start router "$router" "$FL_TMP/router.json"
+}
+
+# lab_with MODE [STATEMENT]: lab, Python broker, router
+lab_with() {
+	lab_up && broker_python && router_config "$1" && router_start "${@:2}"
+}
+
+# outside ADDRESS: as the world sees it
+outside() {
+	"$FL_PYTHON" -c 'import sys; from rfc6296 import Translation
+print(Translation(sys.argv[1], sys.argv[2]).outward(sys.argv[3]))' $INTERNAL $EXTERNAL "$1"
+}
+
+# modes FUNCTION: once in each mode; FL_MODES names others than all three
+modes() {
+	local mode
+	for mode in ${FL_MODES:-native generic tc}; do
+		test_group "$mode"
+		"$1" "$mode"
+		teardown
+	done
+}
+
+# The tests that only start something: it must come up, else the round ends here
+started() {
+	run_test start "$@"
+}
+
+pings() {
+	in_ns "$1" ping -6 -n -q -c "${3:-3}" -i 0.02 -W 2 "$2"
+}
+
+# LAN host's neighbour entry and the like are learned by the first packet
+warm_up() {
+	slowwait 10 in_ns "$lan" ping -6 -n -q -c 1 -W 1 $INET_HOST || fail "no answer from $INET_HOST at all"
+}
