@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "user/control/control.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/listener.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "user/lib/log.h"
+
+struct client {
+	LIST_ENTRY(client) entry;
+	struct control *control;
+	struct bufferevent *bev;
+	size_t held;  /* bytes of its input that count in control->held */
+	size_t seen;  /* of them searched for a newline */
+	bool eof;     /* nothing more comes */
+	bool closing; /* after what is queued is sent, whatever else was asked */
+	bool last;    /* then the event loop ends too */
+};
+
+struct control {
+	struct event_base *base;
+	struct evconnlistener *listener;
+	const struct control_command *commands;
+	void *arg;
+	char *path;
+	int timeout_s;
+	LIST_HEAD(, client) clients;
+	size_t n_clients;
+	size_t held; /* received and not yet handled */
+};
+
+void control_fail(struct control_answer *answer, int status, const char *fmt, ...)
+{
+	va_list ap;
+
+	answer->status = status;
+	free(answer->error);
+	va_start(ap, fmt);
+	if (vasprintf(&answer->error, fmt, ap) < 0)
+		answer->error = NULL;
+	va_end(ap);
+}
+
+/* ---- one request ---- */
+
+static void run(struct control *control, const char *line, size_t len, struct control_answer *answer)
+{
+	json_error_t err;
+	json_t *request = json_loadb(line, len, JSON_REJECT_DUPLICATES, &err);
+	const char *name;
+
+	if (!json_is_object(request)) {
+		control_fail(answer, 2, "not a JSON object on one line: %s", request ? "another JSON value" : err.text);
+		json_decref(request);
+		return;
+	}
+	name = json_string_value(json_object_get(request, "command"));
+	for (const struct control_command *c = control->commands; c->name; c++) {
+		if (name && !strcmp(c->name, name)) {
+			c->run(control->arg, request, answer);
+			json_decref(request);
+			return;
+		}
+	}
+	control_fail(answer, 2, "no command \"%s\"; this daemon is of version " FAIRLEAD_VERSION, name ? name : "");
+	json_decref(request);
+}
+
+static void send_answer(struct client *client, struct control_answer *answer)
+{
+	json_t *json = json_pack("{s:i}", "status", answer->status);
+	char *text;
+
+	if (answer->result)
+		json_object_set_new(json, "result", answer->result);
+	if (answer->error)
+		json_object_set_new(json, "error", json_string(answer->error));
+	if (answer->findings)
+		json_object_set_new(json, "findings", answer->findings);
+	text = json_dumps(json, JSON_COMPACT);
+	if (!text || bufferevent_write(client->bev, text, strlen(text)) || bufferevent_write(client->bev, "\n", 1))
+		client->closing = true;
+	client->last |= answer->last;
+	free(text);
+	json_decref(json);
+	free(answer->error);
+}
+
+static void refuse(struct client *client, const char *why)
+{
+	struct control_answer answer = { 0 };
+
+	control_fail(&answer, 2, "%s", why);
+	send_answer(client, &answer);
+	client->closing = true;
+}
+
+/* ---- connections ---- */
+
+static void client_free(struct client *client)
+{
+	struct control *control = client->control;
+
+	if (client->last)
+		event_base_loopexit(control->base, NULL);
+	LIST_REMOVE(client, entry);
+	control->n_clients--;
+	control->held -= client->held;
+	bufferevent_free(client->bev);
+	free(client);
+}
+
+static void account(struct client *client)
+{
+	size_t len = evbuffer_get_length(bufferevent_get_input(client->bev));
+
+	client->control->held += len - client->held;
+	client->held = len;
+}
+
+/* True when a whole line was there and is answered. Long lines are searched once, not anew with each packet. */
+static bool take_line(struct client *client)
+{
+	struct evbuffer *in = bufferevent_get_input(client->bev);
+	struct control_answer answer = { 0 };
+	struct evbuffer_ptr from, end;
+	char *line;
+
+	evbuffer_ptr_set(in, &from, client->seen, EVBUFFER_PTR_SET);
+	end = evbuffer_search(in, "\n", 1, &from);
+	if (end.pos < 0) {
+		client->seen = evbuffer_get_length(in);
+		return false;
+	}
+	client->seen = 0;
+	line = malloc(end.pos + 1);
+	if (!line) {
+		refuse(client, "out of memory");
+		return false;
+	}
+	evbuffer_remove(in, line, end.pos + 1);
+	run(client->control, line, end.pos, &answer);
+	free(line);
+	send_answer(client, &answer);
+	return true;
+}
+
+static void limit(struct client *client)
+{
+	account(client);
+	if (client->held > CONTROL_LINE_MAX)
+		refuse(client, "a request may not be longer than 48 MiB");
+	else if (client->control->held > CONTROL_MEMORY_MAX)
+		refuse(client, "too many long requests at a time; try again");
+	if (!client->closing)
+		return;
+	bufferevent_disable(client->bev, EV_READ);
+	evbuffer_drain(bufferevent_get_input(client->bev), client->held);
+	account(client);
+}
+
+/* The next request waits until the last answer has left: what a client does not read can't pile up. May free it. */
+static void pump(struct client *client)
+{
+	if (evbuffer_get_length(bufferevent_get_output(client->bev)))
+		return;
+	if (!client->closing && !client->last && take_line(client)) {
+		account(client);
+		return;
+	}
+	if (client->closing || client->last || client->eof)
+		client_free(client);
+}
+
+static void client_read(struct bufferevent *bev, void *arg)
+{
+	struct client *client = arg;
+
+	(void)bev;
+	if (!client->closing)
+		limit(client);
+	pump(client);
+}
+
+/* All that was queued is sent. */
+static void client_written(struct bufferevent *bev, void *arg)
+{
+	(void)bev;
+	pump(arg);
+}
+
+/*
+ * A client that has closed its half, or sends nothing more, still gets the answers to what it has asked. (libevent counts
+ * the time that a request takes as silence.)
+ */
+static void client_event(struct bufferevent *bev, short what, void *arg)
+{
+	struct client *client = arg;
+
+	(void)bev;
+	if (what & BEV_EVENT_READING && what & (BEV_EVENT_EOF | BEV_EVENT_TIMEOUT)) {
+		client->eof = true;
+		pump(client);
+	} else {
+		client_free(client);
+	}
+}
+
+static void accepted(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *addr, int len, void *arg)
+{
+	const struct timeval idle = { .tv_sec = ((struct control *)arg)->timeout_s };
+	struct control *control = arg;
+	struct client *client = calloc(1, sizeof(*client));
+
+	(void)listener, (void)addr, (void)len;
+	if (client)
+		client->bev = bufferevent_socket_new(control->base, fd, BEV_OPT_CLOSE_ON_FREE);
+	if (!client || !client->bev) {
+		free(client);
+		close(fd);
+		return;
+	}
+	client->control = control;
+	LIST_INSERT_HEAD(&control->clients, client, entry);
+	bufferevent_setcb(client->bev, client_read, client_written, client_event, client);
+	bufferevent_set_timeouts(client->bev, &idle, &idle);
+	/* reading stops above this; room for more than a line, so that a line that is too long is seen to be */
+	bufferevent_setwatermark(client->bev, EV_READ, 0, CONTROL_LINE_MAX + 65536);
+	bufferevent_enable(client->bev, EV_READ | EV_WRITE);
+	if (++control->n_clients > CONTROL_CLIENTS_MAX) {
+		bufferevent_disable(client->bev, EV_READ);
+		refuse(client, "too many connections; try again");
+	}
+}
+
+/* Out of file descriptors, most likely: without a pause the loop would spin. */
+static void accept_error(struct evconnlistener *listener, void *arg)
+{
+	(void)listener, (void)arg;
+	log_warn("control socket: accept");
+	usleep(10000);
+}
+
+/* ---- the socket ---- */
+
+static int bind_socket(const char *path)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	mode_t mask;
+	int fd, err;
+
+	if (strlen(path) >= sizeof(sun.sun_path))
+		return -ENAMETOOLONG;
+	strcpy(sun.sun_path, path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	unlink(path);
+	mask = umask(0177);
+	err = bind(fd, (struct sockaddr *)&sun, sizeof(sun)) ? -errno : 0;
+	umask(mask);
+	if (err) {
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+int control_open(struct control **out, struct event_base *base, const char *path,
+		 const struct control_command *commands, void *arg, int timeout_s)
+{
+	struct control *control = calloc(1, sizeof(*control));
+	int fd;
+
+	if (!control)
+		return -ENOMEM;
+	LIST_INIT(&control->clients);
+	control->base = base;
+	control->commands = commands;
+	control->arg = arg;
+	control->timeout_s = timeout_s;
+	fd = bind_socket(path);
+	if (fd < 0) {
+		free(control);
+		return fd;
+	}
+	control->path = strdup(path);
+	control->listener =
+		evconnlistener_new(base, accepted, control, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 64, fd);
+	if (!control->listener || !control->path) {
+		if (!control->listener)
+			close(fd);
+		control_close(control);
+		return -ENOMEM;
+	}
+	evconnlistener_set_error_cb(control->listener, accept_error);
+	*out = control;
+	return 0;
+}
+
+void control_close(struct control *control)
+{
+	struct client *client;
+
+	if (!control)
+		return;
+	if (control->listener)
+		evconnlistener_free(control->listener);
+	while ((client = LIST_FIRST(&control->clients))) {
+		client->last = false;
+		client_free(client);
+	}
+	if (control->path)
+		unlink(control->path);
+	free(control->path);
+	free(control);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The control socket: a unix stream socket on which the CLI asks, and the table of what can be asked.
+ *
+ * A request is one JSON object on one line, `{"command": "show", "what": "tunnels"}`; its answer is one line
+ * `{"status": 0, "result": …, "error": "…", "findings": […]}`, where status is the exit status that the CLI returns and
+ * all but status may be absent. A connection may ask any number of times, one after the other.
+ *
+ * The socket is root's alone (0600), yet a client may be broken: lines, connections and the memory for all of them
+ * together are limited, a client that neither sends nor reads is dropped, and none of it holds up another.
+ */
+#pragma once
+
+#include <event2/event.h>
+#include <jansson.h>
+#include <stdbool.h>
+
+#define CONTROL_LINE_MAX (48u << 20)   /* a configuration of FILE_TEXT_MAX, quoted */
+#define CONTROL_CLIENTS_MAX 128	       /* more are told so and closed */
+#define CONTROL_MEMORY_MAX (96u << 20) /* received and not yet handled, of all clients */
+#define CONTROL_TIMEOUT_S 30	       /* without a byte moved */
+
+struct control; /* opaque */
+
+struct control_answer {
+	int status; /* 0 done, 1 failed, 2 the request is wrong */
+	json_t *result;
+	char *error; /* malloc'ed */
+	json_t *findings;
+	bool last; /* when it is sent, the event loop ends */
+};
+
+/* One row of the table; the last one has no name. arg is that of control_open(). */
+struct control_command {
+	const char *name;
+	void (*run)(void *arg, const json_t *request, struct control_answer *answer);
+};
+
+/*
+ * Makes the socket (an existing one is replaced: the caller holds the instance's lock) and answers from now on. -errno.
+ * timeout_s: CONTROL_TIMEOUT_S.
+ */
+int control_open(struct control **out, struct event_base *base, const char *path,
+		 const struct control_command *commands, void *arg, int timeout_s);
+/* Closes all connections and removes the socket. NULL is allowed. */
+void control_close(struct control *control);
+
+/* Sets status and error text. */
+void control_fail(struct control_answer *answer, int status, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));

@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "user/daemon/apply.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "user/daemon/diff.h"
+#include "user/lib/clock.h"
+#include "user/lib/log.h"
+
+#define UNDO_AGAIN_S 5
+
+static void fail(struct apply_result *result, int status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+static void fail(struct apply_result *result, int status, const char *fmt, ...)
+{
+	va_list ap;
+
+	result->status = status;
+	result->state = NULL;
+	free(result->error);
+	va_start(ap, fmt);
+	if (vasprintf(&result->error, fmt, ap) < 0)
+		result->error = NULL;
+	va_end(ap);
+}
+
+void apply_result_free(struct apply_result *result)
+{
+	free(result->error);
+	free(result->summary);
+	json_decref(result->changes);
+	config_report_free(&result->report);
+	*result = (struct apply_result){ 0 };
+}
+
+/* ---- the data plane ---- */
+
+static int to_target(struct apply *apply, const struct config *config, struct apply_result *result)
+{
+	char *why = NULL;
+	int err = apply->target.apply(apply->target.arg, config, &result->report, &why);
+
+	if (err)
+		fail(result, 1, "%s", why ? why : strerror(-err));
+	free(why);
+	return err;
+}
+
+/* Back to what ran before. Its own findings are of no interest. */
+static int put_back(struct apply *apply, const struct config *config)
+{
+	struct config_report report = { 0 };
+	char *why = NULL;
+	int err = apply->target.apply(apply->target.arg, config, &report, &why);
+
+	if (err)
+		log_warnx("the configuration before could not be put back: %s", why ? why : strerror(-err));
+	free(why);
+	config_report_free(&report);
+	return err;
+}
+
+static void set_running(struct apply *apply, struct config *config)
+{
+	apply->running = config;
+	apply->running_since_ms = clock_ms(CLOCK_REALTIME);
+}
+
+/* ---- the files ---- */
+
+static int prepare(struct apply *apply, const char *text, size_t len, struct store_change *change,
+		   struct apply_result *result)
+{
+	const char *where = "";
+	int err = store_prepare(&apply->store, text, len, change, &where);
+
+	if (err)
+		fail(result, 1, "%s can't be written: %s; nothing was changed", where, strerror(-err));
+	return err;
+}
+
+static int commit(struct apply *apply, struct store_change *change, const char *summary, struct apply_result *result)
+{
+	int err = store_commit(&apply->store, change, summary ? summary : "");
+
+	if (err)
+		fail(result, 1, "%s can't be replaced: %s", apply->store.file, strerror(-err));
+	return err;
+}
+
+/* ---- apply ---- */
+
+static void describe(const struct apply *apply, const struct config *config, const char *note,
+		     struct apply_result *result)
+{
+	char *what;
+
+	result->changes = diff_json(apply->running ? apply->running->json : NULL, config->json);
+	what = result->changes ? diff_summary(result->changes) : NULL;
+	if (!what || asprintf(&result->summary, "%s%s%s", note ? note : "", note ? ": " : "", what) < 0)
+		result->summary = NULL;
+	free(what);
+}
+
+static int for_good(struct apply *apply, struct config *config, const struct apply_request *request,
+		    struct apply_result *result)
+{
+	struct store_change change;
+	int err = prepare(apply, request->text, request->len, &change, result);
+
+	if (err)
+		return err;
+	err = to_target(apply, config, result);
+	if (err) {
+		store_discard(&change);
+		return err;
+	}
+	err = commit(apply, &change, result->summary, result);
+	if (err) {
+		put_back(apply, apply->running);
+		return err;
+	}
+	config_free(apply->running);
+	set_running(apply, config);
+	result->state = json_array_size(result->changes) ? "applied" : "unchanged";
+	return 0;
+}
+
+static int on_trial(struct apply *apply, struct config *config, const struct apply_request *request,
+		    struct apply_result *result)
+{
+	const struct timeval wait = { .tv_sec = request->confirm_s };
+	char *text = malloc(request->len + 1);
+	int err = text ? store_pending_write(&apply->store, request->text, request->len) : -ENOMEM;
+
+	if (err) {
+		fail(result, 1, "%s/pending.json can't be written: %s; nothing was changed", apply->store.dir,
+		     strerror(-err));
+		free(text);
+		return err;
+	}
+	err = to_target(apply, config, result);
+	if (err) {
+		store_pending_remove(&apply->store);
+		free(text);
+		return err;
+	}
+	memcpy(text, request->text, request->len);
+	apply->trial_text = text;
+	apply->trial_len = request->len;
+	apply->trial_summary = result->summary ? strdup(result->summary) : NULL;
+	apply->before = apply->running;
+	set_running(apply, config);
+	evtimer_add(apply->timer, &wait);
+	result->state = "pending";
+	return 0;
+}
+
+void apply_text(struct apply *apply, const struct apply_request *request, struct apply_result *result)
+{
+	struct config *config = NULL;
+	int err;
+
+	*result = (struct apply_result){ 0 };
+	err = config_load_string(request->text, request->len, &config, &result->report);
+	if (err) {
+		fail(result, 2, "the configuration has errors; nothing was changed");
+		return;
+	}
+	describe(apply, config, request->note, result);
+	if (request->strict && result->report.n_findings)
+		fail(result, 1, "the configuration has warnings (--strict); nothing was changed");
+	else if (request->dry_run)
+		result->state = "dry-run";
+	else if (apply->before)
+		fail(result, 1,
+		     "a configuration waits for `fairlead confirm`; confirm it, or end it by `fairlead rollback`");
+	else if (request->confirm_s)
+		err = on_trial(apply, config, request, result);
+	else
+		err = for_good(apply, config, request, result);
+	if (err || result->status || request->dry_run)
+		config_free(config);
+}
+
+void apply_start(struct apply *apply, struct config *config, const char *text, size_t len, struct apply_result *result)
+{
+	struct store_change change;
+	const char *where;
+	int err;
+
+	*result = (struct apply_result){ 0 };
+	if (store_pending_remove(&apply->store))
+		log_info("what was on trial when the last daemon ended was never confirmed and is forgotten");
+	if (to_target(apply, config, result))
+		return;
+	set_running(apply, config);
+	/* a history that can't be written is no reason to keep a router from starting */
+	err = store_prepare(&apply->store, text, len, &change, &where);
+	if (!err)
+		err = store_commit(&apply->store, &change,
+				   store_newest(&apply->store) ? "changed while no daemon ran" : "first");
+	if (err)
+		log_ret(err, "%s: no history is kept", apply->store.dir);
+	result->state = "applied";
+}
+
+void apply_own_file(struct apply *apply, struct apply_result *result)
+{
+	struct apply_request request = { .note = "reload" };
+	char *text;
+	int err;
+
+	*result = (struct apply_result){ 0 };
+	err = file_read(apply->store.file, &text, &request.len);
+	if (err) {
+		fail(result, 2, "%s can't be read: %s; nothing was changed", apply->store.file, strerror(-err));
+		return;
+	}
+	request.text = text;
+	apply_text(apply, &request, result);
+	free(text);
+}
+
+/* ---- trial ---- */
+
+static void end_trial(struct apply *apply)
+{
+	evtimer_del(apply->timer);
+	store_pending_remove(&apply->store);
+	free(apply->trial_text);
+	free(apply->trial_summary);
+	apply->trial_text = apply->trial_summary = NULL;
+	apply->before = NULL;
+	apply->undo_failed = false;
+}
+
+static int undo(struct apply *apply)
+{
+	struct config *tried = apply->running;
+	int err = put_back(apply, apply->before);
+
+	if (err)
+		return err;
+	set_running(apply, apply->before);
+	config_free(tried);
+	end_trial(apply);
+	return 0;
+}
+
+static void trial_over(evutil_socket_t fd, short what, void *arg)
+{
+	const struct timeval again = { .tv_sec = UNDO_AGAIN_S };
+	struct apply *apply = arg;
+
+	(void)fd, (void)what;
+	if (undo(apply)) {
+		apply->undo_failed = true;
+		evtimer_add(apply->timer, &again);
+		return;
+	}
+	log_warnx("not confirmed in time: the configuration before is back");
+}
+
+void apply_confirm(struct apply *apply, struct apply_result *result)
+{
+	struct store_change change;
+
+	*result = (struct apply_result){ 0 };
+	if (!apply->before) {
+		fail(result, 1, "nothing waits to be confirmed");
+		return;
+	}
+	if (prepare(apply, apply->trial_text, apply->trial_len, &change, result) ||
+	    commit(apply, &change, apply->trial_summary, result))
+		return;
+	if (apply->trial_summary)
+		result->summary = strdup(apply->trial_summary);
+	config_free(apply->before);
+	end_trial(apply);
+	result->state = "applied";
+}
+
+long apply_trial_left(const struct apply *apply)
+{
+	struct timeval at, now;
+
+	if (!apply->before || !evtimer_pending(apply->timer, &at))
+		return -1;
+	event_base_gettimeofday_cached(event_get_base(apply->timer), &now);
+	return at.tv_sec > now.tv_sec ? at.tv_sec - now.tv_sec : 0;
+}
+
+/* ---- rollback ---- */
+
+static void rollback_to(struct apply *apply, size_t back, struct apply_result *result)
+{
+	struct apply_request request = { 0 };
+	const json_t *entry;
+	char *text, *note;
+	int err;
+
+	err = store_read_version(&apply->store, back, &text, &request.len, &entry);
+	if (err == -ENOENT) {
+		fail(result, 1, "no version is %zu back; `fairlead show history` lists them", back);
+		return;
+	}
+	if (err) {
+		fail(result, 1, "the version that is %zu back can't be read: %s", back, strerror(-err));
+		return;
+	}
+	if (asprintf(&note, "rollback to version %lld", json_integer_value(json_object_get(entry, "version"))) < 0)
+		note = NULL;
+	request.text = text;
+	request.note = note;
+	apply_text(apply, &request, result);
+	free(note);
+	free(text);
+}
+
+void apply_rollback(struct apply *apply, size_t back, struct apply_result *result)
+{
+	*result = (struct apply_result){ 0 };
+	if (!apply->before) {
+		rollback_to(apply, back ? back : 1, result);
+	} else if (back) {
+		fail(result, 1,
+		     "a configuration waits for `fairlead confirm`; `fairlead rollback` without a number ends it");
+	} else if (undo(apply)) {
+		fail(result, 1, "the configuration before could not be put back; the daemon's log says why");
+	} else {
+		result->state = "applied";
+		result->summary = strdup("the configuration on trial is undone");
+	}
+}
+
+/* ---- init ---- */
+
+int apply_init(struct apply *apply, struct event_base *base, const struct apply_target *target, const char *file,
+	       const char *state_dir)
+{
+	int err;
+
+	*apply = (struct apply){ .target = *target };
+	err = store_open(&apply->store, file, state_dir);
+	if (err)
+		return err;
+	apply->timer = evtimer_new(base, trial_over, apply);
+	if (!apply->timer) {
+		store_close(&apply->store);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/* A trial that was not confirmed goes on in the data plane; the next daemon ends it by taking the own file. */
+void apply_fini(struct apply *apply)
+{
+	if (apply->timer)
+		event_free(apply->timer);
+	free(apply->trial_text);
+	free(apply->trial_summary);
+	config_free(apply->before);
+	config_free(apply->running);
+	store_close(&apply->store);
+	*apply = (struct apply){ 0 };
+}

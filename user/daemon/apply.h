@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Making a configuration the running one: all of it or nothing, on disk as in the data plane.
+ *
+ *   text -> load (findings) -> files prepared -> data plane -> files committed
+ *
+ * Whatever fails takes back what came before it. With `confirm` the files are left for later: the own file keeps the old
+ * configuration, which a restart therefore comes up with, until apply_confirm(); after the time is over, the old one is put
+ * back into the data plane.
+ */
+#pragma once
+
+#include <event2/event.h>
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "user/config/config.h"
+#include "user/daemon/store.h"
+
+/* The data plane as far as this needs it: datapath_apply() with its handle, or a test's own. */
+struct apply_target {
+	int (*apply)(void *arg, const struct config *config, struct config_report *report, char **why);
+	void *arg;
+};
+
+struct apply {
+	struct apply_target target;
+	struct store store;
+	struct config *running;	    /* NULL before apply_start() */
+	long long running_since_ms; /* CLOCK_REALTIME */
+	/* on trial: `running` is the new one */
+	struct config *before; /* comes back; NULL: nothing is on trial */
+	char *trial_text;
+	size_t trial_len;
+	char *trial_summary;
+	struct event *timer;
+	bool undo_failed; /* time is over, the old one could not be put back; it is tried again */
+};
+
+struct apply_request {
+	const char *text;
+	size_t len;
+	unsigned int confirm_s; /* 0: for good */
+	bool dry_run;
+	bool strict;	  /* a warning is an error */
+	const char *note; /* goes before the summary in the history; may be NULL */
+};
+
+struct apply_result {
+	int status;	   /* 0 done, 1 failed, 2 the configuration is wrong */
+	const char *state; /* "applied", "unchanged", "pending", "dry-run"; NULL unless status is 0 */
+	char *error;	   /* malloc'ed, NULL if status is 0 */
+	char *summary;	   /* malloc'ed, may be NULL */
+	json_t *changes;   /* diff_json() of the running one and this one; may be NULL */
+	struct config_report report;
+};
+
+/* Opens the files; -errno. */
+int apply_init(struct apply *apply, struct event_base *base, const struct apply_target *target, const char *file,
+	       const char *state_dir);
+void apply_fini(struct apply *apply);
+
+/* The daemon's start: `config`, loaded from `text`, is what the own file says. Owned by apply when result->status is 0. */
+void apply_start(struct apply *apply, struct config *config, const char *text, size_t len, struct apply_result *result);
+
+void apply_text(struct apply *apply, const struct apply_request *request, struct apply_result *result);
+void apply_own_file(struct apply *apply, struct apply_result *result); /* SIGHUP */
+/* Ends a trial at once, or applies the version that is `back` (1 and up) before the newest. back 0: what fits. */
+void apply_rollback(struct apply *apply, size_t back, struct apply_result *result);
+void apply_confirm(struct apply *apply, struct apply_result *result);
+
+/* Seconds until the trial is over; -1: none is running. */
+long apply_trial_left(const struct apply *apply);
+
+void apply_result_free(struct apply_result *result);

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What the control socket answers. Requests are unpacked strictly: a key that is not known is an error. */
+#include <string.h>
+
+#include "user/config/suggest.h"
+#include "user/daemon/daemon.h"
+#include "user/lib/addr.h"
+#include "user/lib/log.h"
+
+#define CONFIRM_MAX_S 86400
+
+static bool unpacked(int err, const json_error_t *error, struct control_answer *answer)
+{
+	if (err)
+		control_fail(answer, 2, "the request: %s", error->text);
+	return !err;
+}
+
+/* ---- show ---- */
+
+static json_t *show_interfaces(struct daemon *d)
+{
+	return datapath_show_interfaces(d->datapath);
+}
+
+static json_t *show_tunnels(struct daemon *d)
+{
+	return datapath_show_tunnels(d->datapath);
+}
+
+static json_t *show_translations(struct daemon *d)
+{
+	return datapath_show_translations(d->datapath);
+}
+
+static json_t *show_routes(struct daemon *d)
+{
+	return datapath_show_routes(d->datapath);
+}
+
+static json_t *show_gateways(struct daemon *d)
+{
+	return datapath_show_gateways(d->datapath);
+}
+
+static json_t *show_drops(struct daemon *d)
+{
+	return datapath_show_drops(d->datapath);
+}
+
+static json_t *show_config(struct daemon *d)
+{
+	return json_incref(d->apply.running->json);
+}
+
+static json_t *show_history(struct daemon *d)
+{
+	return store_history(&d->apply.store);
+}
+
+static const struct {
+	const char *what;
+	json_t *(*run)(struct daemon *d);
+} shows[] = {
+	{ "interfaces", show_interfaces }, { "tunnels", show_tunnels },	  { "translations", show_translations },
+	{ "routes", show_routes },	   { "gateways", show_gateways }, { "drops", show_drops },
+	{ "config", show_config },	   { "history", show_history },
+};
+
+static void run_show(void *arg, const json_t *request, struct control_answer *answer)
+{
+	const char *command, *what;
+	json_error_t error;
+
+	if (!unpacked(json_unpack_ex((json_t *)request, &error, JSON_STRICT, "{s:s,s:s}", "command", &command, "what",
+				     &what),
+		      &error, answer))
+		return;
+	for (size_t i = 0; i < sizeof(shows) / sizeof(shows[0]); i++) {
+		if (strcmp(what, shows[i].what))
+			continue;
+		answer->result = shows[i].run(arg);
+		if (!answer->result)
+			control_fail(answer, 1, "out of memory");
+		return;
+	}
+	control_fail(answer, 2, "nothing called \"%s\" to show", what);
+}
+
+static void run_status(void *arg, const json_t *request, struct control_answer *answer)
+{
+	(void)request;
+	answer->result = status_build(arg, &answer->status);
+}
+
+/* ---- the configuration ---- */
+
+/* Takes over what is in result, frees the rest. */
+static void answer_result(struct control_answer *answer, struct apply_result *result)
+{
+	if (result->status)
+		control_fail(answer, result->status, "%s", result->error ? result->error : "failed");
+	else
+		answer->result = json_pack("{s:s,s:s?,s:O?}", "state", result->state, "summary", result->summary,
+					   "changes", result->changes);
+	if (result->report.n_findings)
+		answer->findings = config_report_json(&result->report);
+	apply_result_free(result);
+}
+
+static void run_apply(void *arg, const json_t *json, struct control_answer *answer)
+{
+	struct apply_request request = { 0 };
+	struct apply_result result;
+	int confirm = 0, dry_run = 0, strict = 0;
+	struct daemon *d = arg;
+	const char *command;
+	json_error_t error;
+
+	if (!unpacked(json_unpack_ex((json_t *)json, &error, JSON_STRICT, "{s:s,s:s%,s?i,s?b,s?b}", "command", &command,
+				     "config", &request.text, &request.len, "confirm_s", &confirm, "dry_run", &dry_run,
+				     "strict", &strict),
+		      &error, answer))
+		return;
+	if (confirm < 0 || confirm > CONFIRM_MAX_S) {
+		control_fail(answer, 2, "confirm_s: 1 to %d", CONFIRM_MAX_S);
+		return;
+	}
+	request.confirm_s = confirm;
+	request.dry_run = dry_run;
+	request.strict = strict;
+	apply_text(&d->apply, &request, &result);
+	if (!request.dry_run)
+		daemon_log_result("apply", &result);
+	answer_result(answer, &result);
+}
+
+static void run_confirm(void *arg, const json_t *request, struct control_answer *answer)
+{
+	struct apply_result result;
+	struct daemon *d = arg;
+
+	(void)request;
+	apply_confirm(&d->apply, &result);
+	daemon_log_result("confirm", &result);
+	answer_result(answer, &result);
+}
+
+static void run_rollback(void *arg, const json_t *request, struct control_answer *answer)
+{
+	struct apply_result result;
+	struct daemon *d = arg;
+	const char *command;
+	json_error_t error;
+	int back = 0;
+
+	if (!unpacked(json_unpack_ex((json_t *)request, &error, JSON_STRICT, "{s:s,s?i}", "command", &command, "back",
+				     &back),
+		      &error, answer))
+		return;
+	if (back < 0) {
+		control_fail(answer, 2, "back: 1 and up");
+		return;
+	}
+	apply_rollback(&d->apply, back, &result);
+	daemon_log_result("rollback", &result);
+	answer_result(answer, &result);
+}
+
+/* ---- explain ---- */
+
+static bool known_ingress(const struct config *config, const char *name, struct control_answer *answer)
+{
+	struct suggest near = { .given = name };
+
+	if (!strcmp(name, "self") || config_find_interface(config, name) || config_find_tunnel(config, name))
+		return true;
+	for (size_t i = 0; i < config->n_interfaces; i++)
+		suggest_offer(&near, config->interfaces[i].name);
+	for (size_t i = 0; i < config->n_tunnels; i++)
+		suggest_offer(&near, config->tunnels[i].name);
+	if (near.best)
+		control_fail(answer, 2, "no interface or tunnel named \"%s\"; did you mean \"%s\"?", name, near.best);
+	else
+		control_fail(answer, 2, "no interface or tunnel named \"%s\"", name);
+	return false;
+}
+
+static bool in_range(const char *key, int value, int max, struct control_answer *answer)
+{
+	if (value < 0 || value > max)
+		control_fail(answer, 2, "%s: 0 to %d", key, max);
+	return value >= 0 && value <= max;
+}
+
+static void run_explain(void *arg, const json_t *request, struct control_answer *answer)
+{
+	int proto, sport = 0, dport = 0, flags = 0, icmp_type = 0;
+	const char *command, *src, *dst;
+	struct explain_query query = { 0 };
+	struct daemon *d = arg;
+	json_error_t error;
+	char *why = NULL;
+
+	if (!unpacked(json_unpack_ex((json_t *)request, &error, JSON_STRICT, "{s:s,s:s,s:s,s:s,s:i,s?i,s?i,s?i,s?i}",
+				     "command", &command, "in", &query.in, "src", &src, "dst", &dst, "proto", &proto,
+				     "sport", &sport, "dport", &dport, "tcp_flags", &flags, "icmp_type", &icmp_type),
+		      &error, answer))
+		return;
+	if (!in_range("proto", proto, 255, answer) || !in_range("sport", sport, 65535, answer) ||
+	    !in_range("dport", dport, 65535, answer) || !in_range("tcp_flags", flags, 255, answer) ||
+	    !in_range("icmp_type", icmp_type, 255, answer) || !known_ingress(d->apply.running, query.in, answer))
+		return;
+	if (addr_parse(src, &query.src) || addr_parse(dst, &query.dst) || query.src.family != query.dst.family) {
+		control_fail(answer, 2, "src and dst: two IPv4 or two IPv6 addresses");
+		return;
+	}
+	query.proto = proto;
+	query.sport = sport;
+	query.dport = dport;
+	query.tcp_flags = flags;
+	query.icmp_type = icmp_type;
+	answer->result = datapath_explain(d->datapath, &query, &why);
+	if (!answer->result)
+		control_fail(answer, 1, "%s", why ? why : "out of memory");
+	free(why);
+}
+
+/* ---- unload ---- */
+
+static void run_unload(void *arg, const json_t *request, struct control_answer *answer)
+{
+	struct daemon *d = arg;
+	json_t *effects = unload_effects(d->apply.running);
+	int err = datapath_unload(d->datapath);
+
+	(void)request;
+	if (err) {
+		control_fail(answer, 1, "not all of it could be taken away: %s; the daemon's log says what, try again",
+			     strerror(-err));
+		json_decref(effects);
+		return;
+	}
+	log_info("unloaded on request; stopping");
+	answer->result = json_pack("{s:o?}", "no_longer", effects);
+	answer->last = true;
+}
+
+const struct control_command daemon_commands[] = {
+	{ "show", run_show },	      { "status", run_status },	  { "apply", run_apply },   { "confirm", run_confirm },
+	{ "rollback", run_rollback }, { "explain", run_explain }, { "unload", run_unload }, { NULL, NULL },
+};

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "user/daemon/daemon.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "user/lib/clock.h"
+#include "user/lib/instance.h"
+#include "user/lib/log.h"
+
+/* ---- the own file ---- */
+
+struct own {
+	struct config *config;
+	char *text;
+	size_t len;
+};
+
+static int read_own(struct daemon *d, struct own *own)
+{
+	struct config_report report = { 0 };
+	int err = file_read(d->options.file, &own->text, &own->len);
+
+	if (err) {
+		log_ret(err, "%s", d->options.file);
+		return EXIT_WRONG;
+	}
+	err = config_load_string(own->text, own->len, &own->config, &report);
+	config_report_print(&report, "fairleadd", d->options.file, stderr);
+	config_report_free(&report);
+	return err ? EXIT_WRONG : 0;
+}
+
+int daemon_check(struct daemon *d)
+{
+	struct own own = { 0 };
+	int status = read_own(d, &own);
+
+	config_free(own.config);
+	free(own.text);
+	return status;
+}
+
+/* ---- starting ---- */
+
+static int apply_to_datapath(void *arg, const struct config *config, struct config_report *report, char **why)
+{
+	struct daemon *d = arg;
+	int err = datapath_apply(d->datapath, config, report, why);
+
+	events_watch_raw(d, true);
+	return err;
+}
+
+static int open_apply(struct daemon *d)
+{
+	const struct apply_target target = { apply_to_datapath, d };
+	char *dir = instance_state_dir(d->options.instance);
+	int err = dir ? apply_init(&d->apply, d->base, &target, d->file, dir) : -ENOMEM;
+
+	if (err)
+		log_ret(err, "%s", dir ? dir : "memory");
+	free(dir);
+	return err;
+}
+
+static int open_control(struct daemon *d)
+{
+	char *path = instance_socket(d->options.instance);
+	int err = path ? control_open(&d->control, d->base, path, daemon_commands, d, CONTROL_TIMEOUT_S) : -ENOMEM;
+
+	if (err)
+		log_ret(err, "%s", path ? path : "memory");
+	free(path);
+	return err;
+}
+
+/* Everything that the daemon needs before a configuration: 0 or -errno, told. */
+int daemon_open_datapath(struct daemon *d)
+{
+	int err;
+
+	d->lock_fd = lock_instance(d->options.instance);
+	if (d->lock_fd < 0)
+		return d->lock_fd;
+	d->base = event_base_new();
+	if (!d->base || events_open(d))
+		return log_ret(ENOMEM, "event loop");
+	err = system_open(&d->system, events_system_changed, d);
+	if (err)
+		return log_ret(err, "netlink");
+	err = datapath_open(&d->datapath, d->options.instance, d->system);
+	return err ? log_ret(err, "the programs can't be loaded") : 0;
+}
+
+/* The own file comes first: with a wrong one, what an earlier daemon left is not touched. */
+int daemon_open(struct daemon *d)
+{
+	struct apply_result result = { 0 };
+	struct own own = { 0 };
+	int status = read_own(d, &own);
+
+	if (status)
+		goto out;
+	status = EXIT_FAILURE;
+	d->file = realpath(d->options.file, NULL);
+	if (!d->file) {
+		log_warn("%s", d->options.file);
+		goto out;
+	}
+	d->start_ms = clock_ms(CLOCK_BOOTTIME);
+	if (daemon_open_datapath(d) || open_apply(d))
+		goto out;
+	apply_start(&d->apply, own.config, own.text, own.len, &result);
+	daemon_log_result(d->file, &result);
+	if (result.status)
+		goto out;
+	own.config = NULL;
+	if (events_watch(d) || open_control(d))
+		goto out;
+	log_info("instance \"%s\" is up with %s", d->options.instance, d->file);
+	status = 0;
+out:
+	apply_result_free(&result);
+	config_free(own.config);
+	free(own.text);
+	return status;
+}
+
+/* Leaves packets going on as they are. */
+void daemon_close(struct daemon *d)
+{
+	control_close(d->control);
+	if (d->datapath)
+		datapath_close(d->datapath);
+	apply_fini(&d->apply);
+	if (d->base)
+		events_close(d);
+	if (d->system)
+		system_close(d->system);
+	if (d->base)
+		event_base_free(d->base);
+	if (d->lock_fd >= 0)
+		close(d->lock_fd);
+	free(d->file);
+}
+
+void daemon_log_result(const char *what, const struct apply_result *result)
+{
+	for (size_t i = 0; i < result->report.n_findings; i++) {
+		const struct config_finding *f = &result->report.findings[i];
+
+		log_warnx("%s: %s: %s%s", what, f->pointer, f->warning ? "warning: " : "", f->text);
+	}
+	if (result->status)
+		log_warnx("%s: %s", what, result->error ? result->error : "not applied");
+	else if (result->summary)
+		log_info("%s: %s: %s", what, result->state, result->summary);
+}

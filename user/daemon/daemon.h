@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * fairleadd: all state hangs off one struct daemon.
+ *
+ * One thread and one event loop. A thread of its own for what must happen on time (adverts, fast probes) has nothing to do
+ * before those exist; all that happens here may be late by as long as an apply takes, and no packet waits for it.
+ */
+#pragma once
+
+#include <event2/event.h>
+#include <stdbool.h>
+
+#include "user/control/control.h"
+#include "user/daemon/apply.h"
+#include "user/datapath/datapath.h"
+#include "user/system/system.h"
+
+#define EXIT_WRONG 2 /* the configuration or the command line is wrong */
+
+/* ---- options.c: the command line ---- */
+
+struct options {
+	const char *instance;
+	const char *file;
+	bool foreground;
+	bool check;
+	bool unload;
+	int verbose;
+};
+
+/* -1: go on; else the exit status (--help, --version, an error that was told) */
+int options_parse(struct options *options, int argc, char **argv);
+
+struct daemon {
+	struct options options;
+	char *file;	    /* the daemon's own, as an absolute path */
+	long long start_ms; /* CLOCK_BOOTTIME */
+	int lock_fd;
+	int ready_fd; /* where the parent of a background daemon waits; -1: none */
+	struct event_base *base;
+	struct system *system;
+	struct datapath *datapath;
+	struct apply apply;
+	struct control *control;
+	/* events.c */
+	struct event *on_system;
+	struct event *on_raw;
+	struct event *refresh;
+	struct event *tick;
+	struct event *on_signal[3];
+	unsigned int changed; /* SYSTEM_*: what the next refresh takes in */
+};
+
+/* ---- daemon.c ---- */
+
+/* Both print what is wrong and return the exit status. */
+int daemon_check(struct daemon *d); /* -n */
+int daemon_open(struct daemon *d);  /* daemon_close() is due also when it fails */
+void daemon_close(struct daemon *d);
+
+/* The part of daemon_open() that needs no configuration: lock, event loop, netlink, programs. -errno, told. */
+int daemon_open_datapath(struct daemon *d);
+
+/* ---- lock.c: one daemon an instance ---- */
+
+/* Makes /run/fairlead, locks NAME.lock and writes our pid into it. The file descriptor; -errno, and it was told why. */
+int lock_instance(const char *instance);
+
+/* ---- background.c ---- */
+
+/*
+ * Forks; returns in the child, with *ready_fd. The parent waits for background_ready() and exits with 0, or with the
+ * child's exit status when that ends before. -errno when it can't fork.
+ */
+int background_start(int *ready_fd);
+/* Lets go of the terminal; from now on the log is syslog's. */
+void background_ready(int ready_fd);
+
+/* For systemd (Type=notify): one datagram to $NOTIFY_SOCKET; nothing happens without it. */
+void notify_supervisor(const char *state);
+
+/* ---- events.c: what the loop waits for ---- */
+
+int events_open(struct daemon *d);		     /* timers and signals; before system_open(). -ENOMEM */
+int events_watch(struct daemon *d);		     /* netlink, and the clock starts; once the data plane is there */
+void events_watch_raw(struct daemon *d, bool renew); /* the raw socket comes and goes with tunnels */
+void events_close(struct daemon *d);
+void events_system_changed(void *arg, unsigned int what); /* system_open()'s callback; arg is the daemon */
+
+/* ---- commands.c, status.c, unload.c ---- */
+
+extern const struct control_command daemon_commands[];
+
+/* The object of `fairlead status`; status is 1 when degraded. */
+json_t *status_build(struct daemon *d, int *status);
+
+/* Array of texts: what no longer holds once `config` (may be NULL) is unloaded. */
+json_t *unload_effects(const struct config *config);
+/* fairleadd --unload: the data plane that a daemon left behind is taken away. The exit status. */
+int unload_orphan(struct daemon *d);
+
+/* Logs what an apply that nobody waits for came to. */
+void daemon_log_result(const char *what, const struct apply_result *result);

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <signal.h>
+
+#include "user/daemon/daemon.h"
+#include "user/lib/log.h"
+
+#define REFRESH_US 20000 /* at most one refresh in this time: a flapping link brings messages by the hundred */
+#define TICK_S 1
+
+static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
+#define N_SIGNALS (sizeof(signals) / sizeof(signals[0]))
+
+/* ---- the machine changes ---- */
+
+void events_system_changed(void *arg, unsigned int what)
+{
+	const struct timeval wait = { .tv_usec = REFRESH_US };
+	struct daemon *d = arg;
+
+	d->changed |= what;
+	if (!evtimer_pending(d->refresh, NULL))
+		evtimer_add(d->refresh, &wait);
+}
+
+static void on_system(evutil_socket_t fd, short what, void *arg)
+{
+	struct daemon *d = arg;
+	int err = system_dispatch(d->system);
+
+	(void)fd, (void)what;
+	if (err)
+		log_ret(err, "netlink");
+}
+
+static void on_refresh(evutil_socket_t fd, short what, void *arg)
+{
+	struct daemon *d = arg;
+	unsigned int changed = d->changed;
+
+	(void)fd, (void)what;
+	d->changed = 0;
+	datapath_refresh(d->datapath, changed);
+	events_watch_raw(d, false);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct daemon *d = arg;
+
+	(void)fd, (void)what;
+	datapath_tick(d->datapath);
+	events_watch_raw(d, false);
+}
+
+/* ---- outer fragments ---- */
+
+static void on_raw(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	datapath_reassembled(((struct daemon *)arg)->datapath);
+}
+
+/* renew: it may be another socket with the same number */
+void events_watch_raw(struct daemon *d, bool renew)
+{
+	int fd = datapath_raw_fd(d->datapath);
+
+	if (d->on_raw) {
+		if (!renew && event_get_fd(d->on_raw) == fd)
+			return;
+		event_free(d->on_raw);
+		d->on_raw = NULL;
+	}
+	if (fd < 0)
+		return;
+	d->on_raw = event_new(d->base, fd, EV_READ | EV_PERSIST, on_raw, d);
+	if (!d->on_raw || event_add(d->on_raw, NULL))
+		log_warnx("no memory to wait for outer fragments: they are dropped");
+}
+
+/* ---- signals ---- */
+
+static void on_signal(evutil_socket_t number, short what, void *arg)
+{
+	struct apply_result result;
+	struct daemon *d = arg;
+
+	(void)what;
+	if (number != SIGHUP) {
+		log_info("stopping; packets go on as they are");
+		event_base_loopbreak(d->base);
+		return;
+	}
+	apply_own_file(&d->apply, &result);
+	daemon_log_result(d->file, &result);
+	apply_result_free(&result);
+}
+
+/* ---- all of them ---- */
+
+int events_open(struct daemon *d)
+{
+	signal(SIGPIPE, SIG_IGN); /* a client of the control socket that is gone is no reason to go too */
+	d->refresh = evtimer_new(d->base, on_refresh, d);
+	d->tick = event_new(d->base, -1, EV_PERSIST, on_tick, d);
+	if (!d->refresh || !d->tick)
+		return -ENOMEM;
+	for (size_t i = 0; i < N_SIGNALS; i++) {
+		d->on_signal[i] = evsignal_new(d->base, signals[i], on_signal, d);
+		if (!d->on_signal[i] || event_add(d->on_signal[i], NULL))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+int events_watch(struct daemon *d)
+{
+	const struct timeval every = { .tv_sec = TICK_S };
+
+	d->on_system = event_new(d->base, system_fd(d->system), EV_READ | EV_PERSIST, on_system, d);
+	if (!d->on_system || event_add(d->on_system, NULL) || event_add(d->tick, &every))
+		return -ENOMEM;
+	return 0;
+}
+
+void events_close(struct daemon *d)
+{
+	struct event **all[] = { &d->on_system, &d->on_raw, &d->refresh, &d->tick };
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		if (*all[i])
+			event_free(*all[i]);
+		*all[i] = NULL;
+	}
+	for (size_t i = 0; i < N_SIGNALS; i++) {
+		if (d->on_signal[i])
+			event_free(d->on_signal[i]);
+		d->on_signal[i] = NULL;
+	}
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "user/daemon/daemon.h"
+#include "user/lib/file.h"
+#include "user/lib/instance.h"
+#include "user/lib/log.h"
+
+static int taken(int fd, const char *instance)
+{
+	char pid[16] = "";
+	ssize_t n = pread(fd, pid, sizeof(pid) - 1, 0);
+
+	pid[n > 0 ? strcspn(pid, "\n") : 0] = '\0';
+	log_warnx("instance \"%s\" has a daemon already, pid %s; stop that one, or name another by --instance",
+		  instance, *pid ? pid : "unknown");
+	return -EEXIST;
+}
+
+static int lock_and_sign(int fd, const char *path, const char *instance)
+{
+	if (flock(fd, LOCK_EX | LOCK_NB))
+		return errno == EWOULDBLOCK ? taken(fd, instance) : log_ret(errno, "%s", path);
+	if (ftruncate(fd, 0) || dprintf(fd, "%d\n", getpid()) < 0)
+		return log_ret(errno, "%s", path);
+	return 0;
+}
+
+/* The lock is the kernel's and ends with the process, however that ends; the file itself stays. */
+int lock_instance(const char *instance)
+{
+	char *path = instance_lock_file(instance);
+	int fd, err;
+
+	if (!path)
+		return log_ret(ENOMEM, "lock");
+	err = file_make_dirs(INSTANCE_RUN_DIR, 0755);
+	if (err) {
+		log_ret(err, INSTANCE_RUN_DIR);
+		goto out;
+	}
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	if (fd < 0) {
+		err = log_ret(errno, "%s", path);
+		goto out;
+	}
+	err = lock_and_sign(fd, path, instance);
+	if (err)
+		close(fd);
+out:
+	free(path);
+	return err ? err : fd;
+}

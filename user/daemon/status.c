@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Is all as the configuration wants it? Facts from the machine and the data plane, one reason a line where not. */
+#include <net/if.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "user/daemon/daemon.h"
+#include "user/lib/clock.h"
+
+static void because(json_t *reasons, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static void because(json_t *reasons, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	json_array_append_new(reasons, json_vsprintf(fmt, ap));
+	va_end(ap);
+}
+
+/* ---- interfaces ---- */
+
+static const char *const mode_names[] = {
+	[CONFIG_MODE_NATIVE] = "native",
+	[CONFIG_MODE_GENERIC] = "generic",
+	[CONFIG_MODE_TC] = "tc",
+};
+
+static const json_t *row_of(const json_t *rows, const char *name)
+{
+	json_t *row;
+	size_t i;
+
+	json_array_foreach((json_t *)rows, i, row) {
+		const char *row_name = json_string_value(json_object_get(row, "name"));
+
+		if (row_name && !strcmp(row_name, name))
+			return row;
+	}
+	return NULL;
+}
+
+static void check_mode(const struct config_interface *want, const json_t *rows, json_t *reasons)
+{
+	const json_t *row = row_of(rows, want->name);
+	const char *mode = json_string_value(json_object_get(row, "mode"));
+	const char *reason = json_string_value(json_object_get(row, "reason"));
+
+	if (!mode || !strcmp(mode, "none"))
+		because(reasons, "interface %s: no program is attached%s%s", want->name, reason ? ": " : "",
+			reason ? reason : "");
+	else if (want->mode != CONFIG_MODE_AUTO && strcmp(mode, mode_names[want->mode]))
+		because(reasons, "interface %s: mode %s was asked for, %s runs%s%s", want->name, mode_names[want->mode],
+			mode, reason ? ": " : "", reason ? reason : "");
+}
+
+static void check_interface(struct daemon *d, const struct config_interface *want, const json_t *rows, json_t *reasons)
+{
+	const struct system_link *link = system_link_by_name(d->system, want->device);
+
+	if (!link) {
+		because(reasons, "interface %s: there is no device %s", want->name, want->device);
+		return;
+	}
+	if (!(link->flags & IFF_UP))
+		because(reasons, "interface %s: %s is down", want->name, want->device);
+	else if (!link->carrier)
+		because(reasons, "interface %s: %s has no carrier", want->name, want->device);
+	check_mode(want, rows, reasons);
+}
+
+/* ---- tunnels ---- */
+
+/* local AF_UNSPEC: any IPv4 address of the device */
+static bool has_address(struct daemon *d, const char *device, const struct addr *local)
+{
+	const struct system_link *link = system_link_by_name(d->system, device);
+	const struct system_addr *a;
+
+	for (size_t i = 0; (a = system_addr_at(d->system, i)); i++) {
+		if (local->family == AF_UNSPEC) {
+			if (link && a->ifindex == link->ifindex && a->prefix.addr.family == AF_INET)
+				return true;
+		} else if (addr_equal(&a->prefix.addr, local)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static void check_tunnel(struct daemon *d, const struct config_tunnel *t, json_t *reasons)
+{
+	char text[ADDR_STRLEN];
+
+	if (has_address(d, t->underlay->device, &t->local))
+		return;
+	if (t->local.family == AF_UNSPEC)
+		because(reasons, "tunnel %s: its underlay %s (%s) has no IPv4 address", t->name, t->underlay->name,
+			t->underlay->device);
+	else
+		because(reasons, "tunnel %s: %s is no address of this machine", t->name, addr_format(&t->local, text));
+}
+
+/* ---- all of it ---- */
+
+static void check_trial(const struct apply *apply, json_t *reasons)
+{
+	if (apply->undo_failed)
+		because(reasons, "the configuration was not confirmed, and the one before can't be put back");
+	else if (apply->before)
+		because(reasons, "the configuration is on trial, %ld s left for `fairlead confirm`",
+			apply_trial_left(apply));
+}
+
+static json_t *reasons_of(struct daemon *d, const json_t *interfaces)
+{
+	const struct config *config = d->apply.running;
+	json_t *reasons = json_array();
+
+	for (size_t i = 0; i < config->n_interfaces; i++)
+		check_interface(d, &config->interfaces[i], interfaces, reasons);
+	for (size_t i = 0; i < config->n_tunnels; i++)
+		check_tunnel(d, &config->tunnels[i], reasons);
+	check_trial(&d->apply, reasons);
+	return reasons;
+}
+
+json_t *status_build(struct daemon *d, int *status)
+{
+	json_t *interfaces = datapath_show_interfaces(d->datapath);
+	json_t *reasons = reasons_of(d, interfaces);
+	json_t *config;
+
+	*status = json_array_size(reasons) ? 1 : 0;
+	config = json_pack("{s:s,s:I,s:I,s:b}", "file", d->file, "version", (json_int_t)store_newest(&d->apply.store),
+			   "since_ms", (json_int_t)d->apply.running_since_ms, "on_trial", d->apply.before != NULL);
+	return json_pack("{s:s,s:o,s:s,s:n,s:s,s:s,s:i,s:I,s:o,s:o?,s:o?}", "state", *status ? "degraded" : "ok",
+			 "reasons", reasons, "node", d->apply.running->node, "peer", "instance", d->options.instance,
+			 "version", FAIRLEAD_VERSION, "pid", (int)getpid(), "uptime_ms",
+			 (json_int_t)(clock_ms(CLOCK_BOOTTIME) - d->start_ms), "config", config, "interfaces",
+			 interfaces, "tunnels", datapath_show_tunnels(d->datapath));
+}

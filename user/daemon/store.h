@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The files of the configuration: the daemon's own one, and the versions that it had.
+ *
+ * DIR/history/N.json is version N as it was written, DIR/history/index.json says when and why. The newest version is the
+ * one in force; STORE_EARLIER more are kept. DIR/pending.json is what runs on trial and waits for `fairlead confirm`: only
+ * for people to look at; a daemon that starts takes its own file and removes it.
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "user/lib/file.h"
+
+#define STORE_EARLIER 10
+
+struct store {
+	char *file; /* the daemon's own */
+	char *dir;
+	json_t *versions; /* array of { "version", "time_ms", "summary" }, oldest first */
+};
+
+/* Makes the directories, reads the index; versions whose text is gone are left out. -errno */
+int store_open(struct store *store, const char *file, const char *dir);
+void store_close(struct store *store);
+
+/* A text that is to become the own file and the newest version: written, synced, not yet in force. */
+struct store_change {
+	struct file_change own; /* nothing prepared where the own file has that text already */
+	char *version_path;	/* NULL where the newest version has that text already */
+	long long version;
+};
+
+/* -errno and *why (static text: which file); nothing is left behind on failure. */
+int store_prepare(struct store *store, const char *text, size_t len, struct store_change *change, const char **why);
+/* Puts it in force. -errno: the own file is as before and the change is over. */
+int store_commit(struct store *store, struct store_change *change, const char *summary);
+void store_discard(struct store_change *change);
+
+/* The version that is `back` before the newest (0: the newest): text as file_read() gives it. -ENOENT if there is none. */
+int store_read_version(const struct store *store, size_t back, char **text, size_t *len, const json_t **entry);
+
+/* For `show history`: newest first, { "back", "version", "time_ms", "summary" }. NULL when memory is out. */
+json_t *store_history(const struct store *store);
+long long store_newest(const struct store *store); /* its number; 0: none */
+
+int store_pending_write(const struct store *store, const char *text, size_t len);
+bool store_pending_remove(const struct store *store); /* true if there was one */

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Whole files: read one, replace one so that a reader sees the old or the new text, also after a power cut. */
+#pragma once
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#define FILE_TEXT_MAX (16u << 20) /* bytes of a configuration; 10,000 tunnel clients take about 2 MB */
+
+/* *text is malloc'ed and has a 0 behind its end. -errno, -EFBIG above FILE_TEXT_MAX. path "-": standard input. */
+int file_read(const char *path, char **text, size_t *len);
+
+/* A new text for `path`, written and synced under another name beside it. */
+struct file_change {
+	char *path; /* symbolic links resolved */
+	char *temp; /* NULL: nothing prepared */
+};
+
+/*
+ * Mode and owner are those of the file that is there, else `mode` and ours. -errno; nothing is left behind on failure.
+ * Then either file_commit() (0 or -errno; the change is over in both cases) or file_discard().
+ */
+int file_prepare(struct file_change *change, const char *path, const char *text, size_t len, mode_t mode);
+int file_commit(struct file_change *change);
+void file_discard(struct file_change *change);
+
+/* prepare and commit */
+int file_replace(const char *path, const char *text, size_t len, mode_t mode);
+
+/* mkdir -p; an existing last directory keeps its mode */
+int file_make_dirs(const char *path, mode_t mode);
