@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The checks in order, and what all of them use. */
+#include "user/config/check.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *check_number(size_t n, char *buf)
+{
+	snprintf(buf, 24, "%zu", n);
+	return buf;
+}
+
+static void check_vadd(struct check *c, bool warning, const char *const *at, const char *fmt, va_list ap)
+{
+	char *pointer = pointer_of_parts(at);
+
+	if (!pointer)
+		c->err = -ENOMEM;
+	report_vadd(c->report, warning, pointer ? pointer : "", fmt, ap);
+	free(pointer);
+}
+
+void check_error(struct check *c, const char *const *at, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	check_vadd(c, false, at, fmt, ap);
+	va_end(ap);
+}
+
+void check_warning(struct check *c, const char *const *at, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	check_vadd(c, true, at, fmt, ap);
+	va_end(ap);
+}
+
+/* ---- items by name ---- */
+
+/* `items`: the first of n structs of `size` bytes that begin with the pointer to their name. */
+static json_t *index_names(struct check *c, const void *items, size_t n, size_t size)
+{
+	json_t *index = json_object();
+	const char *name;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		memcpy(&name, (const char *)items + i * size, sizeof(name));
+		if (!name || json_object_set_new(index, name, json_integer((json_int_t)i)))
+			c->err = -ENOMEM;
+	}
+	if (!index)
+		c->err = -ENOMEM;
+	return index;
+}
+
+_Static_assert(offsetof(struct config_interface, name) == 0, "index_names() relies on it");
+_Static_assert(offsetof(struct draft_tunnel, item.name) == 0, "index_names() relies on it");
+_Static_assert(offsetof(struct draft_gateway, item.name) == 0, "index_names() relies on it");
+
+static json_int_t find(const json_t *index, const char *name)
+{
+	const json_t *at = name ? json_object_get(index, name) : NULL;
+
+	return at ? json_integer_value(at) : -1;
+}
+
+const struct config_interface *check_find_interface(const struct check *c, const char *name)
+{
+	json_int_t at = find(c->interfaces, name);
+
+	return at < 0 ? NULL : &c->draft->interfaces[at];
+}
+
+const struct draft_tunnel *check_find_tunnel(const struct check *c, const char *name)
+{
+	json_int_t at = find(c->tunnels, name);
+
+	return at < 0 ? NULL : &c->draft->tunnels[at];
+}
+
+const struct draft_gateway *check_find_gateway(const struct check *c, const char *name)
+{
+	json_int_t at = find(c->gateways, name);
+
+	return at < 0 ? NULL : &c->draft->gateways[at];
+}
+
+/* ---- interfaces against each other, and everything against the size of the tables ---- */
+
+static void check_devices(struct check *c)
+{
+	const struct config_interface *in = c->draft->interfaces;
+	json_t *seen = json_object();
+	size_t i;
+
+	for (i = 0; i < c->draft->n_interfaces; i++) {
+		const json_t *other = in[i].device ? json_object_get(seen, in[i].device) : NULL;
+
+		if (!in[i].device)
+			continue;
+		if (other)
+			check_error(c, AT("interfaces", in[i].name, "device"),
+				    "interface \"%s\" has the device \"%s\" already; a device is one interface",
+				    json_string_value(other), in[i].device);
+		else if (json_object_set_new(seen, in[i].device, json_string(in[i].name)))
+			c->err = -ENOMEM;
+	}
+	json_decref(seen);
+}
+
+static void check_limits(struct check *c)
+{
+	const struct draft *d = c->draft;
+	size_t ports = d->n_interfaces, remotes = 0, routes = 0, translations = 0, i, j;
+
+	for (i = 0; i < d->n_tunnels; i++) {
+		if (d->tunnels[i].disabled)
+			continue;
+		ports++;
+		remotes += d->tunnels[i].item.n_remotes;
+		for (j = 0; d->tunnels[i].item.broker && j < d->tunnels[i].item.n_remotes; j++)
+			routes += d->tunnels[i].item.remotes[j].n_routes + 1;
+	}
+	for (i = 0; i < d->n_translations; i++)
+		translations += !d->translations[i].disabled;
+	/* number 0 is no one's; of tables that change as a whole, both sets have to fit */
+	if (ports > FL_PORTS_MAX - 1)
+		check_error(c, AT(NULL), "found %zu interfaces and tunnels; accepted: at most %d", ports,
+			    FL_PORTS_MAX - 1);
+	if (remotes > FL_ENDPOINTS_MAX / 2 - 1)
+		check_error(c, AT("tunnels"), "found %zu remotes and clients; accepted: at most %d", remotes,
+			    FL_ENDPOINTS_MAX / 2 - 1);
+	if (routes > FL_CLIENT_ROUTES_MAX / 2)
+		check_error(c, AT("tunnels"), "found %zu addresses and routes of clients; accepted: at most %d", routes,
+			    FL_CLIENT_ROUTES_MAX / 2);
+	if (translations > FL_NPT_MAX / 2 - 1)
+		check_error(c, AT("prefix_translations"), "found %zu; accepted: at most %d", translations,
+			    FL_NPT_MAX / 2 - 1);
+}
+
+int check_draft(struct draft *draft, const json_t *document, struct config_report *report)
+{
+	struct check c = { .draft = draft, .document = document, .report = report };
+
+	c.interfaces = index_names(&c, draft->interfaces, draft->n_interfaces, sizeof(*draft->interfaces));
+	c.tunnels = index_names(&c, draft->tunnels, draft->n_tunnels, sizeof(*draft->tunnels));
+	c.gateways = index_names(&c, draft->gateways, draft->n_gateways, sizeof(*draft->gateways));
+	if (!c.err) {
+		check_devices(&c);
+		check_limits(&c);
+		check_references(&c);
+		check_tunnels(&c);
+		check_routes(&c);
+		check_translations(&c);
+	}
+	json_decref(c.interfaces);
+	json_decref(c.tunnels);
+	json_decref(c.gateways);
+	return c.err;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What no single key can tell: names and what they lead to, and items against each other. */
+#pragma once
+
+#include "user/config/draft.h"
+
+struct check {
+	struct draft *draft;
+	const json_t *document;
+	struct config_report *report;
+	json_t *interfaces, *tunnels, *gateways; /* name -> index in the draft */
+	int err;				 /* -ENOMEM */
+};
+
+/* Looks all names up in the draft and compares. 0 or -ENOMEM; what is wrong is in the report. */
+int check_draft(struct draft *draft, const json_t *document, struct config_report *report);
+
+/* The parts of it. check_references.c fills the *_ref and `port` members; the others need them. */
+void check_references(struct check *c);
+void check_tunnels(struct check *c);
+void check_routes(struct check *c); /* gateways, routes and the routes of clients */
+void check_translations(struct check *c);
+
+/* A place in the file, from the outside to the inside: AT("routes", NUMBER(3), "gateway"). */
+#define AT(...) ((const char *const[]){ __VA_ARGS__, NULL })
+#define NUMBER(n) check_number(n, (char[24]){ 0 })
+const char *check_number(size_t n, char *buf);
+
+void check_error(struct check *c, const char *const *at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void check_warning(struct check *c, const char *const *at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+const struct config_interface *check_find_interface(const struct check *c, const char *name);
+const struct draft_tunnel *check_find_tunnel(const struct check *c, const char *name);
+const struct draft_gateway *check_find_gateway(const struct check *c, const char *name);

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Names that one item uses for another: looked up once, here, and everything that is wrong with them said. */
+#include <string.h>
+
+#include "user/config/check.h"
+#include "user/config/suggest.h"
+
+#define LISTED_MAX 8 /* names that a message lists when none is near */
+
+/* `what` do not have the name: the nearest, else the first few of those that there are. */
+static void report_missing(struct check *c, const char *const *at, const char *what, const char *name,
+			   const json_t *one, const json_t *other)
+{
+	const json_t *const sets[] = { one, other };
+	struct suggest s = { .given = name };
+	char list[LISTED_MAX * 40] = "";
+	size_t used = 0, listed = 0, i;
+	const char *key;
+	json_t *value;
+
+	for (i = 0; i < 2; i++) {
+		json_object_foreach((json_t *)sets[i], key, value) {
+			suggest_offer(&s, key);
+			if (listed++ < LISTED_MAX && used < sizeof(list))
+				used += (size_t)snprintf(list + used, sizeof(list) - used, "%s\"%.32s\"",
+							 used ? ", " : "", key);
+		}
+	}
+	if (s.best)
+		check_error(c, at, "no %s named \"%s\"; did you mean \"%s\"?", what, name, s.best);
+	else if (listed)
+		check_error(c, at, "no %s named \"%s\"; accepted: %s%s", what, name, list,
+			    listed > LISTED_MAX ? ", …" : "");
+	else
+		check_error(c, at, "no %s named \"%s\"; there is none at all", what, name);
+}
+
+/* Gateway groups may stand here by the manual of a later version: that is no misspelt name. */
+static bool is_group(struct check *c, const char *const *at, const char *name, const char *accepts)
+{
+	if (!json_object_get(json_object_get(c->document, "gateway_groups"), name))
+		return false;
+	check_error(c, at, "\"%s\" is a gateway group, which are not in this version; accepted: %s", name, accepts);
+	return true;
+}
+
+static void resolve_underlay(struct check *c, struct draft_tunnel *t)
+{
+	const char *const *at = AT("tunnels", t->item.name, "underlay");
+
+	if (!t->underlay)
+		return;
+	t->underlay_ref = check_find_interface(c, t->underlay);
+	if (t->underlay_ref || is_group(c, at, t->underlay, "an interface"))
+		return;
+	if (check_find_tunnel(c, t->underlay))
+		check_error(c, at, "\"%s\" is a tunnel; accepted: an interface", t->underlay);
+	else
+		report_missing(c, at, "interface", t->underlay, c->interfaces, NULL);
+}
+
+/* An interface or tunnel, for gateways and translations. A disabled one may only be used by what is disabled. */
+static void resolve_port(struct check *c, const char *const *at, const char *name, bool disabled, const char *what,
+			 struct draft_port *port)
+{
+	if (!name)
+		return;
+	port->interface = check_find_interface(c, name);
+	if (port->interface)
+		return;
+	port->tunnel = check_find_tunnel(c, name);
+	if (!port->tunnel)
+		report_missing(c, at, "interface or tunnel", name, c->interfaces, c->tunnels);
+	else if (port->tunnel->disabled && !disabled)
+		check_error(c, at, "the tunnel \"%s\" is disabled; disable this %s too, or enable the tunnel", name,
+			    what);
+}
+
+static void resolve_route(struct check *c, struct draft_route *r, size_t i)
+{
+	const char *const *at = AT("routes", NUMBER(i), "gateway");
+
+	if (!r->gateway)
+		return;
+	r->gateway_ref = check_find_gateway(c, r->gateway);
+	if (!r->gateway_ref && is_group(c, at, r->gateway, "a gateway"))
+		return;
+	if (!r->gateway_ref && (check_find_interface(c, r->gateway) || check_find_tunnel(c, r->gateway)))
+		check_error(c, at, "\"%s\" is %s; accepted: the name of a gateway with \"interface\": \"%s\"",
+			    r->gateway, check_find_tunnel(c, r->gateway) ? "a tunnel" : "an interface", r->gateway);
+	else if (!r->gateway_ref)
+		report_missing(c, at, "gateway", r->gateway, c->gateways, NULL);
+	else if (r->gateway_ref->disabled && !r->disabled)
+		check_error(c, at, "the gateway \"%s\" is disabled; disable this route too, or enable the gateway",
+			    r->gateway);
+}
+
+static void resolve_from(struct check *c, struct draft_translation *t, size_t i)
+{
+	const char *const *at = AT("prefix_translations", NUMBER(i), "external", "from");
+
+	if (!t->from)
+		return;
+	t->from_ref = check_find_interface(c, t->from);
+	if (t->from_ref)
+		return;
+	if (check_find_tunnel(c, t->from))
+		check_error(c, at, "\"%s\" is a tunnel, which no prefix is delegated on; accepted: an interface",
+			    t->from);
+	else
+		report_missing(c, at, "interface", t->from, c->interfaces, NULL);
+}
+
+void check_references(struct check *c)
+{
+	struct draft *d = c->draft;
+	size_t i;
+
+	for (i = 0; i < d->n_tunnels; i++)
+		resolve_underlay(c, &d->tunnels[i]);
+	for (i = 0; i < d->n_gateways; i++)
+		resolve_port(c, AT("gateways", d->gateways[i].item.name, "interface"), d->gateways[i].interface,
+			     d->gateways[i].disabled, "gateway", &d->gateways[i].port);
+	for (i = 0; i < d->n_routes; i++)
+		resolve_route(c, &d->routes[i], i);
+	for (i = 0; i < d->n_translations; i++) {
+		resolve_port(c, AT("prefix_translations", NUMBER(i), "interface"), d->translations[i].interface,
+			     d->translations[i].disabled, "translation", &d->translations[i].port);
+		resolve_from(c, &d->translations[i], i);
+	}
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What strings of the file may be. */
+#include "user/config/names.h"
+
+#include <ctype.h>
+#include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "user/lib/addr.h"
+
+#define NAME_START "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_"
+#define NAME_REST NAME_START "0123456789.-"
+#define NODE_ENDS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+#define NODE_MAX 64
+
+/* Words that mean something where a name may stand. */
+static const char *const reserved[] = { "description", "any", "self", "interface", "auto", "none", "all", NULL };
+
+/*
+ * Names that iproute2 does not take for a device's: the words after `ip address show` and `ip link show`, and every
+ * beginning of "help". And two that Linux has already: the loopback device, and the sysctl directory of what comes.
+ */
+static const char *const not_a_tunnel[] = { "h",	 "he",	    "hel",   "help",	"dev",	     "to",
+					    "up",	 "type",    "scope", "label",	"group",     "master",
+					    "nomaster",	 "vrf",	    "proto", "dynamic", "permanent", "primary",
+					    "secondary", "default", "lo",    NULL };
+
+static bool listed(const char *text, const char *const *list)
+{
+	for (; *list; list++) {
+		if (!strcmp(text, *list))
+			return true;
+	}
+	return false;
+}
+
+const char *name_fault(const char *text)
+{
+	if (!text[0] || !strchr(NAME_START, text[0]) || text[strspn(text, NAME_REST)])
+		return "a letter or \"_\", then letters, digits, \"_\", \".\" and \"-\"";
+	if (listed(text, reserved))
+		return "a name other than \"description\", \"any\", \"self\", \"interface\", \"auto\", \"none\", \"all\"";
+	return NULL;
+}
+
+const char *name_tunnel_fault(const char *text)
+{
+	const char *fault = name_fault(text);
+
+	if (fault)
+		return fault;
+	if (strlen(text) >= IFNAMSIZ)
+		return "a name of at most 15 characters, since the device is called so";
+	if (listed(text, not_a_tunnel))
+		return "a name that iproute2 and Linux don't take for something else (fairlead.json(5) lists those), "
+		       "\"he0\" for instance";
+	return NULL;
+}
+
+/* As the kernel's dev_valid_name(). */
+const char *name_device_fault(const char *text)
+{
+	static const char accepts[] =
+		"the name of a network device, 1 to 15 characters without blanks, \"/\" and \":\"";
+	const char *c;
+
+	if (!text[0] || strlen(text) >= IFNAMSIZ || !strcmp(text, ".") || !strcmp(text, ".."))
+		return accepts;
+	for (c = text; *c; c++) {
+		if (*c == '/' || *c == ':' || isspace((unsigned char)*c))
+			return accepts;
+	}
+	return NULL;
+}
+
+const char *name_node_fault(const char *text)
+{
+	size_t len = strlen(text);
+
+	if (len < 1 || len > NODE_MAX || text[strspn(text, NODE_ENDS ".-")] || !strchr(NODE_ENDS, text[0]) ||
+	    !strchr(NODE_ENDS, text[len - 1]))
+		return "1 to 64 letters, digits, \".\" and \"-\", a letter or digit at both ends";
+	return NULL;
+}
+
+const char *name_ipv4_fault(const char *text)
+{
+	struct addr a;
+	unsigned int first;
+
+	if (addr_parse(text, &a) || a.family != AF_INET)
+		return "an IPv4 address";
+	first = ntohl(a.v4.s_addr) >> 24;
+	return first == 0 || first == 127 || first >= 224 ? "an IPv4 address that a host can have" : NULL;
+}

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The walk: a document and the tables side by side. */
+#include "user/config/schema.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "user/config/suggest.h"
+
+#define FOUND_MAX 60 /* bytes of a wrong value that a message repeats */
+
+void schema_error(struct schema_walk *walk, const struct path *path, const char *fmt, ...)
+{
+	char *pointer = pointer_of_path(path);
+	va_list ap;
+
+	if (!pointer)
+		walk->err = -ENOMEM;
+	va_start(ap, fmt);
+	report_vadd(walk->report, false, pointer ? pointer : "", fmt, ap);
+	va_end(ap);
+	free(pointer);
+}
+
+/* What was found, as a person would say it; buf has room for FOUND_MAX bytes and what is around them. */
+static const char *describe(const json_t *value, char *buf, size_t len)
+{
+	char *text;
+	size_t cut = FOUND_MAX;
+
+	if (json_is_object(value) || json_is_array(value))
+		return json_is_object(value) ? "an object" : "an array";
+	text = json_dumps(value, JSON_ENCODE_ANY);
+	if (!text)
+		return "something else";
+	if (strlen(text) > cut) {
+		while (((unsigned char)text[cut] & 0xc0) == 0x80)
+			cut--;
+		snprintf(buf, len, "%.*s…", (int)cut, text);
+	} else {
+		snprintf(buf, len, "%s", text);
+	}
+	free(text);
+	return buf;
+}
+
+void schema_refuse(struct schema_walk *walk, const struct path *path, const json_t *found, const char *accepts)
+{
+	char buf[FOUND_MAX + 8];
+
+	schema_error(walk, path, "found %s; accepted: %s", describe(found, buf, sizeof(buf)), accepts);
+}
+
+const struct schema_word *schema_find_word(const struct schema_word *words, const json_t *value)
+{
+	for (; words && words->word; words++) {
+		if (words->literal ? json_is_false(value)
+				   : json_is_string(value) && !strcmp(json_string_value(value), words->word))
+			return words;
+	}
+	return NULL;
+}
+
+/* ---- objects ---- */
+
+static const struct schema_key *find_key(const struct schema_object *object, const char *name)
+{
+	const struct schema_key *key;
+
+	for (key = object->keys; key->key; key++) {
+		if (!strcmp(key->key, name))
+			return key;
+	}
+	return NULL;
+}
+
+/* Names the nearest key, or when none is near all of them. */
+static void report_unknown(struct schema_walk *walk, const struct path *path, const struct schema_object *object)
+{
+	struct suggest s = { .given = path->key };
+	const struct schema_key *key;
+	char list[512];
+	size_t used = 0;
+
+	for (key = object->keys; key->key; key++) {
+		suggest_offer(&s, key->key);
+		if (key->kind != SCHEMA_LATER && used < sizeof(list))
+			used += (size_t)snprintf(list + used, sizeof(list) - used, "%s\"%s\"", used ? ", " : "",
+						 key->key);
+	}
+	if (s.best)
+		schema_error(walk, path, "unknown key; did you mean \"%s\"?", s.best);
+	else
+		schema_error(walk, path, "unknown key; accepted: %s", list);
+}
+
+static schema_value_fn parse_object, parse_map, parse_array, parse_later;
+
+static schema_value_fn *const parse_kind[] = {
+	[SCHEMA_TEXT] = schema_parse_text,     [SCHEMA_BOOL] = schema_parse_bool,
+	[SCHEMA_WORD] = schema_parse_word,     [SCHEMA_NUMBER] = schema_parse_number,
+	[SCHEMA_STRING] = schema_parse_string, [SCHEMA_ADDRESS] = schema_parse_address,
+	[SCHEMA_PREFIX] = schema_parse_prefix, [SCHEMA_PREFIXES] = schema_parse_prefixes,
+	[SCHEMA_OBJECT] = parse_object,	       [SCHEMA_MAP] = parse_map,
+	[SCHEMA_ARRAY] = parse_array,	       [SCHEMA_LATER] = parse_later,
+};
+
+static void parse_value(struct schema_walk *walk, const struct path *path, const json_t *value,
+			const struct schema_key *key, void *item)
+{
+	parse_kind[key->kind](walk, path, value, key, item);
+}
+
+/* The default goes the way of a value in the file. */
+static void parse_fallback(struct schema_walk *walk, const struct path *path, const struct schema_key *key, void *item)
+{
+	json_t *value = json_loads(key->fallback, JSON_DECODE_ANY, NULL);
+
+	if (value)
+		parse_value(walk, path, value, key, item);
+	else
+		walk->err = -ENOMEM;
+	json_decref(value);
+}
+
+void schema_parse(struct schema_walk *walk, const struct path *path, const json_t *value,
+		  const struct schema_object *object, void *item)
+{
+	const struct schema_key *key;
+	struct path member = { .up = path };
+	json_t *child;
+
+	json_object_foreach((json_t *)value, member.key, child) {
+		key = find_key(object, member.key);
+		if (key)
+			parse_value(walk, &member, child, key, item);
+		else
+			report_unknown(walk, &member, object);
+	}
+	for (key = object->keys; key->key; key++) {
+		if (json_object_get(value, key->key))
+			continue;
+		member.key = key->key;
+		if (key->flags & SCHEMA_REQUIRED)
+			schema_error(walk, path, "the required key \"%s\" is missing%s%s", key->key,
+				     key->accepts ? ": " : "", key->accepts ? key->accepts : "");
+		else if (key->fallback)
+			parse_fallback(walk, &member, key, item);
+	}
+	if (object->done)
+		object->done(walk, path, value, item);
+}
+
+static void parse_object(struct schema_walk *walk, const struct path *path, const json_t *value,
+			 const struct schema_key *key, void *item)
+{
+	if (json_is_object(value))
+		schema_parse(walk, path, value, key->object, item);
+	else if (!schema_find_word(key->words, value))
+		schema_refuse(walk, path, value, key->accepts);
+}
+
+static void parse_later(struct schema_walk *walk, const struct path *path, const json_t *value,
+			const struct schema_key *key, void *item)
+{
+	(void)value;
+	(void)item;
+	schema_error(walk, path, "not in this version: %s", key->accepts);
+}
+
+/* ---- lists of items ---- */
+
+/* Room for n items, stored with its count where the key says. NULL also for n 0. */
+static char *alloc_items(struct schema_walk *walk, const struct schema_key *key, void *item, size_t n)
+{
+	char *items = n ? calloc(n, key->object->size) : NULL;
+
+	if (n && !items)
+		walk->err = -ENOMEM;
+	*(void **)((char *)item + key->offset) = items;
+	*(size_t *)((char *)item + key->count_offset) = items ? n : 0;
+	return items;
+}
+
+/* An item that is no object is refused, but stays in the list: what refers to it should not be refused too. */
+static void parse_item(struct schema_walk *walk, const struct path *path, const json_t *value,
+		       const struct schema_key *key, void *item)
+{
+	if (json_is_object(value))
+		schema_parse(walk, path, value, key->object, item);
+	else
+		schema_refuse(walk, path, value, key->accepts);
+}
+
+static void parse_named(struct schema_walk *walk, const struct path *path, const json_t *value,
+			const struct schema_key *key, char *item)
+{
+	const char *fault = key->object->name_fault(path->key);
+	char *name = strdup(path->key);
+
+	if (!name)
+		walk->err = -ENOMEM;
+	*(char **)(item + key->object->name_offset) = name;
+	if (fault)
+		schema_error(walk, path, "found the name \"%s\"; accepted: %s", path->key, fault);
+	parse_item(walk, path, value, key, item);
+}
+
+/* "description" may stand among the items. */
+static void parse_map(struct schema_walk *walk, const struct path *path, const json_t *value,
+		      const struct schema_key *key, void *item)
+{
+	struct path member = { .up = path };
+	json_t *child;
+	char *items;
+	size_t n;
+
+	if (!json_is_object(value)) {
+		schema_error(walk, path, "found %s; accepted: an object of items by name",
+			     json_is_array(value) ? "an array" : "a single value");
+		return;
+	}
+	n = json_object_size(value) - (json_object_get(value, "description") ? 1 : 0);
+	if (!n && (key->flags & SCHEMA_NOT_EMPTY))
+		schema_error(walk, path, "found none; accepted: at least one, %s", key->accepts);
+	items = alloc_items(walk, key, item, n);
+	json_object_foreach((json_t *)value, member.key, child) {
+		if (!strcmp(member.key, "description")) {
+			schema_parse_text(walk, &member, child, key, item);
+		} else if (items) {
+			parse_named(walk, &member, child, key, items);
+			items += key->object->size;
+		}
+	}
+}
+
+static void parse_array(struct schema_walk *walk, const struct path *path, const json_t *value,
+			const struct schema_key *key, void *item)
+{
+	struct path element = { .up = path };
+	json_t *child;
+	char *items;
+
+	if (!json_is_array(value)) {
+		schema_refuse(walk, path, value, "an array of objects");
+		return;
+	}
+	items = alloc_items(walk, key, item, json_array_size(value));
+	if (!items)
+		return;
+	json_array_foreach(value, element.index, child)
+		parse_item(walk, &element, child, key, items + element.index * key->object->size);
+}
+
+/* ---- the tables themselves ---- */
+
+static void print_keys(const struct schema_object *object, const struct path *path, FILE *to)
+{
+	struct path member = { .up = path }, item = { .up = &member };
+	const struct schema_key *key;
+	char *pointer;
+
+	for (key = object->keys; key->key; key++) {
+		member.key = key->key;
+		pointer = key->kind == SCHEMA_LATER ? NULL : pointer_of_path(&member);
+		if (!pointer)
+			continue;
+		fprintf(to, "%s\t%s\t%s\n", pointer, key->flags & SCHEMA_REQUIRED ? "required" : "optional",
+			key->fallback ? key->fallback : "");
+		if (key->kind == SCHEMA_MAP)
+			fprintf(to, "%s/description\toptional\t\n", pointer);
+		free(pointer);
+		item.key = key->kind == SCHEMA_MAP ? "NAME" : "N";
+		if (key->object)
+			print_keys(key->object, key->kind == SCHEMA_MAP || key->kind == SCHEMA_ARRAY ? &item : &member,
+				   to);
+	}
+}
+
+void schema_print_keys(const struct schema_object *object, FILE *to)
+{
+	print_keys(object, NULL, to);
+}

@@ -1,0 +1,459 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The configuration file as tables: one per object. configs/fairlead.schema.json says the same for editors. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "user/config/draft.h"
+#include "user/config/names.h"
+
+#define FIELD(type, member) .offset = offsetof(type, member), .size = sizeof(((type *)0)->member)
+#define LIST(type, member) .offset = offsetof(type, member), .count_offset = offsetof(type, n_##member)
+#define LIST_IN(type, in, member) .offset = offsetof(type, in.member), .count_offset = offsetof(type, in.n_##member)
+
+#define DESCRIPTION \
+	{ \
+		.key = "description", .kind = SCHEMA_TEXT \
+	}
+#define SYNC \
+	{ \
+		.key = "sync", .kind = SCHEMA_BOOL, .offset = SCHEMA_NOWHERE, .fallback = "true" \
+	}
+#define DISABLED(type) \
+	{ \
+		.key = "disabled", .kind = SCHEMA_BOOL, FIELD(type, disabled), .fallback = "false" \
+	}
+#define LATER(name, text) \
+	{ \
+		.key = name, .kind = SCHEMA_LATER, .accepts = text \
+	}
+#define END \
+	{ \
+		.key = NULL \
+	}
+
+/* ---- node, interfaces ---- */
+
+static const struct schema_key node_keys[] = {
+	{ .key = "name",
+	  .kind = SCHEMA_STRING,
+	  .flags = SCHEMA_REQUIRED,
+	  FIELD(struct draft, node),
+	  .fault = name_node_fault,
+	  .accepts = "the name of this machine" },
+	DESCRIPTION,
+	END,
+};
+static const struct schema_object node = { .keys = node_keys };
+
+static const struct schema_word mode_words[] = {
+	{ .word = "auto", .value = CONFIG_MODE_AUTO },
+	{ .word = "native", .value = CONFIG_MODE_NATIVE },
+	{ .word = "generic", .value = CONFIG_MODE_GENERIC },
+	{ .word = "tc", .value = CONFIG_MODE_TC },
+	{ .word = NULL },
+};
+
+static const struct schema_word family_words[] = {
+	{ .word = "both", .value = FL_BOTH },
+	{ .word = "inet", .value = FL_INET },
+	{ .word = "inet6", .value = FL_INET6 },
+	{ .word = NULL },
+};
+
+static const struct schema_key interface_keys[] = {
+	{ .key = "device",
+	  .kind = SCHEMA_STRING,
+	  .flags = SCHEMA_REQUIRED,
+	  FIELD(struct config_interface, device),
+	  .fault = name_device_fault,
+	  .accepts = "the name of a network device" },
+	{ .key = "mode",
+	  .kind = SCHEMA_WORD,
+	  FIELD(struct config_interface, mode),
+	  .words = mode_words,
+	  .fallback = "\"auto\"" },
+	{ .key = "family",
+	  .kind = SCHEMA_WORD,
+	  FIELD(struct config_interface, family),
+	  .words = family_words,
+	  .fallback = "\"both\"" },
+	{ .key = "antispoof", .kind = SCHEMA_BOOL, FIELD(struct config_interface, antispoof), .fallback = "true" },
+	DESCRIPTION,
+	END,
+};
+static const struct schema_object interface = {
+	.keys = interface_keys,
+	.size = sizeof(struct config_interface),
+	.name_offset = offsetof(struct config_interface, name),
+	.name_fault = name_fault,
+};
+
+/* ---- tunnels ---- */
+
+static const struct schema_key client_keys[] = {
+	{ .key = "remote",
+	  .kind = SCHEMA_STRING,
+	  .flags = SCHEMA_REQUIRED | SCHEMA_NO_HOST_NAMES,
+	  FIELD(struct config_remote, host),
+	  .fault = name_ipv4_fault,
+	  .accepts = "the client's IPv4 address" },
+	{ .key = "address",
+	  .kind = SCHEMA_ADDRESS,
+	  .flags = SCHEMA_REQUIRED | SCHEMA_INET6 | SCHEMA_UNICAST,
+	  FIELD(struct config_remote, address),
+	  .accepts = "the client's end of the tunnel, an IPv6 address" },
+	{ .key = "routes",
+	  .kind = SCHEMA_PREFIXES,
+	  .flags = SCHEMA_INET6 | SCHEMA_NETWORK | SCHEMA_ROUTABLE,
+	  LIST(struct config_remote, routes),
+	  .accepts = "an IPv6 prefix, not multicast or link-local, \"2001:db8::/64\" for instance" },
+	DESCRIPTION,
+	END,
+};
+
+static void remote_done(struct schema_walk *walk, const struct path *path, const json_t *value, void *item)
+{
+	struct config_remote *remote = item;
+
+	(void)walk;
+	(void)path;
+	(void)value;
+	if (remote->host)
+		addr_parse(remote->host, &remote->address_outer);
+}
+
+static const struct schema_object client = {
+	.keys = client_keys,
+	.size = sizeof(struct config_remote),
+	.name_offset = offsetof(struct config_remote, name),
+	.name_fault = name_fault,
+	.done = remote_done,
+};
+
+static const struct schema_word type_words[] = {
+	{ .word = "6in4" },
+	{ .word = NULL },
+};
+static const struct schema_word local_words[] = {
+	{ .word = "interface" },
+	{ .word = NULL },
+};
+static const struct schema_word mtu_words[] = {
+	{ .word = "auto" },
+	{ .word = NULL },
+};
+static const struct schema_word mss_words[] = {
+	{ .word = "auto", .value = FL_MSS_AUTO },
+	{ .word = "false", .value = FL_MSS_OFF, .literal = true },
+	{ .word = NULL },
+};
+static const struct schema_word dscp_words[] = {
+	{ .word = "copy", .value = FL_DSCP_COPY },
+	{ .word = NULL },
+};
+
+static const struct schema_key tunnel_keys[] = {
+	{ .key = "type",
+	  .kind = SCHEMA_WORD,
+	  .flags = SCHEMA_REQUIRED,
+	  .offset = SCHEMA_NOWHERE,
+	  .words = type_words,
+	  .accepts = "\"6in4\"" },
+	{ .key = "underlay",
+	  .kind = SCHEMA_STRING,
+	  .flags = SCHEMA_REQUIRED,
+	  FIELD(struct draft_tunnel, underlay),
+	  .fault = name_fault,
+	  .accepts = "the interface that carries the tunnel" },
+	{ .key = "local",
+	  .kind = SCHEMA_ADDRESS,
+	  .flags = SCHEMA_REQUIRED | SCHEMA_INET | SCHEMA_UNICAST,
+	  FIELD(struct draft_tunnel, item.local),
+	  .words = local_words,
+	  .accepts = "an IPv4 address of this machine, or \"interface\" for whatever the underlay has" },
+	{ .key = "remote",
+	  .kind = SCHEMA_STRING,
+	  .flags = SCHEMA_NO_HOST_NAMES,
+	  FIELD(struct draft_tunnel, single.host),
+	  .fault = name_ipv4_fault,
+	  .accepts = "the IPv4 address of the other end" },
+	{ .key = "clients",
+	  .kind = SCHEMA_MAP,
+	  .flags = SCHEMA_NOT_EMPTY,
+	  LIST_IN(struct draft_tunnel, item, remotes),
+	  .object = &client,
+	  .accepts = "a client: an object with \"remote\", \"address\" and \"routes\"" },
+	{ .key = "address",
+	  .kind = SCHEMA_PREFIXES,
+	  .flags = SCHEMA_REQUIRED | SCHEMA_INET6 | SCHEMA_UNICAST | SCHEMA_ONE_OR_MANY,
+	  LIST_IN(struct draft_tunnel, item, addresses),
+	  .accepts =
+		  "an IPv6 address of the device with its length, \"2001:db8::2/64\" for instance, or an array of them" },
+	{ .key = "mtu",
+	  .kind = SCHEMA_NUMBER,
+	  FIELD(struct draft_tunnel, item.mtu),
+	  .min = 1280,
+	  .max = 65515,
+	  .words = mtu_words,
+	  .fallback = "\"auto\"" },
+	{ .key = "ttl",
+	  .kind = SCHEMA_NUMBER,
+	  FIELD(struct draft_tunnel, item.ttl),
+	  .min = 1,
+	  .max = 255,
+	  .fallback = "64" },
+	{ .key = "dscp",
+	  .kind = SCHEMA_NUMBER,
+	  FIELD(struct draft_tunnel, item.dscp),
+	  .min = 0,
+	  .max = 63,
+	  .words = dscp_words,
+	  .fallback = "\"copy\"" },
+	{ .key = "mss_clamp",
+	  .kind = SCHEMA_NUMBER,
+	  FIELD(struct draft_tunnel, item.mss_clamp),
+	  .min = 536,
+	  .max = 65475,
+	  .words = mss_words,
+	  .fallback = "\"auto\"" },
+	LATER("update", "brokers are not told of a changed endpoint; take \"update\" out"),
+	DISABLED(struct draft_tunnel),
+	SYNC,
+	DESCRIPTION,
+	END,
+};
+
+/* `remote` or `clients`; the former becomes the only one of the list. */
+static void tunnel_done(struct schema_walk *walk, const struct path *path, const json_t *value, void *item)
+{
+	bool remote = json_object_get(value, "remote"), clients = json_object_get(value, "clients");
+	struct draft_tunnel *tunnel = item;
+
+	tunnel->item.broker = clients;
+	if (remote && clients)
+		schema_error(walk, path,
+			     "found \"remote\" and \"clients\"; accepted: \"remote\", or as a broker \"clients\"");
+	else if (!remote && !clients)
+		schema_error(
+			walk, path,
+			"neither \"remote\" nor \"clients\" is there; accepted: \"remote\", or as a broker \"clients\"");
+	if (!remote || clients)
+		return;
+	tunnel->item.remotes = calloc(1, sizeof(*tunnel->item.remotes));
+	if (!tunnel->item.remotes) {
+		walk->err = -ENOMEM;
+		return;
+	}
+	tunnel->item.n_remotes = 1;
+	remote_done(walk, path, value, &tunnel->single);
+	tunnel->item.remotes[0] = tunnel->single;
+	memset(&tunnel->single, 0, sizeof(tunnel->single));
+}
+
+static const struct schema_object tunnel = {
+	.keys = tunnel_keys,
+	.size = sizeof(struct draft_tunnel),
+	.name_offset = offsetof(struct draft_tunnel, item.name),
+	.name_fault = name_tunnel_fault,
+	.done = tunnel_done,
+};
+
+/* ---- gateways, routes ---- */
+
+#define NO_PROBES "gateways are not probed yet, each counts as up; \"monitor\" may be false or {}"
+
+static const struct schema_key monitor_keys[] = {
+	LATER("targets", NO_PROBES),
+	LATER("interval_ms", NO_PROBES),
+	LATER("loss_interval_ms", NO_PROBES),
+	LATER("period_ms", NO_PROBES),
+	LATER("alert_interval_ms", NO_PROBES),
+	LATER("latency_ms", NO_PROBES),
+	LATER("loss_pct", NO_PROBES),
+	LATER("down_after", NO_PROBES),
+	LATER("up_after", NO_PROBES),
+	LATER("quorum", NO_PROBES),
+	LATER("type", NO_PROBES),
+	LATER("hold_down_s", NO_PROBES),
+	LATER("idle_interval_ms", NO_PROBES),
+	DESCRIPTION,
+	END,
+};
+static const struct schema_object monitor = { .keys = monitor_keys };
+
+static const struct schema_word monitor_words[] = {
+	{ .word = "false", .value = 0, .literal = true },
+	{ .word = NULL },
+};
+static const struct schema_word gateway_words[] = {
+	{ .word = "auto", .later = true },
+	{ .word = NULL },
+};
+
+static const struct schema_key gateway_keys[] = {
+	{ .key = "interface",
+	  .kind = SCHEMA_STRING,
+	  .flags = SCHEMA_REQUIRED,
+	  FIELD(struct draft_gateway, interface),
+	  .fault = name_fault,
+	  .accepts = "the interface or tunnel that it is reached by" },
+	{ .key = "address",
+	  .kind = SCHEMA_ADDRESS,
+	  .flags = SCHEMA_INET | SCHEMA_INET6 | SCHEMA_UNICAST,
+	  FIELD(struct draft_gateway, item.address),
+	  .words = gateway_words,
+	  .accepts = "the gateway's IPv4 or IPv6 address; no \"address\" on a point-to-point link" },
+	{ .key = "monitor",
+	  .kind = SCHEMA_OBJECT,
+	  .words = monitor_words,
+	  .object = &monitor,
+	  .fallback = "{}",
+	  .accepts = "false or {}, since gateways are not probed yet" },
+	LATER("metered", "gateways are not probed yet; take \"metered\" out"),
+	DISABLED(struct draft_gateway),
+	SYNC,
+	DESCRIPTION,
+	END,
+};
+static const struct schema_object gateway = {
+	.keys = gateway_keys,
+	.size = sizeof(struct draft_gateway),
+	.name_offset = offsetof(struct draft_gateway, item.name),
+	.name_fault = name_fault,
+};
+
+static const struct schema_key route_keys[] = {
+	{ .key = "destination",
+	  .kind = SCHEMA_PREFIX,
+	  .flags = SCHEMA_REQUIRED | SCHEMA_INET | SCHEMA_INET6 | SCHEMA_NETWORK,
+	  FIELD(struct draft_route, item.destination),
+	  .accepts = "an IPv4 or IPv6 prefix, \"::/0\" or \"192.0.2.0/24\" for instance" },
+	{ .key = "gateway",
+	  .kind = SCHEMA_STRING,
+	  .flags = SCHEMA_REQUIRED,
+	  FIELD(struct draft_route, gateway),
+	  .fault = name_fault,
+	  .accepts = "the name of a gateway" },
+	DISABLED(struct draft_route),
+	SYNC,
+	DESCRIPTION,
+	END,
+};
+static const struct schema_object route = { .keys = route_keys, .size = sizeof(struct draft_route) };
+
+/* ---- prefix_translations ---- */
+
+static const struct schema_key external_keys[] = {
+	{ .key = "from",
+	  .kind = SCHEMA_STRING,
+	  .flags = SCHEMA_REQUIRED,
+	  FIELD(struct draft_translation, from),
+	  .fault = name_fault,
+	  .accepts = "the interface whose prefix is followed" },
+	{ .key = "subnet",
+	  .kind = SCHEMA_NUMBER,
+	  FIELD(struct draft_translation, item.subnet),
+	  .min = 0,
+	  .max = 4294967295u,
+	  .fallback = "0" },
+	DESCRIPTION,
+	END,
+};
+static const struct schema_object external = { .keys = external_keys };
+
+static const struct schema_word npt_words[] = {
+	{ .word = "rfc6296", .value = FL_NPT_RFC6296 },
+	{ .word = "plain", .value = FL_NPT_PLAIN },
+	{ .word = NULL },
+};
+
+#define TRANSLATED (SCHEMA_REQUIRED | SCHEMA_INET6 | SCHEMA_NETWORK | SCHEMA_ROUTABLE)
+#define TRANSLATED_TEXT "an IPv6 prefix of length 1 to 64, not multicast or link-local, \"2001:db8::/64\" for instance"
+
+static const struct schema_key translation_keys[] = {
+	{ .key = "interface",
+	  .kind = SCHEMA_STRING,
+	  .flags = SCHEMA_REQUIRED,
+	  FIELD(struct draft_translation, interface),
+	  .fault = name_fault,
+	  .accepts = "the interface or tunnel of the outside" },
+	{ .key = "internal",
+	  .kind = SCHEMA_PREFIX,
+	  .flags = TRANSLATED,
+	  FIELD(struct draft_translation, item.internal),
+	  .min = 1,
+	  .max = 64,
+	  .accepts = TRANSLATED_TEXT },
+	{ .key = "external",
+	  .kind = SCHEMA_PREFIX,
+	  .flags = TRANSLATED,
+	  FIELD(struct draft_translation, item.external),
+	  .min = 1,
+	  .max = 64,
+	  .object = &external,
+	  .accepts = TRANSLATED_TEXT ", or { \"from\": INTERFACE, \"subnet\": NUMBER }" },
+	{ .key = "mode",
+	  .kind = SCHEMA_WORD,
+	  FIELD(struct draft_translation, item.mode),
+	  .words = npt_words,
+	  .fallback = "\"rfc6296\"" },
+	DISABLED(struct draft_translation),
+	SYNC,
+	DESCRIPTION,
+	END,
+};
+static const struct schema_object translation = { .keys = translation_keys, .size = sizeof(struct draft_translation) };
+
+/* ---- the file ---- */
+
+static const struct schema_key top_keys[] = {
+	{ .key = "$schema", .kind = SCHEMA_TEXT },
+	DESCRIPTION,
+	{ .key = "node", .kind = SCHEMA_OBJECT, .object = &node, .accepts = "an object with \"name\"" },
+	{ .key = "interfaces",
+	  .kind = SCHEMA_MAP,
+	  .flags = SCHEMA_REQUIRED | SCHEMA_NOT_EMPTY,
+	  LIST(struct draft, interfaces),
+	  .object = &interface,
+	  .accepts = "an interface: an object with \"device\"" },
+	{ .key = "tunnels",
+	  .kind = SCHEMA_MAP,
+	  LIST(struct draft, tunnels),
+	  .object = &tunnel,
+	  .accepts = "a tunnel: an object with \"type\", \"underlay\", \"local\", \"remote\", \"address\"" },
+	{ .key = "gateways",
+	  .kind = SCHEMA_MAP,
+	  LIST(struct draft, gateways),
+	  .object = &gateway,
+	  .accepts = "a gateway: an object with \"interface\" and \"address\"" },
+	{ .key = "routes",
+	  .kind = SCHEMA_ARRAY,
+	  LIST(struct draft, routes),
+	  .object = &route,
+	  .accepts = "a route: an object with \"destination\" and \"gateway\"" },
+	{ .key = "prefix_translations",
+	  .kind = SCHEMA_ARRAY,
+	  LIST(struct draft, translations),
+	  .object = &translation,
+	  .accepts = "a translation: an object with \"interface\", \"internal\" and \"external\"" },
+	LATER("gateway_groups",
+	      "gateways don't take over from each other yet; take \"gateway_groups\" out, and name gateways"),
+	LATER("aliases", "only rules use them, and there is no packet filter yet; take \"aliases\" out"),
+	LATER("default_action", "there is no packet filter yet, everything passes; take \"default_action\" out"),
+	LATER("rules", "there is no packet filter yet, everything passes; take \"rules\" out"),
+	LATER("nat", "addresses of IPv4 are not translated yet; take \"nat\" out"),
+	LATER("vips", "there are no shared addresses yet; take \"vips\" out"),
+	LATER("ha", "nodes don't work in pairs yet; take \"ha\" out"),
+	LATER("hooks", "no scripts are run yet; take \"hooks\" out"),
+	LATER("limits", "there are no states to limit yet; take \"limits\" out"),
+	LATER("optimization", "there are no states to time out yet; take \"optimization\" out"),
+	LATER("timeouts_s", "there are no states to time out yet; take \"timeouts_s\" out"),
+	LATER("log", "where logs go can't be chosen yet; take \"log\" out"),
+	LATER("http", "there are no metrics and no status page yet; take \"http\" out"),
+	LATER("checks", "no checks of your own are run yet; take \"checks\" out"),
+	LATER("drill", "there are no failover tests yet; take \"drill\" out"),
+	END,
+};
+
+const struct schema_object config_schema = { .keys = top_keys, .size = sizeof(struct draft) };

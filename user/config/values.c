@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The values that hold no other: words, numbers, addresses, prefixes. */
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "user/config/schema.h"
+#include "user/config/suggest.h"
+
+static void *place(const struct schema_key *key, void *item)
+{
+	return (char *)item + key->offset;
+}
+
+void schema_parse_text(struct schema_walk *walk, const struct path *path, const json_t *value,
+		       const struct schema_key *key, void *item)
+{
+	(void)key;
+	(void)item;
+	if (!json_is_string(value))
+		schema_refuse(walk, path, value, "a string, text for people");
+}
+
+void schema_parse_bool(struct schema_walk *walk, const struct path *path, const json_t *value,
+		       const struct schema_key *key, void *item)
+{
+	if (!json_is_boolean(value))
+		schema_refuse(walk, path, value, "true or false");
+	else if (key->offset != SCHEMA_NOWHERE)
+		*(bool *)place(key, item) = json_is_true(value);
+}
+
+/* ---- words and numbers ---- */
+
+static void store_number(const struct schema_key *key, void *item, uint32_t value)
+{
+	void *at = place(key, item);
+
+	switch (key->size) {
+	case 1:
+		*(uint8_t *)at = (uint8_t)value;
+		break;
+	case 2:
+		*(uint16_t *)at = (uint16_t)value;
+		break;
+	default:
+		*(uint32_t *)at = value;
+		break;
+	}
+}
+
+/* Appends `"auto", "native" or false` to buf. */
+static void list_words(const struct schema_word *words, char *buf, size_t len)
+{
+	const struct schema_word *w;
+	size_t used = strlen(buf);
+	const char *join;
+
+	for (w = words; w && w->word && used < len; w++) {
+		join = used ? w[1].word ? ", " : " or " : "";
+		used += (size_t)snprintf(buf + used, len - used, w->literal ? "%s%s" : "%s\"%s\"", join, w->word);
+	}
+}
+
+static void refuse_word(struct schema_walk *walk, const struct path *path, const json_t *value,
+			const struct schema_word *words, const char *accepts)
+{
+	struct suggest s = { .given = json_is_string(value) ? json_string_value(value) : "" };
+	char text[256];
+	const struct schema_word *w;
+
+	for (w = words; w && w->word; w++) {
+		if (!w->literal)
+			suggest_offer(&s, w->word);
+	}
+	snprintf(text, sizeof(text), "%s%s%s%s", accepts, s.best ? "; did you mean \"" : "", s.best ? s.best : "",
+		 s.best ? "\"?" : "");
+	schema_refuse(walk, path, value, text);
+}
+
+void schema_parse_word(struct schema_walk *walk, const struct path *path, const json_t *value,
+		       const struct schema_key *key, void *item)
+{
+	const struct schema_word *word = schema_find_word(key->words, value);
+	char accepts[128] = "";
+
+	if (word) {
+		if (key->offset != SCHEMA_NOWHERE)
+			store_number(key, item, word->value);
+		return;
+	}
+	list_words(key->words, accepts, sizeof(accepts));
+	refuse_word(walk, path, value, key->words, accepts);
+}
+
+/* 1480, and as JSON Schema has it 1480.0 and 1.48e3 too. */
+static bool whole_number(const json_t *value, unsigned int min, unsigned int max, uint32_t *out)
+{
+	double real;
+
+	if (json_is_integer(value)) {
+		if (json_integer_value(value) < (json_int_t)min || json_integer_value(value) > (json_int_t)max)
+			return false;
+		*out = (uint32_t)json_integer_value(value);
+		return true;
+	}
+	real = json_real_value(value);
+	if (!json_is_real(value) || !(real >= min && real <= max) || real != (double)(uint32_t)real)
+		return false;
+	*out = (uint32_t)real;
+	return true;
+}
+
+void schema_parse_number(struct schema_walk *walk, const struct path *path, const json_t *value,
+			 const struct schema_key *key, void *item)
+{
+	const struct schema_word *word = schema_find_word(key->words, value);
+	char accepts[128];
+	uint32_t number;
+
+	if (word) {
+		store_number(key, item, word->value);
+	} else if (whole_number(value, key->min, key->max, &number)) {
+		store_number(key, item, number);
+	} else {
+		snprintf(accepts, sizeof(accepts), "a whole number from %u to %u", key->min, key->max);
+		list_words(key->words, accepts, sizeof(accepts));
+		refuse_word(walk, path, value, key->words, accepts);
+	}
+}
+
+/* ---- strings ---- */
+
+/* Letters, digits, "-" and ".", and at least one letter: what is no address might be a host's name. */
+static bool like_host_name(const char *text)
+{
+	static const char may[] = "0123456789-.ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+	return strpbrk(text, may + strlen("0123456789-.")) && !text[strspn(text, may)];
+}
+
+void schema_parse_string(struct schema_walk *walk, const struct path *path, const json_t *value,
+			 const struct schema_key *key, void *item)
+{
+	const char *text = json_string_value(value);
+	const char *fault = text ? key->fault(text) : NULL;
+	char *copy;
+
+	if (text && fault && (key->flags & SCHEMA_NO_HOST_NAMES) && like_host_name(text)) {
+		schema_error(walk, path, "\"%s\" is a host name; this version wants an address: %s", text, fault);
+	} else if (!text || fault) {
+		schema_refuse(walk, path, value, fault ? fault : key->accepts);
+	} else {
+		copy = strdup(text);
+		if (!copy)
+			walk->err = -ENOMEM;
+		*(char **)place(key, item) = copy;
+	}
+}
+
+/* ---- addresses ---- */
+
+static bool family_fits(const struct addr *a, unsigned int flags)
+{
+	return flags & (a->family == AF_INET ? SCHEMA_INET : SCHEMA_INET6);
+}
+
+/* The dotted form of an IPv6 address's end is not accepted: one spelling less to tell apart. */
+static bool mixed_form(const char *text)
+{
+	return strchr(text, ':') && strchr(text, '.');
+}
+
+static bool is_unicast(const struct addr *a)
+{
+	const uint8_t first = a->family == AF_INET ? (uint8_t)(ntohl(a->v4.s_addr) >> 24) : a->v6.s6_addr[0];
+
+	if (a->family == AF_INET)
+		return first != 0 && first != 127 && first < 224;
+	return first != 0xff && !IN6_IS_ADDR_UNSPECIFIED(&a->v6) && !IN6_IS_ADDR_LOOPBACK(&a->v6) &&
+	       !IN6_IS_ADDR_V4MAPPED(&a->v6);
+}
+
+void schema_parse_address(struct schema_walk *walk, const struct path *path, const json_t *value,
+			  const struct schema_key *key, void *item)
+{
+	const struct schema_word *word = schema_find_word(key->words, value);
+	const char *text = json_string_value(value);
+	struct addr a;
+
+	if (word && word->later)
+		schema_error(walk, path, "\"%s\" is not in this version; accepted: %s", word->word, key->accepts);
+	else if (word)
+		memset(place(key, item), 0, sizeof(a)); /* AF_UNSPEC */
+	else if (!text || mixed_form(text) || addr_parse(text, &a) || !family_fits(&a, key->flags) ||
+		 ((key->flags & SCHEMA_UNICAST) && !is_unicast(&a)))
+		refuse_word(walk, path, value, key->words, key->accepts);
+	else
+		*(struct addr *)place(key, item) = a;
+}
+
+/* ---- prefixes ---- */
+
+/* Wholly multicast or link-local: nothing that is routed or translated. */
+static bool is_routable(const struct prefix *p)
+{
+	const uint8_t *b = p->addr.v6.s6_addr;
+
+	if (p->addr.family == AF_INET)
+		return p->len < 4 || (ntohl(p->addr.v4.s_addr) >> 28) != 0xe;
+	return !(p->len >= 8 && b[0] == 0xff) && !(p->len >= 10 && b[0] == 0xfe && (b[1] & 0xc0) == 0x80);
+}
+
+/* false: refused, and the report says why. */
+static bool one_prefix(struct schema_walk *walk, const struct path *path, const json_t *value,
+		       const struct schema_key *key, struct prefix *out)
+{
+	const char *text = json_string_value(value);
+	char net[PREFIX_STRLEN];
+	struct prefix p;
+	struct addr plain;
+
+	if (text && !mixed_form(text) && !addr_parse(text, &plain) && family_fits(&plain, key->flags)) {
+		schema_error(walk, path, "found \"%s\", without a length; accepted: %s", text, key->accepts);
+		return false;
+	}
+	if (!text || mixed_form(text) || prefix_parse(text, &p) || !family_fits(&p.addr, key->flags) ||
+	    (key->max && (p.len < key->min || p.len > key->max)) ||
+	    ((key->flags & SCHEMA_UNICAST) && !is_unicast(&p.addr)) ||
+	    ((key->flags & SCHEMA_ROUTABLE) && !is_routable(&p))) {
+		schema_refuse(walk, path, value, key->accepts);
+		return false;
+	}
+	if ((key->flags & SCHEMA_NETWORK) && !prefix_is_network(&p)) {
+		p.addr = prefix_network(&p);
+		schema_error(walk, path, "\"%s\" has bits set behind its length; did you mean \"%s\"?", text,
+			     prefix_format(&p, net));
+		return false;
+	}
+	*out = p;
+	return true;
+}
+
+void schema_parse_prefix(struct schema_walk *walk, const struct path *path, const json_t *value,
+			 const struct schema_key *key, void *item)
+{
+	if (key->object && json_is_object(value))
+		schema_parse(walk, path, value, key->object, item);
+	else
+		one_prefix(walk, path, value, key, place(key, item));
+}
+
+struct listed {
+	struct prefix prefix;
+	size_t index;
+};
+
+static int by_prefix(const void *a, const void *b)
+{
+	const struct listed *x = a, *y = b;
+	int c = addr_compare(&x->prefix.addr, &y->prefix.addr);
+
+	if (!c)
+		c = x->prefix.len < y->prefix.len ? -1 : x->prefix.len > y->prefix.len;
+	return c ? c : (x->index < y->index ? -1 : 1);
+}
+
+static void report_repeated(struct schema_walk *walk, const struct path *path, struct listed *list, size_t n)
+{
+	struct path element = { .up = path };
+	char text[PREFIX_STRLEN];
+	size_t i;
+
+	qsort(list, n, sizeof(*list), by_prefix);
+	for (i = 1; i < n; i++) {
+		if (list[i].prefix.len != list[i - 1].prefix.len ||
+		    !addr_equal(&list[i].prefix.addr, &list[i - 1].prefix.addr))
+			continue;
+		element.index = list[i].index;
+		schema_error(walk, &element, "\"%s\" is in this list already", prefix_format(&list[i].prefix, text));
+	}
+}
+
+/* A wrong one keeps its place as AF_UNSPEC, so that later checks count elements as the file does. */
+static void parse_list(struct schema_walk *walk, const struct path *path, const json_t *value,
+		       const struct schema_key *key, void *item)
+{
+	size_t n = json_array_size(value), used = 0;
+	struct prefix *out = calloc(n, sizeof(*out));
+	struct listed *list = calloc(n, sizeof(*list));
+	struct path element = { .up = path };
+	json_t *child;
+
+	if (!out || !list) {
+		walk->err = -ENOMEM;
+		free(out);
+		free(list);
+		return;
+	}
+	json_array_foreach(value, element.index, child) {
+		if (!one_prefix(walk, &element, child, key, &out[element.index]))
+			continue;
+		list[used].prefix = out[element.index];
+		list[used++].index = element.index;
+	}
+	report_repeated(walk, path, list, used);
+	free(list);
+	*(struct prefix **)place(key, item) = out;
+	*(size_t *)((char *)item + key->count_offset) = n;
+}
+
+void schema_parse_prefixes(struct schema_walk *walk, const struct path *path, const json_t *value,
+			   const struct schema_key *key, void *item)
+{
+	struct prefix *single;
+
+	if (json_array_size(value)) {
+		parse_list(walk, path, value, key, item);
+		return;
+	}
+	if (json_is_array(value)) {
+		if (key->flags & SCHEMA_ONE_OR_MANY)
+			schema_error(walk, path, "found an empty array; accepted: %s", key->accepts);
+		return;
+	}
+	if (!(key->flags & SCHEMA_ONE_OR_MANY)) {
+		schema_refuse(walk, path, value, "an array of prefixes");
+		return;
+	}
+	single = calloc(1, sizeof(*single));
+	if (!single) {
+		walk->err = -ENOMEM;
+		return;
+	}
+	if (one_prefix(walk, path, value, key, single)) {
+		*(struct prefix **)place(key, item) = single;
+		*(size_t *)((char *)item + key->count_offset) = 1;
+	} else {
+		free(single);
+	}
+}
