@@ -11,7 +11,8 @@ PREFIX ?= /usr/local
 V      ?= 0
 
 MAKEFLAGS += --no-print-directory
-export V KEEP CLANG BUILD
+export V KEEP CLANG
+export FL_BUILD := $(abspath $(BUILD))
 
 ifeq ($(V),1)
 Q :=

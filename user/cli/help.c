@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The table of commands, and what it says of them. */
+#include <stdio.h>
+#include <string.h>
+
+#include "user/cli/cli.h"
+#include "user/lib/instance.h"
+
+const struct cli_command cli_commands[] = {
+	{ "check", "[FILE] [--strict]", "parse and validate a configuration; needs no daemon",
+	  "FILE is " INSTANCE_CONFIG " if none is named, `-` reads standard input.\n"
+	  "Every finding is a line on stderr. Exit status 2 when there is an error, else 0;\n"
+	  "with --strict 1 when there is a warning. --json prints the findings.\n",
+	  cmd_check },
+	{ "apply", "[FILE] [--confirm S] [--dry-run] [--strict]", "make a configuration the running one",
+	  "FILE is " INSTANCE_CONFIG " if none is named, `-` reads standard input.\n"
+	  "All of it or nothing: on success it is also written over the daemon's own file, and the version\n"
+	  "before is kept (`fairlead show history`).\n"
+	  "  --confirm S  undo it after S seconds unless `fairlead confirm` comes first; until then the\n"
+	  "               daemon's own file is the old one, and so is what a restart comes up with\n"
+	  "  --dry-run    change nothing, list what would differ, as JSON pointers\n"
+	  "  --strict     refuse it when there is a warning\n",
+	  cmd_apply },
+	{ "confirm", "", "keep what `apply --confirm` put on trial", "", cmd_confirm },
+	{ "rollback", "[N]", "back to the version that is N before the running one",
+	  "N is 1 if it is left out; `fairlead show history` lists them in the column BACK. What is made the\n"
+	  "running one is a new version itself, so `rollback` twice leads back to where it began.\n"
+	  "While a configuration is on trial, `rollback` without N ends the trial.\n",
+	  cmd_rollback },
+	{ "status", "", "is all as it should be? Exit status 1 when not",
+	  "The first line is `OK`, or `DEGRADED:` and why.\n", cmd_status },
+	{ "show", "interfaces|tunnels|translations|routes|gateways|drops|config|history", "one table each",
+	  "  interfaces    mode that runs and why, packets\n"
+	  "  tunnels       ends, MTU, packets, drops by reason\n"
+	  "  translations  prefix translations and their packets\n"
+	  "  routes        of the configuration, as they are installed\n"
+	  "  gateways      and whether they are used\n"
+	  "  drops         by reason and interface\n"
+	  "  config        the running configuration\n"
+	  "  history       its versions, the newest first\n",
+	  cmd_show },
+	{ "explain", "--in IF|self --src A --dst A --proto P [--sport N] [--dport N] [--tcp-flags F] [--icmp-type T]",
+	  "what would happen to a packet",
+	  "Runs that packet through the programs' own code and the live maps, without sending it and without\n"
+	  "leaving a trace.\n"
+	  "  --in         interface or tunnel by which it comes in; self: the router's own\n"
+	  "  --proto      name of /etc/protocols, or number\n"
+	  "  --sport, --dport  number, or name of /etc/services\n"
+	  "  --tcp-flags  letters of FSRPAUEW; S if left out\n"
+	  "  --icmp-type  number, or name as in nftables: echo-request (if left out), packet-too-big, …\n",
+	  cmd_explain },
+	{ "unload", "--yes", "take fairlead out of the kernel: programs, maps, tunnel devices, routes",
+	  "Says what is no longer protected; the daemon ends. Works without a daemon too: then `fairleadd --unload`\n"
+	  "takes away what the last one left. Without --yes nothing is done, exit status 2.\n",
+	  cmd_unload },
+	{ "help", "[COMMAND]", "this", "", cmd_help },
+	{ 0 },
+};
+
+static void overview(void)
+{
+	puts("usage: fairlead [--instance NAME] [--json] COMMAND\n");
+	for (const struct cli_command *c = cli_commands; c->name; c++)
+		printf("  %-9s %s\n", c->name, c->summary);
+	puts("\n"
+	     "  --instance NAME  which daemon (" INSTANCE_DEFAULT ")\n"
+	     "  --json           the answer as JSON\n"
+	     "  --version\n\n"
+	     "`fairlead help COMMAND` says more. Exit status: 0 done, 1 failed or a check found something,\n"
+	     "2 the input is wrong, 3 no daemon answers. Manual: fairlead(8).");
+}
+
+int cmd_help(const struct cli *cli, int argc, char **argv)
+{
+	(void)cli;
+	if (argc < 2) {
+		overview();
+		return CLI_DONE;
+	}
+	for (const struct cli_command *c = cli_commands; c->name; c++) {
+		if (strcmp(argv[1], c->name))
+			continue;
+		printf("usage: fairlead [--instance NAME] [--json] %s%s%s\n\n%s.\n%s", c->name,
+		       *c->arguments ? " " : "", c->arguments, c->summary, c->help);
+		return CLI_DONE;
+	}
+	return cli_usage(NULL, "no command \"%s\"", argv[1]);
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "user/cli/cli.h"
+#include "user/config/suggest.h"
+#include "user/lib/instance.h"
+
+int cli_usage(const char *command, const char *fmt, ...)
+{
+	va_list ap;
+
+	fputs("fairlead: ", stderr);
+	if (command)
+		fprintf(stderr, "%s: ", command);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fprintf(stderr, "; see `fairlead help%s%s`\n", command ? " " : "", command ? command : "");
+	return CLI_WRONG;
+}
+
+bool cli_number(const char *text, long min, long max, long *out)
+{
+	char *end;
+	long value;
+
+	errno = 0;
+	value = strtol(text, &end, 10);
+	if (errno || end == text || *end || value < min || value > max)
+		return false;
+	*out = value;
+	return true;
+}
+
+/*
+ * --instance and --json may stand before and behind the command: takes them out of argv, however many words are left is
+ * returned; -1 when a value is missing.
+ */
+static int take_global_options(struct cli *cli, int argc, char **argv)
+{
+	int left = 1;
+
+	for (int i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "--json"))
+			cli->json = true;
+		else if (!strncmp(argv[i], "--instance=", 11))
+			cli->instance = argv[i] + 11;
+		else if (strcmp(argv[i], "--instance"))
+			argv[left++] = argv[i];
+		else if (++i < argc)
+			cli->instance = argv[i];
+		else
+			return -1;
+	}
+	argv[left] = NULL;
+	return left;
+}
+
+static int unknown(const char *name)
+{
+	struct suggest near = { .given = name };
+
+	for (const struct cli_command *c = cli_commands; c->name; c++)
+		suggest_offer(&near, c->name);
+	if (near.best)
+		return cli_usage(NULL, "no command \"%s\"; did you mean \"%s\"?", name, near.best);
+	return cli_usage(NULL, "no command \"%s\"", name);
+}
+
+static bool asks_for_help(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
+			return true;
+	}
+	return false;
+}
+
+int main(int argc, char **argv)
+{
+	struct cli cli = { .instance = INSTANCE_DEFAULT };
+
+	opterr = 0; /* commands say themselves what is wrong with an option */
+	argc = take_global_options(&cli, argc, argv);
+	if (argc < 0)
+		return cli_usage(NULL, "--instance needs a name");
+	if (!instance_name_valid(cli.instance))
+		return cli_usage(NULL, "--instance \"%s\" is no name of an instance", cli.instance);
+	if (argc < 2)
+		return cli_usage(NULL, "which command?");
+	if (!strcmp(argv[1], "--version")) {
+		puts("fairlead " FAIRLEAD_VERSION);
+		return CLI_DONE;
+	}
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
+		return cmd_help(&cli, 1, argv + 1);
+	for (const struct cli_command *c = cli_commands; c->name; c++) {
+		if (strcmp(argv[1], c->name))
+			continue;
+		if (asks_for_help(argc - 1, argv + 1))
+			return cmd_help(&cli, 2, (char *[]){ argv[0], argv[1], NULL });
+		return c->run(&cli, argc - 1, argv + 1);
+	}
+	return unknown(argv[1]);
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <string.h>
+
+#include "user/cli/cli.h"
+#include "user/config/suggest.h"
+
+static const struct {
+	const char *what;
+	const char *keys; /* in this order; what else the daemon tells comes after them */
+	const char *none;
+} shows[] = {
+	{ "interfaces", "name device mode reason rx_packets tx_packets drops", "no interfaces" },
+	{ "tunnels", "name type local remote mtu rx_packets tx_packets drops", "no tunnels" },
+	{ "translations", "interface internal external mode", "no translations" },
+	{ "routes", "destination gateway", "no routes" },
+	{ "gateways", "name interface address status reason", "no gateways" },
+	{ "drops", "reason interface packets bytes last_ms", "nothing was dropped" },
+	{ "config", NULL, NULL },
+	{ "history", "back version time_ms summary", "no versions" },
+};
+
+#define N_SHOWS (sizeof(shows) / sizeof(shows[0]))
+
+static int unknown(const char *what)
+{
+	struct suggest near = { .given = what };
+
+	for (size_t i = 0; i < N_SHOWS; i++)
+		suggest_offer(&near, shows[i].what);
+	if (near.best)
+		return cli_usage("show", "there is no \"%s\"; did you mean \"%s\"?", what, near.best);
+	return cli_usage("show", "there is no \"%s\"", what);
+}
+
+int cmd_show(const struct cli *cli, int argc, char **argv)
+{
+	struct answer answer;
+	size_t i = 0;
+	int status;
+
+	if (argc != 2)
+		return cli_usage("show", "show what?");
+	while (i < N_SHOWS && strcmp(argv[1], shows[i].what))
+		i++;
+	if (i == N_SHOWS)
+		return unknown(argv[1]);
+	status = cli_ask(cli, json_pack("{s:s,s:s}", "command", "show", "what", argv[1]), &answer);
+	cli_tell(cli, &answer, NULL);
+	if (!status && (cli->json || !shows[i].keys))
+		cli_print_json(answer.result);
+	else if (!status)
+		status = cli_print_table(answer.result, shows[i].keys, shows[i].none);
+	cli_answer_free(&answer);
+	return status;
+}
