@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The pipeline's view of a packet at tc. Include this or ctx/xdp.h first: that choice is the hook. */
+#pragma once
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+#include <linux/bpf.h>
+#include <linux/pkt_cls.h>
+#include <stdbool.h>
+
+#define CTX_IS_SKB 1
+#define CTX_PASS TC_ACT_UNSPEC /* so that another's filter behind ours sees it too */
+#define CTX_DROP TC_ACT_SHOT
+
+#define fl_ctx __sk_buff
+
+static __always_inline void *ctx_data(struct fl_ctx *ctx)
+{
+	return (void *)(long)ctx->data;
+}
+
+static __always_inline void *ctx_end(struct fl_ctx *ctx)
+{
+	return (void *)(long)ctx->data_end;
+}
+
+static __always_inline __u32 ctx_ifindex(struct fl_ctx *ctx)
+{
+	return ctx->ifindex;
+}
+
+static __always_inline __u32 ctx_len(struct fl_ctx *ctx)
+{
+	return ctx->len;
+}
+
+/* Makes the first `len` bytes (or all there are) readable and writable in place. Invalidates packet pointers. */
+static __always_inline void ctx_pull(struct fl_ctx *ctx, __u32 len)
+{
+	__u32 all = ctx->len;
+
+	if (ctx_data(ctx) + len > ctx_end(ctx) && ctx_data(ctx) + all > ctx_end(ctx))
+		bpf_skb_pull_data(ctx, len < all ? len : all);
+}
+
+static __always_inline __u32 ctx_gso_size(struct fl_ctx *ctx)
+{
+	return ctx->gso_size;
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * tc's ways out: to a neighbour (which the kernel resolves), into a tunnel's device for the host, back as an ICMP error,
+ * or up to the kernel. There is no floor below for what is to be forwarded: what the kernel refuses here is dropped.
+ */
+#pragma once
+
+#include "lib/pipeline.h"
+
+/*
+ * In skb->tc_index of what fairlead has passed: at tc egress of our ports a forwarded packet without it is the kernel's
+ * doing and is dropped. It does not leave the machine: every program of ours that lets a packet go clears it.
+ */
+#define SKB_TAG 0xfa17
+
+/* Linux 6.3; headers of 6.1 do not have it */
+#ifndef BPF_F_ADJ_ROOM_DECAP_L3_IPV6
+#define BPF_F_ADJ_ROOM_DECAP_L3_IPV6 (1ULL << 8)
+#endif
+
+/* Gives an skb from a device without Ethernet header the header that helpers want to see. */
+static __always_inline int skb_add_ethernet(struct fl_ctx *ctx, struct pkt *pkt)
+{
+	if (pkt->outer)
+		return 0;
+	if (bpf_skb_change_head(ctx, ETH_HLEN, 0))
+		return -1;
+	pkt->outer += ETH_HLEN;
+	pkt->l3 += ETH_HLEN;
+	pkt->l4 += pkt->l4 ? ETH_HLEN : 0;
+	return 0;
+}
+
+/* Takes off the outer header of `len` bytes, GSO and checksum state with it. */
+static __always_inline int skb_decapsulate(struct fl_ctx *ctx, int len)
+{
+	if (fl_decap_l3)
+		return bpf_skb_adjust_room(ctx, -len, BPF_ADJ_ROOM_MAC,
+					   BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_DECAP_L3_IPV6);
+	/* before Linux 6.3: turn it into an IPv6 packet, which adds 20 bytes, then take off both headers */
+	if (bpf_skb_change_proto(ctx, bpf_htons(ETH_P_IPV6), 0))
+		return -1;
+	return bpf_skb_adjust_room(ctx, -(len + 20), BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO);
+}
+
+static __always_inline int skb_encapsulate(struct fl_ctx *ctx)
+{
+	return bpf_skb_adjust_room(ctx, sizeof(struct iphdr), BPF_ADJ_ROOM_MAC,
+				   BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4);
+}
+
+/*
+ * Makes room for what leaves: without the outer header that came, with one if `encap`. An outer header of 20 bytes that
+ * stays one is rewritten in place. Afterwards the routed header is at pkt->outer (+ 20 if encap). 0 or an error.
+ */
+static __always_inline int skb_reshape(struct fl_ctx *ctx, const struct pkt *pkt, bool encap)
+{
+	int outer = pkt->l3 - pkt->outer;
+
+	if (outer == sizeof(struct iphdr) && encap)
+		return 0;
+	if (outer && skb_decapsulate(ctx, outer))
+		return -1;
+	return encap ? skb_encapsulate(ctx) : 0;
+}
+
+static __always_inline int to_neighbour(struct fl_ctx *ctx, const struct hop *hop)
+{
+	struct bpf_redir_neigh nh = { .nh_family = hop->family };
+
+	if (hop->family == AF_INET)
+		nh.ipv4_nh = hop->addr.w[3];
+	else
+		__builtin_memcpy(nh.ipv6_nh, &hop->addr, sizeof(nh.ipv6_nh));
+	ctx->tc_index = SKB_TAG;
+	return bpf_redirect_neigh(hop->ifindex, &nh, sizeof(nh), 0);
+}
+
+/* Sends the packet on; `hops` to take off its hop limit. */
+static __always_inline int transmit(struct fl_ctx *ctx, struct pkt *pkt, const struct fl_flow *flow,
+				    const struct hop *hop, __u32 hops)
+{
+	const struct fl_endpoint *ep = flow->endpoint ? endpoint_get(flow->endpoint) : NULL;
+	__u32 l3, l4;
+
+	if (skb_add_ethernet(ctx, pkt) || skb_reshape(ctx, pkt, ep))
+		return drop(ctx, pkt, FL_DROP_TUNNEL_FAILED);
+	l3 = pkt->outer + (ep ? sizeof(struct iphdr) : 0);
+	l4 = pkt->l4 ? pkt->l4 - pkt->l3 + l3 : 0;
+	ctx_pull(ctx, l4 + 60);
+	rewrite(ctx, pkt, l3, l4, hops, flow, flow_out_port(flow, hop));
+	if (ep) {
+		struct iphdr *ip = pkt_at(ctx, pkt->outer, 0x1f, sizeof(*ip));
+
+		if (!ip)
+			return drop(ctx, pkt, FL_DROP_INTERNAL);
+		outer_write(ip, ep, pkt->len, pkt->tos, flow->mtu);
+	}
+	if (hops)
+		count_forwarded(pkt, flow, hop);
+	else
+		count_own(pkt, flow, hop);
+	return to_neighbour(ctx, hop);
+}
+
+/* Gives the packet to the host: as it came, or decapsulated into the tunnel's device; its destination translated. */
+static __always_inline int deliver(struct fl_ctx *ctx, struct pkt *pkt, const struct fl_flow *flow)
+{
+	const struct fl_port *tunnel = port_get(pkt->port);
+	bool decap = pkt->l3 != pkt->outer;
+	struct fl_flow plain = {};
+	struct ethhdr *eth;
+	__u32 l3, l4;
+
+	if (!tunnel)
+		return drop(ctx, pkt, FL_DROP_INTERNAL);
+	if (decap && (skb_add_ethernet(ctx, pkt) || skb_reshape(ctx, pkt, false)))
+		return drop(ctx, pkt, FL_DROP_TUNNEL_FAILED);
+	l3 = pkt->outer;
+	l4 = pkt->l4 ? pkt->l4 - pkt->l3 + l3 : 0;
+	plain.npt_dst = flow ? flow->npt_dst : 0;
+	if (decap || plain.npt_dst) {
+		ctx_pull(ctx, l4 + 60);
+		rewrite(ctx, pkt, l3, l4, 0, &plain, 0);
+	}
+	port_count_rx(pkt->l2_port, pkt->len);
+	if (!decap) {
+		ctx->tc_index = 0;
+		return CTX_PASS;
+	}
+	endpoint_count(pkt->endpoint, true, pkt->len);
+	eth = pkt_at(ctx, 0, 0, sizeof(*eth));
+	if (!eth)
+		return drop(ctx, pkt, FL_DROP_INTERNAL);
+	__builtin_memcpy(eth->h_dest, tunnel->mac, ETH_ALEN);
+	__builtin_memcpy(eth->h_source, tunnel->mac, ETH_ALEN);
+	eth->h_proto = bpf_htons(ETH_P_IPV6);
+	ctx->tc_index = SKB_TAG; /* our ingress program on the tunnel's device lets it up */
+	return bpf_redirect(tunnel->ifindex, BPF_F_INGRESS);
+}
+
+/* Drops the packet and sends it to where it becomes the answer (lib/icmp.h). */
+static __always_inline int answer(struct fl_ctx *ctx, struct pkt *pkt, const struct fl_control *control)
+{
+	struct icmp_request req = {
+		.mark = ICMP_REQUEST_MARK,
+		.type = pkt->icmp_type,
+		.code = pkt->icmp_code,
+		.port = bpf_htons(pkt->port),
+		.value = bpf_htonl(pkt->icmp_value),
+		.proto = pkt->family == FL_INET6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP),
+	};
+
+	drop(ctx, pkt, pkt->reason);
+	if (pkt->npt_failed)
+		npt_count_failed(pkt->npt_failed);
+	if (pkt->family == FL_INET6 && pkt->icmp_type == 4)
+		req.value = bpf_htonl(pkt->icmp_value); /* pointer */
+	if (!control->icmp_ifindex || skb_add_ethernet(ctx, pkt))
+		return CTX_DROP;
+	req.l3 = pkt->l3 - pkt->outer;
+	if (bpf_skb_store_bytes(ctx, 0, &req, sizeof(req), 0))
+		return CTX_DROP;
+	ctx->tc_index = 0;
+	return bpf_redirect(control->icmp_ifindex, 0);
+}

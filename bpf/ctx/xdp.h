@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The pipeline's view of a packet at XDP. Include this or ctx/skb.h first: that choice is the hook. */
+#pragma once
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+#include <linux/bpf.h>
+#include <stdbool.h>
+
+#define CTX_IS_XDP 1
+#define CTX_PASS XDP_PASS
+#define CTX_DROP XDP_DROP
+
+#define fl_ctx xdp_md
+
+static __always_inline void *ctx_data(struct fl_ctx *ctx)
+{
+	return (void *)(long)ctx->data;
+}
+
+static __always_inline void *ctx_end(struct fl_ctx *ctx)
+{
+	return (void *)(long)ctx->data_end;
+}
+
+static __always_inline __u32 ctx_ifindex(struct fl_ctx *ctx)
+{
+	return ctx->ingress_ifindex;
+}
+
+/* Bytes of the frame, fragments included. */
+static __always_inline __u32 ctx_len(struct fl_ctx *ctx)
+{
+	return bpf_xdp_get_buff_len(ctx);
+}
+
+/* XDP can't make more of a frame linear than the driver did. */
+static __always_inline void ctx_pull(struct fl_ctx *ctx, __u32 len)
+{
+}
+
+/* Of a GSO packet the payload of one segment, else 0. XDP sees no GSO packets, only bigger frames. */
+static __always_inline __u32 ctx_gso_size(struct fl_ctx *ctx)
+{
+	return 0;
+}

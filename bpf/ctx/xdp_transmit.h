@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* XDP's way out: one move of the frame's start, headers written anew, redirect. */
+#pragma once
+
+#include "lib/pipeline.h"
+
+#define ETH_VLAN_HLEN (ETH_HLEN + 4)
+
+struct {
+	__uint(type, BPF_MAP_TYPE_DEVMAP);
+	__uint(max_entries, FL_PORTS_MAX);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, __u32);
+} fl_tx SEC(".maps"); /* Daemon writes */
+
+/* Whether XDP can finish a frame that came in by `in` and leaves by `out`. */
+static __always_inline bool can_transmit(struct fl_ctx *ctx, const struct pkt *pkt, const struct fl_port *in,
+					 const struct fl_port *out, const struct hop *hop)
+{
+	if (!out || !hop->resolved || (out->flags & FL_PORT_L3))
+		return false;
+	if (!(out->flags & FL_PORT_XDP_XMIT) && !(in->flags & FL_PORT_GENERIC))
+		return false;
+	if (ctx_data(ctx) + ctx_len(ctx) > ctx_end(ctx)) /* fragments: not every driver sends them */
+		return false;
+	return !checksum_is_unfinished(ctx, pkt);
+}
+
+/* Writes the link-layer header of the frame at its start. */
+static __always_inline bool ethernet_write(struct fl_ctx *ctx, const struct hop *hop, __u16 vid, __be16 proto)
+{
+	struct {
+		struct ethhdr eth;
+		__be16 tci, proto;
+	} *out = ctx_data(ctx);
+	struct ethhdr *eth = ctx_data(ctx);
+
+	if (vid) {
+		if ((void *)(out + 1) > ctx_end(ctx))
+			return false;
+		out->tci = bpf_htons(vid);
+		out->proto = proto;
+		proto = bpf_htons(ETH_P_8021Q);
+	}
+	if ((void *)(eth + 1) > ctx_end(ctx))
+		return false;
+	__builtin_memcpy(eth->h_dest, &hop->dmac, ETH_ALEN);
+	__builtin_memcpy(eth->h_source, &hop->smac, ETH_ALEN);
+	eth->h_proto = proto;
+	return true;
+}
+
+/* Sends the packet on. Returns the hook's code: XDP_PASS, with nothing changed, if it can't. */
+static __always_inline int transmit(struct fl_ctx *ctx, struct pkt *pkt, const struct fl_port *in,
+				    const struct fl_flow *flow, const struct hop *hop)
+{
+	const struct fl_port *out = port_get(hop->port);
+	const struct fl_endpoint *ep = flow->endpoint ? endpoint_get(flow->endpoint) : NULL;
+	__u32 l2, l3, l4;
+
+	if (!can_transmit(ctx, pkt, in, out, hop))
+		return XDP_PASS;
+	l2 = out->vid ? ETH_VLAN_HLEN : ETH_HLEN;
+	l3 = l2 + (ep ? sizeof(struct iphdr) : 0);
+	l4 = pkt->l4 ? pkt->l4 - pkt->l3 + l3 : 0;
+	if (bpf_xdp_adjust_head(ctx, (int)pkt->l3 - (int)l3))
+		return XDP_PASS; /* too little headroom */
+	if (!ethernet_write(ctx, hop, out->vid,
+			    ep || pkt->family == FL_INET ? bpf_htons(ETH_P_IP) : bpf_htons(ETH_P_IPV6)))
+		return drop(ctx, pkt, FL_DROP_INTERNAL);
+	rewrite(ctx, pkt, l3, l4, 1, flow, flow_out_port(flow, hop));
+	if (ep) {
+		struct iphdr *ip = pkt_at(ctx, l2, 0x1f, sizeof(*ip));
+
+		if (!ip)
+			return drop(ctx, pkt, FL_DROP_INTERNAL);
+		outer_write(ip, ep, pkt->len, pkt->tos, flow->mtu);
+	}
+	count_forwarded(pkt, flow, hop);
+	return bpf_redirect_map(&fl_tx, hop->port, XDP_DROP);
+}

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the pipeline knows of a packet, and how it reads headers. Offsets count from the start of the frame; every read
+ * checks its bounds again, since helpers move packets.
+ */
+#pragma once
+
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/tcp.h>
+#include <linux/udp.h>
+
+#include "lib/csum.h"
+#include "lib/drop.h"
+#include "lib/port.h"
+
+#define L3_MAX 0x7f  /* an IP header that is routed starts here at the latest: 18 + 60 */
+#define L4_MAX 0x3ff /* its transport header here; deeper ones are not looked at */
+
+#define IP_DF 0x4000
+#define IP_MF 0x2000
+#define IP_OFFSET 0x1fff
+
+#define ICMP6_ECHO 128 /* types below are errors (RFC 4443 2.1) */
+
+/* What a stage says. Negative: -(enum fl_drop). */
+enum stage {
+	STAGE_GO = 0,	    /* on to the next stage */
+	STAGE_PASS = 1,	    /* not fairlead's, or for the floor below: untouched */
+	STAGE_DELIVER = 2,  /* the host shall have it */
+	STAGE_ERROR = 3,    /* drop it and answer with pkt.icmp_*; the reason is in pkt.reason */
+	STAGE_FRAGMENT = 4, /* the kernel shall fragment and forward it */
+};
+
+struct pkt {
+	__u32 l2_port;	/* port that the frame came in by */
+	__u32 port;	/* that the packet came in by: the tunnel's once it is decapsulated */
+	__u32 endpoint; /* decapsulated from; 0: plain */
+	__u32 len;	/* of the IP packet that is routed, its header included */
+	__u16 outer;	/* offset of the first IP header */
+	__u16 l3;	/* of the one that is routed */
+	__u16 l4;	/* of its transport header; 0: not in this packet, or not known */
+	__u8 family;	/* enum fl_family of the packet that is routed */
+	__u8 proto;	/* its transport protocol */
+	__u8 tos;	/* its TOS or traffic class */
+	__u8 hops;	/* its TTL or hop limit */
+	__u8 outer_tos; /* before decapsulation */
+	bool df;	/* may not be fragmented: IPv6, or IPv4 with DF */
+	bool fragment;	/* part of a fragmented packet */
+	bool taken;	/* the outer header is a tunnel's */
+	__u8 icmp_type, icmp_code;
+	__u16 reason;	  /* enum fl_drop with STAGE_ERROR */
+	__u32 icmp_value; /* MTU or pointer */
+	__u32 set;	  /* of the tables in force, read once */
+	__u32 npt_failed; /* the translation that could not do it */
+};
+
+/* Pointer to `size` bytes at `off` (at most `max`), or NULL. */
+#define pkt_at(ctx, off, max, size) \
+	({ \
+		void *__p = ctx_data(ctx) + ((off) & (max)); \
+		__p + (size) <= ctx_end(ctx) ? __p : (void *)0; \
+	})
+
+/* Splits off the Ethernet header and a VLAN tag. *vid 0: none. *proto: of the payload, network order. Returns its length or <0. */
+static __always_inline int ethernet_parse(struct fl_ctx *ctx, __u16 *vid, __be16 *proto)
+{
+	struct ethhdr *eth = pkt_at(ctx, 0, 0, sizeof(*eth));
+	struct {
+		__be16 tci, proto;
+	} * tag;
+
+	*vid = 0;
+	if (!eth)
+		return -1;
+	*proto = eth->h_proto;
+	if (*proto != bpf_htons(ETH_P_8021Q) && *proto != bpf_htons(ETH_P_8021AD))
+		return ETH_HLEN;
+	tag = pkt_at(ctx, ETH_HLEN, 0x1f, sizeof(*tag));
+	if (!tag)
+		return -1;
+	*vid = bpf_ntohs(tag->tci) & 0xfff;
+	*proto = tag->proto;
+	return ETH_HLEN + sizeof(*tag);
+}
+
+static __always_inline bool ethernet_is_for(struct fl_ctx *ctx, const struct fl_port *port)
+{
+	struct ethhdr *eth = pkt_at(ctx, 0, 0, sizeof(*eth));
+
+	return eth && *(__u32 *)eth->h_dest == *(__u32 *)port->mac &&
+	       *(__u16 *)(eth->h_dest + 4) == *(__u16 *)(port->mac + 4);
+}
+
+/*
+ * Walks the extension headers of the IPv6 packet at pkt->l3 to the transport header: sets proto, l4 and fragment.
+ * Returns STAGE_GO, or -FL_DROP_* for a malformed chain (RFC 8200 4). A later fragment, or an upper layer that is
+ * out of reach, leaves l4 at 0.
+ */
+GLOBAL int ext_headers_walk(struct fl_ctx *ctx, struct pkt *pkt)
+{
+	__u32 off;
+	__u8 next;
+
+	if (!pkt)
+		return -FL_DROP_INTERNAL;
+	off = pkt->l3 + sizeof(struct ipv6hdr);
+	next = pkt->proto;
+	pkt->l4 = 0;
+	for (int i = 0; i <= FL_EXT_HEADERS_MAX; i++) {
+		__u8 *h;
+
+		pkt->proto = next;
+		if (next == IPPROTO_NONE)
+			return STAGE_GO;
+		if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_DSTOPTS &&
+		    next != IPPROTO_FRAGMENT && next != IPPROTO_AH) {
+			if (off <= L4_MAX)
+				pkt->l4 = off;
+			return STAGE_GO;
+		}
+		if (i == FL_EXT_HEADERS_MAX)
+			return -FL_DROP_EXT_HEADERS;
+		if (off > L4_MAX)
+			return STAGE_GO;
+		h = pkt_at(ctx, off, L4_MAX, 8);
+		if (!h)
+			return -FL_DROP_MALFORMED;
+		if (next == IPPROTO_FRAGMENT) {
+			pkt->fragment = true;
+			if (h[2] || (h[3] & 0xf8)) { /* offset: the transport header is in another */
+				pkt->proto = h[0];
+				return STAGE_GO;
+			}
+			off += 8;
+		} else if (next == IPPROTO_AH) {
+			off += ((__u32)h[1] + 2) * 4;
+		} else {
+			off += ((__u32)h[1] + 1) * 8;
+		}
+		next = h[0];
+	}
+	return -FL_DROP_EXT_HEADERS;
+}
+
+/* Reads the IPv6 header at pkt->l3; `room`: bytes of the frame from there. Returns STAGE_GO or -FL_DROP_*. */
+static __always_inline int ipv6_parse(struct fl_ctx *ctx, struct pkt *pkt, __u32 room)
+{
+	struct ipv6hdr *ip = pkt_at(ctx, pkt->l3, L3_MAX, sizeof(*ip));
+
+	if (!ip || ip->version != 6)
+		return -FL_DROP_MALFORMED;
+	pkt->len = bpf_ntohs(ip->payload_len) + sizeof(*ip);
+	if (pkt->len == sizeof(*ip) && ip->nexthdr == IPPROTO_HOPOPTS)
+		pkt->len = room; /* jumbogram, or BIG TCP */
+	if (pkt->len > room)
+		return -FL_DROP_MALFORMED;
+	pkt->family = FL_INET6;
+	pkt->hops = ip->hop_limit;
+	pkt->tos = (bpf_ntohs(*(__be16 *)ip) >> 4) & 0xff;
+	pkt->df = true;
+	pkt->proto = ip->nexthdr;
+	pkt->l4 = pkt->l3 + sizeof(*ip);
+	if (pkt->proto == IPPROTO_TCP || pkt->proto == IPPROTO_UDP || pkt->proto == IPPROTO_ICMPV6)
+		return STAGE_GO;
+	return ext_headers_walk(ctx, pkt);
+}
+
+static __always_inline int ipv4_parse(struct fl_ctx *ctx, struct pkt *pkt, __u32 room)
+{
+	struct iphdr *ip = pkt_at(ctx, pkt->l3, L3_MAX, sizeof(*ip));
+	__u16 frag;
+
+	if (!ip || ip->version != 4 || ip->ihl < 5)
+		return -FL_DROP_MALFORMED;
+	pkt->len = bpf_ntohs(ip->tot_len);
+	if (pkt->len > room || pkt->len < ip->ihl * 4)
+		return -FL_DROP_MALFORMED;
+	frag = bpf_ntohs(ip->frag_off);
+	pkt->family = FL_INET;
+	pkt->hops = ip->ttl;
+	pkt->tos = ip->tos;
+	pkt->df = frag & IP_DF;
+	pkt->fragment = frag & (IP_MF | IP_OFFSET);
+	pkt->proto = ip->protocol;
+	pkt->l4 = frag & IP_OFFSET ? 0 : pkt->l3 + ip->ihl * 4;
+	return STAGE_GO;
+}
+
+/*
+ * True where the TCP or UDP checksum is the folded, uninverted pseudo-header sum: a veth or tap sender left the rest to its
+ * device, which a frame that XDP redirects never passes. Such packets go down; once in 65,536 a whole one goes with them.
+ */
+static __always_inline bool checksum_is_unfinished(struct fl_ctx *ctx, const struct pkt *pkt)
+{
+	__u16 check, len = pkt->l3 + pkt->len - pkt->l4;
+	__u64 sum;
+
+	if (pkt->l4 == 0)
+		return false;
+	if (pkt->proto == IPPROTO_TCP) {
+		struct tcphdr *tcp = pkt_at(ctx, pkt->l4, L4_MAX, sizeof(*tcp));
+
+		if (!tcp)
+			return false;
+		check = tcp->check;
+	} else if (pkt->proto == IPPROTO_UDP) {
+		struct udphdr *udp = pkt_at(ctx, pkt->l4, L4_MAX, sizeof(*udp));
+
+		if (!udp)
+			return false;
+		check = udp->check;
+	} else {
+		return false;
+	}
+	if (pkt->family == FL_INET6) {
+		struct ipv6hdr *ip = pkt_at(ctx, pkt->l3, L3_MAX, sizeof(*ip));
+
+		if (!ip)
+			return false;
+		sum = csum_pseudo6((__u64 *)&ip->saddr, (__u64 *)&ip->daddr, len, pkt->proto);
+	} else {
+		struct iphdr *ip = pkt_at(ctx, pkt->l3, L3_MAX, sizeof(*ip));
+
+		if (!ip)
+			return false;
+		sum = csum_pseudo4(ip->saddr, ip->daddr, len, pkt->proto);
+	}
+	return check == csum_fold(sum);
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The pipeline, the same at both hooks: parse, decapsulate, route, check; then the hook's transmit.h commits. Nothing
+ * before that writes to the packet or counts it, so that what can't be finished goes down to the next floor as it came.
+ */
+#pragma once
+
+#include "lib/icmp.h"
+#include "lib/mss.h"
+#include "lib/route.h"
+
+struct fl_explain fl_explain_result; /* of a dry run; user space reads it */
+
+/* Headers of the frame behind its link layer (pkt->outer bytes). Returns STAGE_GO, STAGE_PASS or -FL_DROP_*. */
+static __always_inline int parse(struct fl_ctx *ctx, struct pkt *pkt, const struct fl_port *port, __be16 proto)
+{
+	__u32 room = ctx_len(ctx) - pkt->outer;
+	int r;
+
+	pkt->l3 = pkt->outer;
+	if (proto == bpf_htons(ETH_P_IPV6))
+		return port->family & FL_INET6 ? ipv6_parse(ctx, pkt, room) : STAGE_PASS;
+	if (proto != bpf_htons(ETH_P_IP))
+		return STAGE_PASS;
+	r = ipv4_parse(ctx, pkt, room);
+	if (r)
+		return port->family & FL_INET ? r : STAGE_PASS;
+	if (pkt->proto == IPPROTO_IPV6) { /* tunnel outers are fairlead's in every family */
+		r = tunnel_receive(ctx, pkt);
+		if (pkt->taken)
+			return r;
+	}
+	return port->family & FL_INET ? STAGE_GO : STAGE_PASS;
+}
+
+/* Bytes of the packet as it will be on the wire: of a GSO packet, one segment. */
+static __always_inline __u32 segment_len(struct fl_ctx *ctx, const struct pkt *pkt)
+{
+	__u32 gso = ctx_gso_size(ctx);
+	struct tcphdr *tcp;
+
+	if (!gso || !pkt->l4)
+		return pkt->len;
+	if (pkt->proto != IPPROTO_TCP)
+		return pkt->l4 - pkt->l3 + sizeof(struct udphdr) + gso;
+	tcp = pkt_at(ctx, pkt->l4, L4_MAX, sizeof(*tcp));
+	return pkt->l4 - pkt->l3 + (tcp ? tcp->doff * 4 : sizeof(*tcp)) + gso;
+}
+
+/* Options of an IPv4 packet to forward are not ours to interpret, and a sender has no good reason for them. */
+static __always_inline bool has_ip_options(struct fl_ctx *ctx, const struct pkt *pkt)
+{
+	struct iphdr *ip = pkt_at(ctx, pkt->l3, L3_MAX, sizeof(*ip));
+
+	return pkt->family == FL_INET && ip && ip->ihl != 5;
+}
+
+/*
+ * What a packet to forward must still pass. Returns STAGE_GO; STAGE_FRAGMENT for an IPv4 packet that is too big and may be fragmented;
+ * STAGE_ERROR or -FL_DROP_*.
+ */
+static __always_inline int forward_check(struct fl_ctx *ctx, struct pkt *pkt, const struct fl_control *control,
+					 const struct fl_flow *flow)
+{
+	if (!control->forward)
+		return -FL_DROP_BLOCKED;
+	if (has_ip_options(ctx, pkt))
+		return -FL_DROP_IP_OPTIONS;
+	if (pkt->hops <= 1)
+		return icmp_time_exceeded(pkt);
+	if (segment_len(ctx, pkt) > flow->mtu)
+		return pkt->df ? icmp_too_big(pkt, flow->mtu) : STAGE_FRAGMENT;
+	return STAGE_GO;
+}
+
+/* Changes of the routed header itself, at l3 with its transport header at l4 (0: out of reach). `hops`: to take off. */
+static __always_inline void rewrite(struct fl_ctx *ctx, struct pkt *pkt, __u32 l3, __u32 l4, __u32 hops,
+				    const struct fl_flow *flow, __u32 out_port)
+{
+	const struct fl_port *in = port_get(pkt->port), *out = port_get(out_port);
+
+	if (pkt->family == FL_INET6) {
+		struct ipv6hdr *ip = pkt_at(ctx, l3, L3_MAX, sizeof(*ip));
+
+		if (!ip)
+			return;
+		ip->hop_limit -= hops;
+		if (pkt->endpoint) {
+			int ecn = ecn_decapsulate(pkt->outer_tos, pkt->tos);
+
+			pkt->tos = (pkt->tos & 0xfc) | (ecn & 3);
+			ip->flow_lbl[0] = (ip->flow_lbl[0] & 0x0f) | (pkt->tos << 4 & 0xf0);
+		}
+		if (flow->npt_src || flow->npt_dst)
+			npt_rewrite(ctx, pkt, l3, l4, flow->npt_src, flow->npt_dst);
+		if (pkt->proto == IPPROTO_ICMPV6 && in && out && ((in->flags | out->flags) & FL_PORT_NPT) &&
+		    is_icmp6_error(ctx, pkt, l4))
+			npt_rewrite_quoted(ctx, pkt, l4, in->flags & FL_PORT_NPT ? pkt->port : 0,
+					   out->flags & FL_PORT_NPT ? out_port : 0);
+	} else if (hops) {
+		struct iphdr *ip = pkt_at(ctx, l3, L3_MAX, sizeof(*ip));
+
+		if (!ip)
+			return;
+		ip->check = csum_replace(ip->check, bpf_htons(hops << 8), 0);
+		ip->ttl -= hops;
+	}
+	if (flow->mss && pkt->proto == IPPROTO_TCP && pkt->l4)
+		mss_clamp(ctx, l4, flow->mss);
+}
+
+/* The port that a packet of this flow leaves by: the tunnel's where it is encapsulated, else the hop's. */
+static __always_inline __u32 flow_out_port(const struct fl_flow *flow, const struct hop *hop)
+{
+	const struct fl_endpoint *ep = flow->endpoint ? endpoint_get(flow->endpoint) : NULL;
+
+	return ep ? ep->tunnel : hop->port;
+}
+
+/* The one place that counts a packet that leaves. */
+static __always_inline void count_forwarded(const struct pkt *pkt, const struct fl_flow *flow, const struct hop *hop)
+{
+	port_count_rx(pkt->l2_port, pkt->len);
+	port_count_tx(hop->port, pkt->len);
+	if (pkt->endpoint)
+		endpoint_count(pkt->endpoint, true, pkt->len);
+	if (flow->endpoint)
+		endpoint_count(flow->endpoint, false, pkt->len);
+}
+
+/* The same for the router's own packet that went into a tunnel. */
+static __always_inline void count_own(const struct pkt *pkt, const struct fl_flow *flow, const struct hop *hop)
+{
+	port_count_tx(hop->port, pkt->len);
+	endpoint_count(flow->endpoint, false, pkt->len);
+}
+
+/* The one place that drops: negative `stage`, or STAGE_ERROR whose answer could not be sent. */
+static __always_inline int drop(struct fl_ctx *ctx, const struct pkt *pkt, __u32 reason)
+{
+	drop_count(pkt->port ? pkt->port : pkt->l2_port, reason, ctx_len(ctx));
+	return CTX_DROP;
+}
+
+/* What explain reads after a dry run. */
+static __always_inline void explain(const struct pkt *pkt, const struct fl_flow *flow, const struct hop *hop, int stage)
+{
+	struct fl_explain *e = &fl_explain_result;
+
+	__builtin_memset(e, 0, sizeof(*e));
+	e->in_port = pkt->port;
+	e->in_endpoint = pkt->endpoint;
+	e->verdict = stage < 0		      ? FL_VERDICT_DROP
+		     : stage == STAGE_ERROR   ? FL_VERDICT_ERROR
+		     : stage == STAGE_GO      ? FL_VERDICT_FORWARD
+		     : stage == STAGE_DELIVER ? FL_VERDICT_DELIVER
+					      : FL_VERDICT_NONE;
+	e->reason = stage < 0 ? -stage : stage == STAGE_ERROR ? pkt->reason : 0;
+	e->icmp_type = stage == STAGE_ERROR ? pkt->icmp_type : 0;
+	e->icmp_code = stage == STAGE_ERROR ? pkt->icmp_code : 0;
+	if (!flow)
+		return;
+	e->src = flow->src;
+	e->dst = flow->dst;
+	e->npt_src = flow->npt_src;
+	e->npt_dst = flow->npt_dst;
+	if (flow->npt_src && npt_get(flow->npt_src))
+		fl_npt_to_external(npt_get(flow->npt_src), &e->src);
+	if (flow->npt_dst && npt_get(flow->npt_dst))
+		fl_npt_to_internal(npt_get(flow->npt_dst), &e->dst);
+	if (stage == STAGE_DELIVER)
+		return;
+	e->endpoint = flow->endpoint;
+	e->mtu = flow->mtu;
+	e->out_port = flow_out_port(flow, hop);
+	e->xmit_port = hop->port;
+	e->resolved = hop->resolved;
+	e->nexthop = hop->addr;
+}

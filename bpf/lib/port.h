@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Ports: the interfaces and tunnels that fairlead works on, by number; their counters. */
+#pragma once
+
+#include "lib/control.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, FL_IFINDEX_MAX);
+	__uint(map_flags, BPF_F_RDONLY_PROG);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, __u32);
+} fl_ifindex SEC(".maps"); /* ifindex -> port number, 0: not ours. Daemon writes */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, FL_PORTS_MAX);
+	__uint(map_flags, BPF_F_RDONLY_PROG);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, struct fl_vlan_key);
+	__type(value, __u32);
+} fl_vlans SEC(".maps"); /* Daemon writes */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, FL_PORTS_MAX);
+	__uint(map_flags, BPF_F_RDONLY_PROG);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct fl_port);
+} fl_ports SEC(".maps"); /* Daemon writes */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, FL_PORTS_MAX);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct fl_port_stats);
+} fl_port_stats SEC(".maps");
+
+/* Number of the port of (device, VLAN), 0 when it is not ours. */
+static __always_inline __u32 port_number(__u32 ifindex, __u16 vid)
+{
+	struct fl_vlan_key key = { .ifindex = ifindex, .vid = vid };
+	const __u32 *number;
+
+	if (vid == 0 && ifindex < FL_IFINDEX_MAX)
+		number = bpf_map_lookup_elem(&fl_ifindex, &ifindex);
+	else
+		number = bpf_map_lookup_elem(&fl_vlans, &key);
+	return number ? *number : 0;
+}
+
+static __always_inline const struct fl_port *port_get(__u32 number)
+{
+	return bpf_map_lookup_elem(&fl_ports, &number);
+}
+
+static __always_inline void port_count_rx(__u32 number, __u32 bytes)
+{
+	struct fl_port_stats *stats = bpf_map_lookup_elem(&fl_port_stats, &number);
+
+	if (!stats || fl_dry_run)
+		return;
+	stats->rx_packets++;
+	stats->rx_bytes += bytes;
+#ifdef CTX_IS_XDP
+	stats->xdp_packets++;
+#endif
+}
+
+static __always_inline void port_count_tx(__u32 number, __u32 bytes)
+{
+	struct fl_port_stats *stats = bpf_map_lookup_elem(&fl_port_stats, &number);
+
+	if (!stats || fl_dry_run)
+		return;
+	stats->tx_packets++;
+	stats->tx_bytes += bytes;
+}

@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Where a packet goes: the kernel's tables, the next hops, translations and tunnels, and the cache of their answers.
+ *
+ * A flow cache entry is asked again after a second, so that routes and neighbours are followed also without a daemon, and
+ * at once when the daemon bumps the generation. Only answers that forward are kept.
+ */
+#pragma once
+
+#include "lib/icmp.h"
+#include "lib/npt.h"
+#include "lib/tunnel.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, FL_NEXTHOPS_MAX);
+	__uint(map_flags, BPF_F_RDONLY_PROG);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, struct fl_nexthop_key);
+	__type(value, __u32);
+} fl_nh_by_addr SEC(".maps"); /* Daemon writes */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, FL_NEXTHOPS_MAX);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct fl_nexthop);
+} fl_nh SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, FL_LOCALS_MAX);
+	__uint(map_flags, BPF_F_RDONLY_PROG);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, union fl_addr);
+	__type(value, __u32);
+} fl_locals SEC(".maps"); /* Daemon writes */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, FL_FLOWS_PER_CPU); /* times CPUs: the daemon sets it */
+	__uint(map_flags, BPF_F_MMAPABLE);     /* for the alignment: an entry is one cache line */
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct fl_flow);
+} fl_flows SEC(".maps");
+
+/* By which device and to which neighbour the frame leaves. */
+struct hop {
+	__u64 dmac, smac; /* as in struct fl_nexthop; meaningful if resolved */
+	union fl_addr addr;
+	__u32 port;
+	__u32 ifindex;
+	__u32 mtu; /* of the route; set by fib_ask() */
+	bool resolved;
+	__u8 family; /* of addr: AF_INET or AF_INET6 */
+};
+
+/* What fib_ask() asks: for a packet that came in by device `ifindex`, or (out) for the router's own that leaves by it. */
+struct fib_query {
+	union fl_addr src, dst;
+	__u32 ifindex;
+	__u8 family; /* enum fl_family */
+	bool out;
+};
+
+#define AF_INET 2
+#define AF_INET6 10
+
+/* What one run works on: too much for 512 bytes of stack. Not pinned, so that a dry run has its own. */
+struct scratch {
+	struct pkt pkt;
+	struct hop hop;
+	struct fl_flow key;
+	struct fib_query query, outer;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct scratch);
+} fl_scratch SEC(".maps");
+
+static __always_inline struct scratch *scratch_get(void)
+{
+	__u32 zero = 0;
+	struct scratch *s = bpf_map_lookup_elem(&fl_scratch, &zero);
+
+	if (s)
+		__builtin_memset(&s->pkt, 0, sizeof(s->pkt));
+	return s;
+}
+
+/* explain's slot: a dry run must not touch the cache */
+struct fl_flow fl_explain_flow;
+
+static __always_inline struct fl_flow *flow_slot(const struct fl_flow *key)
+{
+	__u64 h = key->src.q[0] * 0x9e3779b97f4a7c15ULL ^ key->src.q[1] * 0xc2b2ae3d27d4eb4fULL ^
+		  key->dst.q[0] * 0x165667b19e3779f9ULL ^ key->dst.q[1] * 0xd6e8feb86659fd93ULL ^ key->from;
+	__u32 slot = bpf_get_smp_processor_id() * FL_FLOWS_PER_CPU + ((h ^ h >> 29) >> 20) % FL_FLOWS_PER_CPU;
+
+	if (fl_dry_run)
+		return &fl_explain_flow;
+	return bpf_map_lookup_elem(&fl_flows, &slot);
+}
+
+static __always_inline bool flow_is_fresh(const struct fl_flow *flow, const struct fl_flow *key)
+{
+	return flow->src.q[0] == key->src.q[0] && flow->src.q[1] == key->src.q[1] && flow->dst.q[0] == key->dst.q[0] &&
+	       flow->dst.q[1] == key->dst.q[1] && flow->from == key->from && flow->in_endpoint == key->in_endpoint &&
+	       flow->gen == key->gen && key->stamp - flow->stamp < (__u32)CONFIG_HZ && !fl_dry_run;
+}
+
+static __always_inline void addr_set4(union fl_addr *a, __be32 addr)
+{
+	a->q[0] = 0;
+	a->w[2] = bpf_htonl(0xffff);
+	a->w[3] = addr;
+}
+
+/* Starts a flow's entry anew; it is not fresh until gen is set. */
+static __always_inline void flow_begin(struct fl_flow *flow, const struct fl_flow *key)
+{
+	flow->gen = 0;
+	flow->src = key->src;
+	flow->dst = key->dst;
+	flow->from = key->from;
+	flow->in_endpoint = key->in_endpoint;
+	flow->stamp = key->stamp;
+	flow->npt_src = flow->npt_dst = flow->mss = flow->mtu = 0;
+	flow->endpoint = flow->nexthop = 0;
+}
+
+/* The cache key of the packet: its addresses, where it came from, and what makes an entry stale. */
+static __always_inline bool flow_key(struct fl_ctx *ctx, const struct pkt *pkt, __u32 gen, __u32 from,
+				     struct fl_flow *key)
+{
+	if (pkt->family == FL_INET6) {
+		struct ipv6hdr *ip = pkt_at(ctx, pkt->l3, L3_MAX, sizeof(*ip));
+
+		if (!ip)
+			return false;
+		__builtin_memcpy(&key->src, &ip->saddr, 32);
+	} else {
+		struct iphdr *ip = pkt_at(ctx, pkt->l3, L3_MAX, sizeof(*ip));
+
+		if (!ip)
+			return false;
+		addr_set4(&key->src, ip->saddr);
+		addr_set4(&key->dst, ip->daddr);
+	}
+	key->from = from;
+	key->in_endpoint = pkt->endpoint;
+	key->gen = gen;
+	key->stamp = bpf_jiffies64();
+	return true;
+}
+
+/* Looks up and corrects the next hop's entry: the FIB has just said what its MACs are. Returns its index, 0: not there yet. */
+static __always_inline __u32 nexthop_confirm(const struct hop *hop, __u32 stamp)
+{
+	struct fl_nexthop_key key = { .ifindex = hop->ifindex, .addr = hop->addr };
+	const __u32 *index = bpf_map_lookup_elem(&fl_nh_by_addr, &key);
+	struct fl_nexthop *nh = index ? bpf_map_lookup_elem(&fl_nh, index) : NULL;
+
+	if (!nh || !nh->valid || fl_dry_run)
+		return 0;
+	if (nh->dmac != hop->dmac)
+		nh->dmac = hop->dmac;
+	if (nh->smac != hop->smac)
+		nh->smac = hop->smac;
+	nh->used = stamp;
+	return *index;
+}
+
+static __always_inline void hop_from_nexthop(struct hop *hop, const struct fl_nexthop *nh)
+{
+	hop->dmac = nh->dmac;
+	hop->smac = nh->smac;
+	hop->addr = nh->addr;
+	hop->port = nh->port;
+	hop->resolved = true;
+	hop->family = nh->addr.q[0] == 0 && nh->addr.w[2] == bpf_htonl(0xffff) ? AF_INET : AF_INET6;
+}
+
+/*
+ * Asks the kernel's tables (bpf_fib_lookup). Fills hop. Returns STAGE_GO, STAGE_DELIVER (for the host, or no route: the
+ * kernel's answer is best) or -FL_DROP_*.
+ */
+GLOBAL int fib_ask(struct fl_ctx *ctx, struct fib_query *query, struct hop *hop)
+{
+	struct bpf_fib_lookup fib = { .tot_len = 1 /* so that mtu_result is filled */ };
+	int r;
+
+	if (!query || !hop)
+		return -FL_DROP_INTERNAL;
+	fib.ifindex = query->ifindex;
+
+	if (query->family == FL_INET) {
+		fib.family = AF_INET;
+		fib.ipv4_src = query->src.w[3];
+		fib.ipv4_dst = query->dst.w[3];
+	} else {
+		fib.family = AF_INET6;
+		__builtin_memcpy(fib.ipv6_src, &query->src, 32);
+	}
+	r = bpf_fib_lookup(ctx, &fib, sizeof(fib), query->out ? BPF_FIB_LOOKUP_OUTPUT : 0);
+	switch (r) {
+	case BPF_FIB_LKUP_RET_SUCCESS:
+	case BPF_FIB_LKUP_RET_FRAG_NEEDED:
+	case BPF_FIB_LKUP_RET_NO_NEIGH:
+		break;
+	case BPF_FIB_LKUP_RET_BLACKHOLE:
+		return -FL_DROP_BLACKHOLE;
+	case BPF_FIB_LKUP_RET_FWD_DISABLED:
+		return -FL_DROP_FORWARDING_OFF;
+	default: /* local, no route, unreachable, prohibit, a lightweight tunnel */
+		return STAGE_DELIVER;
+	}
+	hop->ifindex = fib.ifindex;
+	hop->port = port_number(fib.ifindex, 0);
+	hop->resolved = r != BPF_FIB_LKUP_RET_NO_NEIGH;
+	hop->family = fib.family;
+	if (fib.family == AF_INET)
+		addr_set4(&hop->addr, fib.ipv4_dst);
+	else
+		__builtin_memcpy(&hop->addr, fib.ipv6_dst, sizeof(hop->addr));
+	hop->dmac = hop->smac = 0;
+	__builtin_memcpy(&hop->dmac, fib.dmac, ETH_ALEN);
+	__builtin_memcpy(&hop->smac, fib.smac, ETH_ALEN);
+	hop->mtu = fib.mtu_result;
+	return STAGE_GO;
+}
+
+static __always_inline bool is_link_local(const union fl_addr *a)
+{
+	return a->b[0] == 0xfe && (a->b[1] & 0xc0) == 0x80;
+}
+
+/* Sources and destinations that are never forwarded: STAGE_GO, STAGE_DELIVER or -FL_DROP_*. */
+static __always_inline int scope_check6(const union fl_addr *src, const union fl_addr *dst)
+{
+	if (src->b[0] == 0xff || (src->q[0] == 0 && src->q[1] == bpf_cpu_to_be64(1)) ||
+	    (dst->q[0] == 0 && (dst->q[1] == bpf_cpu_to_be64(1) || dst->q[1] == 0)))
+		return -FL_DROP_MARTIAN;
+	if (dst->b[0] == 0xff || is_link_local(dst) || bpf_map_lookup_elem(&fl_locals, dst))
+		return STAGE_DELIVER;
+	if (is_link_local(src) || (src->q[0] == 0 && src->q[1] == 0))
+		return -FL_DROP_SCOPE;
+	return STAGE_GO;
+}
+
+static __always_inline int scope_check4(const union fl_addr *src, const union fl_addr *dst)
+{
+	__u32 s = bpf_ntohl(src->w[3]), d = bpf_ntohl(dst->w[3]);
+
+	if (s >> 24 == 127 || d >> 24 == 127 || s >> 28 == 14 || s == 0xffffffff)
+		return -FL_DROP_MARTIAN;
+	if (d >> 28 == 14 || d == 0xffffffff || bpf_map_lookup_elem(&fl_locals, dst))
+		return STAGE_DELIVER;
+	if (s >> 24 == 0 || s >> 28 == 15 || d >> 24 == 0 || d >> 28 == 15)
+		return -FL_DROP_MARTIAN;
+	if (s >> 16 == 0xa9fe || d >> 16 == 0xa9fe)
+		return -FL_DROP_SCOPE;
+	return STAGE_GO;
+}
+
+/* Clamp for SYNs: the smaller of what the tunnels on both sides allow; 0: none. `mtu` as endpoint_mtu() says. */
+static __always_inline __u16 mss_for(const struct fl_endpoint *ep, __u32 mtu, __u16 other)
+{
+	__u16 mss = ep->mss == FL_MSS_AUTO ? mtu - sizeof(struct ipv6hdr) - sizeof(struct tcphdr) : ep->mss;
+
+	return other && (other < mss || !mss) ? other : mss;
+}
+
+/*
+ * The way out by s->hop: source translation, tunnel endpoint, the outer's own hop, MTU. s->query.dst is the translated
+ * destination. Fills flow. Returns STAGE_GO, STAGE_ERROR or -FL_DROP_*.
+ */
+GLOBAL int route_egress(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *flow)
+{
+	const struct fl_endpoint *ep;
+	const struct fl_port *port;
+	__u32 mtu, tunnel;
+	union fl_addr src;
+	int r;
+
+	if (!s || !flow)
+		return -FL_DROP_INTERNAL;
+	mtu = s->hop.mtu;
+	tunnel = s->hop.port;
+	port = port_get(tunnel);
+	if (!port)
+		return -FL_DROP_INTERNAL;
+	if ((port->flags & FL_PORT_NPT) && s->pkt.family == FL_INET6 && !flow->npt_src && !is_link_local(&flow->src) &&
+	    flow->dst.b[0] != 0xff) {
+		src = flow->src;
+		flow->npt_src = npt_find(s->pkt.set, FL_NPT_OUT, tunnel, &src);
+		r = flow->npt_src ? npt_translate(&s->pkt, flow->npt_src, true, &src) : STAGE_GO;
+		if (r)
+			return r;
+	}
+	if (port->flags & FL_PORT_TUNNEL) {
+		if (s->pkt.family != FL_INET6)
+			return -FL_DROP_FOREIGN_EGRESS;
+		flow->endpoint =
+			port->flags & FL_PORT_BROKER ? client_find(s->pkt.set, tunnel, &s->query.dst) : port->endpoint;
+		ep = flow->endpoint ? endpoint_get(flow->endpoint) : NULL;
+		if (!ep || !ep->remote)
+			return icmp_unreachable(&s->pkt, FL_DROP_UNREACHABLE);
+		if (flow->endpoint == s->pkt.endpoint) /* RFC 4443 3.1: not back on a point-to-point link */
+			return icmp_unreachable(&s->pkt, FL_DROP_P2P_LOOP);
+		addr_set4(&s->outer.src, ep->local);
+		addr_set4(&s->outer.dst, ep->remote);
+		s->outer.ifindex = ep->underlay_ifindex;
+		s->outer.family = FL_INET;
+		s->outer.out = true;
+		if (fib_ask(ctx, &s->outer, &s->hop))
+			return -FL_DROP_NO_UNDERLAY;
+		if (!s->hop.port)
+			return -FL_DROP_FOREIGN_EGRESS;
+		mtu = endpoint_mtu(flow->endpoint, ep);
+		if (s->hop.mtu < mtu + sizeof(struct iphdr))
+			mtu = s->hop.mtu - sizeof(struct iphdr);
+		if (mtu < 1280)
+			mtu = 1280;
+		flow->mss = mss_for(ep, mtu, flow->mss);
+	}
+	flow->mtu = mtu > 0xffff ? 0xffff : mtu;
+	return STAGE_GO;
+}
+
+/*
+ * Translates s->query.dst if a translation has it: come in by its outside, or from inside to its outside (RFC 6296 4.3:
+ * then the source too). Returns STAGE_GO, STAGE_DELIVER, STAGE_ERROR or -FL_DROP_*.
+ */
+static __always_inline int route_translate_in(struct scratch *s, struct fl_flow *flow, const struct fl_port *in)
+{
+	union fl_addr src = s->query.src;
+	const struct fl_npt *npt;
+	__u32 index = 0;
+	int r;
+
+	if (in->flags & FL_PORT_NPT)
+		index = npt_find(s->pkt.set, FL_NPT_IN, s->pkt.port, &s->query.dst);
+	if (!index && !(in->flags & FL_PORT_ICMP)) {
+		index = npt_find(s->pkt.set, FL_NPT_HAIRPIN, 0, &s->query.dst);
+		npt = index ? npt_get(index) : NULL;
+		if (!npt || ((src.q[0] ^ npt->internal.q[0]) & fl_prefix_mask(npt->internal_len)))
+			return STAGE_GO;
+		flow->npt_src = index;
+		r = npt_translate(&s->pkt, index, true, &src);
+		if (r)
+			return r;
+	}
+	if (!index)
+		return STAGE_GO;
+	flow->npt_dst = index;
+	r = npt_translate(&s->pkt, index, false, &s->query.dst);
+	if (r)
+		return r;
+	return bpf_map_lookup_elem(&fl_locals, &s->query.dst) ? STAGE_DELIVER : STAGE_GO;
+}
+
+/*
+ * The slow path: from the packet's addresses in flow to the rest of flow, and s->hop. Returns STAGE_GO, STAGE_DELIVER
+ * (with npt_dst), STAGE_ERROR or -FL_DROP_*.
+ */
+GLOBAL int route_decide(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *flow)
+{
+	const struct fl_endpoint *ep;
+	const struct fl_port *in;
+	int r;
+
+	if (!s || !flow)
+		return -FL_DROP_INTERNAL;
+	s->query.src = flow->src;
+	s->query.dst = flow->dst;
+	s->query.family = s->pkt.family;
+	s->query.out = false;
+	in = port_get(s->pkt.port);
+	if (!in)
+		return -FL_DROP_INTERNAL;
+	r = s->pkt.family == FL_INET6 ? scope_check6(&s->query.src, &s->query.dst)
+				      : scope_check4(&s->query.src, &s->query.dst);
+	if (r < 0)
+		return r;
+	if (s->pkt.endpoint) {
+		ep = endpoint_get(s->pkt.endpoint);
+		if (!ep)
+			return -FL_DROP_INTERNAL;
+		if ((in->flags & FL_PORT_BROKER) && !is_link_local(&flow->src) &&
+		    client_find(s->pkt.set, s->pkt.port, &s->query.src) != s->pkt.endpoint)
+			return -FL_DROP_TUNNEL_CLIENT;
+		flow->mss = mss_for(ep, endpoint_mtu(s->pkt.endpoint, ep), 0);
+	}
+	if (r)
+		return r;
+	if (s->pkt.family == FL_INET6) {
+		r = route_translate_in(s, flow, in);
+		if (r)
+			return r;
+	}
+	s->query.ifindex = in->ifindex;
+	r = fib_ask(ctx, &s->query, &s->hop);
+	if (r)
+		return r;
+	if (!s->hop.port)
+		return -FL_DROP_FOREIGN_EGRESS;
+	r = route_egress(ctx, s, flow);
+	if (r)
+		return r;
+	if (s->hop.resolved)
+		flow->nexthop = nexthop_confirm(&s->hop, flow->stamp);
+	return STAGE_GO;
+}
+
+/*
+ * The way of the router's own packet that leaves by the port s->pkt.port; the kernel has routed it. Translates its source,
+ * and finds the tunnel's endpoint. Link-local and multicast stay as they are. Returns as route_egress().
+ */
+GLOBAL int route_own(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *flow)
+{
+	if (!s || !flow)
+		return -FL_DROP_INTERNAL;
+	flow_begin(flow, &s->key);
+	s->query.src = flow->src;
+	s->query.dst = flow->dst;
+	s->hop.port = s->pkt.port;
+	s->hop.mtu = 0xffff;
+	s->hop.resolved = false;
+	return route_egress(ctx, s, flow);
+}
+
+/* The packet's flow: from the cache, or decided now. *out is NULL only with an error. */
+static __always_inline int route(struct fl_ctx *ctx, struct scratch *s, const struct fl_control *control,
+				 struct fl_flow **out)
+{
+	struct fl_nexthop *nh;
+	struct fl_flow *flow;
+	int r;
+
+	if (!flow_key(ctx, &s->pkt, control_generation(control), s->pkt.port, &s->key))
+		return -FL_DROP_MALFORMED;
+	flow = flow_slot(&s->key);
+	*out = flow;
+	if (!flow)
+		return -FL_DROP_INTERNAL;
+	if (flow_is_fresh(flow, &s->key)) {
+		nh = bpf_map_lookup_elem(&fl_nh, &flow->nexthop);
+		if (nh && nh->valid) {
+			hop_from_nexthop(&s->hop, nh);
+			return STAGE_GO;
+		}
+	}
+	flow_begin(flow, &s->key);
+	r = route_decide(ctx, s, flow);
+	if (r == STAGE_GO && flow->nexthop)
+		flow->gen = s->key.gen; /* complete: from now on it may be used */
+	return r;
+}

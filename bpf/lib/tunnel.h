@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* 6in4 (RFC 4213): which tunnel an outer packet belongs to, what inner packets it may carry, and the outer header. */
+#pragma once
+
+#include "lib/packet.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 2 * FL_ENDPOINTS_MAX);
+	__uint(map_flags, BPF_F_RDONLY_PROG);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, struct fl_endpoint_key);
+	__type(value, __u32);
+} fl_ep_in SEC(".maps"); /* Daemon writes */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, FL_ENDPOINTS_MAX);
+	__uint(map_flags, BPF_F_RDONLY_PROG);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct fl_endpoint);
+} fl_ep SEC(".maps"); /* Daemon writes */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, FL_ENDPOINTS_MAX);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct fl_endpoint_path);
+} fl_ep_path SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, FL_ENDPOINTS_MAX);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct fl_endpoint_stats);
+} fl_ep_stats SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, FL_CLIENT_ROUTES_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_RDONLY_PROG);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, struct fl_client_route_key);
+	__type(value, __u32);
+} fl_clients SEC(".maps"); /* Daemon writes */
+
+static __always_inline const struct fl_endpoint *endpoint_get(__u32 index)
+{
+	return bpf_map_lookup_elem(&fl_ep, &index);
+}
+
+/* Endpoint of (local, remote), or with remote 0 the tunnel port of an address that tunnels use; 0: none. */
+static __always_inline __u32 endpoint_find(__u8 set, __be32 local, __be32 remote)
+{
+	struct fl_endpoint_key key = { .set = set, .local = local, .remote = remote };
+	const __u32 *index = bpf_map_lookup_elem(&fl_ep_in, &key);
+
+	return index ? *index : 0;
+}
+
+/* The client of a broker's tunnel that an inner address belongs to; 0: none. */
+static __always_inline __u32 client_find(__u8 set, __u16 tunnel, const union fl_addr *addr)
+{
+	struct fl_client_route_key key = { .prefixlen = 32 + 128, .set = set, .tunnel = tunnel, .addr = *addr };
+	const __u32 *index = bpf_map_lookup_elem(&fl_clients, &key);
+
+	return index ? *index : 0;
+}
+
+static __always_inline void endpoint_count(__u32 index, bool rx, __u32 bytes)
+{
+	struct fl_endpoint_stats *stats = bpf_map_lookup_elem(&fl_ep_stats, &index);
+
+	if (!stats || fl_dry_run)
+		return;
+	if (rx) {
+		stats->rx_packets++;
+		stats->rx_bytes += bytes;
+	} else {
+		stats->tx_packets++;
+		stats->tx_bytes += bytes;
+	}
+}
+
+static __always_inline __u32 now_s(void)
+{
+	return bpf_ktime_get_coarse_ns() / 1000000000;
+}
+
+/* MTU of the tunnel to an endpoint: as configured, or what the path said in the last ten minutes. */
+static __always_inline __u32 endpoint_mtu(__u32 index, const struct fl_endpoint *ep)
+{
+	const struct fl_endpoint_path *path = bpf_map_lookup_elem(&fl_ep_path, &index);
+
+	if (path && path->mtu && path->mtu < ep->mtu && path->expires_s > now_s())
+		return path->mtu;
+	return ep->mtu;
+}
+
+/* RFC 4213 3.6: inner sources that are dropped silently: multicast, loopback, IPv4-compatible but ::, IPv4-mapped. */
+static __always_inline bool inner_source_is_forbidden(const union fl_addr *src)
+{
+	if (src->b[0] == 0xff)
+		return true;
+	if (src->q[0] != 0)
+		return false;
+	if (src->w[2] == bpf_htonl(0x0000ffff))
+		return true;
+	return src->w[2] == 0 && src->w[3] != 0; /* ::1 among them */
+}
+
+/*
+ * RFC 6040 4.2: the inner ECN field after decapsulation, from the outer and the inner one. -1: drop (CE outside, and the
+ * inner transport would not understand it).
+ */
+static __always_inline int ecn_decapsulate(__u8 outer, __u8 inner)
+{
+	outer &= 3;
+	inner &= 3;
+	if (outer == 3)
+		return inner == 0 ? -1 : 3;
+	if (outer == 1 && inner == 2)
+		return 1;
+	return inner;
+}
+
+/* Writes the outer header. `tos`: the inner traffic class, whose ECN field is copied (RFC 6040 4.1, normal mode). */
+static __always_inline void outer_write(struct iphdr *ip, const struct fl_endpoint *ep, __u16 inner_len, __u8 tos,
+					__u32 mtu)
+{
+	__u64 *words = (__u64 *)ip;
+	bool df = (ep->flags & FL_EP_DYNAMIC_MTU) && mtu > 1280; /* RFC 4213 3.2.1, 3.2.2 */
+
+	ip->version = 4;
+	ip->ihl = 5;
+	ip->tos = ep->dscp == FL_DSCP_COPY ? tos : ep->dscp << 2 | (tos & 3);
+	ip->tot_len = bpf_htons(inner_len + sizeof(*ip));
+	ip->id = df ? 0 : bpf_get_prandom_u32();
+	ip->frag_off = df ? bpf_htons(IP_DF) : 0;
+	ip->ttl = ep->ttl;
+	ip->protocol = IPPROTO_IPV6;
+	ip->check = 0;
+	ip->saddr = ep->local;
+	ip->daddr = ep->remote;
+	ip->check = ~csum_fold(csum_add(csum_add(words[0], words[1]), ip->daddr));
+}
+
+/*
+ * Takes the outer header at pkt->l3 for a tunnel's, if it is one (pkt->taken). Returns STAGE_GO with pkt at the inner
+ * header (or as it was: not for a tunnel), STAGE_PASS for what only the floor below can do, or -FL_DROP_*: silently, since
+ * any answer would reveal the tunnel (RFC 4213 3.6).
+ */
+GLOBAL int tunnel_receive(struct fl_ctx *ctx, struct pkt *pkt)
+{
+	__u32 index, outer_len, set, tunnel;
+	const struct fl_endpoint *ep;
+	struct ipv6hdr *inner;
+	union fl_addr *src;
+	struct iphdr *ip;
+
+	if (!pkt)
+		return -FL_DROP_INTERNAL;
+	ip = pkt_at(ctx, pkt->l3, L3_MAX, sizeof(*ip));
+	if (!ip)
+		return -FL_DROP_MALFORMED;
+	set = pkt->set;
+	tunnel = endpoint_find(set, ip->daddr, 0);
+	if (!tunnel)
+		return STAGE_GO;
+	pkt->taken = true;
+	pkt->port = tunnel; /* its counters */
+	index = endpoint_find(set, ip->daddr, ip->saddr);
+	ep = index ? endpoint_get(index) : NULL;
+	if (!ep)
+		return -FL_DROP_TUNNEL_STRANGER;
+	if (ep->underlay != pkt->l2_port)
+		return -FL_DROP_TUNNEL_UNDERLAY;
+	if (pkt->fragment) {
+#ifdef CTX_IS_SKB
+		if (control_reassembles())
+			return STAGE_PASS; /* the kernel puts it together, the daemon's raw socket takes it */
+		return -FL_DROP_TUNNEL_FRAGMENT;
+#else
+		return STAGE_PASS;
+#endif
+	}
+	outer_len = ip->ihl * 4;
+	pkt->outer_tos = ip->tos;
+	pkt->endpoint = index;
+	pkt->port = ep->tunnel;
+	pkt->l3 += outer_len;
+	if (pkt->len < outer_len + sizeof(*inner) || ipv6_parse(ctx, pkt, pkt->len - outer_len))
+		return -FL_DROP_TUNNEL_INNER;
+	inner = pkt_at(ctx, pkt->l3, L3_MAX, sizeof(*inner));
+	if (!inner)
+		return -FL_DROP_TUNNEL_INNER;
+	src = (union fl_addr *)&inner->saddr;
+	if (inner_source_is_forbidden(src))
+		return -FL_DROP_TUNNEL_SOURCE;
+	if (ecn_decapsulate(pkt->outer_tos, pkt->tos) < 0)
+		return -FL_DROP_TUNNEL_ECN;
+	return STAGE_GO;
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The lower floor. fl_tc_in: ingress of every port, of tunnel devices and of fl-icmp-rx. fl_tc_out: egress of every port
+ * and tunnel device; the guard that makes the kernel's own forwarding fail closed, and the router's own traffic.
+ */
+#include "ctx/skb.h"
+
+#include "ctx/skb_transmit.h"
+#include "lib/pmtu.h"
+
+char _license[] SEC("license") = "GPL";
+
+#define PACKET_HOST 0
+#define PULL 256 /* bytes of headers that are looked at */
+
+/* Starts a run: the port by the device, and the offset of the IP header. NULL: not ours. */
+static __always_inline const struct fl_port *begin(struct fl_ctx *ctx, struct scratch *s,
+						   const struct fl_control *control)
+{
+	const struct fl_port *port;
+
+	s->pkt.set = control->set;
+	s->pkt.port = s->pkt.l2_port = port_number(ctx_ifindex(ctx), 0);
+	port = s->pkt.port ? port_get(s->pkt.port) : NULL;
+	if (!port)
+		return NULL;
+	s->pkt.outer = port->flags & FL_PORT_L3 ? 0 : ETH_HLEN;
+	ctx_pull(ctx, PULL);
+	return port;
+}
+
+SEC("tc")
+int fl_tc_in(struct fl_ctx *ctx)
+{
+	const struct fl_control *control = control_get();
+	struct scratch *s = scratch_get();
+	const struct fl_port *port;
+	struct fl_flow *flow = NULL;
+	int r;
+
+	if (!control || !s)
+		return CTX_DROP;
+	port = begin(ctx, s, control);
+	if (!port)
+		return CTX_PASS;
+	if (ctx->tc_index == SKB_TAG && (port->flags & FL_PORT_TUNNEL)) { /* decapsulated for the host */
+		ctx->tc_index = 0;
+		return CTX_PASS;
+	}
+	ctx->tc_index = 0;
+	/* a tagged frame is the VLAN device's, where this program runs too; a frame for another host the kernel drops */
+	if (ctx->pkt_type != PACKET_HOST || (ctx->vlan_present && ctx->vlan_tci & 0xfff))
+		return CTX_PASS;
+	r = parse(ctx, &s->pkt, port, ctx->protocol);
+	if (r == STAGE_GO)
+		r = route(ctx, s, control, &flow);
+	if (r == STAGE_GO)
+		r = flow ? forward_check(ctx, &s->pkt, control, flow) : -FL_DROP_INTERNAL;
+	if (fl_dry_run) {
+		explain(&s->pkt, flow, &s->hop, r);
+		return CTX_DROP;
+	}
+	if (r < 0 || r == STAGE_ERROR)
+		port_count_rx(s->pkt.l2_port, ctx_len(ctx));
+	if (r < 0)
+		return drop(ctx, &s->pkt, -r);
+	switch (r) {
+	case STAGE_GO:
+		if (!flow)
+			return CTX_DROP;
+		if (ctx->vlan_present)
+			bpf_skb_vlan_pop(ctx);
+		return transmit(ctx, &s->pkt, flow, &s->hop, 1);
+	case STAGE_DELIVER:
+		pmtu_learn(ctx, &s->pkt);
+		return deliver(ctx, &s->pkt, flow);
+	case STAGE_ERROR:
+		return answer(ctx, &s->pkt, control);
+	case STAGE_FRAGMENT: /* the kernel does it, on the route that we found too */
+		port_count_rx(s->pkt.l2_port, s->pkt.len);
+		ctx->tc_index = SKB_TAG;
+		return CTX_PASS;
+	default:
+		pmtu_learn(ctx, &s->pkt); /* also where IPv4 is left to the host */
+		return CTX_PASS;
+	}
+}
+
+/* The router's own packet that leaves by a tunnel's device: into the tunnel. */
+static __always_inline int own_encapsulate(struct fl_ctx *ctx, struct scratch *s, const struct fl_control *control,
+					   struct fl_flow **flow)
+{
+	int r;
+
+	if (!flow_key(ctx, &s->pkt, control_generation(control), s->pkt.port | FL_FLOW_OWN, &s->key))
+		return -FL_DROP_MALFORMED;
+	*flow = flow_slot(&s->key);
+	if (!*flow)
+		return -FL_DROP_INTERNAL;
+	r = route_own(ctx, s, *flow);
+	if (r == STAGE_GO && segment_len(ctx, &s->pkt) > (*flow)->mtu)
+		r = icmp_too_big(&s->pkt, (*flow)->mtu);
+	return r;
+}
+
+SEC("tc")
+int fl_tc_out(struct fl_ctx *ctx)
+{
+	const struct fl_control *control = control_get();
+	struct scratch *s = scratch_get();
+	const struct fl_port *port;
+	struct fl_flow *flow = NULL;
+	int r = STAGE_PASS;
+
+	if (!control || !s)
+		return CTX_DROP;
+	port = begin(ctx, s, control);
+	if (!port)
+		return CTX_PASS;
+	if (ctx->tc_index == SKB_TAG) {
+		ctx->tc_index = 0;
+		return CTX_PASS;
+	}
+	if (ctx->ingress_ifindex && !fl_dry_run) {
+		if ((ctx->protocol == bpf_htons(ETH_P_IPV6) && (port->family & FL_INET6)) ||
+		    (ctx->protocol == bpf_htons(ETH_P_IP) && (port->family & FL_INET)))
+			return drop(ctx, &s->pkt, FL_DROP_UNTAGGED);
+		return CTX_PASS;
+	}
+	if (ctx->protocol == bpf_htons(ETH_P_IPV6) && (port->flags & (FL_PORT_TUNNEL | FL_PORT_NPT))) {
+		s->pkt.l3 = s->pkt.outer;
+		r = ipv6_parse(ctx, &s->pkt, ctx_len(ctx) - s->pkt.outer);
+		if (r == STAGE_GO)
+			r = own_encapsulate(ctx, s, control, &flow);
+	} else if (port->flags & FL_PORT_TUNNEL) {
+		return CTX_DROP; /* ARP and IPv4 have no business there */
+	}
+	if (fl_dry_run) {
+		explain(&s->pkt, flow, &s->hop, r);
+		return CTX_DROP;
+	}
+	if (r < 0)
+		return drop(ctx, &s->pkt, -r);
+	if (r == STAGE_ERROR)
+		return answer(ctx, &s->pkt, control);
+	if (r != STAGE_GO || !flow)
+		return CTX_PASS;
+	if (port->flags & FL_PORT_TUNNEL)
+		return transmit(ctx, &s->pkt, flow, &s->hop, 0);
+	rewrite(ctx, &s->pkt, s->pkt.l3, s->pkt.l4, 0, flow, s->pkt.port);
+	return CTX_PASS;
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The upper floor. fl_xdp: ingress of every port; fl_icmp: where ICMP errors are made (lib/icmp.h). */
+#include "ctx/xdp.h"
+
+#include "ctx/xdp_transmit.h"
+#include "lib/icmp_build.h"
+
+char _license[] SEC("license") = "GPL";
+
+SEC("xdp.frags")
+int fl_xdp(struct fl_ctx *ctx)
+{
+	const struct fl_control *control = control_get();
+	struct scratch *s = scratch_get();
+	const struct fl_port *port;
+	struct fl_flow *flow;
+	__be16 proto;
+	__u16 vid;
+	int r;
+
+	r = ethernet_parse(ctx, &vid, &proto);
+	if (r < 0 || !control || !s)
+		return XDP_PASS;
+	s->pkt.outer = r;
+	s->pkt.set = control->set;
+	s->pkt.port = s->pkt.l2_port = port_number(ctx_ifindex(ctx), vid);
+	port = s->pkt.port ? port_get(s->pkt.port) : NULL;
+	if (!port || !ethernet_is_for(ctx, port))
+		return XDP_PASS;
+	r = parse(ctx, &s->pkt, port, proto);
+	if (r == STAGE_GO)
+		r = route(ctx, s, control, &flow);
+	if (r == STAGE_GO)
+		r = forward_check(ctx, &s->pkt, control, flow);
+	if (r < 0) {
+		port_count_rx(s->pkt.l2_port, ctx_len(ctx));
+		return drop(ctx, &s->pkt, -r);
+	}
+	if (r != STAGE_GO)
+		return XDP_PASS; /* for the host, or for tc to answer */
+	return transmit(ctx, &s->pkt, port, flow, &s->hop);
+}
+
+SEC("xdp.frags")
+int fl_icmp(struct fl_ctx *ctx)
+{
+	return icmp_build(ctx);
+}
