@@ -2,10 +2,10 @@
 /* The pipeline's view of a packet at tc. Include this or ctx/xdp.h first: that choice is the hook. */
 #pragma once
 
-#include <bpf/bpf_endian.h>
-#include <bpf/bpf_helpers.h>
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
 #include <stdbool.h>
 
 #define CTX_IS_SKB 1

@@ -2,9 +2,9 @@
 /* The pipeline's view of a packet at XDP. Include this or ctx/skb.h first: that choice is the hook. */
 #pragma once
 
+#include <linux/bpf.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
-#include <linux/bpf.h>
 #include <stdbool.h>
 
 #define CTX_IS_XDP 1
