@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The control socket with well-behaved and with broken clients. The server runs in a child process. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "selftests/unit/tempdir.h"
+#include "user/control/control.h"
+
+#define TIMEOUT_S 2
+
+static struct tempdir dir;
+static pid_t server;
+
+static void run_echo(void *arg, const json_t *request, struct control_answer *answer)
+{
+	(void)arg;
+	answer->result = json_deep_copy(json_object_get(request, "value"));
+}
+
+static void run_big(void *arg, const json_t *request, struct control_answer *answer)
+{
+	char *text = malloc(8u << 20);
+
+	(void)arg, (void)request;
+	memset(text, 'x', 8u << 20);
+	answer->result = json_stringn(text, 8u << 20);
+	free(text);
+}
+
+static void run_fail(void *arg, const json_t *request, struct control_answer *answer)
+{
+	(void)arg, (void)request;
+	control_fail(answer, 1, "no %s today", "luck");
+}
+
+static void run_last(void *arg, const json_t *request, struct control_answer *answer)
+{
+	(void)arg, (void)request;
+	answer->result = json_string("bye");
+	answer->last = true;
+}
+
+static const struct control_command commands[] = {
+	{ "echo", run_echo }, { "big", run_big }, { "fail", run_fail }, { "last", run_last }, { NULL, NULL },
+};
+
+static void serve(int ready)
+{
+	struct event_base *base = event_base_new();
+	struct control *control;
+
+	signal(SIGPIPE, SIG_IGN);
+	if (control_open(&control, base, tempdir_file(&dir, "sock"), commands, NULL, TIMEOUT_S))
+		_exit(9);
+	if (write(ready, "", 1) != 1)
+		_exit(9);
+	event_base_dispatch(base);
+	control_close(control);
+	event_base_free(base);
+	_exit(0);
+}
+
+static void setup(void)
+{
+	int fds[2];
+	char byte;
+
+	signal(SIGPIPE, SIG_IGN);
+	tempdir_make(&dir);
+	cr_assert_eq(pipe(fds), 0);
+	server = fork();
+	if (!server)
+		serve(fds[1]);
+	cr_assert_eq(read(fds[0], &byte, 1), 1);
+}
+
+static void teardown(void)
+{
+	kill(server, SIGKILL);
+	waitpid(server, NULL, 0);
+	tempdir_remove(&dir);
+}
+
+static int dial(void)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", tempdir_file(&dir, "sock"));
+	cr_assert_eq(connect(fd, (struct sockaddr *)&sun, sizeof(sun)), 0, "%s", strerror(errno));
+	return fd;
+}
+
+static void put(int fd, const char *text)
+{
+	cr_assert_eq(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
+}
+
+/* One answer, or NULL at the end of the connection */
+static json_t *get(FILE *from)
+{
+	char *line = NULL;
+	size_t size = 0;
+	json_t *json = NULL;
+
+	if (getline(&line, &size, from) > 0)
+		json = json_loads(line, 0, NULL);
+	free(line);
+	return json;
+}
+
+static json_int_t status_of(const json_t *answer)
+{
+	cr_assert(json_is_integer(json_object_get(answer, "status")));
+	return json_integer_value(json_object_get(answer, "status"));
+}
+
+/* One request on a connection of its own: status and whether the result equals `expect` (JSON text, NULL: none) */
+static void assert_answer(const char *request, json_int_t status, const char *expect)
+{
+	int fd = dial();
+	FILE *from = fdopen(fd, "r");
+	json_t *answer, *want = expect ? json_loads(expect, JSON_DECODE_ANY, NULL) : NULL;
+
+	put(fd, request);
+	put(fd, "\n");
+	answer = get(from);
+	cr_assert_eq(status_of(answer), status, "%s", request);
+	cr_assert_eq(!want, !json_object_get(answer, "result"));
+	if (want)
+		cr_assert(json_equal(want, json_object_get(answer, "result")));
+	if (status)
+		cr_assert(json_is_string(json_object_get(answer, "error")));
+	json_decref(want);
+	json_decref(answer);
+	fclose(from);
+}
+
+static void assert_alive(void)
+{
+	assert_answer("{\"command\":\"echo\",\"value\":[1,\"a\"]}", 0, "[1,\"a\"]");
+}
+
+static bool closed_within(int fd, int ms)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	char buf[4096];
+	ssize_t n;
+
+	while (poll(&p, 1, ms) == 1) {
+		n = recv(fd, buf, sizeof(buf), 0);
+		if (n <= 0)
+			return true;
+	}
+	return false;
+}
+
+TestSuite(control, .init = setup, .fini = teardown, .timeout = 60);
+
+Test(control, answers)
+{
+	assert_alive();
+	assert_answer("{\"command\":\"fail\"}", 1, NULL);
+	assert_answer("{\"command\":\"nothing\"}", 2, NULL);
+	assert_answer("{\"value\":1}", 2, NULL);
+	assert_answer("[]", 2, NULL);
+	assert_answer("{\"command\":\"echo\",\"command\":\"fail\"}", 2, NULL);
+	assert_answer("", 2, NULL);
+}
+
+Test(control, only_root_may_connect)
+{
+	struct stat st;
+
+	cr_assert_eq(stat(tempdir_file(&dir, "sock"), &st), 0);
+	cr_assert_eq(st.st_mode & 0777, 0600);
+}
+
+Test(control, many_requests_on_one_connection)
+{
+	int fd = dial();
+	FILE *from = fdopen(fd, "r");
+
+	for (int i = 0; i < 500; i++)
+		put(fd, "{\"command\":\"echo\",\"value\":7}\n");
+	shutdown(fd, SHUT_WR);
+	for (int i = 0; i < 500; i++) {
+		json_t *answer = get(from);
+
+		cr_assert_eq(status_of(answer), 0, "answer %d", i);
+		json_decref(answer);
+	}
+	cr_assert_null(get(from));
+	fclose(from);
+}
+
+Test(control, half_lines_add_up)
+{
+	const struct timespec pause = { .tv_nsec = 20000000 };
+	int fd = dial();
+	FILE *from = fdopen(fd, "r");
+	json_t *answer;
+
+	put(fd, "{\"comm");
+	nanosleep(&pause, NULL);
+	assert_alive();
+	put(fd, "and\":\"echo\",\"val");
+	nanosleep(&pause, NULL);
+	put(fd, "ue\":3}\n");
+	answer = get(from);
+	cr_assert_eq(json_integer_value(json_object_get(answer, "result")), 3);
+	json_decref(answer);
+	fclose(from);
+}
+
+Test(control, garbage_is_answered)
+{
+	unsigned int seed = 1;
+	char line[257] = "";
+
+	for (int round = 0; round < 200; round++) {
+		for (int i = 0; i < 256; i++) {
+			line[i] = rand_r(&seed);
+			if (!line[i] || line[i] == '\n')
+				line[i] = 'x';
+		}
+		assert_answer(line, 2, NULL);
+	}
+	assert_alive();
+}
+
+Test(control, a_megabyte_line)
+{
+	char *line = malloc((1 << 20) + 100);
+
+	strcpy(line, "{\"command\":\"echo\",\"value\":1,\"pad\":\"");
+	memset(line + strlen(line), 'x', 1 << 20);
+	strcpy(line + 36 + (1 << 20) - 1, "\"}");
+	assert_answer(line, 0, "1");
+	free(line);
+}
+
+/* Deeply nested JSON must end in an answer, not in an overrun stack. */
+Test(control, nesting)
+{
+	char *line = malloc(1 << 20);
+
+	memset(line, '[', (1 << 20) - 1);
+	line[(1 << 20) - 1] = '\0';
+	assert_answer(line, 2, NULL);
+	free(line);
+	assert_alive();
+}
+
+Test(control, a_line_without_end_is_refused)
+{
+	char *chunk = malloc(1 << 20);
+	int fd = dial();
+	size_t sent = 0;
+	ssize_t n;
+
+	memset(chunk, 'x', 1 << 20);
+	do {
+		n = send(fd, chunk, 1 << 20, MSG_NOSIGNAL);
+		sent += n > 0 ? n : 0;
+	} while (n > 0 && sent < 4u * CONTROL_LINE_MAX);
+	cr_assert_lt(sent, 2u * CONTROL_LINE_MAX, "it took %zu bytes", sent);
+	cr_assert(closed_within(fd, 1000 * TIMEOUT_S + 2000));
+	free(chunk);
+	assert_alive();
+}
+
+Test(control, two_hundred_connections)
+{
+	int fds[200], refused = 0;
+
+	for (int i = 0; i < 200; i++)
+		fds[i] = dial();
+	for (int i = 0; i < 200; i++) {
+		struct pollfd p = { .fd = fds[i], .events = POLLIN };
+
+		refused += poll(&p, 1, i < CONTROL_CLIENTS_MAX ? 0 : 1000) == 1;
+	}
+	cr_assert_eq(refused, 200 - CONTROL_CLIENTS_MAX);
+	put(fds[0], "{\"command\":\"echo\",\"value\":1}\n");
+	cr_assert_eq(poll(&(struct pollfd){ .fd = fds[0], .events = POLLIN }, 1, 2000), 1, "those within answer");
+	for (int i = 0; i < 200; i++)
+		close(fds[i]);
+	assert_alive();
+}
+
+Test(control, silent_clients_are_dropped)
+{
+	int fd = dial();
+
+	put(fd, "{\"command\":");
+	cr_assert(!closed_within(fd, 1000 * TIMEOUT_S - 500));
+	cr_assert(closed_within(fd, 2000));
+	assert_alive();
+}
+
+Test(control, a_client_that_does_not_read_holds_up_nobody)
+{
+	int fd = dial();
+	const struct timespec wait = { .tv_sec = TIMEOUT_S + 1 };
+
+	for (int i = 0; i < 20; i++)
+		put(fd, "{\"command\":\"big\"}\n");
+	assert_alive();
+	nanosleep(&wait, NULL);
+	assert_alive();
+	cr_assert(closed_within(fd, 2000));
+}
+
+Test(control, gone_in_the_middle)
+{
+	for (int i = 0; i < 50; i++) {
+		int fd = dial();
+
+		put(fd, i % 2 ? "{\"command\":\"big\"}\n" : "{\"command\":\"bi");
+		close(fd);
+	}
+	assert_alive();
+}
+
+Test(control, the_last_answer_is_sent_before_the_end)
+{
+	int status;
+
+	assert_answer("{\"command\":\"last\"}", 0, "\"bye\"");
+	cr_assert_eq(waitpid(server, &status, 0), server);
+	cr_assert(WIFEXITED(status) && !WEXITSTATUS(status));
+	cr_assert_neq(access(tempdir_file(&dir, "sock"), F_OK), 0, "the socket is gone");
+}
+
+Test(control, the_end_comes_also_when_nobody_waits_for_the_last_answer)
+{
+	int fd = dial(), status;
+
+	put(fd, "{\"command\":\"last\"}\n");
+	close(fd);
+	cr_assert_eq(waitpid(server, &status, 0), server);
+	cr_assert(WIFEXITED(status) && !WEXITSTATUS(status));
+}

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The daemon's own file and its history on disk. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <sys/stat.h>
+
+#include "selftests/unit/tempdir.h"
+#include "user/daemon/store.h"
+
+static struct tempdir dir;
+static struct store store;
+
+static void reopen(void)
+{
+	char own[256];
+
+	snprintf(own, sizeof(own), "%s", tempdir_file(&dir, "own.json"));
+	cr_assert_eq(store_open(&store, own, tempdir_file(&dir, "state/x")), 0);
+}
+
+static void setup(void)
+{
+	tempdir_make(&dir);
+	reopen();
+}
+
+static void teardown(void)
+{
+	store_close(&store);
+	tempdir_remove(&dir);
+}
+
+static void put(const char *text, const char *summary)
+{
+	struct store_change change;
+	const char *why;
+
+	cr_assert_eq(store_prepare(&store, text, strlen(text), &change, &why), 0);
+	cr_assert_eq(store_commit(&store, &change, summary), 0);
+}
+
+static void assert_file(const char *name, const char *expected)
+{
+	char *text;
+	size_t len;
+
+	cr_assert_eq(file_read(tempdir_file(&dir, name), &text, &len), 0, "%s", name);
+	cr_assert_str_eq(text, expected);
+	free(text);
+}
+
+static void assert_version(size_t back, const char *expected)
+{
+	const json_t *entry;
+	char *text;
+	size_t len;
+
+	cr_assert_eq(store_read_version(&store, back, &text, &len, &entry), 0);
+	cr_assert_str_eq(text, expected);
+	cr_assert_eq(len, strlen(expected));
+	free(text);
+}
+
+static size_t files_in(const char *name)
+{
+	char command[400];
+	size_t n = 0;
+	FILE *f;
+
+	snprintf(command, sizeof(command), "find '%s' -type f | wc -l", tempdir_file(&dir, name));
+	f = popen(command, "r");
+	cr_assert(f && fscanf(f, "%zu", &n) == 1);
+	pclose(f);
+	return n;
+}
+
+TestSuite(store, .init = setup, .fini = teardown);
+
+Test(store, commit_writes_file_and_history)
+{
+	put("one", "first");
+	put("two", "second");
+	assert_file("own.json", "two");
+	assert_version(0, "two");
+	assert_version(1, "one");
+	cr_assert_eq(store_newest(&store), 2);
+}
+
+Test(store, history_survives_a_restart)
+{
+	json_t *rows;
+
+	put("one", "first");
+	put("two", "second");
+	store_close(&store);
+	reopen();
+	assert_version(1, "one");
+	rows = store_history(&store);
+	cr_assert_eq(json_array_size(rows), 2);
+	cr_assert_str_eq(json_string_value(json_object_get(json_array_get(rows, 0), "summary")), "second");
+	cr_assert_eq(json_integer_value(json_object_get(json_array_get(rows, 1), "back")), 1);
+	cr_assert_gt(json_integer_value(json_object_get(json_array_get(rows, 1), "time_ms")), 1600000000000);
+	json_decref(rows);
+}
+
+Test(store, same_text_is_no_new_version)
+{
+	put("one", "first");
+	put("one", "again");
+	cr_assert_eq(store_newest(&store), 1);
+}
+
+Test(store, ten_earlier_versions_are_kept)
+{
+	const json_t *entry;
+	char text[16], *out;
+	size_t len;
+
+	for (int i = 1; i <= 30; i++) {
+		sprintf(text, "v%d", i);
+		put(text, text);
+	}
+	assert_version(0, "v30");
+	assert_version(10, "v20");
+	cr_assert_eq(store_read_version(&store, 11, &out, &len, &entry), -ENOENT);
+	cr_assert_eq(files_in("state/x/history"), 12, "eleven texts and the index");
+}
+
+Test(store, discard_leaves_nothing)
+{
+	struct store_change change;
+	const char *why;
+
+	put("one", "first");
+	cr_assert_eq(store_prepare(&store, "two", 3, &change, &why), 0);
+	assert_file("own.json", "one");
+	store_discard(&change);
+	assert_file("own.json", "one");
+	cr_assert_eq(store_newest(&store), 1);
+	cr_assert_eq(files_in("."), 3, "own file, index, version 1");
+}
+
+Test(store, mode_is_kept_and_links_are_followed)
+{
+	struct stat st;
+
+	put("one", "first");
+	cr_assert_eq(chmod(tempdir_file(&dir, "own.json"), 0640), 0);
+	cr_assert_eq(rename(tempdir_file(&dir, "own.json"), tempdir_file(&dir, "real.json")), 0);
+	cr_assert_eq(symlink("real.json", tempdir_file(&dir, "own.json")), 0);
+	put("two", "second");
+	assert_file("real.json", "two");
+	cr_assert_eq(lstat(tempdir_file(&dir, "own.json"), &st), 0);
+	cr_assert(S_ISLNK(st.st_mode));
+	cr_assert_eq(stat(tempdir_file(&dir, "real.json"), &st), 0);
+	cr_assert_eq(st.st_mode & 07777, 0640);
+}
+
+Test(store, file_that_cannot_be_written_fails_early)
+{
+	struct store_change change;
+	const char *why = NULL;
+
+	free(store.file);
+	store.file = strdup(tempdir_file(&dir, "no/such/dir.json"));
+	cr_assert_eq(store_prepare(&store, "one", 3, &change, &why), -ENOENT);
+	cr_assert_str_eq(why, store.file);
+	cr_assert_eq(files_in("."), 0);
+}
+
+Test(store, history_that_cannot_be_written_fails_early)
+{
+	struct store_change change;
+	const char *why = NULL;
+
+	put("one", "first");
+	cr_assert_eq(rename(tempdir_file(&dir, "state/x/history"), tempdir_file(&dir, "state/x/moved")), 0);
+	cr_assert_eq(store_prepare(&store, "two", 3, &change, &why), -ENOENT);
+	cr_assert_str_eq(why, store.dir);
+	assert_file("own.json", "one");
+}
+
+Test(store, damaged_index_starts_anew)
+{
+	put("one", "first");
+	cr_assert_eq(file_replace(tempdir_file(&dir, "state/x/history/index.json"), "{\"vers", 6, 0600), 0);
+	store_close(&store);
+	reopen();
+	cr_assert_eq(store_newest(&store), 0);
+	put("two", "second");
+	assert_version(0, "two");
+}
+
+Test(store, entry_without_its_text_is_left_out)
+{
+	put("one", "first");
+	put("two", "second");
+	cr_assert_eq(unlink(tempdir_file(&dir, "state/x/history/1.json")), 0);
+	store_close(&store);
+	reopen();
+	cr_assert_eq(json_array_size(store.versions), 1);
+	cr_assert_eq(store_newest(&store), 2);
+}
+
+Test(store, pending_lies_aside)
+{
+	cr_assert_eq(store_pending_write(&store, "trial", 5), 0);
+	assert_file("state/x/pending.json", "trial");
+	cr_assert(store_pending_remove(&store));
+	cr_assert(!store_pending_remove(&store));
+}
