@@ -48,6 +48,8 @@ int fl_tc_in(struct fl_ctx *ctx)
 		return CTX_PASS;
 	}
 	ctx->tc_index = 0;
+	if (port->flags & FL_PORT_ICMP) /* veth judged the address before our program there wrote it */
+		bpf_skb_change_type(ctx, PACKET_HOST);
 	/* a tagged frame is the VLAN device's, where this program runs too; a frame for another host the kernel drops */
 	if (ctx->pkt_type != PACKET_HOST || (ctx->vlan_present && ctx->vlan_tci & 0xfff))
 		return CTX_PASS;
