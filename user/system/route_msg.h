@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Routes of fairlead's protocol number in the main table, as rtnetlink messages. */
+#pragma once
+
+#include "user/system/system.h"
+
+struct route_entry {
+	struct system_route route;
+	uint8_t type; /* RTN_* */
+	uint8_t tos;
+	uint32_t nexthop; /* id of a nexthop object; 0: none. Not of our making, but may bear our number */
+};
+
+/* All that are there, a multipath route as one entry for each of its next hops. *out is malloc'ed. */
+int route_dump(struct system *s, struct route_entry **out, size_t *n);
+
+/* `how`: NLM_F_EXCL (the only one of its destination and metric) or NLM_F_APPEND (beside those that are there). */
+int route_add(struct system *s, const struct route_entry *entry, int how);
+/* Exactly that one; 0 when it is not there. */
+int route_delete(struct system *s, const struct route_entry *entry);
