@@ -5,6 +5,7 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/listener.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -201,15 +202,24 @@ static void client_written(struct bufferevent *bev, void *arg)
 }
 
 /*
- * A client that has closed its half, or sends nothing more, still gets the answers to what it has asked. (libevent counts
- * the time that a request takes as silence.)
+ * A long request holds up the loop, and time runs out for clients that were not to blame: the socket tells whether there
+ * was something to do.
  */
+static bool held_up(struct bufferevent *bev, short what)
+{
+	struct pollfd p = { .fd = bufferevent_getfd(bev), .events = what & BEV_EVENT_READING ? POLLIN : POLLOUT };
+
+	return what & BEV_EVENT_TIMEOUT && poll(&p, 1, 0) == 1;
+}
+
+/* A client that has closed its half, or sends nothing more, still gets the answers to what it has asked. */
 static void client_event(struct bufferevent *bev, short what, void *arg)
 {
 	struct client *client = arg;
 
-	(void)bev;
-	if (what & BEV_EVENT_READING && what & (BEV_EVENT_EOF | BEV_EVENT_TIMEOUT)) {
+	if (held_up(bev, what)) {
+		bufferevent_enable(bev, what & BEV_EVENT_READING ? EV_READ : EV_WRITE);
+	} else if (what & BEV_EVENT_READING && what & (BEV_EVENT_EOF | BEV_EVENT_TIMEOUT)) {
 		client->eof = true;
 		pump(client);
 	} else {
