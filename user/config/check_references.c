@@ -40,7 +40,7 @@ static bool is_group(struct check *c, const char *const *at, const char *name, c
 {
 	if (!json_object_get(json_object_get(c->document, "gateway_groups"), name))
 		return false;
-	check_error(c, at, "\"%s\" is a gateway group, which are not in this version; accepted: %s", name, accepts);
+	check_error(c, at, "\"%s\" is a gateway group; there are none in this version; accepted: %s", name, accepts);
 	return true;
 }
 

@@ -147,8 +147,10 @@ static size_t collect_ends(const struct draft *d, struct end *ends)
 		const struct draft_tunnel *t = &d->tunnels[i];
 
 		for (j = 0; !t->disabled && t->underlay && j < t->item.n_remotes; j++) {
-			if (t->item.remotes[j].address_outer.family != AF_UNSPEC)
-				ends[n++] = (struct end){ t, &t->item.remotes[j], n };
+			if (t->item.remotes[j].address_outer.family == AF_UNSPEC)
+				continue;
+			ends[n] = (struct end){ t, &t->item.remotes[j], n };
+			n++;
 		}
 	}
 	return n;

@@ -16,7 +16,12 @@ static void report_syntax(struct config_report *report, const json_error_t *erro
 	char where[64];
 
 	snprintf(where, sizeof(where), "line %d, column %d", error->line, error->column);
-	config_report_add(report, false, where, "no valid JSON: %s", error->text);
+	if (!error->text[0])
+		config_report_add(report, false, "", "out of memory"); /* all else Jansson has words for */
+	else if (json_error_code(error) == json_error_null_character)
+		config_report_add(report, false, where, "found the character \\u0000; accepted: text without it");
+	else
+		config_report_add(report, false, where, "no valid JSON: %s", error->text);
 }
 
 /*

@@ -217,8 +217,7 @@ static void parse_map(struct schema_walk *walk, const struct path *path, const j
 	size_t n;
 
 	if (!json_is_object(value)) {
-		schema_error(walk, path, "found %s; accepted: an object of items by name",
-			     json_is_array(value) ? "an array" : "a single value");
+		schema_refuse(walk, path, value, "an object of items by name");
 		return;
 	}
 	n = json_object_size(value) - (json_object_get(value, "description") ? 1 : 0);

@@ -148,7 +148,8 @@ void schema_parse_string(struct schema_walk *walk, const struct path *path, cons
 	char *copy;
 
 	if (text && fault && (key->flags & SCHEMA_NO_HOST_NAMES) && like_host_name(text)) {
-		schema_error(walk, path, "\"%s\" is a host name; this version wants an address: %s", text, fault);
+		schema_error(walk, path, "\"%s\" is a host name, which this version does not resolve; accepted: %s",
+			     text, fault);
 	} else if (!text || fault) {
 		schema_refuse(walk, path, value, fault ? fault : key->accepts);
 	} else {
