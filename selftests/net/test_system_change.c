@@ -484,9 +484,12 @@ Test(system_change, icmp_pair_finishes_packets)
 	p.fd = packet_socket("fl-icmp-rx", false);
 	send_unfinished("fl-icmp");
 	while (poll(&p, 1, frames < PAYLOAD / SEGMENT ? 2000 : 200) > 0) {
-		unsigned char data[4096];
-		struct ip6_hdr *ip6 = (struct ip6_hdr *)(data + ETH_HLEN);
-		ssize_t n = recv(p.fd, data, sizeof(data), 0);
+		struct {
+			uint8_t align[2]; /* the IPv6 header at a multiple of four */
+			uint8_t data[4096];
+		} __attribute__((aligned(4))) buf;
+		struct ip6_hdr *ip6 = (struct ip6_hdr *)(buf.data + ETH_HLEN);
+		ssize_t n = recv(p.fd, buf.data, sizeof(buf.data), 0);
 
 		if (n < 74 || ip6->ip6_nxt != IPPROTO_TCP)
 			continue;

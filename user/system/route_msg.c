@@ -57,7 +57,7 @@ static int add_nexthops(struct routes *routes, struct route_entry *entry, struct
 	int left = nla_len(multipath);
 	int err = 0;
 
-	while (!err && RTNH_OK(hop, left)) {
+	while (!err && left >= (int)sizeof(*hop) && RTNH_OK(hop, left)) {
 		struct nlattr *tb[RTA_MAX + 1];
 
 		nla_parse(tb, RTA_MAX, (struct nlattr *)RTNH_DATA(hop), hop->rtnh_len - (int)sizeof(*hop), NULL);
