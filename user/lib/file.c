@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,14 +90,13 @@ static char *resolve(const char *path)
 static int fill(int fd, const char *path, const char *text, size_t len, mode_t mode)
 {
 	struct stat st;
+	bool there = !stat(path, &st);
 	int err;
 
-	if (!stat(path, &st)) {
-		mode = st.st_mode & 07777;
-		if (fchown(fd, st.st_uid, st.st_gid))
-			return -errno;
-	}
-	if (fchmod(fd, mode))
+	/* the mode first: what belongs to another is no longer ours to change */
+	if (fchmod(fd, there ? st.st_mode & 07777 : mode))
+		return -errno;
+	if (there && fchown(fd, st.st_uid, st.st_gid))
 		return -errno;
 	err = write_all(fd, text, len);
 	if (err)
