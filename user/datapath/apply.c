@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Making the data plane what a configuration says, on the machine as it is. One path for apply, which takes everything back when
+ * a step fails, and for refresh, which does what it can.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "user/datapath/private.h"
+#include "user/lib/log.h"
+
+struct change {
+	const struct config *config;
+	struct undo *undo; /* NULL: refresh */
+	char **why;
+	struct port *next;
+	uint32_t *peers;
+	struct tables *tables; /* NULL once installed, or where they could not be compiled */
+	bool installed;
+	int err; /* the first one */
+};
+
+static bool goes_on(const struct change *c)
+{
+	return !c->err || !c->undo;
+}
+
+static void step(struct change *c, int err)
+{
+	if (err && !c->err)
+		c->err = err;
+}
+
+/* ---- what shall be ---- */
+
+static int change_plan(struct datapath *dp, struct change *c, struct config_report *report)
+{
+	const struct tables *current = dp->sets[dp->control.set];
+
+	c->next = calloc(FL_PORTS_MAX, sizeof(*c->next));
+	c->peers = calloc(c->config->n_tunnels + 1, sizeof(*c->peers));
+	if (!c->next || !c->peers)
+		return -ENOMEM;
+	memcpy(c->next, dp->ports, FL_PORTS_MAX * sizeof(*c->next));
+	step(c, devices_make(dp, c->config, c->peers, c->undo, c->why));
+	if (goes_on(c))
+		step(c, ports_plan(dp, c->config, c->peers, c->next, report, c->why));
+	if (!goes_on(c))
+		return c->err;
+	facts_addresses(dp, c->next);
+	step(c, tables_compile(c->config, c->next, current, &c->tables, c->why));
+	return c->err;
+}
+
+/* ---- making it so ---- */
+
+static void forward_back(struct datapath *dp, const void *data)
+{
+	memcpy(&dp->control.forward, data, sizeof(dp->control.forward));
+	control_write(dp);
+}
+
+/* ICMP errors have a way when our program is on the far end of fl-icmp; and packets may pass. */
+static int forward_on(struct datapath *dp, const struct change *c)
+{
+	const struct port *icmp = port_by_name(c->next, "fl-icmp-rx");
+	uint32_t before = dp->control.forward;
+	uint32_t icmp_ifindex = icmp && icmp->present && icmp->mode == PORT_MODE_NATIVE ? dp->icmp_ifindex : 0;
+
+	if (dp->control.forward && dp->control.icmp_ifindex == icmp_ifindex)
+		return 0;
+	dp->control.forward = 1;
+	dp->control.icmp_ifindex = icmp_ifindex;
+	undo_push(c->undo, forward_back, &before, sizeof(before));
+	return control_write(dp);
+}
+
+static int install(struct datapath *dp, struct change *c)
+{
+	struct tables *tables = c->tables;
+
+	if (!tables || tables_equal(tables, dp->sets[dp->control.set]))
+		return 0;
+	c->tables = NULL;
+	c->installed = true;
+	return tables_install(dp, tables, c->undo);
+}
+
+static int write_ports(struct datapath *dp, struct change *c)
+{
+	ports_values(dp, c->next, c->tables ? c->tables : dp->sets[dp->control.set]);
+	return ports_write(dp, c->next, c->undo);
+}
+
+static void change_make(struct datapath *dp, struct change *c)
+{
+	step(c, locals_sync(dp, c->next));
+	if (goes_on(c))
+		step(c, install(dp, c));
+	if (goes_on(c))
+		step(c, write_ports(dp, c));
+	if (goes_on(c))
+		step(c, hooks_attach(dp, c->next, c->undo, c->why));
+	if (goes_on(c))
+		step(c, write_ports(dp, c)); /* the programs' modes are known now */
+	if (goes_on(c))
+		step(c, forward_on(dp, c));
+	if (goes_on(c))
+		step(c, routes_apply(dp, c->config, c->next, c->undo, c->why));
+	if (goes_on(c))
+		step(c, sysctls_apply(dp, c->config, c->next, c->undo, c->why));
+}
+
+/* ---- afterwards: nothing of this can fail the change ---- */
+
+static void release_port(struct datapath *dp, struct port *next, uint32_t number)
+{
+	uint32_t before = dp->ports[number].written ? dp->ports[number].in_map.ifindex : 0;
+	bool gone = next[number].kind == PORT_NONE && next[number].written;
+
+	if (before && (gone || before != next[number].value.ifindex) && !port_by_ifindex(next, before) &&
+	    system_link_by_index(dp->system, before))
+		hooks_detach(dp, before);
+	if (gone && port_clear(dp, &next[number]))
+		log_warnx("cannot clear port %u", number);
+}
+
+static void change_keep(struct datapath *dp, struct change *c)
+{
+	if (c->tables) { /* nothing new for the maps, but these point into the new configuration */
+		tables_free(dp->sets[dp->control.set]);
+		dp->sets[dp->control.set] = c->tables;
+		c->tables = NULL;
+	}
+	for (uint32_t i = 1; i < FL_PORTS_MAX; i++)
+		release_port(dp, c->next, i);
+	free(dp->ports);
+	dp->ports = c->next;
+	c->next = NULL;
+	dp->config = c->config;
+	devices_remove(dp, c->config);
+	nexthops_sync(dp);
+	reassembly_update(dp);
+}
+
+static void change_free(struct change *c)
+{
+	tables_free(c->tables);
+	free(c->next);
+	free(c->peers);
+}
+
+int datapath_apply(struct datapath *dp, const struct config *config, struct config_report *report, char **why)
+{
+	struct undo undo = {};
+	struct change c = { .config = config, .undo = &undo, .why = why };
+
+	*why = NULL;
+	if (change_plan(dp, &c, report) == 0)
+		change_make(dp, &c);
+	if (c.err) {
+		undo_run(&undo, dp);
+		system_dispatch(dp->system);
+		locals_sync(dp, dp->ports);
+		fail(why, c.err, "the data plane could not be changed: %s", strerror(-c.err));
+	} else {
+		change_keep(dp, &c);
+		undo_free(&undo);
+	}
+	change_free(&c);
+	return c.err;
+}
+
+/* The same configuration on a machine that has changed. */
+static void follow(struct datapath *dp)
+{
+	char *why = NULL;
+	struct change c = { .config = dp->config, .why = &why };
+
+	change_plan(dp, &c, NULL);
+	if (c.next && c.peers) {
+		change_make(dp, &c);
+		change_keep(dp, &c);
+	}
+	if (c.err)
+		log_warnx("not everything follows the machine's change: %s", why ? why : strerror(-c.err));
+	free(why);
+	change_free(&c);
+}
+
+void datapath_refresh(struct datapath *dp, unsigned int what)
+{
+	if (!dp->config || !what)
+		return;
+	if (what & (SYSTEM_LINK | SYSTEM_ADDR))
+		follow(dp);
+	else if (what & SYSTEM_NEIGH)
+		nexthops_sync(dp);
+	if (what & (SYSTEM_LINK | SYSTEM_ADDR | SYSTEM_ROUTE))
+		control_bump(dp);
+	if (what & SYSTEM_ROUTE)
+		dp->routes_dirty = true;
+}

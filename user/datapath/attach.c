@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * tc: our filters on the clsact hooks. A filter of ours is known by its handle and by its program's name; it is replaced in one
+ * step. Filters of others, and the hook that they need, are never touched.
+ */
+
+#include <errno.h>
+#include <linux/if_ether.h>
+#include <linux/pkt_sched.h>
+#include <netlink/netlink.h>
+#include <netlink/route/classifier.h>
+#include <netlink/route/tc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "user/datapath/private.h"
+#include "user/lib/log.h"
+
+#define OUR_HANDLE 0xfa17
+#define PRIORITIES 64 /* how many are tried for a free one */
+
+/* BPF_TCX_INGRESS, BPF_TCX_EGRESS of linux/bpf.h, Linux 6.6 */
+#define ATTACH_TCX_INGRESS 46
+#define ATTACH_TCX_EGRESS 47
+
+struct filters {
+	uint64_t taken; /* priorities below 64 that foreign filters have */
+	uint32_t n_foreign, n_foreign_before;
+	uint16_t ours; /* our filter's priority, 0: none */
+	uint32_t prog_id;
+};
+
+/* libbpf refuses options with anything but zeros in their padding: no initializer, no copy. */
+static void hook_set(struct bpf_tc_hook *hook, uint32_t ifindex, bool egress)
+{
+	memset(hook, 0, sizeof(*hook));
+	hook->sz = sizeof(*hook);
+	hook->ifindex = ifindex;
+	hook->attach_point = egress ? BPF_TC_EGRESS : BPF_TC_INGRESS;
+}
+
+static bool program_is_named(uint32_t id, const char *name)
+{
+	struct bpf_prog_info info = {};
+	__u32 len = sizeof(info);
+	int fd = bpf_prog_get_fd_by_id(id);
+	bool same;
+
+	if (fd < 0)
+		return false;
+	same = bpf_obj_get_info_by_fd(fd, &info, &len) == 0 && strcmp(info.name, name) == 0;
+	close(fd);
+	return same;
+}
+
+static uint32_t program_at(uint32_t ifindex, bool egress, uint32_t handle, uint16_t priority)
+{
+	struct bpf_tc_hook hook;
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = handle, .priority = priority);
+
+	hook_set(&hook, ifindex, egress);
+	return bpf_tc_query(&hook, &opts) ? 0 : opts.prog_id;
+}
+
+static void filter_see(struct datapath *dp, uint32_t ifindex, bool egress, struct rtnl_cls *cls,
+		       struct filters *filters)
+{
+	const char *kind = rtnl_tc_get_kind(TC_CAST(cls));
+	uint32_t handle = rtnl_tc_get_handle(TC_CAST(cls));
+	uint16_t priority = rtnl_cls_get_prio(cls);
+	uint32_t id;
+
+	if (!handle)
+		return; /* the list's head */
+	if (handle == OUR_HANDLE && kind && strcmp(kind, "bpf") == 0) {
+		id = program_at(ifindex, egress, handle, priority);
+		if (id && program_is_named(id, dp->progs[egress ? DP_PROG_TC_OUT : DP_PROG_TC_IN].name)) {
+			filters->ours = priority;
+			filters->prog_id = id;
+			return;
+		}
+	}
+	filters->n_foreign++;
+	if (priority < 64)
+		filters->taken |= 1ULL << priority;
+}
+
+static int filters_list(struct datapath *dp, uint32_t ifindex, bool egress, struct filters *filters)
+{
+	uint32_t parent = TC_H_MAKE(TC_H_CLSACT, egress ? TC_H_MIN_EGRESS : TC_H_MIN_INGRESS);
+	struct nl_cache *cache;
+	int err = rtnl_cls_alloc_cache(dp->nl, ifindex, parent, &cache);
+
+	memset(filters, 0, sizeof(*filters));
+	if (err)
+		return err == -NLE_NODEV ? -ENODEV : -EIO;
+	for (struct nl_object *o = nl_cache_get_first(cache); o; o = nl_cache_get_next(o))
+		filter_see(dp, ifindex, egress, (struct rtnl_cls *)o, filters);
+	nl_cache_free(cache);
+	for (uint16_t p = 1; p < 64 && filters->ours && p < filters->ours; p++)
+		filters->n_foreign_before += filters->taken >> p & 1;
+	return 0;
+}
+
+/* Programs by TCX run before every clsact filter. */
+static uint32_t count_tcx(uint32_t ifindex, bool egress)
+{
+	__u32 ids[16], n = 16, flags = 0;
+
+	return bpf_prog_query(ifindex, egress ? ATTACH_TCX_EGRESS : ATTACH_TCX_INGRESS, 0, &flags, ids, &n) ? 0 : n;
+}
+
+struct tc_change {
+	uint32_t ifindex;
+	bool egress;
+};
+
+static void tc_change_back(struct datapath *dp, const void *data)
+{
+	const struct tc_change *change = data;
+
+	tc_detach(dp, change->ifindex, change->egress);
+}
+
+/* A new filter at the first priority that nobody has: as early as goes without touching others. */
+static int filter_add(struct datapath *dp, uint32_t ifindex, bool egress, const struct filters *filters,
+		      uint16_t *priority)
+{
+	struct bpf_tc_hook hook;
+	int err = -ENOSPC;
+
+	hook_set(&hook, ifindex, egress);
+	for (uint16_t p = 1; p < PRIORITIES; p++) {
+		LIBBPF_OPTS(bpf_tc_opts, opts, .handle = OUR_HANDLE, .priority = p,
+			    .prog_fd = dp->progs[egress ? DP_PROG_TC_OUT : DP_PROG_TC_IN].fd);
+
+		if (p < 64 && (filters->taken >> p & 1))
+			continue;
+		err = bpf_tc_attach(&hook, &opts);
+		*priority = p;
+		if (err != -EEXIST && err != -EINVAL)
+			break;
+	}
+	return err;
+}
+
+int tc_attach(struct datapath *dp, struct port *port, bool egress, struct undo *undo)
+{
+	const struct dp_prog *prog = &dp->progs[egress ? DP_PROG_TC_OUT : DP_PROG_TC_IN];
+	const struct tc_change change = { port->value.ifindex, egress };
+	struct bpf_tc_hook hook;
+	struct filters filters;
+	uint16_t priority;
+	int err;
+
+	hook_set(&hook, port->value.ifindex, egress);
+	err = bpf_tc_hook_create(&hook);
+	if (err && err != -EEXIST)
+		return err;
+	err = filters_list(dp, port->value.ifindex, egress, &filters);
+	if (err)
+		return err;
+	if (filters.ours && filters.prog_id != prog->id) {
+		LIBBPF_OPTS(bpf_tc_opts, opts, .handle = OUR_HANDLE, .priority = filters.ours, .prog_fd = prog->fd,
+			    .flags = BPF_TC_F_REPLACE);
+
+		err = bpf_tc_attach(&hook, &opts);
+	} else if (!filters.ours) {
+		err = filter_add(dp, port->value.ifindex, egress, &filters, &priority);
+		if (!err) {
+			undo_push(undo, tc_change_back, &change, sizeof(change));
+			for (uint16_t p = 1; p < priority; p++)
+				filters.n_foreign_before += filters.taken >> p & 1;
+		}
+	}
+	if (err)
+		return err;
+	filters.n_foreign_before += count_tcx(port->value.ifindex, egress);
+	if (filters.n_foreign_before)
+		port->foreign_filters |= 1 << egress;
+	return 0;
+}
+
+bool tc_is_attached(struct datapath *dp, uint32_t ifindex, bool egress)
+{
+	struct filters filters;
+
+	return filters_list(dp, ifindex, egress, &filters) == 0 && filters.ours;
+}
+
+int tc_detach(struct datapath *dp, uint32_t ifindex, bool egress)
+{
+	struct bpf_tc_hook hook;
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = OUR_HANDLE);
+	struct filters filters;
+	int err = filters_list(dp, ifindex, egress, &filters);
+
+	if (err || !filters.ours)
+		return err == -ENODEV ? 0 : err;
+	hook_set(&hook, ifindex, egress);
+	opts.priority = filters.ours;
+	err = bpf_tc_detach(&hook, &opts);
+	return err == -ENOENT || err == -ENODEV ? 0 : err;
+}
+
+/* The hook goes when nobody has a filter on it. */
+void tc_detach_qdisc(struct datapath *dp, uint32_t ifindex)
+{
+	struct filters in, out;
+	struct bpf_tc_hook hook;
+
+	if (filters_list(dp, ifindex, false, &in) || filters_list(dp, ifindex, true, &out))
+		return;
+	if (in.n_foreign || out.n_foreign || in.ours || out.ours)
+		return;
+	hook_set(&hook, ifindex, false);
+	hook.attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS;
+	bpf_tc_hook_destroy(&hook);
+}
+
+void hooks_detach(struct datapath *dp, uint32_t ifindex)
+{
+	int err;
+
+	xdp_detach(dp, ifindex);
+	err = tc_detach(dp, ifindex, false);
+	err = tc_detach(dp, ifindex, true) ?: err;
+	if (err)
+		log_ret(err, "cannot take our filter from device %u", ifindex);
+	tc_detach_qdisc(dp, ifindex);
+}
+
+/* A device may vanish at any moment: the port is then treated as if it had not been there. */
+static int attached(struct port *port, int err, const char *what, char **why)
+{
+	if (!err)
+		return 0;
+	if (err == -ENODEV || err == -ENXIO) {
+		port->present = false;
+		port->value = (struct fl_port){};
+		return 0;
+	}
+	return fail(why, err, "%s (%s): cannot attach %s: %s", port->name, port->device, what, strerror(-err));
+}
+
+static void reason_add_foreign(struct port *port)
+{
+	size_t len = strlen(port->reason);
+
+	if (!port->foreign_filters)
+		return;
+	snprintf(port->reason + len, sizeof(port->reason) - len,
+		 "; warning: tc filters of another owner run before ours at %s and may hide packets",
+		 port->foreign_filters == 3   ? "ingress and egress"
+		 : port->foreign_filters == 2 ? "egress"
+					      : "ingress");
+}
+
+/* Guards first, so that nothing leaves unseen; then tc, then XDP. All are tried, the first error is returned. */
+int hooks_attach(struct datapath *dp, struct port *next, struct undo *undo, char **why)
+{
+	int err = 0;
+
+	for (size_t i = 1; i < FL_PORTS_MAX; i++) {
+		next[i].foreign_filters = 0;
+		if (next[i].present && next[i].kind != PORT_ICMP)
+			err = attached(&next[i], tc_attach(dp, &next[i], true, undo), "the egress guard", why) ?: err;
+	}
+	for (size_t i = 1; i < FL_PORTS_MAX; i++)
+		if (next[i].present)
+			err = attached(&next[i], tc_attach(dp, &next[i], false, undo), "the ingress program", why)
+				      ?: err;
+	for (int vlans = 0; vlans < 2; vlans++)
+		for (size_t i = 1; i < FL_PORTS_MAX; i++)
+			if (next[i].present && next[i].kind != PORT_TUNNEL && (next[i].parent != 0) == vlans)
+				err = attached(&next[i], xdp_attach(dp, next, &next[i], undo), "the XDP program", why)
+					      ?: err;
+	for (size_t i = 1; i < FL_PORTS_MAX; i++)
+		if (next[i].present)
+			reason_add_foreign(&next[i]);
+	return err;
+}

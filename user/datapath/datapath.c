@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The data plane as a whole: opening and adopting, the second's work, closing, unloading. */
+
+#include <errno.h>
+#include <netlink/errno.h>
+#include <netlink/netlink.h>
+#include <netlink/socket.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "user/datapath/private.h"
+#include "user/lib/log.h"
+
+#define ROUTES_EVERY_MS 5000 /* at most so often are our routes compared, while others change theirs */
+
+static int open_netlink(struct datapath *dp)
+{
+	int err;
+
+	dp->nl = nl_socket_alloc();
+	if (!dp->nl)
+		return -ENOMEM;
+	err = nl_connect(dp->nl, NETLINK_ROUTE);
+	return err ? log_ret(EIO, "netlink: %s", nl_geterror(err)) : 0;
+}
+
+/*
+ * Pins outlive the namespace whose programs they were. With maps that say "forward" but no guard attached anywhere, nothing
+ * is running here: this is a first start.
+ */
+static int forget_the_dead(struct datapath *dp)
+{
+	bool alive = false;
+	int err = 0;
+
+	for (size_t i = 1; i < FL_PORTS_MAX && !alive; i++)
+		alive = dp->ports[i].written && tc_is_attached(dp, dp->ports[i].in_map.ifindex, true);
+	if (alive) {
+		log_info("taking over a running data plane");
+		return 0;
+	}
+	for (size_t i = 1; i < FL_PORTS_MAX && !err; i++)
+		if (dp->ports[i].written)
+			err = port_clear(dp, &dp->ports[i]);
+	memset(dp->port_freed_ms, 0, sizeof(dp->port_freed_ms));
+	dp->control.forward = 0;
+	dp->control.icmp_ifindex = 0;
+	return err ?: control_write(dp);
+}
+
+int datapath_open(struct datapath **out, const char *instance, struct system *system)
+{
+	struct datapath *dp = calloc(1, sizeof(*dp));
+	int err;
+
+	if (!dp)
+		return -ENOMEM;
+	dp->system = system;
+	if (snprintf(dp->instance, sizeof(dp->instance), "%s", instance) >= (int)sizeof(dp->instance)) {
+		free(dp);
+		return -ENAMETOOLONG;
+	}
+	dp->ports = calloc(FL_PORTS_MAX, sizeof(*dp->ports));
+	err = dp->ports ? open_netlink(dp) : -ENOMEM;
+	err = err ?: objects_load(dp);
+	err = err ?: adopt(dp);
+	err = err ?: nexthops_adopt(dp);
+	err = err ?: sysctls_load(dp);
+	err = err ?: forget_the_dead(dp);
+	if (err) {
+		datapath_close(dp);
+		return err;
+	}
+	*out = dp;
+	return 0;
+}
+
+void datapath_close(struct datapath *dp)
+{
+	if (!dp)
+		return;
+	if (dp->reassembly) {
+		reassembly_close(dp);
+		dp->control.reassembly_until_ns = 0;
+		control_write(dp); /* else the kernel would answer for a socket that is gone */
+	}
+	dry_run_close(dp);
+	joins_free(dp);
+	nexthops_free(dp);
+	sysctls_free(dp);
+	objects_unload(dp);
+	for (int set = 0; set < 2; set++)
+		tables_free(dp->sets[set]);
+	if (dp->nl)
+		nl_socket_free(dp->nl);
+	free(dp->locals.records);
+	free(dp->ports);
+	free(dp);
+}
+
+/* ---- once a second ---- */
+
+/* What a veth can transmit hangs on its other end, and no message tells of it. */
+static void check_veths(struct datapath *dp)
+{
+	bool any = false, changed = false;
+
+	for (size_t i = 1; i < FL_PORTS_MAX && !any; i++)
+		any = dp->ports[i].present && dp->ports[i].veth && dp->ports[i].kind == PORT_INTERFACE;
+	if (!any)
+		return;
+	ports_values(dp, dp->ports, dp->sets[dp->control.set]);
+	for (size_t i = 1; i < FL_PORTS_MAX && !changed; i++)
+		changed = dp->ports[i].present &&
+			  memcmp(&dp->ports[i].value, &dp->ports[i].in_map, sizeof(struct fl_port)) != 0;
+	if (changed && ports_write(dp, dp->ports, NULL) == 0)
+		control_bump(dp);
+}
+
+/* RFC 1191 6.3: a path MTU is tried anew after ten minutes. The programs set the time and heed it; this tidies up. */
+static void expire_paths(struct datapath *dp)
+{
+	const struct tables *tables = dp->sets[dp->control.set];
+	const struct fl_endpoint_path none = {};
+	struct fl_endpoint_path *paths;
+	uint32_t n = 0, now = monotonic_ms() / 1000;
+	bool changed = false;
+
+	for (size_t i = 0; i < tables->n_endpoints; i++)
+		if (tables->endpoints[i].index >= n)
+			n = tables->endpoints[i].index + 1;
+	paths = n ? calloc(n, sizeof(*paths)) : NULL;
+	if (!paths || map_read(dp, DP_MAP_EP_PATH, 0, n, paths))
+		goto out;
+	for (uint32_t i = 1; i < n; i++) {
+		if (!paths[i].mtu || paths[i].expires_s > now)
+			continue;
+		map_put(dp, DP_MAP_EP_PATH, &i, &none);
+		changed = true;
+	}
+	if (changed)
+		control_bump(dp);
+out:
+	free(paths);
+}
+
+/* Somebody may have removed a route of ours. */
+static void check_routes(struct datapath *dp)
+{
+	char *why = NULL;
+
+	if (!dp->routes_dirty || monotonic_ms() - dp->routes_checked_ms < ROUTES_EVERY_MS)
+		return;
+	dp->routes_dirty = false;
+	dp->routes_checked_ms = monotonic_ms();
+	if (routes_apply(dp, dp->config, dp->ports, NULL, &why))
+		log_warnx("%s", why ? why : "routes cannot be set");
+	free(why);
+}
+
+void datapath_tick(struct datapath *dp)
+{
+	reassembly_update(dp);
+	if (!dp->config)
+		return;
+	nexthops_tick(dp);
+	check_veths(dp);
+	expire_paths(dp);
+	check_routes(dp);
+}
+
+/* ---- unload ---- */
+
+/* Also what an interrupted apply left attached to devices that the maps know nothing of. */
+static void detach_everywhere(struct datapath *dp)
+{
+	const struct system_link *link;
+
+	for (size_t i = 0; (link = system_link_at(dp->system, i)); i++)
+		if (tc_is_attached(dp, link->ifindex, true) || tc_is_attached(dp, link->ifindex, false) ||
+		    link->xdp_prog_id)
+			hooks_detach(dp, link->ifindex);
+}
+
+/*
+ * Forwarding goes off first (if it was off before fairlead), then the programs: at no moment does the kernel forward what they
+ * have not seen, unless it did so before.
+ */
+int datapath_unload(struct datapath *dp)
+{
+	size_t conflict;
+	int err;
+
+	dp->control.forward = 0;
+	control_write(dp);
+	sysctls_restore(dp);
+	nexthops_release(dp);
+	reassembly_close(dp);
+	dry_run_close(dp);
+	detach_everywhere(dp);
+	err = system_set_routes(dp->system, NULL, 0, &conflict);
+	if (err)
+		log_ret(err, "cannot remove the routes");
+	devices_remove(dp, NULL);
+	dp->config = NULL;
+	return objects_unpin(dp) ?: err;
+}

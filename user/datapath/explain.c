@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * explain: one packet through the tc program's own code and the live maps, in a second load of it that writes nothing and sends
+ * nothing.
+ */
+
+#include <errno.h>
+#include <linux/if_ether.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "user/datapath/packet.h"
+#include "user/datapath/private.h"
+#include "user/lib/log.h"
+
+#include "tc.skel.h" /* after the structs that it holds */
+
+struct dry_run {
+	struct tc *skel;
+};
+
+void dry_run_close(struct datapath *dp)
+{
+	if (!dp->dry_run)
+		return;
+	tc__destroy(dp->dry_run->skel);
+	free(dp->dry_run);
+	dp->dry_run = NULL;
+}
+
+/* Loaded when first asked for: it costs the verifier some hundred milliseconds. */
+static int dry_run_open(struct datapath *dp)
+{
+	int err;
+
+	if (dp->dry_run)
+		return 0;
+	dp->dry_run = calloc(1, sizeof(*dp->dry_run));
+	if (!dp->dry_run)
+		return -ENOMEM;
+	dp->dry_run->skel = tc_open(dp, true);
+	err = dp->dry_run->skel ? object_prepare(dp, dp->dry_run->skel->obj, false) : -errno;
+	err = err ?: tc__load(dp->dry_run->skel);
+	if (err)
+		dry_run_close(dp);
+	return err;
+}
+
+/* What is asked, and where the packet meets the program. */
+struct question {
+	const struct explain_query *query;
+	struct explain_query packet; /* as it is sent: `self` has the source that the kernel chooses */
+	const struct port *port;
+	uint32_t ifindex;
+	bool self;
+};
+
+static int run(struct datapath *dp, const struct question *q, struct fl_explain *result)
+{
+	const struct tc *skel = dp->dry_run->skel;
+	const struct bpf_program *prog = q->self ? skel->progs.fl_tc_out : skel->progs.fl_tc_in;
+	struct __sk_buff ctx = { .ifindex = q->ifindex, .ingress_ifindex = q->self ? 0 : q->ifindex };
+	uint8_t packet[EXPLAIN_PACKET_MAX];
+	static const uint8_t other[ETH_ALEN] = { 0x02 };
+	const uint8_t *mac = q->port->value.mac;
+	int len = explain_packet(&q->packet, q->self ? other : mac, q->self ? mac : other, packet);
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = packet, .data_size_in = len, .ctx_in = &ctx,
+		    .ctx_size_in = sizeof(ctx));
+	int err;
+
+	if (len < 0)
+		return len;
+	memset(&skel->bss->fl_explain_result, 0, sizeof(skel->bss->fl_explain_result));
+	err = bpf_prog_test_run_opts(bpf_program__fd(prog), &opts);
+	*result = skel->bss->fl_explain_result;
+	return err;
+}
+
+/* ---- the answer ---- */
+
+static json_t *text_or_null(const char *text)
+{
+	return text && text[0] ? json_string(text) : json_null();
+}
+
+static json_t *addr_text(const struct addr *a)
+{
+	char buf[ADDR_STRLEN];
+
+	return text_or_null(addr_format(a, buf));
+}
+
+static const struct port *port_at(const struct datapath *dp, uint32_t number)
+{
+	return number && number < FL_PORTS_MAX && dp->ports[number].kind != PORT_NONE ? &dp->ports[number] : NULL;
+}
+
+static json_t *gateway_name(const struct datapath *dp, const struct addr *hop, const struct port *out)
+{
+	for (size_t i = 0; hop->family != AF_UNSPEC && out && i < dp->config->n_gateways; i++) {
+		const struct config_gateway *gateway = &dp->config->gateways[i];
+
+		if (addr_equal(&gateway->address, hop) &&
+		    ((gateway->interface && gateway->interface == out->interface) ||
+		     (gateway->tunnel && gateway->tunnel == out->tunnel)))
+			return json_string(gateway->name);
+	}
+	return json_string("");
+}
+
+static void put_translated(json_t *answer, const char *key, const union fl_addr *now, const struct addr *before)
+{
+	static const union fl_addr none;
+	struct addr a = addr_from_map(now);
+
+	if (memcmp(now, &none, sizeof(none)) == 0 || addr_equal(&a, before))
+		json_object_set_new(answer, key, json_null());
+	else
+		json_object_set_new(answer, key, addr_text(&a));
+}
+
+struct verdict_words {
+	const char *verdict, *reason;
+};
+
+static struct verdict_words words_of(const struct question *q, const struct fl_explain *e)
+{
+	switch (e->verdict) {
+	case FL_VERDICT_FORWARD:
+		return (struct verdict_words){ "forward", q->self ? "own traffic into the tunnel" : "routed" };
+	case FL_VERDICT_DELIVER:
+		return (struct verdict_words){ "deliver", "for the host, or only the host can answer it" };
+	case FL_VERDICT_DROP:
+	case FL_VERDICT_ERROR:
+		return (struct verdict_words){ "drop", drop_name(e->reason) };
+	default:
+		if (q->self)
+			return (struct verdict_words){ "forward", "own traffic, sent as the host routes it" };
+		return (struct verdict_words){ "deliver", "left to the host" };
+	}
+}
+
+static json_t *answer_of(struct datapath *dp, const struct question *q, const struct fl_explain *e)
+{
+	const struct port *out = port_at(dp, e->out_port), *xmit = port_at(dp, e->xmit_port);
+	struct verdict_words words = words_of(q, e);
+	static const union fl_addr none;
+	struct addr hop = memcmp(&e->nexthop, &none, sizeof(none)) ? addr_from_map(&e->nexthop) : (struct addr){};
+	json_t *answer;
+
+	if (!out && q->self && e->verdict == FL_VERDICT_NONE)
+		out = xmit = q->port;
+	answer = json_pack("{s:s, s:s, s:n, s:n, s:o, s:o, s:o, s:n, s:o, s:o, s:n}", "verdict", words.verdict,
+			   "reason", words.reason, "rule", "route_to", "gateway", gateway_name(dp, &hop, out), "egress",
+			   text_or_null(xmit  ? xmit->name
+					: out ? out->name
+					      : NULL),
+			   "tunnel", text_or_null(out && out->kind == PORT_TUNNEL ? out->name : NULL), "nat", "source",
+			   addr_text(&q->packet.src), "destination", addr_text(&q->packet.dst), "state");
+	if (!answer)
+		return NULL;
+	put_translated(answer, "translated_source", &e->src, &q->packet.src);
+	put_translated(answer, "translated_destination", &e->dst, &q->packet.dst);
+	json_object_set_new(answer, "next_hop", addr_text(&hop));
+	json_object_set_new(answer, "mtu", e->mtu ? json_integer(e->mtu) : json_null());
+	if (e->verdict == FL_VERDICT_ERROR)
+		json_object_set_new(answer, "icmp",
+				    json_pack("{s:i, s:i}", "type", e->icmp_type, "code", e->icmp_code));
+	return answer;
+}
+
+/* The router's own packet where the programs do not see it: to itself, or by a device that is not ours. */
+static json_t *answer_host(const struct question *q, const char *verdict, const char *reason, const char *egress)
+{
+	return json_pack("{s:s, s:s, s:n, s:n, s:s, s:o, s:n, s:n, s:o, s:o, s:n, s:n, s:n}", "verdict", verdict,
+			 "reason", reason, "rule", "route_to", "gateway", "", "egress", text_or_null(egress), "tunnel",
+			 "nat", "source", addr_text(&q->packet.src), "destination", addr_text(&q->packet.dst),
+			 "translated_source", "translated_destination", "state");
+}
+
+/* By which device the kernel sends; NULL and *answer: no program sees that packet. */
+static const struct port *port_of_self(struct datapath *dp, struct question *q, json_t **answer)
+{
+	const struct system_link *link;
+	const struct port *port;
+	struct addr source = {};
+	int err = system_route_get(dp->system, &q->query->dst, &q->query->src, &q->ifindex, &source);
+
+	if (err) {
+		*answer = answer_host(q, "drop", "no route", NULL);
+		return NULL;
+	}
+	port = port_by_ifindex(dp->ports, q->ifindex);
+	if (port)
+		return port;
+	link = system_link_by_index(dp->system, q->ifindex);
+	if (link && strcmp(link->name, "lo") == 0)
+		*answer = answer_host(q, "deliver", "for the host itself", NULL);
+	else
+		*answer = answer_host(q, "forward", "own traffic by a device that is not in the configuration",
+				      link ? link->name : NULL);
+	return NULL;
+}
+
+static const struct port *port_asked(struct datapath *dp, struct question *q, json_t **answer, char **why)
+{
+	const struct port *port;
+
+	if (q->self)
+		return port_of_self(dp, q, answer);
+	port = port_by_name(dp->ports, q->query->in);
+	if (!port || port->kind == PORT_ICMP) {
+		if (config_find_interface(dp->config, q->query->in) || config_find_tunnel(dp->config, q->query->in))
+			fail(why, ENODEV, "%s: its device is not there", q->query->in);
+		else
+			fail(why, ENOENT, "no interface or tunnel named \"%s\"", q->query->in);
+		return NULL;
+	}
+	if (!port->present) {
+		fail(why, ENODEV, "%s: its device %s is not there", port->name, port->device);
+		return NULL;
+	}
+	q->ifindex = port->value.ifindex;
+	return port;
+}
+
+json_t *datapath_explain(struct datapath *dp, const struct explain_query *query, char **why)
+{
+	struct question q = { .query = query, .packet = *query, .self = strcmp(query->in, "self") == 0 };
+	struct fl_explain result;
+	json_t *answer = NULL;
+	int err;
+
+	*why = NULL;
+	if (!dp->config) {
+		fail(why, ENOENT, "no configuration is in force");
+		return NULL;
+	}
+	if (query->src.family != query->dst.family) {
+		fail(why, EINVAL, "source and destination are not of one family");
+		return NULL;
+	}
+	q.port = port_asked(dp, &q, &answer, why);
+	if (!q.port)
+		return answer;
+	err = dry_run_open(dp);
+	err = err ?: run(dp, &q, &result);
+	if (err) {
+		fail(why, err, "the dry run failed: %s", strerror(-err));
+		return NULL;
+	}
+	return answer_of(dp, &q, &result);
+}

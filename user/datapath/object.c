@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Loading the two objects, taking over the maps that are pinned, pinning maps and programs in the instance's folder. */
+
+#include <dirent.h>
+#include <errno.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "user/datapath/private.h"
+#include "user/lib/log.h"
+
+/* after the structs that they hold */
+#include "tc.skel.h"
+#include "xdp.skel.h"
+
+#define BPFFS "/sys/fs/bpf"
+#define PIN_ROOT BPFFS "/fairlead"
+#define VERIFIER_LOG_TAIL 1500
+
+static const char *const map_names[] = {
+#define DP_MAP_NAME(id, name) name,
+	DP_MAPS(DP_MAP_NAME)
+#undef DP_MAP_NAME
+};
+
+static const char *const prog_names[DP_PROG_COUNT] = { "fl_xdp", "fl_icmp", "fl_tc_in", "fl_tc_out" };
+
+/* libbpf's own words are for debugging, except what the verifier says of a program that it refuses. */
+static int print_libbpf(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	char *text, *end;
+
+	if (vasprintf(&text, fmt, ap) < 0)
+		return 0;
+	end = text + strlen(text);
+	while (end > text && end[-1] == '\n')
+		*--end = '\0';
+	if (level == LIBBPF_WARN && strstr(text, "PROG LOAD LOG"))
+		log_warnx("%s", end - text > VERIFIER_LOG_TAIL ? end - VERIFIER_LOG_TAIL : text);
+	else
+		log_debug("libbpf: %s", text);
+	free(text);
+	return 0;
+}
+
+/*
+ * Does bpf_skb_adjust_room() know BPF_F_ADJ_ROOM_DECAP_L3_IPV6 (Linux 6.3)? Tried on an IPv6-in-IPv4 packet by a program of
+ * four instructions that is thrown away.
+ */
+static bool probe_decap_l3(void)
+{
+	const struct bpf_insn insns[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_2, .imm = -20 },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_3, .imm = BPF_ADJ_ROOM_MAC },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_4, .imm = 1 << 8 },
+		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_skb_adjust_room },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	uint8_t packet[14 + 20 + 40] = { [12] = 0x08, [14] = 0x45, [17] = 60, [23] = 41, [34] = 0x60 };
+	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = packet, .data_size_in = sizeof(packet));
+	int fd = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "fl_probe", "GPL", insns, sizeof(insns) / sizeof(insns[0]),
+			       NULL);
+	bool known;
+
+	if (fd < 0)
+		return false;
+	known = bpf_prog_test_run_opts(fd, &run) == 0 && run.retval == 0;
+	close(fd);
+	return known;
+}
+
+static int make_folder(struct datapath *dp)
+{
+	struct statfs fs;
+
+	if (statfs(BPFFS, &fs))
+		return log_ret(errno, "%s is not there: this kernel has no BPF file system", BPFFS);
+	if (fs.f_type != BPF_FS_MAGIC && mount("bpf", BPFFS, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700"))
+		return log_ret(errno, "cannot mount the BPF file system; do it by `mount -t bpf bpf %s`", BPFFS);
+	snprintf(dp->pins, sizeof(dp->pins), "%s/%s", PIN_ROOT, dp->instance);
+	if (mkdir(PIN_ROOT, 0700) && errno != EEXIST)
+		return log_ret(errno, "cannot make %s", PIN_ROOT);
+	if (mkdir(dp->pins, 0700) && errno != EEXIST)
+		return log_ret(errno, "cannot make %s", dp->pins);
+	return 0;
+}
+
+/* The kernel adds BPF_F_RDONLY_PROG to a devmap by itself: no difference. */
+static bool map_fits(const struct bpf_map *map, int fd)
+{
+	struct bpf_map_info info = {};
+	__u32 len = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(fd, &info, &len) == 0 && info.type == bpf_map__type(map) &&
+	       info.key_size == bpf_map__key_size(map) && info.value_size == bpf_map__value_size(map) &&
+	       info.max_entries == bpf_map__max_entries(map) &&
+	       ((info.map_flags ^ bpf_map__map_flags(map)) & ~BPF_F_RDONLY_PROG) == 0;
+}
+
+/* Gives the object's maps those that are pinned; unpins what has another shape, so that load makes it anew. */
+static int map_reuse_pinned(struct bpf_object *object, bool remake_misfits)
+{
+	struct bpf_map *map;
+	int err = 0;
+
+	bpf_object__for_each_map(map, object)
+	{
+		const char *path = bpf_map__pin_path(map);
+		int fd = path ? bpf_obj_get(path) : -1;
+
+		if (fd < 0)
+			continue;
+		if (map_fits(map, fd)) {
+			err = bpf_map__reuse_fd(map, fd);
+		} else if (remake_misfits) {
+			log_info("%s has another shape than this version's: made anew", bpf_map__name(map));
+			unlink(path);
+		} else {
+			err = -EINVAL;
+		}
+		close(fd);
+		if (err)
+			return log_ret(err, "cannot take over %s", path);
+	}
+	return 0;
+}
+
+/* What an earlier version with other structs left is of no use to the programs of this one: all maps are made anew. */
+static void discard_other_layout(struct datapath *dp)
+{
+	struct fl_control control = {};
+	const __u32 zero = 0;
+	char path[192];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/fl_control", dp->pins);
+	fd = bpf_obj_get(path);
+	if (fd >= 0 && bpf_map_lookup_elem(fd, &zero, &control) == 0 &&
+	    (control.layout == FL_LAYOUT_VERSION || control.layout == 0)) {
+		close(fd);
+		return;
+	}
+	if (fd >= 0) {
+		log_info("maps of layout %u are replaced by those of layout %u", control.layout, FL_LAYOUT_VERSION);
+		close(fd);
+	}
+	for (size_t i = 0; i < DP_MAP_COUNT; i++) {
+		snprintf(path, sizeof(path), "%s/%s", dp->pins, map_names[i]);
+		unlink(path);
+	}
+	snprintf(path, sizeof(path), "%s/fl_flows", dp->pins);
+	unlink(path);
+}
+
+struct xdp *xdp_open(struct datapath *dp)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .pin_root_path = dp->pins);
+	struct xdp *skel = xdp__open_opts(&opts);
+
+	if (!skel)
+		return NULL;
+	skel->rodata->fl_dry_run = false;
+	skel->rodata->fl_decap_l3 = dp->decap_l3;
+	skel->rodata->fl_cpus = dp->n_cpus;
+	return skel;
+}
+
+struct tc *tc_open(struct datapath *dp, bool dry_run)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .pin_root_path = dp->pins);
+	struct tc *skel = tc__open_opts(&opts);
+
+	if (!skel)
+		return NULL;
+	skel->rodata->fl_dry_run = dry_run;
+	skel->rodata->fl_decap_l3 = dp->decap_l3;
+	skel->rodata->fl_cpus = dp->n_cpus;
+	return skel;
+}
+
+int object_prepare(struct datapath *dp, struct bpf_object *object, bool remake)
+{
+	struct bpf_map *flows = bpf_object__find_map_by_name(object, "fl_flows");
+	int err = flows ? bpf_map__set_max_entries(flows, FL_FLOWS_PER_CPU * dp->n_cpus) : 0;
+
+	return err ?: map_reuse_pinned(object, remake);
+}
+
+static int object_load(struct datapath *dp, struct bpf_object *object, const char *what)
+{
+	int err = object_prepare(dp, object, true);
+
+	err = err ?: bpf_object__load(object);
+	return err ? log_ret(err, "the kernel does not take the %s programs", what) : 0;
+}
+
+static int find_maps(struct datapath *dp)
+{
+	for (size_t i = 0; i < DP_MAP_COUNT; i++) {
+		int fd = bpf_object__find_map_fd_by_name(dp->xdp->obj, map_names[i]);
+
+		if (fd < 0)
+			fd = bpf_object__find_map_fd_by_name(dp->tc->obj, map_names[i]);
+		if (fd < 0)
+			return log_ret(ENOENT, "the programs have no map %s", map_names[i]);
+		fd = map_open(&dp->maps[i], fd);
+		if (fd)
+			return log_ret(fd, "cannot read about %s", map_names[i]);
+	}
+	return 0;
+}
+
+/* Pins under a temporary name and renames: at every moment the name leads to a whole program. */
+static int pin_program(struct datapath *dp, const struct dp_prog *prog)
+{
+	char path[192], temporary[200];
+
+	snprintf(path, sizeof(path), "%s/prog_%s", dp->pins, prog->name);
+	snprintf(temporary, sizeof(temporary), "%s_new", path);
+	unlink(temporary);
+	if (bpf_obj_pin(prog->fd, temporary) || rename(temporary, path))
+		return log_ret(errno, "cannot pin %s", path);
+	return 0;
+}
+
+static int find_programs(struct datapath *dp)
+{
+	const struct bpf_program *progs[DP_PROG_COUNT] = { dp->xdp->progs.fl_xdp, dp->xdp->progs.fl_icmp,
+							   dp->tc->progs.fl_tc_in, dp->tc->progs.fl_tc_out };
+
+	for (size_t i = 0; i < DP_PROG_COUNT; i++) {
+		struct bpf_prog_info info = {};
+		__u32 len = sizeof(info);
+		int err;
+
+		dp->progs[i].name = prog_names[i];
+		dp->progs[i].fd = bpf_program__fd(progs[i]);
+		err = bpf_obj_get_info_by_fd(dp->progs[i].fd, &info, &len);
+		if (err)
+			return log_ret(err, "cannot read about %s", prog_names[i]);
+		dp->progs[i].id = info.id;
+		err = pin_program(dp, &dp->progs[i]);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+int objects_load(struct datapath *dp)
+{
+	int err;
+
+	libbpf_set_print(print_libbpf);
+	err = make_folder(dp);
+	if (err)
+		return err;
+	dp->n_cpus = libbpf_num_possible_cpus();
+	dp->decap_l3 = probe_decap_l3();
+	discard_other_layout(dp);
+	dp->xdp = xdp_open(dp);
+	dp->tc = tc_open(dp, false);
+	if (!dp->xdp || !dp->tc)
+		return log_ret(errno, "cannot open the BPF objects");
+	err = object_load(dp, dp->xdp->obj, "XDP");
+	err = err ?: object_load(dp, dp->tc->obj, "tc");
+	err = err ?: find_maps(dp);
+	return err ?: find_programs(dp);
+}
+
+void objects_unload(struct datapath *dp)
+{
+	xdp__destroy(dp->xdp);
+	tc__destroy(dp->tc);
+	dp->xdp = NULL;
+	dp->tc = NULL;
+}
+
+int objects_unpin(struct datapath *dp)
+{
+	struct dirent *entry;
+	DIR *dir = opendir(dp->pins);
+	int err = 0;
+
+	if (!dir)
+		return errno == ENOENT ? 0 : -errno;
+	while ((entry = readdir(dir)))
+		if (entry->d_type != DT_DIR && unlinkat(dirfd(dir), entry->d_name, 0))
+			err = log_ret(errno, "cannot remove %s/%s", dp->pins, entry->d_name);
+	closedir(dir);
+	if (rmdir(dp->pins) && !err)
+		err = log_ret(errno, "cannot remove %s", dp->pins);
+	rmdir(PIN_ROOT); /* goes with the last instance */
+	return err;
+}
+
+static bool pin_has_id(const char *path, uint32_t id)
+{
+	struct bpf_prog_info info = {};
+	__u32 len = sizeof(info);
+	int fd = bpf_obj_get(path);
+	bool same;
+
+	if (fd < 0)
+		return false;
+	same = bpf_obj_get_info_by_fd(fd, &info, &len) == 0 && info.id == id;
+	close(fd);
+	return same;
+}
+
+/* Which instance has pinned this program? 0 and its name, or -ENOENT. */
+int instance_of_program(uint32_t prog_id, const char *program, char *instance, size_t len)
+{
+	struct dirent *entry;
+	DIR *dir = opendir(PIN_ROOT);
+	int err = -ENOENT;
+
+	while (dir && err && (entry = readdir(dir))) {
+		char path[512];
+
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "%s/%s/prog_%s", PIN_ROOT, entry->d_name, program);
+		if (pin_has_id(path, prog_id)) {
+			snprintf(instance, len, "%s", entry->d_name);
+			err = 0;
+		}
+	}
+	if (dir)
+		closedir(dir);
+	return err;
+}

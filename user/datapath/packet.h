@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Builds the packet that `explain` asks about. */
+#pragma once
+
+#include <stddef.h>
+
+#include "user/datapath/datapath.h"
+
+#define EXPLAIN_PACKET_MAX 128
+
+/*
+ * Ethernet, IP and transport header of `query` with right lengths and checksums, to dmac from smac, in buf (zeros elsewhere).
+ * Returns the length; -EAFNOSUPPORT when source and destination are not of one family.
+ */
+int explain_packet(const struct explain_query *query, const uint8_t dmac[6], const uint8_t smac[6],
+		   uint8_t buf[EXPLAIN_PACKET_MAX]);

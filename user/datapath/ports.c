@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Ports: which device has which number, what the programs are told of it, and writing that. */
+
+#include <errno.h>
+#include <net/if_arp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "user/datapath/private.h"
+#include "user/lib/log.h"
+
+#define NUMBER_GRACE_MS 5000 /* a port's number is not another's so soon */
+
+/* NETDEV_XDP_ACT_NDO_XMIT of linux/netdev.h, Linux 6.3 */
+#define XDP_ACT_NDO_XMIT 4
+
+struct port *port_by_name(struct port *ports, const char *name)
+{
+	for (size_t i = 1; i < FL_PORTS_MAX; i++)
+		if (ports[i].kind != PORT_NONE && strcmp(ports[i].name, name) == 0)
+			return &ports[i];
+	return NULL;
+}
+
+struct port *port_by_ifindex(struct port *ports, uint32_t ifindex)
+{
+	for (size_t i = 1; i < FL_PORTS_MAX; i++)
+		if (ports[i].kind != PORT_NONE && ports[i].present && ports[i].value.ifindex == ifindex)
+			return &ports[i];
+	return NULL;
+}
+
+const struct port *port_of_interface(const struct port *ports, const struct config_interface *interface)
+{
+	for (size_t i = 1; interface && i < FL_PORTS_MAX; i++)
+		if (ports[i].kind == PORT_INTERFACE && ports[i].interface == interface)
+			return &ports[i];
+	return NULL;
+}
+
+const struct port *port_of_tunnel(const struct port *ports, const struct config_tunnel *tunnel)
+{
+	for (size_t i = 1; tunnel && i < FL_PORTS_MAX; i++)
+		if (ports[i].kind == PORT_TUNNEL && ports[i].tunnel == tunnel)
+			return &ports[i];
+	return NULL;
+}
+
+/* ---- numbers ---- */
+
+static struct port *port_allocate(struct datapath *dp, struct port *next)
+{
+	uint64_t now = monotonic_ms();
+	uint32_t drops[FL_DROP_SLOTS];
+
+	for (uint32_t i = 1; i < FL_PORTS_MAX; i++) {
+		struct port *port = &next[i];
+
+		if (port->kind != PORT_NONE || dp->ports[i].kind != PORT_NONE)
+			continue;
+		if (dp->port_freed_ms[i] && now - dp->port_freed_ms[i] < NUMBER_GRACE_MS)
+			continue;
+		*port = (struct port){ .number = i };
+		for (uint32_t reason = 0; reason < FL_DROP_SLOTS; reason++)
+			drops[reason] = i * FL_DROP_SLOTS + reason;
+		if (map_zero(dp, DP_MAP_PORT_STATS, &i, 1) || map_zero(dp, DP_MAP_DROPS, drops, FL_DROP_SLOTS))
+			log_warnx("cannot reset the counters of port %u", i);
+		return port;
+	}
+	return NULL;
+}
+
+/* The port that this name had before; or the one that an earlier daemon had for this device; or a new one. */
+static struct port *port_match(struct datapath *dp, struct port *next, enum port_kind kind, const char *name,
+			       const struct system_link *link)
+{
+	struct port *port = NULL;
+
+	for (size_t i = 1; i < FL_PORTS_MAX && !port; i++)
+		if (next[i].kind == kind && strcmp(next[i].name, name) == 0)
+			port = &next[i];
+	for (size_t i = 1; i < FL_PORTS_MAX && !port && link; i++)
+		if (next[i].kind == kind && next[i].name[0] == '\0' && next[i].written &&
+		    next[i].in_map.ifindex == link->ifindex)
+			port = &next[i];
+	if (!port && link)
+		port = port_allocate(dp, next);
+	return port;
+}
+
+static void port_take_link(struct port *port, const struct system_link *link)
+{
+	port->present = link != NULL;
+	if (!link) {
+		port->value = (struct fl_port){};
+		port->mode = PORT_MODE_NONE;
+		return;
+	}
+	if (port->value.ifindex != link->ifindex)
+		port->mode = PORT_MODE_NONE;
+	port->value.ifindex = link->ifindex;
+	port->value.mtu = link->mtu;
+	memcpy(port->value.mac, link->mac, sizeof(link->mac));
+	port->value.flags = FL_PORT_UP | (link->arptype == ARPHRD_ETHER ? 0 : FL_PORT_L3);
+	port->veth = strcmp(link->kind, "veth") == 0;
+	port->parent = strcmp(link->kind, "vlan") == 0 ? link->parent : 0;
+	port->vid = port->parent ? link->vid : 0;
+}
+
+static int plan_interfaces(struct datapath *dp, const struct config *config, struct port *next, bool *matched,
+			   struct config_report *report, char **why)
+{
+	for (size_t i = 0; i < config->n_interfaces; i++) {
+		const struct config_interface *interface = &config->interfaces[i];
+		const struct system_link *link = system_link_by_name(dp->system, interface->device);
+		struct port *port = port_match(dp, next, PORT_INTERFACE, interface->name, link);
+		char pointer[128];
+
+		if (!link && report) {
+			snprintf(pointer, sizeof(pointer), "/interfaces/%s/device", interface->name);
+			config_report_add(report, true, pointer,
+					  "there is no device \"%s\" yet; it is taken in when it appears",
+					  interface->device);
+		}
+		if (!port && !link)
+			continue;
+		if (!port)
+			return fail(why, ENOSPC, "more than %d interfaces and tunnels", FL_PORTS_MAX - 1);
+		port->kind = PORT_INTERFACE;
+		port->interface = interface;
+		port->tunnel = NULL;
+		snprintf(port->name, sizeof(port->name), "%s", interface->name);
+		snprintf(port->device, sizeof(port->device), "%s", interface->device);
+		port_take_link(port, link);
+		port->value.family = link ? interface->family : 0;
+		matched[port->number] = true;
+	}
+	return 0;
+}
+
+static int plan_device(struct datapath *dp, enum port_kind kind, const char *name, const char *device, uint8_t family,
+		       struct port *next, bool *matched, struct port **out, char **why)
+{
+	const struct system_link *link = system_link_by_name(dp->system, device);
+	struct port *port = port_match(dp, next, kind, name, link);
+
+	*out = NULL;
+	if (!port && !link)
+		return 0;
+	if (!port)
+		return fail(why, ENOSPC, "more than %d interfaces and tunnels", FL_PORTS_MAX - 1);
+	port->kind = kind;
+	port->interface = NULL;
+	snprintf(port->name, sizeof(port->name), "%s", name);
+	snprintf(port->device, sizeof(port->device), "%s", device);
+	port_take_link(port, link);
+	port->value.family = link ? family : 0;
+	matched[port->number] = true;
+	*out = port;
+	return 0;
+}
+
+/*
+ * Numbers and what the machine says of each port. Ports of `next` that the configuration no longer has become PORT_NONE; they
+ * are still `written`.
+ */
+int ports_plan(struct datapath *dp, const struct config *config, const uint32_t *peers, struct port *next,
+	       struct config_report *report, char **why)
+{
+	bool matched[FL_PORTS_MAX] = {};
+	struct port *port;
+	int err = plan_interfaces(dp, config, next, matched, report, why);
+
+	for (size_t i = 0; i < config->n_tunnels && !err; i++) {
+		const struct config_tunnel *tunnel = &config->tunnels[i];
+
+		err = plan_device(dp, PORT_TUNNEL, tunnel->name, tunnel->name, FL_INET6, next, matched, &port, why);
+		if (err || !port)
+			continue;
+		port->tunnel = tunnel;
+		port->peer = peers[i];
+		if (port->present) {
+			port->value.flags |= FL_PORT_TUNNEL | (tunnel->broker ? FL_PORT_BROKER : 0);
+			port->value.mtu = tunnel_mtu(dp->system, tunnel);
+		}
+	}
+	err = err ?: plan_device(dp, PORT_ICMP, "fl-icmp-rx", "fl-icmp-rx", FL_BOTH, next, matched, &port, why);
+	if (!err && port && port->present)
+		port->value.flags |= FL_PORT_ICMP;
+	for (size_t i = 1; i < FL_PORTS_MAX && !err; i++) {
+		if (matched[i])
+			continue;
+		next[i].kind = PORT_NONE;
+		next[i].present = false;
+		next[i].name[0] = '\0';
+		next[i].value = (struct fl_port){};
+	}
+	return err;
+}
+
+/* ---- values ---- */
+
+/*
+ * Can XDP transmit by this device? The kernel tells since 6.3. Before, a driver that runs our program natively does, except
+ * veth, which needs a program or GRO at its other end.
+ */
+static bool can_xmit(struct datapath *dp, const struct port *ports, uint32_t ifindex)
+{
+	uint64_t features;
+
+	if (device_xdp_features(ifindex, &features) == 0)
+		return features & XDP_ACT_NDO_XMIT;
+	for (size_t i = 1; i < FL_PORTS_MAX; i++)
+		if (ports[i].present && ports[i].value.ifindex == ifindex)
+			return ports[i].mode == PORT_MODE_NATIVE && !ports[i].veth;
+	(void)dp;
+	return false;
+}
+
+static void port_value(struct datapath *dp, const struct port *ports, struct port *port)
+{
+	struct fl_port *value = &port->value;
+
+	value->flags &= ~(FL_PORT_XDP_XMIT | FL_PORT_GENERIC | FL_PORT_NPT);
+	value->xmit_ifindex = port->on_parent ? port->parent : value->ifindex;
+	value->vid = port->on_parent ? port->vid : 0;
+	value->endpoint = 0;
+	if (port->mode == PORT_MODE_GENERIC)
+		value->flags |= FL_PORT_GENERIC;
+	if (port->kind != PORT_INTERFACE || (value->flags & FL_PORT_L3) || (port->parent && !port->on_parent))
+		return;
+	if (can_xmit(dp, ports, value->xmit_ifindex))
+		value->flags |= FL_PORT_XDP_XMIT;
+}
+
+/* Completes the values: what hangs on the programs' modes, and on the tables. */
+void ports_values(struct datapath *dp, struct port *next, const struct tables *tables)
+{
+	for (size_t i = 1; i < FL_PORTS_MAX; i++)
+		if (next[i].present)
+			port_value(dp, next, &next[i]);
+	for (size_t i = 0; i < tables->n_endpoints; i++) {
+		struct port *port = &next[tables->endpoints[i].value.tunnel];
+
+		if (port->present && !(port->value.flags & FL_PORT_BROKER))
+			port->value.endpoint = tables->endpoints[i].index;
+	}
+	for (size_t i = 0; i < tables->n_npts; i++)
+		if (next[tables->npts[i].value.port].present)
+			next[tables->npts[i].value.port].value.flags |= FL_PORT_NPT;
+}
+
+/* ---- writing ---- */
+
+static int map_device(struct datapath *dp, uint32_t ifindex, uint32_t vid, uint32_t number, bool add)
+{
+	const struct fl_vlan_key key = { .ifindex = ifindex, .vid = vid };
+	bool by_array = vid == 0 && ifindex < FL_IFINDEX_MAX;
+	const uint32_t nobody = 0;
+	uint32_t owner = 0;
+	int err;
+
+	if (add)
+		return by_array ? map_put(dp, DP_MAP_IFINDEX, &ifindex, &number)
+				: map_put(dp, DP_MAP_VLANS, &key, &number);
+	/* another port may have the device by now */
+	err = by_array ? map_get(dp, DP_MAP_IFINDEX, &ifindex, &owner) : map_get(dp, DP_MAP_VLANS, &key, &owner);
+	if (err || owner != number)
+		return 0;
+	return by_array ? map_put(dp, DP_MAP_IFINDEX, &ifindex, &nobody) : map_delete(dp, DP_MAP_VLANS, &key);
+}
+
+/* By which devices and tags packets find the port. */
+static int map_devices(struct datapath *dp, const struct fl_port *port, uint32_t number, bool add)
+{
+	int err = map_device(dp, port->ifindex, 0, number, add);
+
+	return err || !port->vid ? err : map_device(dp, port->xmit_ifindex, port->vid, number, add);
+}
+
+static int map_transmit(struct datapath *dp, uint32_t number, const struct fl_port *port)
+{
+	uint32_t value[4] = { port->xmit_ifindex }; /* struct bpf_devmap_val: ifindex, then no program */
+	int err;
+
+	if (!(port->flags & FL_PORT_UP) || (port->flags & FL_PORT_L3))
+		return map_delete(dp, DP_MAP_TX, &number);
+	err = map_put(dp, DP_MAP_TX, &number, value);
+	return err == -EINVAL ? 0 : err; /* the device has gone since */
+}
+
+/* Old ways to changed ports are closed before new ones open: devices may have been swapped. */
+static int ports_sync(struct datapath *dp, const struct fl_port *before, const struct fl_port *after)
+{
+	int err = 0;
+
+	for (uint32_t i = 1; i < FL_PORTS_MAX && !err; i++)
+		if ((before[i].flags & FL_PORT_UP) &&
+		    (before[i].ifindex != after[i].ifindex || before[i].xmit_ifindex != after[i].xmit_ifindex ||
+		     before[i].vid != after[i].vid))
+			err = map_devices(dp, &before[i], i, false);
+	for (uint32_t i = 1; i < FL_PORTS_MAX && !err; i++) {
+		if (memcmp(&before[i], &after[i], sizeof(before[i])) == 0)
+			continue;
+		err = map_put(dp, DP_MAP_PORTS, &i, &after[i]);
+		err = err ?: map_transmit(dp, i, &after[i]);
+		if (!err && (after[i].flags & FL_PORT_UP))
+			err = map_devices(dp, &after[i], i, true);
+	}
+	return err;
+}
+
+struct ports_change {
+	struct fl_port before[FL_PORTS_MAX], after[FL_PORTS_MAX];
+};
+
+static void ports_change_back(struct datapath *dp, const void *data)
+{
+	const struct ports_change *change = data;
+
+	if (ports_sync(dp, change->after, change->before))
+		log_warnx("cannot put the table of ports back");
+}
+
+/* Writes what differs from the maps. Ports that are PORT_NONE stay as they are in the maps: see port_clear(). */
+int ports_write(struct datapath *dp, struct port *next, struct undo *undo)
+{
+	struct ports_change *change = calloc(1, sizeof(*change));
+	int err;
+
+	if (!change)
+		return -ENOMEM;
+	for (size_t i = 1; i < FL_PORTS_MAX; i++) {
+		change->before[i] = next[i].in_map;
+		change->after[i] = next[i].kind == PORT_NONE ? next[i].in_map : next[i].value;
+	}
+	undo_push(undo, ports_change_back, change, sizeof(*change));
+	err = ports_sync(dp, change->before, change->after);
+	for (size_t i = 1; i < FL_PORTS_MAX && !err; i++) {
+		next[i].in_map = change->after[i];
+		next[i].written = change->after[i].flags & FL_PORT_UP;
+	}
+	free(change);
+	return err ? log_ret(err, "cannot write the table of ports") : 0;
+}
+
+/* Nothing leads to the port any more and its number is free, after a while. */
+int port_clear(struct datapath *dp, struct port *port)
+{
+	const struct fl_port none = {};
+	uint32_t number = port->number;
+	const struct fl_port *in_map = &port->in_map;
+	int err = map_devices(dp, in_map, number, false);
+
+	err = err ?: map_delete(dp, DP_MAP_TX, &number);
+	err = err ?: map_put(dp, DP_MAP_PORTS, &number, &none);
+	*port = (struct port){ .number = number };
+	dp->port_freed_ms[number] = monotonic_ms();
+	return err;
+}

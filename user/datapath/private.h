@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the files of user/datapath share among themselves. */
+#pragma once
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <stdint.h>
+
+#include "user/datapath/datapath.h"
+#include "user/datapath/tables.h"
+
+/* ---- maps ---- */
+
+/* X(enum, name in kernel and bpffs) */
+#define DP_MAPS(X) \
+	X(CONTROL, "fl_control") \
+	X(LEARNED, "fl_learned") \
+	X(IFINDEX, "fl_ifindex") \
+	X(VLANS, "fl_vlans") \
+	X(PORTS, "fl_ports") \
+	X(TX, "fl_tx") \
+	X(PORT_STATS, "fl_port_stats") \
+	X(DROPS, "fl_drops") \
+	X(EP_IN, "fl_ep_in") \
+	X(EP, "fl_ep") \
+	X(EP_PATH, "fl_ep_path") \
+	X(EP_STATS, "fl_ep_stats") \
+	X(CLIENTS, "fl_clients") \
+	X(NPT, "fl_npt") \
+	X(NPT_PREFIX, "fl_npt_prefix") \
+	X(NPT_STATS, "fl_npt_stats") \
+	X(NH_BY_ADDR, "fl_nh_by_addr") \
+	X(NH, "fl_nh") \
+	X(LOCALS, "fl_locals")
+
+enum dp_map_id {
+#define DP_MAP_ENUM(id, name) DP_MAP_##id,
+	DP_MAPS(DP_MAP_ENUM)
+#undef DP_MAP_ENUM
+		DP_MAP_COUNT
+};
+
+struct dp_map {
+	int fd; /* owned by the skeletons */
+	uint32_t key_size;
+	uint32_t value_size; /* as user space sees it: of all CPUs together for per-CPU maps */
+	uint32_t max_entries;
+};
+
+/* ---- programs ---- */
+
+enum dp_prog_id { DP_PROG_XDP, DP_PROG_ICMP, DP_PROG_TC_IN, DP_PROG_TC_OUT, DP_PROG_COUNT };
+
+struct dp_prog {
+	const char *name;
+	int fd; /* owned by the skeletons */
+	uint32_t id;
+};
+
+/* ---- undo: what an apply has changed, to be taken back in reverse ---- */
+
+typedef void undo_fn(struct datapath *dp, const void *data);
+
+struct undo_step;
+struct undo {
+	struct undo_step *steps;
+	size_t n, cap;
+};
+
+/* Remembers fn(dp, copy of data). Out of memory: the step is lost with a warning. undo NULL: nothing to remember. */
+void undo_push(struct undo *undo, undo_fn *fn, const void *data, size_t len);
+void undo_drop(struct undo *undo);		       /* forgets the last step */
+void undo_run(struct undo *undo, struct datapath *dp); /* in reverse; frees */
+void undo_free(struct undo *undo);
+
+/* ---- what else hangs off a data plane ---- */
+
+struct saved_setting {
+	char *kind; /* "sysctl" or "offload" */
+	char *key;  /* path below /proc/sys; "DEVICE FEATURE" */
+	char *value;
+};
+
+struct neighbour;  /* nexthop.c */
+struct join;	   /* join.c */
+struct reassembly; /* fragments.c */
+struct dry_run;	   /* explain.c */
+struct xdp;	   /* skeletons */
+struct tc;
+struct nl_sock;
+
+struct datapath {
+	char instance[64];
+	char pins[128]; /* the instance's folder in bpffs */
+	struct system *system;
+	const struct config *config; /* in force; the caller keeps it. NULL before the first apply */
+
+	struct xdp *xdp;
+	struct tc *tc;
+	struct dp_map maps[DP_MAP_COUNT];
+	struct dp_prog progs[DP_PROG_COUNT];
+	unsigned int n_cpus; /* possible ones */
+	bool decap_l3;
+	struct nl_sock *nl; /* for tc filters */
+
+	struct fl_control control; /* as in the map */
+	struct port *ports;	   /* FL_PORTS_MAX, by number; as in the maps */
+	uint64_t port_freed_ms[FL_PORTS_MAX];
+	struct tables *sets[2]; /* what the maps hold of each set */
+	uint64_t switched_ms;	/* the other set may be in use until a grace period after it */
+	uint32_t icmp_ifindex;
+
+	bool routes_dirty; /* somebody changed the routing tables */
+	uint64_t routes_checked_ms;
+
+	struct neighbour **neighbours; /* by index in fl_nh */
+	void *neighbour_tree;
+	uint32_t n_neighbours; /* highest index used + 1 */
+	bool no_managed;       /* the kernel cannot keep neighbours resolved */
+	struct entries locals; /* as in the map; key_size 0: not read yet */
+	struct join *joins;
+	struct saved_setting *saved;
+	size_t n_saved;
+	struct reassembly *reassembly;
+	struct dry_run *dry_run;
+};
+
+/* ---- util.c ---- */
+uint64_t monotonic_ms(void); /* CLOCK_MONOTONIC */
+/* Sets *why (if it is not NULL) to the text and returns -|err|. */
+int fail(char **why, int err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* ---- maps.c: 0 or -errno ---- */
+int map_open(struct dp_map *map, int fd);
+int map_get(struct datapath *dp, enum dp_map_id id, const void *key, void *value);
+int map_put(struct datapath *dp, enum dp_map_id id, const void *key, const void *value);
+int map_delete(struct datapath *dp, enum dp_map_id id, const void *key); /* absent: 0 */
+/* n keys and n values (each value_size) side by side, in batches that do not hold the CPU for long */
+int map_put_all(struct datapath *dp, enum dp_map_id id, const void *keys, const void *values, size_t n);
+int map_delete_all(struct datapath *dp, enum dp_map_id id, const void *keys, size_t n); /* absent ones are skipped */
+/* n values of an array from index `first` on */
+int map_read(struct datapath *dp, enum dp_map_id id, uint32_t first, uint32_t n, void *values);
+/* calls each(arg, key, value) for every entry; the map may not shrink meanwhile */
+int map_walk(struct datapath *dp, enum dp_map_id id, void (*each)(void *arg, const void *key, const void *value),
+	     void *arg);
+/* n array entries become zero */
+int map_zero(struct datapath *dp, enum dp_map_id id, const uint32_t *index, size_t n);
+/* Sum over the CPUs of a per-CPU value that consists of u64s only; `words` of them */
+void percpu_sum(const struct datapath *dp, const void *value, size_t words, uint64_t *sum);
+int control_write(struct datapath *dp);
+int control_bump(struct datapath *dp); /* gen + 1: every memo of the programs is stale */
+
+/* ---- object.c ---- */
+int objects_load(struct datapath *dp);
+/* Opened, not loaded, and with the instance's maps; NULL: errno */
+struct xdp *xdp_open(struct datapath *dp);
+struct tc *tc_open(struct datapath *dp, bool dry_run);
+/* Sizes of maps, and those that are pinned; remake: what has another shape is unpinned. Before the load */
+int object_prepare(struct datapath *dp, struct bpf_object *object, bool remake);
+void objects_unload(struct datapath *dp);
+int objects_unpin(struct datapath *dp);
+int instance_of_program(uint32_t prog_id, const char *program, char *instance, size_t len);
+
+/* ---- adopt.c ---- */
+int adopt(struct datapath *dp);
+
+/* ---- ports.c ---- */
+struct port *port_by_name(struct port *ports, const char *name);
+struct port *port_by_ifindex(struct port *ports, uint32_t ifindex);
+const struct port *port_of_interface(const struct port *ports, const struct config_interface *interface);
+const struct port *port_of_tunnel(const struct port *ports, const struct config_tunnel *tunnel);
+int ports_plan(struct datapath *dp, const struct config *config, const uint32_t *peers, struct port *next,
+	       struct config_report *report, char **why);
+void ports_values(struct datapath *dp, struct port *next, const struct tables *tables);
+int ports_write(struct datapath *dp, struct port *next, struct undo *undo);
+int port_clear(struct datapath *dp, struct port *port);
+
+/* ---- facts.c: addresses of ports ---- */
+void facts_addresses(struct datapath *dp, struct port *ports);
+
+/* ---- devices.c ---- */
+/* peers: for each tunnel of `config` the ifindex of its device's hidden end is set */
+int devices_make(struct datapath *dp, const struct config *config, uint32_t *peers, struct undo *undo, char **why);
+void devices_remove(struct datapath *dp, const struct config *config);
+uint32_t tunnel_mtu(const struct system *system, const struct config_tunnel *tunnel);
+
+/* ---- install.c ---- */
+int tables_install(struct datapath *dp, struct tables *tables, struct undo *undo);
+
+/* ---- attach.c, xdp.c ---- */
+int tc_attach(struct datapath *dp, struct port *port, bool egress, struct undo *undo);
+bool tc_is_attached(struct datapath *dp, uint32_t ifindex, bool egress);
+int tc_detach(struct datapath *dp, uint32_t ifindex, bool egress);
+void tc_detach_qdisc(struct datapath *dp, uint32_t ifindex);
+int xdp_attach(struct datapath *dp, struct port *ports, struct port *port, struct undo *undo);
+void xdp_detach(struct datapath *dp, uint32_t ifindex);
+int hooks_attach(struct datapath *dp, struct port *next, struct undo *undo, char **why);
+void hooks_detach(struct datapath *dp, uint32_t ifindex);
+
+/* ---- join.c: libxdp's dispatcher ---- */
+int join_dispatcher(struct datapath *dp, uint32_t ifindex, uint32_t dispatcher);
+bool joined_dispatcher(struct datapath *dp, uint32_t ifindex, uint32_t *id);
+int leave_dispatcher(struct datapath *dp, uint32_t ifindex);
+void joins_free(struct datapath *dp);
+
+/* ---- nexthop.c, locals.c ---- */
+int nexthops_adopt(struct datapath *dp);
+void nexthops_sync(struct datapath *dp);
+void nexthops_tick(struct datapath *dp);
+void nexthops_free(struct datapath *dp);
+void nexthops_release(struct datapath *dp);
+int locals_sync(struct datapath *dp, const struct port *ports);
+
+/* ---- routes.c, sysctls.c ---- */
+int routes_apply(struct datapath *dp, const struct config *config, const struct port *ports, struct undo *undo,
+		 char **why);
+int sysctls_load(struct datapath *dp);
+int sysctls_apply(struct datapath *dp, const struct config *config, const struct port *ports, struct undo *undo,
+		  char **why);
+void sysctls_restore(struct datapath *dp);
+void sysctls_free(struct datapath *dp);
+void offload_off(struct datapath *dp, const char *device, enum offload what);
+
+/* ---- fragments.c ---- */
+void reassembly_update(struct datapath *dp);
+void reassembly_close(struct datapath *dp);
+/* what the daemon's own reassembly counted: added to the programs' counters */
+void reassembly_add_stats(const struct datapath *dp, uint32_t endpoint, struct fl_endpoint_stats *stats);
+void reassembly_add_drops(const struct datapath *dp, uint32_t port, uint32_t reason, struct fl_drop_stats *stats);
+
+/* ---- explain.c ---- */
+void dry_run_close(struct datapath *dp);
+
+/* ---- show*.c ---- */
+int drops_read(struct datapath *dp, uint32_t port, struct fl_drop_stats out[FL_DROP_SLOTS]);
+const char *drop_name(uint32_t reason);

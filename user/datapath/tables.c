@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Tunnels: from the configuration to the keys and values of fl_ep_in, fl_ep and fl_clients. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "user/datapath/private.h"
+
+struct tables *tables_new(void)
+{
+	struct tables *tables = calloc(1, sizeof(*tables));
+
+	if (!tables)
+		return NULL;
+	tables->ep_in.key_size = sizeof(struct fl_endpoint_key);
+	tables->clients.key_size = sizeof(struct fl_client_route_key);
+	tables->npt_prefix.key_size = sizeof(struct fl_npt_key);
+	return tables;
+}
+
+void tables_free(struct tables *tables)
+{
+	if (!tables)
+		return;
+	free(tables->ep_in.records);
+	free(tables->clients.records);
+	free(tables->npt_prefix.records);
+	free(tables->endpoints);
+	free(tables->npts);
+	free(tables);
+}
+
+static size_t record_size(const struct entries *entries)
+{
+	return entries->key_size + sizeof(uint32_t);
+}
+
+int entries_add(struct entries *entries, const void *key, uint32_t value)
+{
+	size_t size = record_size(entries);
+
+	if (entries->n == entries->cap) {
+		size_t cap = entries->cap ? entries->cap * 2 : 64;
+		uint8_t *records = reallocarray(entries->records, cap, size);
+
+		if (!records)
+			return -ENOMEM;
+		entries->records = records;
+		entries->cap = cap;
+	}
+	memcpy(entries->records + entries->n * size, key, entries->key_size);
+	memcpy(entries->records + entries->n * size + entries->key_size, &value, sizeof(value));
+	entries->n++;
+	return 0;
+}
+
+const uint8_t *entry_key(const struct entries *entries, size_t i)
+{
+	return entries->records + i * record_size(entries);
+}
+
+uint32_t entry_value(const struct entries *entries, size_t i)
+{
+	uint32_t value;
+
+	memcpy(&value, entry_key(entries, i) + entries->key_size, sizeof(value));
+	return value;
+}
+
+static int compare_records(const void *a, const void *b, void *size)
+{
+	return memcmp(a, b, *(size_t *)size);
+}
+
+void entries_sort(struct entries *entries)
+{
+	size_t size = record_size(entries);
+
+	if (entries->n)
+		qsort_r(entries->records, entries->n, size, compare_records, &size);
+}
+
+static bool entries_equal(const struct entries *a, const struct entries *b)
+{
+	return a->n == b->n && (!a->n || memcmp(a->records, b->records, a->n * record_size(a)) == 0);
+}
+
+bool tables_equal(const struct tables *a, const struct tables *b)
+{
+	if (!entries_equal(&a->ep_in, &b->ep_in) || !entries_equal(&a->clients, &b->clients) ||
+	    !entries_equal(&a->npt_prefix, &b->npt_prefix) || a->n_endpoints != b->n_endpoints ||
+	    a->n_npts != b->n_npts)
+		return false;
+	/* an index belongs to one content only: changed items got another one, and so other entries */
+	return true;
+}
+
+/* Drops entries whose key was there before: the first one added wins. Expects them sorted, stably enough by value. */
+static void entries_unique(struct entries *entries)
+{
+	size_t size = record_size(entries), kept = 0;
+
+	for (size_t i = 0; i < entries->n; i++) {
+		uint8_t *record = entries->records + i * size;
+
+		if (kept && memcmp(record, entries->records + (kept - 1) * size, entries->key_size) == 0)
+			continue;
+		memmove(entries->records + kept++ * size, record, size);
+	}
+	entries->n = kept;
+}
+
+/* By which an endpoint is the same one before and after: its ends and its tunnel. */
+static int compare_ends(const void *a, const void *b)
+{
+	const struct fl_endpoint *x = &((const struct table_endpoint *)a)->value;
+	const struct fl_endpoint *y = &((const struct table_endpoint *)b)->value;
+
+	if (x->local != y->local)
+		return x->local < y->local ? -1 : 1;
+	if (x->remote != y->remote)
+		return x->remote < y->remote ? -1 : 1;
+	return 0;
+}
+
+static void endpoint_values(const struct config_tunnel *tunnel, const struct port *port, const struct port *underlay,
+			    struct fl_endpoint *value)
+{
+	const struct addr *local = tunnel->local.family == AF_INET ? &tunnel->local : &underlay->own4;
+
+	*value = (struct fl_endpoint){
+		.local = local->v4.s_addr,
+		.underlay_ifindex = underlay->value.ifindex,
+		.underlay = underlay->number,
+		.tunnel = port->number,
+		.mtu = port->value.mtu,
+		.mss = tunnel->mss_clamp,
+		.ttl = tunnel->ttl,
+		.dscp = tunnel->dscp,
+		.flags = tunnel->mtu == 0 ? FL_EP_DYNAMIC_MTU : 0,
+	};
+}
+
+static int tunnel_compile(const struct config_tunnel *tunnel, const struct port *ports, struct tables *tables)
+{
+	const struct port *port = port_of_tunnel(ports, tunnel);
+	const struct port *underlay = port_of_interface(ports, tunnel->underlay);
+	struct fl_endpoint value;
+
+	if (!port || !port->present || !underlay || !underlay->present)
+		return 0;
+	if (tunnel->local.family != AF_INET && underlay->own4.family != AF_INET)
+		return 0;
+	endpoint_values(tunnel, port, underlay, &value);
+	for (size_t i = 0; i < tunnel->n_remotes; i++) {
+		const struct config_remote *remote = &tunnel->remotes[i];
+
+		if (remote->address_outer.family != AF_INET)
+			continue; /* a host name that nobody has resolved yet */
+		value.remote = remote->address_outer.v4.s_addr;
+		tables->endpoints[tables->n_endpoints++] =
+			(struct table_endpoint){ .value = value, .tunnel = tunnel, .remote = remote };
+	}
+	return 0;
+}
+
+/* Unchanged endpoints keep their index, the others get one that is in use nowhere. */
+static int endpoints_number(struct tables *tables, const struct tables *current, char **why)
+{
+	struct indices indices;
+	int err = indices_init(&indices, FL_ENDPOINTS_MAX);
+
+	if (err)
+		return err;
+	for (size_t i = 0; current && i < current->n_endpoints; i++)
+		indices_take(&indices, current->endpoints[i].index);
+	for (size_t i = 0; i < tables->n_endpoints && !err; i++) {
+		struct table_endpoint *ep = &tables->endpoints[i];
+		const struct table_endpoint *old = NULL;
+
+		if (current && current->n_endpoints)
+			old = bsearch(ep, current->endpoints, current->n_endpoints, sizeof(*ep), compare_ends);
+		if (old && memcmp(&old->value, &ep->value, sizeof(ep->value)) == 0) {
+			ep->index = old->index;
+			continue;
+		}
+		ep->index = indices_get(&indices);
+		if (old && old->value.tunnel == ep->value.tunnel)
+			ep->previous = old->index;
+		if (!ep->index)
+			err = fail(why, ENOSPC, "more than %d tunnel remotes in two configurations",
+				   FL_ENDPOINTS_MAX - 1);
+	}
+	indices_free(&indices);
+	return err;
+}
+
+static int client_add(struct tables *tables, const struct table_endpoint *ep, const struct prefix *prefix)
+{
+	struct prefix net = { prefix_network(prefix), prefix->len };
+	struct fl_client_route_key key = {
+		.prefixlen = 32 + net.len,
+		.tunnel = ep->value.tunnel,
+		.addr = addr_to_map(&net.addr),
+	};
+
+	return entries_add(&tables->clients, &key, ep->index);
+}
+
+static int endpoint_entries(struct tables *tables, const struct table_endpoint *ep)
+{
+	struct fl_endpoint_key key = { .local = ep->value.local, .remote = ep->value.remote };
+	int err = entries_add(&tables->ep_in, &key, ep->index);
+
+	key.remote = 0; /* strangers to this address are counted on the tunnel's port */
+	err = err ?: entries_add(&tables->ep_in, &key, ep->value.tunnel);
+	if (!ep->tunnel->broker)
+		return err;
+	if (ep->remote->address.family == AF_INET6) {
+		struct prefix host = { ep->remote->address, 128 };
+
+		err = err ?: client_add(tables, ep, &host);
+	}
+	for (size_t i = 0; i < ep->remote->n_routes; i++)
+		err = err ?: client_add(tables, ep, &ep->remote->routes[i]);
+	return err;
+}
+
+static int endpoints_compile(const struct config *config, const struct port *ports, const struct tables *current,
+			     struct tables *tables, char **why)
+{
+	size_t n = 0;
+	int err = 0;
+
+	for (size_t i = 0; i < config->n_tunnels; i++)
+		n += config->tunnels[i].n_remotes;
+	tables->endpoints = calloc(n ? n : 1, sizeof(*tables->endpoints));
+	if (!tables->endpoints)
+		return -ENOMEM;
+	for (size_t i = 0; i < config->n_tunnels; i++)
+		err = err ?: tunnel_compile(&config->tunnels[i], ports, tables);
+	qsort(tables->endpoints, tables->n_endpoints, sizeof(*tables->endpoints), compare_ends);
+	for (size_t i = 1; i < tables->n_endpoints; i++) {
+		const struct table_endpoint *a = &tables->endpoints[i - 1], *b = &tables->endpoints[i];
+
+		if (compare_ends(a, b) == 0)
+			return fail(why, EEXIST, "tunnels %s and %s have the same local and remote address (%s)",
+				    a->tunnel->name, b->tunnel->name, b->remote->host);
+	}
+	err = err ?: endpoints_number(tables, current, why);
+	for (size_t i = 0; i < tables->n_endpoints; i++)
+		err = err ?: endpoint_entries(tables, &tables->endpoints[i]);
+	return err;
+}
+
+int tables_compile(const struct config *config, const struct port *ports, const struct tables *current,
+		   struct tables **out, char **why)
+{
+	struct tables *tables = tables_new();
+	int err;
+
+	if (!tables)
+		return -ENOMEM;
+	err = endpoints_compile(config, ports, current, tables, why);
+	err = err ?: npts_compile(config, ports, current, tables, why);
+	if (!err && tables->clients.n > FL_CLIENT_ROUTES_MAX / 2)
+		err = fail(why, ENOSPC, "%zu prefixes of clients, at most %d fit", tables->clients.n,
+			   FL_CLIENT_ROUTES_MAX / 2);
+	if (err) {
+		tables_free(tables);
+		return err;
+	}
+	entries_sort(&tables->ep_in);
+	entries_unique(&tables->ep_in);
+	entries_sort(&tables->clients);
+	entries_unique(&tables->clients);
+	entries_sort(&tables->npt_prefix);
+	entries_unique(&tables->npt_prefix);
+	*out = tables;
+	return 0;
+}

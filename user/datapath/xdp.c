@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * XDP: which mode an interface gets, and why. A program of another owner is respected; ours is replaced in one step, and only
+ * if it still is the one that was seen.
+ */
+
+#include <errno.h>
+#include <linux/if_link.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "user/datapath/private.h"
+#include "user/lib/log.h"
+
+#define DISPATCHER "xdp_dispatcher" /* libxdp's; component programs hang behind it */
+
+struct xdp_now {
+	enum port_mode mode; /* PORT_MODE_NONE: no program */
+	uint32_t id;
+	char name[BPF_OBJ_NAME_LEN];
+	bool ours;
+	char instance[64]; /* another one of ours, or "" */
+};
+
+static __u32 mode_flag(enum port_mode mode)
+{
+	return mode == PORT_MODE_GENERIC ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE;
+}
+
+static void program_name(uint32_t id, char name[BPF_OBJ_NAME_LEN])
+{
+	struct bpf_prog_info info = {};
+	__u32 len = sizeof(info);
+	int fd = bpf_prog_get_fd_by_id(id);
+
+	name[0] = '\0';
+	if (fd < 0)
+		return;
+	if (bpf_obj_get_info_by_fd(fd, &info, &len) == 0)
+		memcpy(name, info.name, BPF_OBJ_NAME_LEN);
+	close(fd);
+}
+
+static int xdp_query(struct datapath *dp, uint32_t ifindex, struct xdp_now *now)
+{
+	LIBBPF_OPTS(bpf_xdp_query_opts, opts);
+	int err = bpf_xdp_query(ifindex, 0, &opts);
+
+	memset(now, 0, sizeof(*now));
+	if (err)
+		return err;
+	now->id = opts.drv_prog_id ? opts.drv_prog_id : opts.skb_prog_id ? opts.skb_prog_id : opts.hw_prog_id;
+	if (!now->id)
+		return 0;
+	now->mode = opts.skb_prog_id && !opts.drv_prog_id ? PORT_MODE_GENERIC : PORT_MODE_NATIVE;
+	program_name(now->id, now->name);
+	now->ours = strcmp(now->name, dp->progs[DP_PROG_XDP].name) == 0 ||
+		    strcmp(now->name, dp->progs[DP_PROG_ICMP].name) == 0;
+	if (now->ours && instance_of_program(now->id, now->name, now->instance, sizeof(now->instance)) == 0) {
+		now->ours = strcmp(now->instance, dp->instance) == 0;
+		if (now->ours)
+			now->instance[0] = '\0';
+	}
+	return 0;
+}
+
+struct xdp_change {
+	uint32_t ifindex;
+	enum port_mode before;
+	enum dp_prog_id prog;
+};
+
+static void xdp_change_back(struct datapath *dp, const void *data)
+{
+	const struct xdp_change *change = data;
+
+	xdp_detach(dp, change->ifindex);
+	if (change->before != PORT_MODE_NONE &&
+	    bpf_xdp_attach(change->ifindex, dp->progs[change->prog].fd, mode_flag(change->before), NULL))
+		log_warnx("cannot put XDP of device %u back; tc runs there", change->ifindex);
+}
+
+static int detach_seen(uint32_t ifindex, const struct xdp_now *now)
+{
+	int fd = bpf_prog_get_fd_by_id(now->id), err;
+	LIBBPF_OPTS(bpf_xdp_attach_opts, opts, .old_prog_fd = fd);
+
+	if (fd < 0)
+		return fd;
+	err = bpf_xdp_detach(ifindex, mode_flag(now->mode) | XDP_FLAGS_REPLACE, &opts);
+	close(fd);
+	return err;
+}
+
+void xdp_detach(struct datapath *dp, uint32_t ifindex)
+{
+	struct xdp_now now;
+	int err;
+
+	if (xdp_query(dp, ifindex, &now) || !now.id)
+		return;
+	if (strcmp(now.name, DISPATCHER) == 0) {
+		err = leave_dispatcher(dp, ifindex);
+		if (err)
+			log_ret(err, "cannot leave the XDP dispatcher of device %u", ifindex);
+		return;
+	}
+	if (!now.ours)
+		return;
+	err = detach_seen(ifindex, &now);
+	if (err && err != -ENODEV)
+		log_ret(err, "cannot take the XDP program from device %u", ifindex);
+}
+
+/* From what is there (nothing, or ours in any mode) to our program in `mode`. tc serves the device meanwhile. */
+static int xdp_set(struct datapath *dp, uint32_t ifindex, enum dp_prog_id id, enum port_mode mode,
+		   const struct xdp_now *now, struct undo *undo)
+{
+	const struct xdp_change change = { ifindex, now->mode, id };
+	const struct dp_prog *prog = &dp->progs[id];
+	int err, fd;
+
+	if (now->mode == mode && now->id == prog->id)
+		return 0;
+	if (now->mode == mode) {
+		LIBBPF_OPTS(bpf_xdp_attach_opts, opts);
+
+		fd = bpf_prog_get_fd_by_id(now->id);
+		if (fd < 0)
+			return fd;
+		opts.old_prog_fd = fd;
+		err = bpf_xdp_attach(ifindex, prog->fd, mode_flag(mode) | XDP_FLAGS_REPLACE, &opts);
+		close(fd);
+		return err;
+	}
+	undo_push(undo, xdp_change_back, &change, sizeof(change));
+	if (now->mode != PORT_MODE_NONE) { /* one device cannot have both modes */
+		err = detach_seen(ifindex, now);
+		if (err)
+			return err;
+	}
+	return bpf_xdp_attach(ifindex, prog->fd, mode_flag(mode) | XDP_FLAGS_UPDATE_IF_NOEXIST, NULL);
+}
+
+static int settle(struct port *port, enum port_mode mode, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+static int settle(struct port *port, enum port_mode mode, const char *fmt, ...)
+{
+	va_list ap;
+
+	port->mode = mode;
+	va_start(ap, fmt);
+	vsnprintf(port->reason, sizeof(port->reason), fmt, ap);
+	va_end(ap);
+	return 0;
+}
+
+static void drop_ours(const struct port *port, const struct xdp_now *now, struct undo *undo)
+{
+	const struct xdp_change change = { port->value.ifindex, now->mode, DP_PROG_XDP };
+
+	if (!now->id || !now->ours)
+		return;
+	undo_push(undo, xdp_change_back, &change, sizeof(change));
+	if (detach_seen(port->value.ifindex, now))
+		log_warnx("cannot take the XDP program from %s", port->device);
+}
+
+/* Somebody else's program is there. */
+static int attach_beside(struct datapath *dp, struct port *port, const struct xdp_now *now)
+{
+	int err;
+
+	if (now->instance[0])
+		return settle(port, PORT_MODE_TC, "instance \"%s\" of fairlead serves this device; tc runs",
+			      now->instance);
+	if (strcmp(now->name, DISPATCHER) != 0)
+		return settle(port, PORT_MODE_TC, "XDP program \"%s\" (id %u) of another owner is attached; tc runs",
+			      now->name, now->id);
+	err = join_dispatcher(dp, port->value.ifindex, now->id);
+	if (err)
+		return settle(port, PORT_MODE_TC,
+			      "the XDP dispatcher that is attached (id %u) cannot be joined (%s); tc runs", now->id,
+			      strerror(-err));
+	return settle(port, now->mode, "joined the XDP dispatcher that is attached (id %u)", now->id);
+}
+
+static const char *const mode_words[] = { [PORT_MODE_GENERIC] = "generic XDP", [PORT_MODE_NATIVE] = "native XDP" };
+
+static int attach_mode(struct datapath *dp, struct port *port, enum port_mode mode, const struct xdp_now *now,
+		       struct undo *undo)
+{
+	bool asked = port->interface->mode != CONFIG_MODE_AUTO;
+	int err = xdp_set(dp, port->value.ifindex, DP_PROG_XDP, mode, now, undo);
+
+	if (err == -ENODEV)
+		return err;
+	if (err)
+		return settle(port, PORT_MODE_TC, "the driver refuses %s (%s); tc runs", mode_words[mode],
+			      strerror(-err));
+	/* a tag that the device takes off, the program would not see: packets of a VLAN would pass for untagged ones */
+	offload_off(dp, port->device, OFFLOAD_RXVLAN);
+	return settle(port, mode, "%s%s", mode_words[mode], asked ? ", as asked" : "");
+}
+
+static int attach_vlan(struct datapath *dp, struct port *ports, struct port *port, const struct xdp_now *now,
+		       struct undo *undo)
+{
+	const struct port *parent = port_by_ifindex(ports, port->parent);
+
+	port->on_parent = parent && parent->kind == PORT_INTERFACE && parent->mode == PORT_MODE_NATIVE &&
+			  !parent->on_parent && port->interface->mode != CONFIG_MODE_TC &&
+			  port->interface->mode != CONFIG_MODE_GENERIC;
+	if (port->on_parent) {
+		drop_ours(port, now, undo);
+		offload_off(dp, parent->device, OFFLOAD_TXVLAN);
+		return settle(port, PORT_MODE_NATIVE, "native XDP, served on its parent %s", parent->device);
+	}
+	if (port->interface->mode == CONFIG_MODE_GENERIC)
+		return attach_mode(dp, port, PORT_MODE_GENERIC, now, undo);
+	drop_ours(port, now, undo);
+	if (port->interface->mode == CONFIG_MODE_TC)
+		return settle(port, PORT_MODE_TC, "tc, as asked");
+	return settle(port, PORT_MODE_TC, "a VLAN whose parent is not served by native XDP; tc runs");
+}
+
+static int attach_icmp(struct datapath *dp, struct port *port, const struct xdp_now *now, struct undo *undo)
+{
+	int err = now->id && !now->ours ? -EBUSY
+					: xdp_set(dp, port->value.ifindex, DP_PROG_ICMP, PORT_MODE_NATIVE, now, undo);
+
+	port->mode = err ? PORT_MODE_NONE : PORT_MODE_NATIVE;
+	return err;
+}
+
+int xdp_attach(struct datapath *dp, struct port *ports, struct port *port, struct undo *undo)
+{
+	struct xdp_now now;
+	int err = xdp_query(dp, port->value.ifindex, &now);
+
+	if (err)
+		return err;
+	port->on_parent = false;
+	if (port->kind == PORT_ICMP)
+		return attach_icmp(dp, port, &now, undo);
+	if (port->value.flags & FL_PORT_L3)
+		return settle(port, PORT_MODE_TC, "no Ethernet header; tc runs");
+	if (now.id && !now.ours && port->interface->mode != CONFIG_MODE_TC)
+		return attach_beside(dp, port, &now);
+	if (port->parent && port->interface->mode != CONFIG_MODE_TC)
+		return attach_vlan(dp, ports, port, &now, undo);
+	switch (port->interface->mode) {
+	case CONFIG_MODE_TC:
+		drop_ours(port, &now, undo);
+		if (strcmp(now.name, DISPATCHER) == 0)
+			leave_dispatcher(dp, port->value.ifindex);
+		return settle(port, PORT_MODE_TC, "tc, as asked");
+	case CONFIG_MODE_GENERIC:
+		return attach_mode(dp, port, PORT_MODE_GENERIC, &now, undo);
+	default:
+		return attach_mode(dp, port, PORT_MODE_NATIVE, &now, undo);
+	}
+}
