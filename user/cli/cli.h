@@ -43,7 +43,7 @@ int cmd_explain(const struct cli *cli, int argc, char **argv);
 int cmd_unload(const struct cli *cli, int argc, char **argv);
 int cmd_help(const struct cli *cli, int argc, char **argv);
 
-/* ---- main.c ---- */
+/* ---- usage.c ---- */
 
 /* Tells what is wrong with the command line, and where help is. Returns CLI_WRONG. */
 int cli_usage(const char *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

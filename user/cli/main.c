@@ -1,41 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include <errno.h>
 #include <getopt.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "user/cli/cli.h"
 #include "user/config/suggest.h"
 #include "user/lib/instance.h"
-
-int cli_usage(const char *command, const char *fmt, ...)
-{
-	va_list ap;
-
-	fputs("fairlead: ", stderr);
-	if (command)
-		fprintf(stderr, "%s: ", command);
-	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
-	va_end(ap);
-	fprintf(stderr, "; see `fairlead help%s%s`\n", command ? " " : "", command ? command : "");
-	return CLI_WRONG;
-}
-
-bool cli_number(const char *text, long min, long max, long *out)
-{
-	char *end;
-	long value;
-
-	errno = 0;
-	value = strtol(text, &end, 10);
-	if (errno || end == text || *end || value < min || value > max)
-		return false;
-	*out = value;
-	return true;
-}
 
 /*
  * --instance and --json may stand before and behind the command: takes them out of argv, however many words are left is
