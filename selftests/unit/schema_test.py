@@ -35,8 +35,8 @@ PARSER_ONLY = {
         tunnel-underlay-far tunnel-underlay-tunnel tunnel-underlay-unknown""",
     "items against each other": """interface-same-device tunnel-remote-is-local tunnel-same-ends
         tunnel-same-ends-client tunnel-same-ends-interface client-remote-local client-remote-twice client-address-own
-        client-address-twice client-routes-same client-routes-top-route gateway-address-outside gateway-address-own
-        gateway-address-v4-on-tunnel npt-external-overlap npt-from-twice npt-internal-twice route-family-tunnel
+        client-address-twice client-link-local-twice client-routes-same client-routes-top-route gateway-address-outside
+        gateway-address-own gateway-address-v4-on-tunnel npt-external-overlap npt-from-twice npt-internal-twice route-family-tunnel
         route-family-v4-over-v6 route-family-v6-over-v4 route-over-broker route-twice""",
     "bits of an address": """client-address-loopback client-routes-host-bits client-routes-multicast
         gateway-address-unspecified npt-host-bits npt-link-local route-destination-host-bits
@@ -63,8 +63,8 @@ def build_check():
     folder = os.path.join(TOP, "user", "config")
     sources += [os.path.join(folder, f) for f in sorted(os.listdir(folder)) if f.endswith(".c")]
     os.makedirs(BUILD, exist_ok=True)
-    subprocess.run([os.environ.get("CC", "cc"), "-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE",
-                    "-I.", "-Iinclude", "-o", CHECK, *sources, "-ljansson"], cwd=TOP, check=True)
+    flags = ["-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE", "-I.", "-Iinclude"]
+    subprocess.run([os.environ.get("CC", "cc"), *flags, "-o", CHECK, *sources, "-ljansson"], cwd=TOP, check=True)
 
 
 def run_parser(path):

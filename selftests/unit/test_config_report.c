@@ -75,6 +75,22 @@ Test(config_report, json)
 	config_report_free(&report);
 }
 
+Test(config_report, json_of_what_is_no_utf8)
+{
+	static const char text[] = "{\"a\xff\xfe\": 1}";
+	struct config_report report;
+	json_t *list;
+
+	cr_expect_eq(load(text, &report), -EINVAL);
+	list = config_report_json(&report);
+	cr_expect_eq(json_array_size(list), 1u);
+	json_decref(list);
+	config_report_free(&report);
+	config_report_add(&report, false, "", "near '\xc3'");
+	cr_expect_str_eq(report.findings[0].text, "near '?'");
+	config_report_free(&report);
+}
+
 Test(config_report, order_of_the_file)
 {
 	static const char text[] = "{\"routes\":[{\"destination\":\"::/0\",\"gateway\":\"a\"},{\"destination\":\"x\"}],"

@@ -184,6 +184,17 @@ static const struct claim *enclosing(const struct claim *const *stack, size_t de
 	return NULL;
 }
 
+/*
+ * Two claims of one prefix that may be: within one client an address that is its own /128 (a list with a prefix twice has
+ * been refused already), and link-local addresses, which each tunnel has for itself.
+ */
+static bool may_share(const struct claim *a, const struct claim *b)
+{
+	if (a->client && a->client == b->client)
+		return true;
+	return addr_is_link_local(&a->prefix.addr) && a->tunnel != b->tunnel;
+}
+
 /* In sorted order a stack of networks, each in the one below, holds all that the next prefix can lie in. */
 static void compare_claims(struct check *c, const struct claim *claims, size_t n)
 {
@@ -193,8 +204,7 @@ static void compare_claims(struct check *c, const struct claim *claims, size_t n
 	for (i = 0; i < n; i++) {
 		k = &claims[i];
 		if (i && !compare_prefixes(&k->prefix, &k[-1].prefix)) {
-			/* within one client an address that is its own /128, or a list that values.c has refused */
-			if (!k->client || k->client != k[-1].client)
+			if (!may_share(k, k - 1))
 				report_claim(c, k, k - 1, true);
 			continue;
 		}

@@ -62,7 +62,7 @@ static void check_client(struct check *c, const struct config_tunnel *t, const s
 {
 	const char *const *at = AT("tunnels", t->name, "clients", r->name, "address");
 	char text[ADDR_STRLEN];
-	bool reached = false;
+	bool reached = addr_is_link_local(&r->address); /* which the tunnel itself leads to */
 	size_t i;
 
 	if (r->address.family == AF_UNSPEC)

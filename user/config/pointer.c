@@ -155,8 +155,9 @@ static void order_walk(struct order *o, const json_t *value, uint64_t hash, int 
 	order_mark(o, hash);
 	if (depth == ORDER_DEPTH)
 		return;
-	json_object_foreach((json_t *)value, key, child)
+	json_object_foreach((json_t *)value, key, child) {
 		order_walk(o, child, hash_member(hash, key), depth + 1);
+	}
 	json_array_foreach(value, i, child) {
 		snprintf(number, sizeof(number), "%zu", i);
 		order_walk(o, child, hash_member(hash, number), depth + 1);

@@ -20,6 +20,21 @@ static struct config_finding *report_grow(struct config_report *report)
 	return &report->findings[n];
 }
 
+/*
+ * Jansson's messages quote what it could not read, which may be no UTF-8, and cut it anywhere. JSON made of such a text
+ * (config_report_json()) would be none.
+ */
+static void make_utf8(char *text)
+{
+	json_t *string = json_string(text);
+
+	for (; !string && *text; text++) {
+		if ((unsigned char)*text >= 0x80)
+			*text = '?';
+	}
+	json_decref(string);
+}
+
 /* A finding that memory is short for is still counted: the configuration must not pass as right. */
 void report_vadd(struct config_report *report, bool warning, const char *pointer, const char *fmt, va_list ap)
 {
@@ -31,6 +46,8 @@ void report_vadd(struct config_report *report, bool warning, const char *pointer
 	f.pointer = strdup(pointer);
 	if (vasprintf(&f.text, fmt, ap) < 0)
 		f.text = NULL;
+	if (f.text)
+		make_utf8(f.text);
 	slot = f.pointer && f.text ? report_grow(report) : NULL;
 	if (!slot) {
 		free(f.pointer);

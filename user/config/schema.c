@@ -248,8 +248,9 @@ static void parse_array(struct schema_walk *walk, const struct path *path, const
 	items = alloc_items(walk, key, item, json_array_size(value));
 	if (!items)
 		return;
-	json_array_foreach(value, element.index, child)
+	json_array_foreach(value, element.index, child) {
 		parse_item(walk, &element, child, key, items + element.index * key->object->size);
+	}
 }
 
 /* ---- the tables themselves ---- */
