@@ -21,7 +21,7 @@ import jsonschema
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 CORPUS = os.path.join(HERE, "config")
-BUILD = os.path.join(TOP, os.environ.get("BUILD", "build"))
+BUILD = os.path.join(TOP, os.environ.get("FL_BUILD") or os.environ.get("BUILD") or "build")
 CHECK = os.path.join(BUILD, "config_check")
 DAEMON = os.path.join(BUILD, "fairleadd")
 SCHEMA = os.path.join(TOP, "configs", "fairlead.schema.json")

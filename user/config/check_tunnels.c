@@ -18,7 +18,7 @@ static void check_name(struct check *c, const struct draft_tunnel *t)
 	if (check_find_interface(c, name))
 		check_error(c, AT("tunnels", name),
 			    "there is an interface \"%s\" too; give one of the two another name", name);
-	for (i = 0; i < c->draft->n_interfaces; i++) {
+	for (i = 0; !t->disabled && i < c->draft->n_interfaces; i++) {
 		const struct config_interface *in = &c->draft->interfaces[i];
 
 		if (in->device && !strcmp(in->device, name) && strcmp(in->name, name))

@@ -46,9 +46,22 @@ const char *name_fault(const char *text)
 	return NULL;
 }
 
-const char *name_tunnel_fault(const char *text)
+/* Devices of fairlead's own begin so: the hidden ends of tunnels, and the pair for ICMP errors. */
+static const char *own_fault(const char *text)
+{
+	return strncmp(text, "fl-", 3) ? NULL : "a name that does not begin with \"fl-\", as fairlead's own devices do";
+}
+
+const char *name_interface_fault(const char *text)
 {
 	const char *fault = name_fault(text);
+
+	return fault ? fault : own_fault(text);
+}
+
+const char *name_tunnel_fault(const char *text)
+{
+	const char *fault = name_interface_fault(text);
 
 	if (fault)
 		return fault;

@@ -2,7 +2,8 @@
 /* What strings of the file may be. Each function says what would do, when `text` doesn't, else NULL. */
 #pragma once
 
-const char *name_fault(const char *text);	 /* of items in this file */
+const char *name_fault(const char *text); /* of items in this file */
+const char *name_interface_fault(const char *text);
 const char *name_tunnel_fault(const char *text); /* of tunnels, and so of their devices */
 const char *name_device_fault(const char *text); /* of a device of the system's */
 const char *name_node_fault(const char *text);

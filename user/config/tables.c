@@ -86,7 +86,7 @@ static const struct schema_object interface = {
 	.keys = interface_keys,
 	.size = sizeof(struct config_interface),
 	.name_offset = offsetof(struct config_interface, name),
-	.name_fault = name_fault,
+	.name_fault = name_interface_fault,
 };
 
 /* ---- tunnels ---- */
