@@ -146,6 +146,7 @@ static __always_inline int drop(struct fl_ctx *ctx, const struct pkt *pkt, __u32
 static __always_inline void explain(const struct pkt *pkt, const struct fl_flow *flow, const struct hop *hop, int stage)
 {
 	struct fl_explain *e = &fl_explain_result;
+	const struct fl_npt *npt;
 
 	__builtin_memset(e, 0, sizeof(*e));
 	e->in_port = pkt->port;
@@ -164,10 +165,12 @@ static __always_inline void explain(const struct pkt *pkt, const struct fl_flow 
 	e->dst = flow->dst;
 	e->npt_src = flow->npt_src;
 	e->npt_dst = flow->npt_dst;
-	if (flow->npt_src && npt_get(flow->npt_src))
-		fl_npt_to_external(npt_get(flow->npt_src), &e->src);
-	if (flow->npt_dst && npt_get(flow->npt_dst))
-		fl_npt_to_internal(npt_get(flow->npt_dst), &e->dst);
+	npt = flow->npt_src ? npt_get(flow->npt_src) : NULL;
+	if (npt)
+		fl_npt_to_external(npt, &e->src);
+	npt = flow->npt_dst ? npt_get(flow->npt_dst) : NULL;
+	if (npt)
+		fl_npt_to_internal(npt, &e->dst);
 	if (stage == STAGE_DELIVER)
 		return;
 	e->endpoint = flow->endpoint;
