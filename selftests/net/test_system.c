@@ -12,6 +12,7 @@
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -287,6 +288,17 @@ Test(system, reads_vlans)
 	cr_assert_eq(entry.link.vid, 10);
 	vlan_message(0x88a8, &entry);
 	cr_assert_eq(entry.link.vid, 0);
+
+	run("ip link add a0 type veth peer name a1");
+	if (system("ip link add link a0 name a0.7 type vlan id 7 2>/dev/null"))
+		return; /* this kernel has none */
+	run("ip link add link a0 name a0.8 type vlan id 8 protocol 802.1ad");
+	settle();
+	cr_assert_eq(system_link_by_name(sys, "a0.7")->parent, index_of("a0"));
+	cr_assert_eq(system_link_by_name(sys, "a0.7")->vid, 7);
+	cr_assert_eq(system_link_by_name(sys, "a0.8")->parent, index_of("a0"));
+	cr_assert_eq(system_link_by_name(sys, "a0.8")->vid, 0);
+	compare_links();
 }
 
 /* ---- devices ---- */

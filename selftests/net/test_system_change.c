@@ -165,6 +165,16 @@ Test(system_change, sets_routes_exactly)
 			 "10.1.0.0/16 via 198.51.100.2 dev b0\n"
 			 "2001:db8:1::/48 via 2001:db8:b::2 dev b0 metric 1024\n"
 			 "2001:db8:2::/48 via 2001:db8:a::3 dev a0 metric 50\ndefault via 192.0.2.4 dev a0\n");
+	/* on link and by a gateway of the same device, there and back; a gateway of the other family (RFC 8950) */
+	for (int i = 0; i < 4; i++) {
+		want[0] = route("2001:db8:2::/48", "a0", i & 1 ? "2001:db8:a::3" : NULL, 50);
+		want[1] = route("10.1.0.0/16", "a0", i & 1 ? NULL : "2001:db8:a::7", 0);
+		cr_assert_eq(system_set_routes(sys, want, 2, &conflict), 0);
+		cr_assert_str_eq(routes(), i & 1 ? "10.1.0.0/16 dev a0 scope link\n"
+						   "2001:db8:2::/48 via 2001:db8:a::3 dev a0 metric 50\n"
+						 : "10.1.0.0/16 via inet6 2001:db8:a::7 dev a0\n"
+						   "2001:db8:2::/48 dev a0 metric 50\n");
+	}
 	cr_assert_eq(system_set_routes(sys, NULL, 0, &conflict), 0);
 	cr_assert_str_eq(routes(), "");
 }

@@ -152,36 +152,15 @@ static int put_gateway(struct nl_msg *msg, int family, const struct addr *gatewa
 }
 
 /*
- * RTM_DELROUTE of IPv6 takes all next hops of that destination and metric with the one that is named, unless it is named in
- * a list (inet6_rtm_delroute() in net/ipv6/route.c): and others may be somebody else's.
+ * With a gateway the kernel deletes just that next hop. Without one it takes the first of that device, destination, metric
+ * and protocol: the one that was there first, which is the one to go whenever there are two.
  */
-static int put_nexthop_list(struct nl_msg *msg, const struct system_route *route)
-{
-	struct rtnexthop *hop;
-	struct nlattr *list = nla_nest_start(msg, RTA_MULTIPATH);
-
-	if (!list)
-		return -ENOMEM;
-	hop = nlmsg_reserve(msg, sizeof(*hop), NLMSG_ALIGNTO);
-	if (!hop)
-		return -ENOMEM;
-	memset(hop, 0, sizeof(*hop));
-	hop->rtnh_ifindex = (int)route->ifindex;
-	if (put_gateway(msg, route->destination.addr.family, &route->gateway))
-		return -ENOMEM;
-	hop->rtnh_len = (uint16_t)((char *)nlmsg_tail(nlmsg_hdr(msg)) - (char *)hop);
-	nla_nest_end(msg, list);
-	return 0;
-}
-
-static int put_nexthop(struct nl_msg *msg, const struct route_entry *entry, bool list)
+static int put_nexthop(struct nl_msg *msg, const struct route_entry *entry)
 {
 	const struct system_route *route = &entry->route;
 
 	if (entry->nexthop)
 		return nla_put_u32(msg, RTA_NH_ID, entry->nexthop);
-	if (list && entry->type == RTN_UNICAST)
-		return put_nexthop_list(msg, route);
 	if (route->ifindex && nla_put_u32(msg, RTA_OIF, route->ifindex))
 		return -ENOMEM;
 	return put_gateway(msg, route->destination.addr.family, &route->gateway);
@@ -210,8 +189,7 @@ static int route_send(struct system *s, int type, int flags, const struct route_
 		rtm.rtm_scope = RT_SCOPE_NOWHERE; /* any */
 	msg = request_new(type, flags, &rtm, sizeof(rtm));
 	if (!msg || put_address(msg, RTA_DST, &route->destination.addr) ||
-	    (route->metric && nla_put_u32(msg, RTA_PRIORITY, route->metric)) ||
-	    put_nexthop(msg, entry, type == RTM_DELROUTE && family == AF_INET6)) {
+	    (route->metric && nla_put_u32(msg, RTA_PRIORITY, route->metric)) || put_nexthop(msg, entry)) {
 		nlmsg_free(msg);
 		return -ENOMEM;
 	}
