@@ -95,17 +95,34 @@ static const struct port *port_at(const struct datapath *dp, uint32_t number)
 	return number && number < FL_PORTS_MAX && dp->ports[number].kind != PORT_NONE ? &dp->ports[number] : NULL;
 }
 
-static json_t *gateway_name(const struct datapath *dp, const struct addr *hop, const struct port *out)
+/* Into a tunnel there is no next hop to compare: the gateway is that of the configured route. */
+static const struct config_gateway *gateway_of_route(const struct datapath *dp, const struct addr *dst,
+						     const struct config_tunnel *tunnel)
 {
-	for (size_t i = 0; hop->family != AF_UNSPEC && out && i < dp->config->n_gateways; i++) {
-		const struct config_gateway *gateway = &dp->config->gateways[i];
+	const struct config_route *best = NULL;
 
-		if (addr_equal(&gateway->address, hop) &&
-		    ((gateway->interface && gateway->interface == out->interface) ||
-		     (gateway->tunnel && gateway->tunnel == out->tunnel)))
-			return json_string(gateway->name);
+	for (size_t i = 0; i < dp->config->n_routes; i++) {
+		const struct config_route *route = &dp->config->routes[i];
+
+		if (route->gateway->tunnel == tunnel && prefix_contains(&route->destination, dst) &&
+		    (!best || route->destination.len > best->destination.len))
+			best = route;
 	}
-	return json_string("");
+	return best ? best->gateway : NULL;
+}
+
+static json_t *gateway_name(const struct datapath *dp, const struct addr *hop, const struct addr *dst,
+			    const struct port *out)
+{
+	const struct config_gateway *gateway = NULL;
+
+	if (out && out->kind == PORT_TUNNEL)
+		gateway = gateway_of_route(dp, dst, out->tunnel);
+	for (size_t i = 0; !gateway && hop->family != AF_UNSPEC && out && i < dp->config->n_gateways; i++)
+		if (dp->config->gateways[i].interface && dp->config->gateways[i].interface == out->interface &&
+		    addr_equal(&dp->config->gateways[i].address, hop))
+			gateway = &dp->config->gateways[i];
+	return json_string(gateway ? gateway->name : "");
 }
 
 static void put_translated(json_t *answer, const char *key, const union fl_addr *now, const struct addr *before)
@@ -151,7 +168,8 @@ static json_t *answer_of(struct datapath *dp, const struct question *q, const st
 	if (!out && q->self && e->verdict == FL_VERDICT_NONE)
 		out = xmit = q->port;
 	answer = json_pack("{s:s, s:s, s:n, s:n, s:o, s:o, s:o, s:n, s:o, s:o, s:n}", "verdict", words.verdict,
-			   "reason", words.reason, "rule", "route_to", "gateway", gateway_name(dp, &hop, out), "egress",
+			   "reason", words.reason, "rule", "route_to", "gateway",
+			   gateway_name(dp, &hop, &q->packet.dst, out), "egress",
 			   text_or_null(xmit  ? xmit->name
 					: out ? out->name
 					      : NULL),
