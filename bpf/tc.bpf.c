@@ -59,7 +59,7 @@ int fl_tc_in(struct fl_ctx *ctx)
 	if (r == STAGE_GO)
 		r = flow ? forward_check(ctx, &s->pkt, control, flow) : -FL_DROP_INTERNAL;
 	if (fl_dry_run) {
-		explain(&s->pkt, flow, &s->hop, r);
+		explain(s, flow, r);
 		return CTX_DROP;
 	}
 	if (r < 0 || r == STAGE_ERROR)
@@ -138,7 +138,7 @@ int fl_tc_out(struct fl_ctx *ctx)
 		return CTX_DROP; /* ARP and IPv4 have no business there */
 	}
 	if (fl_dry_run) {
-		explain(&s->pkt, flow, &s->hop, r);
+		explain(s, flow, r);
 		return CTX_DROP;
 	}
 	if (r < 0)

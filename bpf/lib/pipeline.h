@@ -143,8 +143,10 @@ static __always_inline int drop(struct fl_ctx *ctx, const struct pkt *pkt, __u32
 }
 
 /* What explain reads after a dry run. */
-static __always_inline void explain(const struct pkt *pkt, const struct fl_flow *flow, const struct hop *hop, int stage)
+static __always_inline void explain(const struct scratch *s, const struct fl_flow *flow, int stage)
 {
+	const struct pkt *pkt = &s->pkt;
+	const struct hop *hop = &s->hop;
 	struct fl_explain *e = &fl_explain_result;
 	const struct fl_npt *npt;
 
@@ -179,4 +181,6 @@ static __always_inline void explain(const struct pkt *pkt, const struct fl_flow 
 	e->xmit_port = hop->port;
 	e->resolved = hop->resolved;
 	e->nexthop = hop->addr;
+	if (!(flow->from & FL_FLOW_OWN))
+		e->gateway = s->gateway;
 }

@@ -74,6 +74,7 @@ struct scratch {
 	struct hop hop;
 	struct fl_flow key;
 	struct fib_query query, outer;
+	union fl_addr gateway; /* of the packet, before it is encapsulated; for explain */
 };
 
 struct {
@@ -410,6 +411,7 @@ GLOBAL int route_decide(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *f
 		return r;
 	if (!s->hop.port)
 		return -FL_DROP_FOREIGN_EGRESS;
+	s->gateway = s->hop.addr;
 	r = route_egress(ctx, s, flow);
 	if (r)
 		return r;

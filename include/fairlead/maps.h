@@ -248,5 +248,6 @@ struct fl_explain {
 	__u32 mtu;
 	__u8 icmp_type, icmp_code, resolved, pad;
 	union fl_addr src, dst; /* translated */
-	union fl_addr nexthop;
+	union fl_addr nexthop;	/* of the frame: the outer packet's where it is encapsulated */
+	union fl_addr gateway;	/* of the packet itself, as the routing table has it; 0: the router's own */
 };
