@@ -29,7 +29,7 @@ PACKAGES_BUILD := gcc libc6-dev pkg-config clang llvm bpftool libbpf-dev libxdp-
 PACKAGES_DEMO := iproute2 ethtool tcpdump iputils-ping procps python3
 PACKAGES_TEST := $(PACKAGES_DEMO) libcriterion-dev iptables nftables python3-scapy python3-jsonschema \
 	curl ca-certificates qemu-system-x86 busybox-static kmod cpio xz-utils clang-19
-PACKAGES_CHECK := clang-format cppcheck shellcheck mandoc
+PACKAGES_CHECK := clang-format clang-tidy shellcheck mandoc
 
 # ---- sources ---------------------------------------------------------------------------------------------------------
 
@@ -113,6 +113,9 @@ $(BUILD)/$(1): $(call obj,$(sort $(wildcard selftests/$(1)/*.c)) $(filter-out $(
 endef
 $(foreach dir,$(TEST_DIRS),$(eval $(call test_rule,$(dir))))
 
+$(BUILD)/bench: $(call obj,$(wildcard selftests/bench/*.c))
+	$(call say,LINK,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(call pkg_libs,$(DAEMON_PKGS)) -lm
+
 -include $(patsubst %.o,%.d,$(call obj,$(USER_SRC) $(wildcard selftests/*/*.c))) $(BPF_SKEL:.skel.h=.bpf.d)
 
 # ---- installing what is missing --------------------------------------------------------------------------------------
@@ -151,7 +154,7 @@ test: deps-test
 	$(Q)selftests/run
 
 bench: deps-test
-	+$(Q)$(MAKE) all
+	+$(Q)$(MAKE) all $(BUILD)/bench
 	$(Q)selftests/bench/run
 
 demo: deps-demo
@@ -162,10 +165,13 @@ C_FILES     = $(shell find include bpf user selftests -name '*.[ch]')
 SHELL_FILES = $(shell find .ci configs selftests -type f -exec grep -lE -m1 '^\#!.*[/ ](ba)?sh( |$$)' {} +)
 MAN_PAGES   = $(wildcard docs/man/*.[58])
 
-# it reads no system headers: these are the macros of theirs that make blocks and types
-CPPCHECK_MACROS := '-Djson_object_foreach(o,k,v)=for(k=json_key(o);k&&(v=json_value(k));k=json_next(k))' \
-	'-Djson_array_foreach(a,i,v)=for(i=0;i<json_array_size(a)&&(v=json_array_get(a,i));i++)' \
-	'-DLIST_HEAD(name,type)=struct name{struct type*lh_first;}' '-DLIST_ENTRY(type)=struct{struct type*le_next;}'
+# without those that judge taste, or that see an error wherever memcpy or snprintf is
+TIDY_CHECKS := -*,clang-analyzer-*,-clang-analyzer-security.insecureAPI.*,bugprone-*,-bugprone-easily-swappable-parameters
+TIDY_CHECKS := $(TIDY_CHECKS),-bugprone-narrowing-conversions,-bugprone-reserved-identifier,-bugprone-branch-clone
+TIDY_CHECKS := $(TIDY_CHECKS),-bugprone-implicit-widening-of-multiplication-result,-bugprone-macro-parentheses
+TIDY_CHECKS := $(TIDY_CHECKS),-bugprone-assignment-in-if-condition,-bugprone-suspicious-string-compare
+# what bpftool generates is not ours to mend
+TIDY_FLAGS = $(patsubst -I$(BUILD)/bpf,-isystem $(BUILD)/bpf,$(filter-out -MMD -MP,$(ALL_CFLAGS)))
 
 check: deps-check
 	+$(Q)$(MAKE) --keep-going check-format check-static check-shell check-manuals
@@ -174,9 +180,9 @@ check-format:
 	$(call say,FORMAT,$(words $(C_FILES)) files)clang-format --dry-run --Werror $(C_FILES)
 
 check-static:
-	$(call say,CPPCHECK,user)cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --platform=unix64 \
-		--enable=warning,performance,portability --suppress=missingInclude --suppress=missingIncludeSystem \
-		$(CPPCHECK_MACROS) -D_GNU_SOURCE -DFAIRLEAD_VERSION='"$(VERSION)"' -D__x86_64__ -I. -Iinclude user
+	+$(Q)$(MAKE) skeletons
+	$(call say,TIDY,$(words $(USER_SRC)) files)printf '%s\n' $(USER_SRC) | xargs -P $$(nproc) -I{} \
+		clang-tidy --quiet --warnings-as-errors='*' --checks='$(TIDY_CHECKS)' {} -- $(TIDY_FLAGS) 2>/dev/null
 
 check-shell:
 	$(call say,SHELL,$(words $(SHELL_FILES)) files)shellcheck -x $(SHELL_FILES)

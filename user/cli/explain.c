@@ -135,7 +135,7 @@ static json_t *build(const char **args)
 {
 	json_t *request = json_pack("{s:s,s:s,s:s,s:s}", "command", "explain", "in", args[IN], "src", args[SRC], "dst",
 				    args[DST]);
-	bool v6 = strchr(args[SRC], ':');
+	bool v6 = args[SRC] && strchr(args[SRC], ':');
 	long proto;
 	int err;
 

@@ -21,7 +21,7 @@ static void print_list(const struct cli *cli, const json_t *effects)
 		json_decref(result);
 		return;
 	}
-	puts("unloaded; fairleadd does not run. What no longer holds:");
+	printf("unloaded; fairleadd does not run%s\n", json_array_size(effects) ? ". What no longer holds:" : "");
 	json_array_foreach((json_t *)effects, i, effect) {
 		printf("  %s\n", json_string_value(effect));
 	}

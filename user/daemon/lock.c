@@ -5,12 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "user/daemon/daemon.h"
 #include "user/lib/file.h"
 #include "user/lib/instance.h"
 #include "user/lib/log.h"
+
+#define LOCK_TRIES 20
 
 static int taken(int fd, const char *instance)
 {
@@ -23,10 +26,25 @@ static int taken(int fd, const char *instance)
 	return -EEXIST;
 }
 
+/* A daemon that was killed holds its lock until the kernel has cleared it away. */
+static int lock(int fd)
+{
+	const struct timespec pause = { .tv_nsec = 50000000 };
+
+	for (int i = 0; flock(fd, LOCK_EX | LOCK_NB); i++) {
+		if (errno != EWOULDBLOCK || i == LOCK_TRIES)
+			return -errno;
+		nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
 static int lock_and_sign(int fd, const char *path, const char *instance)
 {
-	if (flock(fd, LOCK_EX | LOCK_NB))
-		return errno == EWOULDBLOCK ? taken(fd, instance) : log_ret(errno, "%s", path);
+	int err = lock(fd);
+
+	if (err)
+		return err == -EWOULDBLOCK ? taken(fd, instance) : log_ret(err, "%s", path);
 	if (ftruncate(fd, 0) || dprintf(fd, "%d\n", getpid()) < 0)
 		return log_ret(errno, "%s", path);
 	return 0;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "user/daemon/daemon.h"
+#include "user/lib/instance.h"
 #include "user/lib/log.h"
 
 static void add(json_t *list, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -42,14 +43,26 @@ json_t *unload_effects(const struct config *config)
 	return list;
 }
 
-static struct config *own_config(const char *file)
+/* What the last daemon ran: the newest version of its history. NULL when that can't be told. */
+static struct config *last_config(const struct options *options)
 {
+	char *dir = instance_state_dir(options->instance), *text = NULL;
 	struct config_report report = { 0 };
 	struct config *config = NULL;
+	const json_t *entry;
+	struct store store;
+	size_t len;
 
-	if (config_load_file(file, &config, &report))
-		log_info("%s can't be read, so what was protected can't be told", file);
+	if (!dir || store_open(&store, options->file, dir)) {
+		free(dir);
+		return NULL;
+	}
+	if (!store_read_version(&store, 0, &text, &len, &entry) && config_load_string(text, len, &config, &report))
+		config = NULL;
 	config_report_free(&report);
+	store_close(&store);
+	free(text);
+	free(dir);
 	return config;
 }
 
@@ -66,7 +79,7 @@ int unload_orphan(struct daemon *d)
 			log_ret(err, "not all of it could be taken away");
 	}
 	if (!err) {
-		config = own_config(d->options.file);
+		config = last_config(&d->options);
 		effects = unload_effects(config);
 		json_array_foreach(effects, i, effect) {
 			puts(json_string_value(effect));

@@ -106,24 +106,24 @@ static int fill(int fd, const char *path, const char *text, size_t len, mode_t m
 
 int file_prepare(struct file_change *change, const char *path, const char *text, size_t len, mode_t mode)
 {
+	char *temp;
 	int fd, err;
 
 	*change = (struct file_change){ .path = resolve(path) };
 	if (!change->path)
 		return -errno;
-	if (asprintf(&change->temp, "%s.XXXXXX", change->path) < 0) {
-		change->temp = NULL;
+	if (asprintf(&temp, "%s.XXXXXX", change->path) < 0) {
 		file_discard(change);
 		return -ENOMEM;
 	}
-	fd = mkostemp(change->temp, O_CLOEXEC);
+	fd = mkostemp(temp, O_CLOEXEC);
 	if (fd < 0) {
 		err = -errno;
-		free(change->temp);
-		change->temp = NULL;
+		free(temp);
 		file_discard(change);
 		return err;
 	}
+	change->temp = temp;
 	err = fill(fd, change->path, text, len, mode);
 	if (close(fd) && !err)
 		err = -errno;
