@@ -38,8 +38,8 @@ LIB_SRC    := $(filter user/lib/% user/config/%,$(USER_SRC))
 CLI_SRC    := $(filter user/cli/%,$(USER_SRC))
 DAEMON_SRC := $(filter-out user/cli/%,$(USER_SRC))
 MAIN_SRC   := user/daemon/main.c user/cli/main.c
-# Criterion programs: that of selftests/unit needs no root, the others do
-TEST_DIRS  := $(patsubst selftests/%/,%,$(sort $(dir $(wildcard selftests/unit/*.c selftests/prog/*.c selftests/net/*.c))))
+# Criterion programs with all of user/: that of selftests/unit needs no root, the other does
+TEST_DIRS  := $(patsubst selftests/%/,%,$(sort $(dir $(wildcard selftests/unit/*.c selftests/net/*.c))))
 
 BPF_SRC    := $(sort $(wildcard bpf/*.bpf.c selftests/*/*.bpf.c))
 BPF_SKEL   := $(patsubst %.bpf.c,$(BUILD)/bpf/%.skel.h,$(notdir $(BPF_SRC)))
@@ -75,7 +75,7 @@ all: $(BUILD)/fairleadd $(BUILD)/fairlead
 
 skeletons: $(BPF_SKEL)
 
-unit: $(addprefix $(BUILD)/,$(TEST_DIRS))
+unit: $(addprefix $(BUILD)/,$(TEST_DIRS) $(if $(wildcard selftests/prog/*.c),prog-test))
 
 # ignores itself, so that the tree needs no list of what is made
 $(BUILD)/.gitignore:
@@ -114,6 +114,12 @@ endef
 $(foreach dir,$(TEST_DIRS),$(eval $(call test_rule,$(dir))))
 
 $(BUILD)/bench: $(call obj,$(wildcard selftests/bench/*.c))
+	$(call say,LINK,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(call pkg_libs,$(DAEMON_PKGS)) -lm
+
+# with the BPF programs, without the daemon's code; the programs of selftests are skeletons too
+$(BUILD)/prog-test: $(call obj,$(wildcard selftests/prog/*.c))
+$(BUILD)/bench: $(call obj,$(wildcard selftests/bench/*.c))
+$(BUILD)/prog-test $(BUILD)/bench:
 	$(call say,LINK,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(call pkg_libs,$(DAEMON_PKGS)) -lm
 
 -include $(patsubst %.o,%.d,$(call obj,$(USER_SRC) $(wildcard selftests/*/*.c))) $(BPF_SKEL:.skel.h=.bpf.d)
