@@ -95,34 +95,47 @@ static const struct port *port_at(const struct datapath *dp, uint32_t number)
 	return number && number < FL_PORTS_MAX && dp->ports[number].kind != PORT_NONE ? &dp->ports[number] : NULL;
 }
 
-/* Into a tunnel there is no next hop to compare: the gateway is that of the configured route. */
+static bool gateway_is_by(const struct config_gateway *gateway, const struct port *out)
+{
+	return (gateway->interface && gateway->interface == out->interface) ||
+	       (gateway->tunnel && gateway->tunnel == out->tunnel);
+}
+
+/* What the programs did not ask the routing table for (the router's own packet into a tunnel): by the configured routes. */
 static const struct config_gateway *gateway_of_route(const struct datapath *dp, const struct addr *dst,
-						     const struct config_tunnel *tunnel)
+						     const struct port *out)
 {
 	const struct config_route *best = NULL;
 
 	for (size_t i = 0; i < dp->config->n_routes; i++) {
 		const struct config_route *route = &dp->config->routes[i];
 
-		if (route->gateway->tunnel == tunnel && prefix_contains(&route->destination, dst) &&
+		if (gateway_is_by(route->gateway, out) && prefix_contains(&route->destination, dst) &&
 		    (!best || route->destination.len > best->destination.len))
 			best = route;
 	}
 	return best ? best->gateway : NULL;
 }
 
+/* hop: the packet's own gateway, AF_UNSPEC when that is not known */
 static json_t *gateway_name(const struct datapath *dp, const struct addr *hop, const struct addr *dst,
 			    const struct port *out)
 {
 	const struct config_gateway *gateway = NULL;
 
-	if (out && out->kind == PORT_TUNNEL)
-		gateway = gateway_of_route(dp, dst, out->tunnel);
-	for (size_t i = 0; !gateway && hop->family != AF_UNSPEC && out && i < dp->config->n_gateways; i++)
-		if (dp->config->gateways[i].interface && dp->config->gateways[i].interface == out->interface &&
-		    addr_equal(&dp->config->gateways[i].address, hop))
+	if (out && hop->family == AF_UNSPEC)
+		gateway = gateway_of_route(dp, dst, out);
+	for (size_t i = 0; out && !gateway && i < dp->config->n_gateways; i++)
+		if (gateway_is_by(&dp->config->gateways[i], out) && addr_equal(&dp->config->gateways[i].address, hop))
 			gateway = &dp->config->gateways[i];
 	return json_string(gateway ? gateway->name : "");
+}
+
+static struct addr addr_or_none(const union fl_addr *a)
+{
+	static const union fl_addr none;
+
+	return memcmp(a, &none, sizeof(none)) ? addr_from_map(a) : (struct addr){};
 }
 
 static void put_translated(json_t *answer, const char *key, const union fl_addr *now, const struct addr *before)
@@ -161,15 +174,14 @@ static json_t *answer_of(struct datapath *dp, const struct question *q, const st
 {
 	const struct port *out = port_at(dp, e->out_port), *xmit = port_at(dp, e->xmit_port);
 	struct verdict_words words = words_of(q, e);
-	static const union fl_addr none;
-	struct addr hop = memcmp(&e->nexthop, &none, sizeof(none)) ? addr_from_map(&e->nexthop) : (struct addr){};
+	struct addr hop = addr_or_none(&e->nexthop), gateway = addr_or_none(&e->gateway);
 	json_t *answer;
 
 	if (!out && q->self && e->verdict == FL_VERDICT_NONE)
 		out = xmit = q->port;
 	answer = json_pack("{s:s, s:s, s:n, s:n, s:o, s:o, s:o, s:n, s:o, s:o, s:n}", "verdict", words.verdict,
 			   "reason", words.reason, "rule", "route_to", "gateway",
-			   gateway_name(dp, &hop, &q->packet.dst, out), "egress",
+			   gateway_name(dp, &gateway, &q->packet.dst, out), "egress",
 			   text_or_null(xmit  ? xmit->name
 					: out ? out->name
 					      : NULL),
