@@ -113,14 +113,15 @@ $(BUILD)/$(1): $(call obj,$(sort $(wildcard selftests/$(1)/*.c)) $(filter-out $(
 endef
 $(foreach dir,$(TEST_DIRS),$(eval $(call test_rule,$(dir))))
 
-$(BUILD)/bench: $(call obj,$(wildcard selftests/bench/*.c))
-	$(call say,LINK,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(call pkg_libs,$(DAEMON_PKGS)) -lm
-
 # with the BPF programs, without the daemon's code; the programs of selftests are skeletons too
 $(BUILD)/prog-test: $(call obj,$(wildcard selftests/prog/*.c))
 $(BUILD)/bench: $(call obj,$(wildcard selftests/bench/*.c))
 $(BUILD)/prog-test $(BUILD)/bench:
 	$(call say,LINK,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(call pkg_libs,$(DAEMON_PKGS)) -lm
+
+# packets through the BPF programs; needs root to run
+$(BUILD)/prog-test: $(call obj,$(PROG_SRC))
+	$(call say,LINK,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(call pkg_libs,libbpf)
 
 -include $(patsubst %.o,%.d,$(call obj,$(USER_SRC) $(wildcard selftests/*/*.c))) $(BPF_SKEL:.skel.h=.bpf.d)
 
