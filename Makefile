@@ -119,10 +119,6 @@ $(BUILD)/bench: $(call obj,$(wildcard selftests/bench/*.c))
 $(BUILD)/prog-test $(BUILD)/bench:
 	$(call say,LINK,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(call pkg_libs,$(DAEMON_PKGS)) -lm
 
-# packets through the BPF programs; needs root to run
-$(BUILD)/prog-test: $(call obj,$(PROG_SRC))
-	$(call say,LINK,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(call pkg_libs,libbpf)
-
 -include $(patsubst %.o,%.d,$(call obj,$(USER_SRC) $(wildcard selftests/*/*.c))) $(BPF_SKEL:.skel.h=.bpf.d)
 
 # ---- installing what is missing --------------------------------------------------------------------------------------
