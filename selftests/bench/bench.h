@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the files of the benchmark share. The namespaces it works in are made by `run`; it starts the daemons itself. */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "selftests/bench/frame.h"
+
+#define ROUNDS_MAX 32
+#define CLIENTS 10000	 /* of the big broker */
+#define TRANSLATIONS 256 /* of the big translator */
+
+struct bench; /* bench.skel.h */
+
+/* ---- devices under test: each has a namespace of its own, with r0 (in) and r1 (out) ---- */
+enum dut_id {
+	DUT_DROP,
+	DUT_REDIRECT,
+	DUT_KERNEL,
+	DUT_KERNEL_NPT,
+	DUT_KERNEL_NPT256,
+	DUT_NATIVE,
+	DUT_TC,
+	DUT_GENERIC,
+	DUT_CLIENTS1,
+	DUT_CLIENTS10K,
+	DUT_NPT256,
+	DUT_COUNT
+};
+
+enum dut_r0 {
+	R0_FAIRLEAD, /* nothing of the benchmark's own: the daemon attaches what it likes */
+	R0_DROP,
+	R0_REDIRECT,
+	R0_PASS, /* so that it takes XDP frames, and no GRO */
+};
+
+struct dut {
+	const char *name; /* of namespace (behind the prefix), instance and devices */
+	enum dut_r0 r0;
+	bool fairlead;
+};
+
+extern const struct dut duts[DUT_COUNT];
+
+/* ---- paths: what is sent where, and what must come out ---- */
+enum path_id {
+	PATH_DROP,
+	PATH_DROP_6IN4,
+	PATH_REDIRECT,
+	PATH_KERNEL,
+	PATH_KERNEL_NPT,
+	PATH_PLAIN,
+	PATH_NPT,
+	PATH_DECAP,
+	PATH_TUNNELS,
+	PATH_TC_NPT,
+	PATH_TC_TUNNELS,
+	PATH_GENERIC_NPT,
+	PATH_GENERIC_TUNNELS,
+	PATH_CLIENTS1,
+	PATH_CLIENTS10K,
+	PATH_NPT256,
+	PATH_KERNEL_NPT256,
+	PATH_KERNEL_64K,
+	PATH_PLAIN_64K,
+	PATH_COUNT
+};
+
+enum traffic_in {
+	IN_PLAIN,    /* from a prefix that nobody translates */
+	IN_INTERNAL, /* from the internal prefix */
+	IN_TUNNEL,   /* 6in4 from one remote, to a host behind r1 */
+	IN_TUNNELS,  /* 6in4 from one remote, to a host behind the second tunnel */
+	IN_CLIENTS,  /* 6in4 from as many remotes as flows */
+	IN_CLIENT,   /* the same inner packets from one remote */
+};
+
+enum traffic_out {
+	OUT_NOTHING,   /* dropped */
+	OUT_UNCHANGED, /* redirected as it came */
+	OUT_FORWARDED,
+	OUT_TRANSLATED,
+	OUT_TUNNEL, /* translated, in the second tunnel */
+};
+
+struct path {
+	const char *name; /* key in the JSON */
+	const char *text;
+	enum dut_id dut;
+	enum traffic_in in;
+	enum traffic_out out;
+	uint32_t flows;
+	uint16_t net_mask; /* prefixes that the flows come from, less one */
+};
+
+extern const struct path paths[PATH_COUNT];
+
+/* Fills in what the generator sends and what the sink must see. */
+void path_traffic(const struct path *path, struct bench_traffic *traffic, struct bench_expected *expected);
+/* The frame of a flow, as the generator makes it; its length is traffic->len */
+void path_frame(const struct bench_traffic *traffic, uint32_t flow, uint8_t frame[BENCH_WORDS * 8]);
+
+/* ---- everything ---- */
+struct run {
+	const char *prefix; /* of namespaces and instances */
+	const char *build;  /* folder with the programs */
+	const char *work;   /* folder for configurations and logs */
+	int cpu;	    /* all packets on this one, all daemons on another */
+	bool brief;	    /* BENCH_SHORT: that it runs, not how fast */
+	struct bench *skel;
+	pid_t daemons[DUT_COUNT];
+	int rounds; /* wanted */
+
+	/* results */
+	double ns[PATH_COUNT][ROUNDS_MAX]; /* per packet, gross */
+	int n_rounds, n_discarded;
+	double steal_pct, steal_max_pct; /* of the rounds kept; the worst of all */
+	uint64_t sent[PATH_COUNT], received[PATH_COUNT], checked[PATH_COUNT], wrong[PATH_COUNT];
+	json_t *facts; /* restart.c, program.c: what else was measured, by name */
+	int failed;    /* packets lost, wrong, or a part that did not run */
+};
+
+/* ---- util.c ---- */
+uint64_t now_ns(void);
+void die(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
+/* counts as a failure of the run and says so */
+void complain(struct run *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void pin_to_cpu(int cpu);
+/* Enters the namespace of NAME ("gen", "sink" or a device under test) */
+void netns_enter(const struct run *r, const char *name);
+uint32_t ifindex_of(const char *fmt, const char *name);
+void fact(struct run *r, const char *name, double value);
+double fact_get(const struct run *r, const char *name); /* NAN: not measured */
+
+/* ---- live.c: real packets ---- */
+void live_open(struct run *r);
+void live_close(struct run *r);
+/* From now on the generator sends, and the sink expects, what belongs to `path`; its counters are 0 */
+void live_select(struct run *r, enum path_id path);
+uint64_t live_received(const struct run *r);
+/* Sends for about `seconds` and checks that all came out right. Nanoseconds a packet. */
+double live_measure(struct run *r, enum path_id path, double seconds);
+
+/* ---- rounds.c ---- */
+void rounds_run(struct run *r);
+
+/* ---- configs.c, daemon.c ---- */
+void config_write(enum dut_id dut, const char *file);
+void daemon_spawn(struct run *r, enum dut_id dut);
+bool daemon_answers(const struct run *r, enum dut_id dut);
+bool daemon_wait(struct run *r, enum dut_id dut, double seconds);
+void daemon_kill(struct run *r, enum dut_id dut, int sig);
+long daemon_rss_kb(const struct run *r, enum dut_id dut);
+void daemons_stop(struct run *r);
+
+/* ---- restart.c: start, restart, memory ---- */
+void start_measured(struct run *r, enum dut_id dut, enum path_id path, const char *fact_name);
+void restart_measured(struct run *r, enum dut_id dut, enum path_id path);
+
+/* ---- program.c: programs alone ---- */
+void programs_verify(struct run *r);
+void programs_time(struct run *r);
+
+/* ---- rows.c: the table ---- */
+void rows_print(struct run *r);
+int rows_write(struct run *r, const char *file);

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * bench PREFIX BUILD WORK OUT: measures in the namespaces PREFIX-* that `run` has made, with the programs in BUILD; writes
+ * configurations and logs to WORK and the result to OUT. Exit status 0: all ran, and no packet was lost or wrong.
+ */
+#include <bpf/libbpf.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "selftests/bench/bench.h"
+
+/* Which CPU gets the packets: the last one. */
+static int packet_cpu(void)
+{
+	int n = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (n < 2)
+		die("needs two CPUs: one for the packets, one for the daemons");
+	return n - 1;
+}
+
+/* Other processes on this CPU wait; the daemons that are started from here don't inherit it. */
+static void before_others(void)
+{
+	const struct sched_param param = { .sched_priority = 1 };
+
+	if (sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &param))
+		setpriority(PRIO_PROCESS, 0, -20);
+}
+
+static void daemons_start(struct run *r)
+{
+	start_measured(r, DUT_NATIVE, PATH_NPT, "start_ms");
+	start_measured(r, DUT_CLIENTS10K, PATH_CLIENTS10K, "start_10000_ms");
+	for (int i = 0; i < DUT_COUNT; i++)
+		if (duts[i].fairlead && !r->daemons[i]) {
+			daemon_spawn(r, i);
+			daemon_wait(r, i, 30);
+		}
+	fact(r, "rss_mb", daemon_rss_kb(r, DUT_NATIVE) / 1024.0);
+	fact(r, "rss_10000_mb", daemon_rss_kb(r, DUT_CLIENTS10K) / 1024.0);
+}
+
+static int print_warnings(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	return level == LIBBPF_WARN ? vfprintf(stderr, fmt, ap) : 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct run *r = calloc(1, sizeof(*r));
+	const char *brief = getenv("BENCH_SHORT"), *rounds = getenv("BENCH_ROUNDS");
+	int failed;
+
+	if (!r || argc != 5)
+		die("usage: bench PREFIX BUILD WORK OUT; it is selftests/bench/run that calls it");
+	r->prefix = argv[1];
+	r->build = argv[2];
+	r->work = argv[3];
+	r->brief = brief && strcmp(brief, "0") != 0;
+	r->rounds = r->brief ? 2 : rounds ? atoi(rounds) : 9;
+	if (r->rounds < 1 || r->rounds > ROUNDS_MAX)
+		die("BENCH_ROUNDS: 1 to %d", ROUNDS_MAX);
+	r->facts = json_object();
+	r->cpu = packet_cpu();
+	pin_to_cpu(r->cpu);
+	before_others();
+	libbpf_set_print(print_warnings);
+	live_open(r);
+	daemons_start(r);
+	if (!r->failed) {
+		rounds_run(r);
+		programs_time(r);
+		restart_measured(r, DUT_CLIENTS10K, PATH_CLIENTS10K);
+		fact(r, "rss_10000_after_restart_mb", daemon_rss_kb(r, DUT_CLIENTS10K) / 1024.0);
+		programs_verify(r);
+		rows_print(r);
+		if (rows_write(r, argv[4]))
+			complain(r, "cannot write %s", argv[4]);
+	}
+	daemons_stop(r);
+	live_close(r);
+	failed = r->failed;
+	json_decref(r->facts);
+	free(r);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

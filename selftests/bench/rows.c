@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The table: what is compared with what, what was aimed at, and how far it may go before the measurement must be wrong. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "selftests/bench/bench.h"
+
+enum sense {
+	AT_LEAST, /* peer / ours */
+	AT_MOST,  /* ours / peer */
+};
+
+struct row {
+	const char *id, *text;
+	enum path_id ours, peer;
+	bool net; /* of PATH_DROP or, for 6in4 frames, PATH_DROP_6IN4 */
+	enum sense sense;
+	double goal, limit; /* 0: none; past the limit the measurement is wrong */
+	bool bounded;	    /* the bare redirect of the same rounds is a limit too */
+};
+
+static const struct row rows[] = {
+	{ "G1", "NPT forward : kernel SNPT", PATH_NPT, PATH_KERNEL_NPT, false, AT_LEAST, 2.5, 2.9, true },
+	{ "G1 net", "the same, without the harness", PATH_NPT, PATH_KERNEL_NPT, true, AT_LEAST, 7, 11, true },
+	{ "G2", "decap + NPT + encap : kernel forward", PATH_TUNNELS, PATH_KERNEL, false, AT_LEAST, 2.0, 2.2, true },
+	{ "G2 net", "the same, without the harness", PATH_TUNNELS, PATH_KERNEL, true, AT_LEAST, 5, 0, true },
+	{ "G3", "NPT forward : bare redirect", PATH_NPT, PATH_REDIRECT, false, AT_MOST, 1.15, 1.0, false },
+	{ "G3 plain", "forward : bare redirect", PATH_PLAIN, PATH_REDIRECT, false, AT_MOST, 1.15, 1.0, false },
+	{ "G3 decap", "decap + forward : bare redirect", PATH_DECAP, PATH_REDIRECT, false, AT_MOST, 1.15, 1.0, false },
+	{ "G3 6in4", "decap + NPT + encap : bare redirect", PATH_TUNNELS, PATH_REDIRECT, false, AT_MOST, 1.15, 1.0,
+	  false },
+	{ "G19 clients", "10,000 clients : 1, 10,000 flows each", PATH_CLIENTS10K, PATH_CLIENTS1, false, AT_MOST, 1.15,
+	  0, false },
+	{ "G19 NPT", "256 translations : 1", PATH_NPT256, PATH_NPT, false, AT_MOST, 1.15, 0, false },
+	{ "info", "kernel, 256 SNPT rules : 1", PATH_KERNEL_NPT256, PATH_KERNEL_NPT, false, AT_MOST, 0, 0, false },
+	{ "info", "10,000 clients and flows : 1 remote, 1,024 flows", PATH_CLIENTS10K, PATH_DECAP, false, AT_MOST, 0, 0,
+	  false },
+	{ "info", "forward : kernel forward", PATH_PLAIN, PATH_KERNEL, false, AT_LEAST, 0, 0, true },
+	{ "info", "forward, 65,536 flows : 1,024", PATH_PLAIN_64K, PATH_PLAIN, false, AT_MOST, 0, 0, false },
+	{ "info", "forward : kernel forward, 65,536 flows", PATH_PLAIN_64K, PATH_KERNEL_64K, false, AT_LEAST, 0, 0,
+	  true },
+	{ "info", "tc, NPT forward : kernel SNPT", PATH_TC_NPT, PATH_KERNEL_NPT, false, AT_LEAST, 0, 0, true },
+	{ "info", "tc, decap + NPT + encap : kernel forward", PATH_TC_TUNNELS, PATH_KERNEL, false, AT_LEAST, 0, 0,
+	  true },
+	{ "info", "generic, NPT forward : kernel SNPT", PATH_GENERIC_NPT, PATH_KERNEL_NPT, false, AT_LEAST, 0, 0,
+	  true },
+	{ "info", "generic, decap + NPT + encap : kernel fwd", PATH_GENERIC_TUNNELS, PATH_KERNEL, false, AT_LEAST, 0, 0,
+	  true },
+};
+
+/* Measured once: a value that may be at most `goal`. */
+static const struct fact_row {
+	const char *id, *text, *fact, *unit;
+	double goal; /* NAN: none */
+	bool always; /* no matter of time: judged in a short run too */
+} fact_rows[] = {
+	{ "G20", "daemon's memory, 10,000 clients", "rss_10000_mb", "MB", 32, true },
+	{ "G20", "  after a restart", "rss_10000_after_restart_mb", "MB", 32, true },
+	{ "G20", "  small configuration", "rss_mb", "MB", 32, true },
+	{ "G20", "start to first forwarded packet, 10,000 clients", "start_10000_ms", "ms", 1000, false },
+	{ "G20", "  small configuration", "start_ms", "ms", 1000, false },
+	{ "G20", "kill -9 and restart, 10,000 clients: packets lost", "restart_lost", "", 0, true },
+	{ "", "  of packets sent meanwhile", "restart_sent", "", NAN, false },
+	{ "", "  restart until the daemon answers", "restart_ready_ms", "ms", NAN, false },
+	{ "", "verifier, all programs", "verify_ms", "ms", NAN, false },
+	{ "", "  fl_xdp, instructions", "verify_fl_xdp_insns", "", NAN, false },
+	{ "", "  fl_tc_in, instructions", "verify_fl_tc_in_insns", "", NAN, false },
+	{ "", "fl_xdp alone: forward", "program_plain_ns", "ns", NAN, false },
+	{ "", "  forward + NPT", "program_npt_ns", "ns", NAN, false },
+	{ "", "  decap + forward", "program_decap_ns", "ns", NAN, false },
+	{ "", "  decap + NPT + encap", "program_tunnels_ns", "ns", NAN, false },
+	{ "", "  broker, 1 client, 10,000 flows", "program_clients_1_ns", "ns", NAN, false },
+	{ "", "  broker, 10,000 clients", "program_clients_10000_ns", "ns", NAN, false },
+	{ "", "  256 translations", "program_npt_256_ns", "ns", NAN, false },
+	{ "", "  forward, 65,536 flows", "program_plain_64k_ns", "ns", NAN, false },
+};
+
+struct summary {
+	double median, min, max;
+};
+
+static int compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static struct summary summarize(const double *values, int n)
+{
+	double sorted[ROUNDS_MAX];
+
+	if (n < 1)
+		return (struct summary){ NAN, NAN, NAN };
+	memcpy(sorted, values, n * sizeof(*values));
+	qsort(sorted, n, sizeof(*sorted), compare);
+	return (struct summary){ (sorted[(n - 1) / 2] + sorted[n / 2]) / 2, sorted[0], sorted[n - 1] };
+}
+
+static enum path_id floor_of(enum path_id path)
+{
+	enum traffic_in in = paths[path].in;
+
+	return in == IN_PLAIN || in == IN_INTERNAL ? PATH_DROP : PATH_DROP_6IN4;
+}
+
+static double value(const struct run *r, enum path_id path, bool net, int round)
+{
+	return r->ns[path][round] - (net ? r->ns[floor_of(path)][round] : 0);
+}
+
+/* Of the rounds' ratios, each between two values of one round. */
+static struct summary ratio(const struct run *r, const struct row *row, enum path_id ours)
+{
+	double ratios[ROUNDS_MAX];
+
+	for (int i = 0; i < r->n_rounds; i++) {
+		ratios[i] = value(r, row->peer, row->net, i) / value(r, ours, row->net, i);
+		if (row->sense == AT_MOST)
+			ratios[i] = 1 / ratios[i];
+	}
+	return summarize(ratios, r->n_rounds);
+}
+
+static struct summary path_summary(const struct run *r, enum path_id path, bool net)
+{
+	double values[ROUNDS_MAX];
+
+	for (int i = 0; i < r->n_rounds; i++)
+		values[i] = value(r, path, net, i);
+	return summarize(values, r->n_rounds);
+}
+
+static const char *verdict(const struct run *r, const struct row *row, double median, double bound)
+{
+	bool beyond = row->sense == AT_LEAST ? (row->limit && median > row->limit) || (row->bounded && median > bound)
+					     : row->limit && median < row->limit;
+
+	if (r->brief || isnan(median))
+		return "-";
+	if (beyond)
+		return "suspect";
+	if (!row->goal)
+		return "-";
+	return (row->sense == AT_LEAST ? median >= row->goal : median <= row->goal) ? "yes" : "no";
+}
+
+static const char *fact_verdict(const struct run *r, const struct fact_row *row, double v)
+{
+	if (isnan(v) || isnan(row->goal) || (r->brief && !row->always))
+		return "-";
+	return v <= row->goal ? "yes" : "no";
+}
+
+static void print_paths(const struct run *r)
+{
+	printf("\n%-42s %8s %8s %6s %7s %12s %8s\n", "path", "ns/pkt", "spread", "net ns", "Mpps", "sent", "lost");
+	for (int p = 0; p < PATH_COUNT; p++) {
+		struct summary gross = path_summary(r, p, false), net = path_summary(r, p, true);
+
+		printf("%-42s %8.1f %7.1f%% %6.1f %7.3f %12llu", paths[p].text, gross.median,
+		       100 * (gross.max - gross.min) / gross.median, net.median, 1000 / gross.median,
+		       (unsigned long long)r->sent[p]);
+		if (paths[p].out == OUT_NOTHING)
+			printf(" %8s\n", "dropped");
+		else
+			printf(" %8lld\n", (long long)(r->sent[p] - r->received[p]));
+	}
+}
+
+/* A number or, where there is none, a dash, in a column. */
+static void print_number(const char *prefix, double v, int width, int digits)
+{
+	char text[32];
+
+	if (v == 0 || isnan(v))
+		snprintf(text, sizeof(text), "-");
+	else
+		snprintf(text, sizeof(text), "%s%.*f", prefix, digits, v);
+	printf(" %*s", width, text);
+}
+
+static void print_row(const struct run *r, const struct row *row)
+{
+	const char *prefix = row->sense == AT_LEAST ? ">=" : "<=";
+	struct summary s = ratio(r, row, row->ours), bound = ratio(r, row, PATH_REDIRECT);
+
+	printf("%-11s %-48s %7.1f %7.1f %6.2f  %5.2f..%-5.2f", row->id, row->text,
+	       path_summary(r, row->ours, row->net).median, path_summary(r, row->peer, row->net).median, s.median,
+	       s.min, s.max);
+	print_number(prefix, row->goal, 7, 2);
+	print_number("", row->limit, 6, 1);
+	print_number("", row->bounded ? bound.median : NAN, 6, 2);
+	printf("  %s\n", verdict(r, row, s.median, bound.median));
+}
+
+static void print_fact(const struct run *r, const struct fact_row *row)
+{
+	double v = fact_get(r, row->fact);
+
+	printf("%-11s %-48s %7.*f %-7s", row->id, row->text, strcmp(row->unit, "MB") == 0 ? 1 : 0, v, row->unit);
+	printf("%22s", "");
+	if (isnan(row->goal))
+		printf(" %7s", "-");
+	else
+		printf(" %5s%-.0f", "<=", row->goal);
+	printf("  %s\n", fact_verdict(r, row, v));
+}
+
+void rows_print(struct run *r)
+{
+	printf("%d rounds of %d paths, all packets on CPU %d; steal %.2f %% (worst round %.2f %%), %d rounds discarded\n",
+	       r->n_rounds, PATH_COUNT, r->cpu, r->steal_pct, r->steal_max_pct, r->n_discarded);
+	if (r->brief)
+		puts("a short run: times are not judged");
+	if (r->n_rounds < r->rounds)
+		complain(r, "only %d of %d rounds were quiet enough; run it again on an idle machine", r->n_rounds,
+			 r->rounds);
+	print_paths(r);
+	printf("\n%-11s %-48s %7s %7s %6s  %12s %7s %6s %6s  %s\n", "row", "ours : peer", "ours ns", "peer ns", "ratio",
+	       "min..max", "goal", "limit", "bare R", "met");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		print_row(r, &rows[i]);
+	putchar('\n');
+	for (size_t i = 0; i < sizeof(fact_rows) / sizeof(fact_rows[0]); i++)
+		print_fact(r, &fact_rows[i]);
+}
+
+static json_t *number(double v)
+{
+	return isnan(v) ? json_null() : json_real(round(v * 1000) / 1000);
+}
+
+static json_t *path_json(const struct run *r, enum path_id p)
+{
+	struct summary gross = path_summary(r, p, false), net = path_summary(r, p, true);
+
+	return json_pack("{s:s, s:s, s:i, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I}", "name", paths[p].name, "text",
+			 paths[p].text, "flows", (int)paths[p].flows, "ns", number(gross.median), "ns_min",
+			 number(gross.min), "ns_max", number(gross.max), "net_ns", number(net.median), "sent",
+			 (json_int_t)r->sent[p], "received", (json_int_t)r->received[p], "checked",
+			 (json_int_t)r->checked[p], "wrong", (json_int_t)r->wrong[p]);
+}
+
+static json_t *row_json(const struct run *r, const struct row *row)
+{
+	struct summary s = ratio(r, row, row->ours), bound = ratio(r, row, PATH_REDIRECT);
+
+	return json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:s}", "row", row->id, "what",
+			 row->text, "ours", paths[row->ours].name, "peer", paths[row->peer].name, "net", row->net,
+			 "ratio_of", row->sense == AT_LEAST ? "peer/ours" : "ours/peer", "ratio", number(s.median),
+			 "min", number(s.min), "max", number(s.max), "goal", number(row->goal ? row->goal : NAN),
+			 "limit", number(row->limit ? row->limit : NAN), "bare_redirect",
+			 number(row->bounded ? bound.median : NAN), "met", verdict(r, row, s.median, bound.median));
+}
+
+static json_t *fact_json(const struct run *r, const struct fact_row *row)
+{
+	double v = fact_get(r, row->fact);
+
+	return json_pack("{s:s, s:s, s:s, s:o, s:s, s:o, s:s}", "row", row->id, "what", row->text, "name", row->fact,
+			 "value", number(v), "unit", row->unit, "goal", number(row->goal), "met",
+			 fact_verdict(r, row, v));
+}
+
+int rows_write(struct run *r, const char *file)
+{
+	json_t *list_paths = json_array(), *list_rows = json_array(), *list_facts = json_array(), *all;
+	struct utsname host;
+	int err;
+
+	uname(&host);
+	for (int p = 0; p < PATH_COUNT; p++)
+		json_array_append_new(list_paths, path_json(r, p));
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		json_array_append_new(list_rows, row_json(r, &rows[i]));
+	for (size_t i = 0; i < sizeof(fact_rows) / sizeof(fact_rows[0]); i++)
+		json_array_append_new(list_facts, fact_json(r, &fact_rows[i]));
+	all = json_pack("{s:s, s:s, s:b, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:O}", "version", FAIRLEAD_VERSION,
+			"kernel", host.release, "short", r->brief, "rounds", r->n_rounds, "rounds_discarded",
+			r->n_discarded, "steal_pct", number(r->steal_pct), "steal_pct_worst", number(r->steal_max_pct),
+			"rows", list_rows, "values", list_facts, "paths", list_paths, "facts", r->facts);
+	err = all ? json_dump_file(all, file, JSON_INDENT(2)) : -1;
+	json_decref(all);
+	return err;
+}
