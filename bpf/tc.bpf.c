@@ -149,6 +149,6 @@ int fl_tc_out(struct fl_ctx *ctx)
 		return CTX_PASS;
 	if (port->flags & FL_PORT_TUNNEL)
 		return transmit(ctx, &s->pkt, flow, &s->hop, 0);
-	rewrite(ctx, &s->pkt, s->pkt.l3, s->pkt.l4, 0, flow, s->pkt.port);
+	rewrite(ctx, &s->pkt, s->pkt.l3, s->pkt.l4, 0, flow, &s->hop);
 	return CTX_PASS;
 }

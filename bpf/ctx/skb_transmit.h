@@ -88,7 +88,7 @@ static __always_inline int transmit(struct fl_ctx *ctx, struct pkt *pkt, const s
 	l3 = pkt->outer + (ep ? sizeof(struct iphdr) : 0);
 	l4 = pkt->l4 ? pkt->l4 - pkt->l3 + l3 : 0;
 	ctx_pull(ctx, l4 + 60);
-	rewrite(ctx, pkt, l3, l4, hops, flow, flow_out_port(flow, hop));
+	rewrite(ctx, pkt, l3, l4, hops, flow, hop);
 	if (ep) {
 		struct iphdr *ip = pkt_at(ctx, pkt->outer, 0x1f, sizeof(*ip));
 
@@ -121,7 +121,7 @@ static __always_inline int deliver(struct fl_ctx *ctx, struct pkt *pkt, const st
 	plain.npt_dst = flow ? flow->npt_dst : 0;
 	if (decap || plain.npt_dst) {
 		ctx_pull(ctx, l4 + 60);
-		rewrite(ctx, pkt, l3, l4, 0, &plain, 0);
+		rewrite(ctx, pkt, l3, l4, 0, &plain, NULL);
 	}
 	port_count_rx(pkt->l2_port, pkt->len);
 	if (!decap) {

@@ -64,12 +64,12 @@ static __always_inline int transmit(struct fl_ctx *ctx, struct pkt *pkt, const s
 	l2 = out->vid ? ETH_VLAN_HLEN : ETH_HLEN;
 	l3 = l2 + (ep ? sizeof(struct iphdr) : 0);
 	l4 = pkt->l4 ? pkt->l4 - pkt->l3 + l3 : 0;
-	if (bpf_xdp_adjust_head(ctx, (int)pkt->l3 - (int)l3))
+	if (pkt->l3 != l3 && bpf_xdp_adjust_head(ctx, (int)pkt->l3 - (int)l3))
 		return XDP_PASS; /* too little headroom */
 	if (!ethernet_write(ctx, hop, out->vid,
 			    ep || pkt->family == FL_INET ? bpf_htons(ETH_P_IP) : bpf_htons(ETH_P_IPV6)))
 		return drop(ctx, pkt, FL_DROP_INTERNAL);
-	rewrite(ctx, pkt, l3, l4, 1, flow, flow_out_port(flow, hop));
+	rewrite(ctx, pkt, l3, l4, 1, flow, hop);
 	if (ep) {
 		struct iphdr *ip = pkt_at(ctx, l2, 0x1f, sizeof(*ip));
 

@@ -73,48 +73,66 @@ static __always_inline int forward_check(struct fl_ctx *ctx, struct pkt *pkt, co
 	return STAGE_GO;
 }
 
-/* Changes of the routed header itself, at l3 with its transport header at l4 (0: out of reach). `hops`: to take off. */
-static __always_inline void rewrite(struct fl_ctx *ctx, struct pkt *pkt, __u32 l3, __u32 l4, __u32 hops,
-				    const struct fl_flow *flow, __u32 out_port)
-{
-	const struct fl_port *in = port_get(pkt->port), *out = port_get(out_port);
-
-	if (pkt->family == FL_INET6) {
-		struct ipv6hdr *ip = pkt_at(ctx, l3, L3_MAX, sizeof(*ip));
-
-		if (!ip)
-			return;
-		ip->hop_limit -= hops;
-		if (pkt->endpoint) {
-			int ecn = ecn_decapsulate(pkt->outer_tos, pkt->tos);
-
-			pkt->tos = (pkt->tos & 0xfc) | (ecn & 3);
-			ip->flow_lbl[0] = (ip->flow_lbl[0] & 0x0f) | (pkt->tos << 4 & 0xf0);
-		}
-		if (flow->npt_src || flow->npt_dst)
-			npt_rewrite(ctx, pkt, l3, l4, flow->npt_src, flow->npt_dst);
-		if (pkt->proto == IPPROTO_ICMPV6 && in && out && ((in->flags | out->flags) & FL_PORT_NPT) &&
-		    is_icmp6_error(ctx, pkt, l4))
-			npt_rewrite_quoted(ctx, pkt, l4, in->flags & FL_PORT_NPT ? pkt->port : 0,
-					   out->flags & FL_PORT_NPT ? out_port : 0);
-	} else if (hops) {
-		struct iphdr *ip = pkt_at(ctx, l3, L3_MAX, sizeof(*ip));
-
-		if (!ip)
-			return;
-		ip->check = csum_replace(ip->check, bpf_htons(hops << 8), 0);
-		ip->ttl -= hops;
-	}
-	if (flow->mss && pkt->proto == IPPROTO_TCP && pkt->l4)
-		mss_clamp(ctx, l4, flow->mss);
-}
-
 /* The port that a packet of this flow leaves by: the tunnel's where it is encapsulated, else the hop's. */
 static __always_inline __u32 flow_out_port(const struct fl_flow *flow, const struct hop *hop)
 {
 	const struct fl_endpoint *ep = flow->endpoint ? endpoint_get(flow->endpoint) : NULL;
 
 	return ep ? ep->tunnel : hop->port;
+}
+
+/*
+ * Changes of the routed header itself, at l3 with its transport header at l4 (0: out of reach). `hops`: to take off; out:
+ * the port that it leaves by, 0 if it is for the host.
+ */
+static __always_inline void rewrite6(struct fl_ctx *ctx, struct pkt *pkt, __u32 l3, __u32 l4, __u32 hops,
+				     const struct fl_flow *flow)
+{
+	struct ipv6hdr *ip = pkt_at(ctx, l3, L3_MAX, sizeof(*ip));
+
+	if (!ip)
+		return;
+	ip->hop_limit -= hops;
+	if (pkt->endpoint) {
+		int ecn = ecn_decapsulate(pkt->outer_tos, pkt->tos);
+
+		pkt->tos = (pkt->tos & 0xfc) | (ecn & 3);
+		ip->flow_lbl[0] = (ip->flow_lbl[0] & 0x0f) | (pkt->tos << 4 & 0xf0);
+	}
+	if (flow->npt_src || flow->npt_dst)
+		npt_rewrite(ctx, pkt, l3, l4, flow->npt_src, flow->npt_dst);
+}
+
+static __always_inline void rewrite4(struct fl_ctx *ctx, __u32 l3, __u32 hops)
+{
+	struct iphdr *ip = pkt_at(ctx, l3, L3_MAX, sizeof(*ip));
+
+	if (!ip || !hops)
+		return;
+	ip->check = csum_replace(ip->check, bpf_htons(hops << 8), 0);
+	ip->ttl -= hops;
+}
+
+static __always_inline void rewrite_quoted(struct fl_ctx *ctx, struct pkt *pkt, __u32 l4, __u32 out_port)
+{
+	const struct fl_port *in = port_get(pkt->port), *out = port_get(out_port);
+
+	if (in && out && ((in->flags | out->flags) & FL_PORT_NPT))
+		npt_rewrite_quoted(ctx, pkt, l4, in->flags & FL_PORT_NPT ? pkt->port : 0,
+				   out->flags & FL_PORT_NPT ? out_port : 0);
+}
+
+static __always_inline void rewrite(struct fl_ctx *ctx, struct pkt *pkt, __u32 l3, __u32 l4, __u32 hops,
+				    const struct fl_flow *flow, const struct hop *hop)
+{
+	if (pkt->family == FL_INET6)
+		rewrite6(ctx, pkt, l3, l4, hops, flow);
+	else
+		rewrite4(ctx, l3, hops);
+	if (pkt->proto == IPPROTO_TCP && flow->mss && pkt->l4)
+		mss_clamp(ctx, l4, flow->mss);
+	else if (pkt->family == FL_INET6 && is_icmp6_error(ctx, pkt, l4))
+		rewrite_quoted(ctx, pkt, l4, hop ? flow_out_port(flow, hop) : 0);
 }
 
 /* The one place that counts a packet that leaves. */

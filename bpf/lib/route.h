@@ -194,6 +194,7 @@ static __always_inline void hop_from_nexthop(struct hop *hop, const struct fl_ne
 GLOBAL int fib_ask(struct fl_ctx *ctx, struct fib_query *query, struct hop *hop)
 {
 	struct bpf_fib_lookup fib = { .tot_len = 1 /* so that mtu_result is filled */ };
+	const struct fl_port *port;
 	int r;
 
 	if (!query || !hop)
@@ -233,12 +234,22 @@ GLOBAL int fib_ask(struct fl_ctx *ctx, struct fib_query *query, struct hop *hop)
 	__builtin_memcpy(&hop->dmac, fib.dmac, ETH_ALEN);
 	__builtin_memcpy(&hop->smac, fib.smac, ETH_ALEN);
 	hop->mtu = fib.mtu_result;
+	if (!hop->resolved) { /* the kernel did not get as far as the MTU */
+		port = port_get(hop->port);
+		hop->mtu = port ? port->mtu : 0;
+	}
 	return STAGE_GO;
 }
 
 static __always_inline bool is_link_local(const union fl_addr *a)
 {
 	return a->b[0] == 0xfe && (a->b[1] & 0xc0) == 0x80;
+}
+
+/* Multicast, or IPv4's broadcast to this link. */
+static __always_inline bool is_group(const union fl_addr *a, __u8 family)
+{
+	return family == FL_INET6 ? a->b[0] == 0xff : a->b[12] >> 4 == 14 || a->w[3] == 0xffffffff;
 }
 
 /* Sources and destinations that are never forwarded: STAGE_GO, STAGE_DELIVER or -FL_DROP_*. */
@@ -367,6 +378,25 @@ static __always_inline int route_translate_in(struct scratch *s, struct fl_flow 
 }
 
 /*
+ * True where the source is an address of the router's, or one of a network on the link of another device. s->hop is
+ * scratch.
+ */
+static __always_inline bool source_is_spoofed(struct fl_ctx *ctx, struct scratch *s, const struct fl_port *in)
+{
+	if (bpf_map_lookup_elem(&fl_locals, &s->query.src))
+		return true;
+	s->outer.dst = s->query.src;
+	s->outer.src = s->query.dst;
+	s->outer.ifindex = in->ifindex;
+	s->outer.family = s->pkt.family;
+	s->outer.out = false;
+	if (fib_ask(ctx, &s->outer, &s->hop))
+		return false;
+	return s->hop.ifindex != in->ifindex && s->hop.addr.q[0] == s->query.src.q[0] &&
+	       s->hop.addr.q[1] == s->query.src.q[1];
+}
+
+/*
  * The slow path: from the packet's addresses in flow to the rest of flow, and s->hop. Returns STAGE_GO, STAGE_DELIVER
  * (with npt_dst), STAGE_ERROR or -FL_DROP_*.
  */
@@ -398,6 +428,9 @@ GLOBAL int route_decide(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *f
 			return -FL_DROP_TUNNEL_CLIENT;
 		flow->mss = mss_for(ep, endpoint_mtu(s->pkt.endpoint, ep), 0);
 	}
+	if ((in->flags & FL_PORT_ANTISPOOF) && !is_link_local(&s->query.src) &&
+	    !is_group(&s->query.dst, s->pkt.family) && source_is_spoofed(ctx, s, in))
+		return -FL_DROP_SPOOFED;
 	if (r)
 		return r;
 	if (s->pkt.family == FL_INET6) {

@@ -33,7 +33,8 @@
 	X(NPT_UNTRANSLATABLE, "npt-untranslatable", "an address that RFC 6296 gives no translation") \
 	X(ICMP_RATE, "icmp-rate-limit", "the ICMP error that it deserved was over the rate") \
 	X(NO_UNDERLAY, "no-underlay-route", "no route to the tunnel's remote by its underlay") \
-	X(INTERNAL, "internal", "a table that must have an entry has none")
+	X(INTERNAL, "internal", "a table that must have an entry has none") \
+	X(SPOOFED, "spoofed-source", "a source that is the router's own or lies on another interface (antispoof)")
 /* clang-format on */
 
 enum fl_drop {

@@ -51,7 +51,10 @@ enum fl_port_flags {
 	FL_PORT_L3 = 1 << 4,	   /* no Ethernet header */
 	FL_PORT_ICMP = 1 << 5,	   /* where ICMP errors of our own come in */
 	FL_PORT_NPT = 1 << 6,	   /* has prefix translations */
-	FL_PORT_GENERIC = 1 << 7,  /* our XDP program here is generic: what came in here it can send by any Ethernet device */
+	FL_PORT_ANTISPOOF =
+		1 << 8, /* sources of other interfaces' networks are dropped; of a tunnel: as its underlay */
+	FL_PORT_GENERIC =
+		1 << 7, /* our XDP program here is generic: what came in here it can send by any Ethernet device */
 };
 
 struct fl_port {
@@ -220,10 +223,10 @@ struct fl_flow {
 	__u32 stamp;		/* low word of jiffies64 */
 	__u32 nexthop;		/* index */
 	__u32 endpoint;		/* encapsulate by it; 0: plain */
-	__u32 from;		/* port that it came in by; or FL_FLOW_OWN and the port that the router's own leaves by */
-	__u16 mtu;		/* of the inner packet; capped at 65535 */
-	__u16 npt_src;		/* translation of the source, internal to external: index; 0: none */
-	__u16 npt_dst;		/* of the destination, external to internal */
+	__u32 from;	   /* port that it came in by; or FL_FLOW_OWN and the port that the router's own leaves by */
+	__u16 mtu;	   /* of the inner packet; capped at 65535 */
+	__u16 npt_src;	   /* translation of the source, internal to external: index; 0: none */
+	__u16 npt_dst;	   /* of the destination, external to internal */
 	__u16 mss;	   /* clamp; 0: none */
 	__u32 in_endpoint; /* decapsulated from; 0: plain */
 };

@@ -10,8 +10,8 @@
 /* What a translation makes of an address. */
 enum fl_npt_result {
 	FL_NPT_OK = 0,
-	FL_NPT_NO_MAPPING,  /* 3.2: subnet 0xffff, or outside the extension of the shorter prefix */
-	FL_NPT_BAD_IID,	    /* 3.7: interface identifier all zeros, or all ones: no word to adjust */
+	FL_NPT_NO_MAPPING, /* 3.2: subnet 0xffff, or outside the extension of the shorter prefix */
+	FL_NPT_BAD_IID,	   /* 3.7: interface identifier all zeros, or all ones: no word to adjust */
 };
 
 static inline __attribute__((always_inline)) __u16 fl_ones_add(__u16 a, __u16 b)
@@ -45,7 +45,7 @@ static inline __attribute__((always_inline)) __u16 fl_half_sum(__u64 half)
 
 /* 3.1: sum(internal) - sum(external), both extended by zeros to 64 bits; 0 in plain mode, which adjusts nothing. */
 static inline __attribute__((always_inline)) __u16 fl_npt_adjust(const union fl_addr *internal,
-								  const union fl_addr *external)
+								 const union fl_addr *external)
 {
 	return fl_ones_add(fl_half_sum(internal->q[0]), (__u16)~fl_half_sum(external->q[0]));
 }

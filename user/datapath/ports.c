@@ -134,6 +134,7 @@ static int plan_interfaces(struct datapath *dp, const struct config *config, str
 		snprintf(port->device, sizeof(port->device), "%s", interface->device);
 		port_take_link(port, link);
 		port->value.family = link ? interface->family : 0;
+		port->value.flags |= link && interface->antispoof ? FL_PORT_ANTISPOOF : 0;
 		matched[port->number] = true;
 	}
 	return 0;
@@ -181,7 +182,8 @@ int ports_plan(struct datapath *dp, const struct config *config, const uint32_t 
 		port->tunnel = tunnel;
 		port->peer = peers[i];
 		if (port->present) {
-			port->value.flags |= FL_PORT_TUNNEL | (tunnel->broker ? FL_PORT_BROKER : 0);
+			port->value.flags |= FL_PORT_TUNNEL | (tunnel->broker ? FL_PORT_BROKER : 0) |
+					     (tunnel->underlay->antispoof ? FL_PORT_ANTISPOOF : 0);
 			port->value.mtu = tunnel_mtu(dp->system, tunnel);
 		}
 	}
