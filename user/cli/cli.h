@@ -80,5 +80,5 @@ void cli_print_json(const json_t *json);
 int cli_print_table(const json_t *rows, const char *keys, const char *none);
 /* One object, a line a key. */
 void cli_print_object(const json_t *object, const char *keys);
-/* A value as a cell: malloc'ed. Arrays are joined by commas, objects as key=value. */
+/* A value as a cell: malloc'ed. Arrays are joined by commas, objects as key=value; of objects in an array the number. */
 char *cli_text(const char *key, const json_t *value);

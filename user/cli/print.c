@@ -35,6 +35,10 @@ static void print_value(FILE *to, const json_t *value)
 		}
 		break;
 	case JSON_ARRAY:
+		if (json_is_object(json_array_get(value, 0))) { /* a table of its own: how many rows */
+			fprintf(to, "%zu", json_array_size(value));
+			break;
+		}
 		json_array_foreach((json_t *)value, i, item) {
 			fputs(i ? "," : "", to);
 			print_value(to, item);

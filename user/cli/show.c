@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <stdio.h>
 #include <string.h>
 
 #include "user/cli/cli.h"
@@ -32,6 +33,24 @@ static int unknown(const char *what)
 	return cli_usage("show", "there is no \"%s\"", what);
 }
 
+/* A broker's clients: a table of their own behind that of the tunnels. */
+static int print_clients(const json_t *tunnels)
+{
+	int status = CLI_DONE;
+	json_t *tunnel;
+	size_t i;
+
+	json_array_foreach((json_t *)tunnels, i, tunnel) {
+		const json_t *clients = json_object_get(tunnel, "clients");
+
+		if (!json_array_size(clients) || status)
+			continue;
+		printf("\nclients of %s:\n", json_string_value(json_object_get(tunnel, "name")));
+		status = cli_print_table(clients, "name remote address mtu rx_packets tx_packets", "");
+	}
+	return status;
+}
+
 int cmd_show(const struct cli *cli, int argc, char **argv)
 {
 	struct answer answer;
@@ -50,6 +69,8 @@ int cmd_show(const struct cli *cli, int argc, char **argv)
 		cli_print_json(answer.result);
 	else if (!status)
 		status = cli_print_table(answer.result, shows[i].keys, shows[i].none);
+	if (!status && !cli->json && !strcmp(shows[i].what, "tunnels"))
+		status = print_clients(answer.result);
 	cli_answer_free(&answer);
 	return status;
 }

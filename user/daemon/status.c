@@ -26,15 +26,20 @@ static const char *const mode_names[] = {
 	[CONFIG_MODE_TC] = "tc",
 };
 
+static const char *text_of(const json_t *row, const char *key)
+{
+	const char *text = json_string_value(json_object_get(row, key));
+
+	return text ? text : "";
+}
+
 static const json_t *row_of(const json_t *rows, const char *name)
 {
 	json_t *row;
 	size_t i;
 
 	json_array_foreach((json_t *)rows, i, row) {
-		const char *row_name = json_string_value(json_object_get(row, "name"));
-
-		if (row_name && !strcmp(row_name, name))
+		if (!strcmp(text_of(row, "name"), name))
 			return row;
 	}
 	return NULL;
@@ -43,15 +48,13 @@ static const json_t *row_of(const json_t *rows, const char *name)
 static void check_mode(const struct config_interface *want, const json_t *rows, json_t *reasons)
 {
 	const json_t *row = row_of(rows, want->name);
-	const char *mode = json_string_value(json_object_get(row, "mode"));
-	const char *reason = json_string_value(json_object_get(row, "reason"));
+	const char *mode = text_of(row, "mode"), *reason = text_of(row, "reason");
 
-	if (!mode || !strcmp(mode, "none"))
-		because(reasons, "interface %s: no program is attached%s%s", want->name, reason ? ": " : "",
-			reason ? reason : "");
+	if (!*mode || !strcmp(mode, "none"))
+		because(reasons, "interface %s: no program is attached: %s", want->name, reason);
 	else if (want->mode != CONFIG_MODE_AUTO && strcmp(mode, mode_names[want->mode]))
-		because(reasons, "interface %s: mode %s was asked for, %s runs%s%s", want->name, mode_names[want->mode],
-			mode, reason ? ": " : "", reason ? reason : "");
+		because(reasons, "interface %s: mode %s was asked for, %s runs: %s", want->name, mode_names[want->mode],
+			mode, reason);
 }
 
 static void check_interface(struct daemon *d, const struct config_interface *want, const json_t *rows, json_t *reasons)
@@ -88,17 +91,46 @@ static bool has_address(struct daemon *d, const char *device, const struct addr 
 	return false;
 }
 
-static void check_tunnel(struct daemon *d, const struct config_tunnel *t, json_t *reasons)
+static void check_tunnel(struct daemon *d, const struct config_tunnel *t, const json_t *rows, json_t *reasons)
 {
+	const char *reason = text_of(row_of(rows, t->name), "reason");
 	char text[ADDR_STRLEN];
 
-	if (has_address(d, t->underlay->device, &t->local))
-		return;
-	if (t->local.family == AF_UNSPEC)
+	if (!has_address(d, t->underlay->device, &t->local) && t->local.family == AF_UNSPEC)
 		because(reasons, "tunnel %s: its underlay %s (%s) has no IPv4 address", t->name, t->underlay->name,
 			t->underlay->device);
-	else
+	else if (!has_address(d, t->underlay->device, &t->local))
 		because(reasons, "tunnel %s: %s is no address of this machine", t->name, addr_format(&t->local, text));
+	else if (*reason)
+		because(reasons, "tunnel %s: %s", t->name, reason);
+}
+
+/* ---- translations and routes: what the data plane says of them ---- */
+
+static void check_translations(struct daemon *d, json_t *reasons)
+{
+	json_t *rows = datapath_show_translations(d->datapath), *row;
+	size_t i;
+
+	json_array_foreach(rows, i, row) {
+		if (*text_of(row, "reason"))
+			because(reasons, "translation of %s on %s: %s", text_of(row, "internal"),
+				text_of(row, "interface"), text_of(row, "reason"));
+	}
+	json_decref(rows);
+}
+
+static void check_routes(struct daemon *d, json_t *reasons)
+{
+	json_t *rows = datapath_show_routes(d->datapath), *row;
+	size_t i;
+
+	json_array_foreach(rows, i, row) {
+		if (strcmp(text_of(row, "state"), "active"))
+			because(reasons, "route %s by %s: %s", text_of(row, "destination"), text_of(row, "gateway"),
+				text_of(row, "state"));
+	}
+	json_decref(rows);
 }
 
 /* ---- all of it ---- */
@@ -112,7 +144,7 @@ static void check_trial(const struct apply *apply, json_t *reasons)
 			apply_trial_left(apply));
 }
 
-static json_t *reasons_of(struct daemon *d, const json_t *interfaces)
+static json_t *reasons_of(struct daemon *d, const json_t *interfaces, const json_t *tunnels)
 {
 	const struct config *config = d->apply.running;
 	json_t *reasons = json_array();
@@ -120,7 +152,9 @@ static json_t *reasons_of(struct daemon *d, const json_t *interfaces)
 	for (size_t i = 0; i < config->n_interfaces; i++)
 		check_interface(d, &config->interfaces[i], interfaces, reasons);
 	for (size_t i = 0; i < config->n_tunnels; i++)
-		check_tunnel(d, &config->tunnels[i], reasons);
+		check_tunnel(d, &config->tunnels[i], tunnels, reasons);
+	check_translations(d, reasons);
+	check_routes(d, reasons);
 	check_trial(&d->apply, reasons);
 	return reasons;
 }
@@ -128,7 +162,8 @@ static json_t *reasons_of(struct daemon *d, const json_t *interfaces)
 json_t *status_build(struct daemon *d, int *status)
 {
 	json_t *interfaces = datapath_show_interfaces(d->datapath);
-	json_t *reasons = reasons_of(d, interfaces);
+	json_t *tunnels = datapath_show_tunnels(d->datapath);
+	json_t *reasons = reasons_of(d, interfaces, tunnels);
 	json_t *config;
 
 	*status = json_array_size(reasons) ? 1 : 0;
@@ -138,5 +173,5 @@ json_t *status_build(struct daemon *d, int *status)
 			 "reasons", reasons, "node", d->apply.running->node, "peer", "instance", d->options.instance,
 			 "version", FAIRLEAD_VERSION, "pid", (int)getpid(), "uptime_ms",
 			 (json_int_t)(clock_ms(CLOCK_BOOTTIME) - d->start_ms), "config", config, "interfaces",
-			 interfaces, "tunnels", datapath_show_tunnels(d->datapath));
+			 interfaces, "tunnels", tunnels);
 }
