@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,6 +16,8 @@ static void daemon_exec(const struct run *r, const char *name, const char *confi
 {
 	char program[512], instance[64];
 	int fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
+
+	prctl(PR_SET_PDEATHSIG, SIGTERM); /* however the benchmark ends */
 
 	snprintf(program, sizeof(program), "%s/fairleadd", r->build);
 	snprintf(instance, sizeof(instance), "%s-%s", r->prefix, name);
