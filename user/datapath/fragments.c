@@ -27,6 +27,7 @@
 
 struct reassembly {
 	int raw, out;
+	int pass; /* an XDP program that passes all, for inject_big(); -1: none */
 	uint32_t tokens;
 	uint64_t refilled_ms;
 	struct fl_endpoint_stats *stats; /* by endpoint; what this daemon has passed on */
@@ -144,24 +145,57 @@ static int check_outer(struct datapath *dp, struct outer *outer)
 	return check_inner(dp, outer);
 }
 
-/* Out of the hidden end, and so into the tunnel's device. The frame's header is put before the inner packet. */
-static int inject(struct datapath *dp, struct reassembly *r, const struct outer *outer)
+static int load_pass(void)
 {
-	const struct port *port = &dp->ports[outer->endpoint.tunnel];
+	const struct bpf_insn insns[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = XDP_PASS },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+
+	return bpf_prog_load(BPF_PROG_TYPE_XDP, "fl_pass", "GPL", insns, 2, NULL);
+}
+
+/*
+ * A veth takes no packet over its MTU, but a tunnel must take what is bigger than it sends itself (RFC 4213 3.6: 1500 bytes at
+ * least). Such a packet comes in as a frame that a program has passed (Linux 5.18); it must fit into a page.
+ */
+static int inject_big(const struct reassembly *r, const struct port *port, void *frame, size_t len)
+{
+	struct xdp_md ctx = { .data_end = len, .ingress_ifindex = port->value.ifindex };
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = len, .ctx_in = &ctx,
+		    .ctx_size_in = sizeof(ctx), .repeat = 1, .batch_size = 1, .flags = BPF_F_TEST_XDP_LIVE_FRAMES);
+
+	return r->pass < 0 ? -EMSGSIZE : bpf_prog_test_run_opts(r->pass, &opts);
+}
+
+/* Out of the hidden end, and so into the tunnel's device. */
+static int inject_veth(const struct reassembly *r, const struct port *port, void *frame, size_t len)
+{
 	struct sockaddr_ll to = {
 		.sll_family = AF_PACKET,
 		.sll_protocol = htons(ETH_P_IPV6),
 		.sll_ifindex = port->peer,
 		.sll_halen = ETH_ALEN,
 	};
-	struct ether_header *eth = (struct ether_header *)(outer->inner - ETH_HLEN);
 
 	memcpy(to.sll_addr, port->value.mac, ETH_ALEN);
+	return sendto(r->out, frame, len, 0, (struct sockaddr *)&to, sizeof(to)) < 0 ? -errno : 0;
+}
+
+/* The frame's header is put before the inner packet, where the outer one was. */
+static int inject(struct datapath *dp, struct reassembly *r, const struct outer *outer)
+{
+	const struct port *port = &dp->ports[outer->endpoint.tunnel];
+	struct ether_header *eth = (struct ether_header *)(outer->inner - ETH_HLEN);
+	size_t len = outer->inner_len + ETH_HLEN;
+	int err;
+
 	memset(eth, 0, sizeof(*eth));
 	memcpy(eth->ether_dhost, port->value.mac, ETH_ALEN);
 	eth->ether_type = htons(ETH_P_IPV6);
-	if (sendto(r->out, eth, outer->inner_len + ETH_HLEN, 0, (struct sockaddr *)&to, sizeof(to)) < 0)
-		return -errno;
+	err = outer->inner_len > port->value.mtu ? inject_big(r, port, eth, len) : inject_veth(r, port, eth, len);
+	if (err)
+		return err;
 	r->stats[outer->index].rx_packets++;
 	r->stats[outer->index].rx_bytes += outer->inner_len;
 	return 0;
@@ -245,6 +279,8 @@ void reassembly_close(struct datapath *dp)
 		close(r->raw);
 	if (r->out >= 0)
 		close(r->out);
+	if (r->pass >= 0)
+		close(r->pass);
 	free(r->stats);
 	free(r->drops);
 	free(r);
@@ -259,6 +295,7 @@ static int reassembly_open(struct datapath *dp)
 	if (!r)
 		return -ENOMEM;
 	dp->reassembly = r;
+	r->pass = -1;
 	r->stats = calloc(FL_ENDPOINTS_MAX, sizeof(*r->stats));
 	r->drops = calloc((size_t)FL_PORTS_MAX * FL_DROP_SLOTS, sizeof(*r->drops));
 	r->refilled_ms = monotonic_ms();
@@ -273,6 +310,7 @@ static int reassembly_open(struct datapath *dp)
 		reassembly_close(dp);
 		return log_ret(err ? err : ENOMEM, "no socket for outer fragments: they are dropped");
 	}
+	r->pass = load_pass();
 	setsockopt(r->raw, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 	return 0;
 }

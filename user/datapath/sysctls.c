@@ -6,6 +6,7 @@
  */
 
 #include <errno.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -182,6 +183,8 @@ static void keep_router_advertisements(struct datapath *dp, const struct port *p
 		char key[128], value[16];
 		bool ours = false;
 
+		if (link->flags & IFF_LOOPBACK)
+			continue;
 		for (size_t j = 1; j < FL_PORTS_MAX && !ours; j++)
 			ours = ports[j].present && ports[j].kind == PORT_INTERFACE &&
 			       ports[j].value.ifindex == link->ifindex;
