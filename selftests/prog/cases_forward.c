@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Plain forwarding: headers, limits, what is not forwarded, and what is not fairlead's. */
+
+#include "selftests/prog/check.h"
+#include "selftests/prog/hosts.h"
+
+#define LAN6(to) .in = LAN, .pkt.src = LAN_HOST, .pkt.dst = to
+#define LAN4(to) .in = LAN, .pkt.src = LAN_HOST4, .pkt.dst = to
+#define FROM6(from) .in = LAN, .pkt.src = from, .pkt.dst = NET_HOST
+#define FROM4(from) .in = LAN, .pkt.src = from, .pkt.dst = NET_HOST4
+#define TO_WAN .want = FORWARD, .out = WAN
+
+/* UDP payloads that make a packet as long as the MTU */
+#define FULL6 (1500 - 40 - 8)
+#define FULL4 (1500 - 20 - 8)
+#define THIN6 (1400 - 40 - 8)
+#define THIN4 (1400 - 20 - 8)
+
+static int block(struct env *env)
+{
+	env->control.forward = 0;
+	return tables_control(env);
+}
+
+static int unblock(struct env *env)
+{
+	env->control.forward = 1;
+	return tables_control(env);
+}
+
+static int forwarding_off(struct env *env)
+{
+	(void)env;
+	return links_sysctl("ipv6/conf/lan/forwarding", "0") ? -1 : links_sysctl("ipv4/conf/lan/forwarding", "0");
+}
+
+static int forwarding_on(struct env *env)
+{
+	(void)env;
+	return links_sysctl("ipv6/conf/lan/forwarding", "1") ? -1 : links_sysctl("ipv4/conf/lan/forwarding", "1");
+}
+
+static int route4_into_tunnel(struct env *env)
+{
+	(void)env;
+	return links_run("ip route add 198.19.0.0/24 dev he0");
+}
+
+static int route4_away(struct env *env)
+{
+	(void)env;
+	return links_run("ip route del 198.19.0.0/24 dev he0");
+}
+
+/* clang-format off */
+static const struct test_case headers[] = {
+	{ "forward/ipv6", LAN6(NET_HOST), TO_WAN },
+	{ "forward/ipv6-in", .in = WAN, .pkt.src = NET_HOST, .pkt.dst = LAN_HOST, .want = FORWARD, .out = LAN },
+	{ "forward/ipv6-traffic-class", LAN6(NET_HOST), .pkt.tos = 0xbb, TO_WAN },
+	{ "forward/ipv6-tcp", LAN6(NET_HOST), .pkt.l4 = L4_TCP, TO_WAN },
+	{ "forward/ipv6-echo", LAN6(NET_HOST), .pkt.l4 = L4_ECHO, TO_WAN },
+	{ "forward/ipv6-raw", LAN6(NET_HOST), .pkt.l4 = L4_RAW, TO_WAN },
+	{ "forward/ipv6-no-payload", LAN6(NET_HOST), .pkt.l4 = L4_RAW, .pkt.payload = NIL, TO_WAN },
+	{ "forward/ipv6-odd-length", LAN6(NET_HOST), .pkt.payload = 33, TO_WAN },
+	{ "forward/ipv6-bad-transport-sum", LAN6(NET_HOST), .pkt.sum = SUM_BAD, TO_WAN },
+	{ "forward/ipv6-padded", LAN6(NET_HOST), .pkt.trailer = 10, TO_WAN },
+	{ "forward/ipv6-link-local-gateway", LAN6(LL_NET_HOST), TO_WAN },
+	{ "forward/ipv4", LAN4(NET_HOST4), TO_WAN },
+	{ "forward/ipv4-in", .in = WAN, .pkt.src = NET_HOST4, .pkt.dst = LAN_HOST4, .want = FORWARD, .out = LAN },
+	{ "forward/ipv4-tos", LAN4(NET_HOST4), .pkt.tos = 0xbb, TO_WAN },
+	{ "forward/ipv4-df", LAN4(NET_HOST4), .pkt.frag = IPV4_DF, TO_WAN },
+	{ "forward/ipv4-tcp", LAN4(NET_HOST4), .pkt.l4 = L4_TCP, TO_WAN },
+	{ "forward/ipv4-fragment", LAN4(NET_HOST4), .pkt.frag = IPV4_MF, TO_WAN },
+	{ "forward/ipv4-last-fragment", LAN4(NET_HOST4), .pkt.frag = 185, TO_WAN },
+	{ "forward/ipv4-udp-without-sum", LAN4(NET_HOST4), .pkt.sum = SUM_ZERO, TO_WAN },
+	{ "forward/ipv4-padded", LAN4(NET_HOST4), .pkt.payload = 4, .pkt.trailer = 14, TO_WAN },
+	{ "forward/ipv4-sum-carry", LAN4(NET_HOST4), .pkt.id = 0x10000 - 0x7de5, TO_WAN },
+	{ "forward/vlan-in", .in = VLAN, .pkt.src = VLAN_HOST, .pkt.dst = NET_HOST, TO_WAN },
+	{ "forward/vlan-out", .in = WAN, .pkt.src = NET_HOST, .pkt.dst = VLAN_HOST, .want = FORWARD, .out = VLAN },
+	{ "forward/vlan-from-its-parent", LAN6(VLAN_HOST), .want = FORWARD, .out = VLAN },
+	{ "forward/vlan-to-its-parent", .in = VLAN, .pkt.src = VLAN_HOST, .pkt.dst = LAN_HOST, .want = FORWARD, .out = LAN },
+	{ "forward/vlan-to-itself", .in = VLAN, .pkt.src = VLAN_HOST, .pkt.dst = "2001:db8:70::10", .want = FORWARD, .out = VLAN },
+	{ "forward/priority-tag", LAN6(NET_HOST), .pkt.vid = NIL, TO_WAN },
+	{ "forward/unknown-vlan", LAN6(NET_HOST), .pkt.vid = 200, .want = PASS },
+	{ "forward/wan-has-no-vlan-100", .in = WAN, .pkt.src = NET_HOST, .pkt.dst = LAN_HOST, .pkt.vid = 100, .want = PASS },
+};
+
+static const struct test_case limits[] = {
+	{ "limit/ipv6-hops-2", LAN6(NET_HOST), .pkt.hops = 2, TO_WAN },
+	{ "limit/ipv6-hops-1", LAN6(NET_HOST), .pkt.hops = 1, .want = ERROR, .reason = FL_DROP_TTL, .icmp_type = 3 },
+	{ "limit/ipv6-hops-0", LAN6(NET_HOST), .pkt.hops = NIL, .want = ERROR, .reason = FL_DROP_TTL, .icmp_type = 3 },
+	{ "limit/ipv4-ttl-2", LAN4(NET_HOST4), .pkt.hops = 2, TO_WAN },
+	{ "limit/ipv4-ttl-1", LAN4(NET_HOST4), .pkt.hops = 1, .want = ERROR, .reason = FL_DROP_TTL, .icmp_type = 11 },
+	{ "limit/ipv4-ttl-0", LAN4(NET_HOST4), .pkt.hops = NIL, .want = ERROR, .reason = FL_DROP_TTL, .icmp_type = 11 },
+	{ "limit/ipv6-hops-255", LAN6(NET_HOST), .pkt.hops = 255, TO_WAN },
+	{ "limit/vlan-hops-1", .in = VLAN, .pkt.src = VLAN_HOST, .pkt.dst = NET_HOST, .pkt.hops = 1, .want = ERROR,
+	  .reason = FL_DROP_TTL, .icmp_type = 3 },
+	{ "limit/ipv6-mtu", LAN6(NET_HOST), .pkt.payload = FULL6, TO_WAN },
+	{ "limit/ipv6-thin-mtu", LAN6("2001:db8:34::10"), .pkt.payload = THIN6, .want = FORWARD, .out = THIN },
+	{ "limit/ipv6-thin-mtu-and-1", LAN6("2001:db8:34::10"), .pkt.payload = THIN6 + 1, .want = ERROR,
+	  .reason = FL_DROP_TOO_BIG, .icmp_type = 2, .icmp_value = 1400 },
+	{ "limit/ipv6-thin-mtu-padded", LAN6("2001:db8:34::10"), .pkt.payload = THIN6 - 8, .pkt.trailer = 4, .want = FORWARD, .out = THIN },
+	{ "limit/ipv4-thin-mtu", LAN4("192.0.0.34"), .pkt.payload = THIN4, .pkt.frag = IPV4_DF, .want = FORWARD, .out = THIN },
+	{ "limit/ipv4-thin-mtu-and-1", LAN4("192.0.0.34"), .pkt.payload = THIN4 + 1, .pkt.frag = IPV4_DF, .want = ERROR,
+	  .reason = FL_DROP_TOO_BIG, .icmp_type = 3, .icmp_code = 4, .icmp_value = 1400 },
+	{ "limit/ipv4-thin-mtu-and-1-without-df", LAN4("192.0.0.34"), .pkt.payload = THIN4 + 1, .want = FRAGMENT },
+	{ "limit/gso-segments-fit", LAN6("2001:db8:34::10"), .pkt.l4 = L4_TCP, .pkt.payload = 1800, .tc_only = true,
+	  .extra = { .gso_size = 1340, .gso_segs = 2 }, .want = FORWARD, .out = THIN },
+	{ "limit/gso-segments-too-big", LAN6("2001:db8:34::10"), .pkt.l4 = L4_TCP, .pkt.payload = 1800, .tc_only = true,
+	  .extra = { .gso_size = 1341, .gso_segs = 2 }, .want = ERROR, .reason = FL_DROP_TOO_BIG, .icmp_type = 2, .icmp_value = 1400 },
+};
+
+static const struct test_case ways[] = {
+	{ "way/unresolved-neighbour", LAN6("2001:db8:20::99"), .xdp_down = true, TO_WAN },
+	{ "way/no-xdp-transmit", LAN6("2001:db8:31::10"), .want = FORWARD, .out = NOXMIT, .xdp_down = true },
+	{ "way/no-xdp-transmit-from-generic", .in = GENERIC, .pkt.src = "2001:db8:32::10", .pkt.dst = "2001:db8:31::10",
+	  .want = FORWARD, .out = NOXMIT },
+	{ "way/no-ethernet", LAN6("2001:db8:33::10"), .want = FORWARD, .out = NOETHER, .xdp_down = true },
+	{ "way/router-ipv6", LAN6(ROUTER), .want = DELIVER },
+	{ "way/router-other-port", LAN6("2001:db8:20::1"), .want = DELIVER },
+	{ "way/router-strange-device", LAN6("2001:db8:50::1"), .want = DELIVER },
+	{ "way/router-hops-1", LAN6(ROUTER), .pkt.hops = 1, .want = DELIVER },
+	{ "way/router-ipv4", LAN4(ROUTER4), .want = DELIVER },
+	{ "way/router-ipv4-options", LAN4(ROUTER4), .pkt.ihl = 7, .want = DELIVER },
+	{ "way/subnet-broadcast", LAN4("192.0.2.255"), .want = DELIVER },
+	{ "way/no-route", LAN6("2001:dead::1"), .want = DELIVER },
+	{ "way/unreachable-route", LAN6("2001:db8:5ffe::1"), .want = DELIVER },
+	{ "way/blackhole-route", LAN6("2001:db8:5fff::1"), .want = DROP, .reason = FL_DROP_BLACKHOLE },
+	{ "way/foreign-egress", LAN6("2001:db8:5000::1"), .want = DROP, .reason = FL_DROP_FOREIGN_EGRESS },
+	{ "way/ipv4-into-tunnel-drops", LAN4("198.19.0.1"), .want = DROP, .reason = FL_DROP_FOREIGN_EGRESS,
+	  .before = route4_into_tunnel, .after = route4_away },
+	{ "way/unknown-port", .in = STRANGE, .pkt.src = "2001:db8:50::fe", .pkt.dst = NET_HOST, .want = PASS },
+	{ "way/family-not-ours-ipv6", .in = FOUR, .pkt.src = "2001:db8:30::10", .pkt.dst = NET_HOST, .want = PASS },
+	{ "way/family-not-ours-ipv4", .in = NPT, .pkt.src = LAN_HOST4, .pkt.dst = NET_HOST4, .want = PASS },
+	{ "way/family-not-ours-and-broken", .in = NPT, .pkt.src = LAN_HOST4, .pkt.dst = NET_HOST4, .pkt.plen = 9, .want = PASS },
+	{ "way/family-of-one", .in = FOUR, .pkt.src = "192.0.0.2", .pkt.dst = NET_HOST4, TO_WAN },
+	{ "way/blocked-ipv6", LAN6(NET_HOST), .want = DROP, .reason = FL_DROP_BLOCKED, .before = block, .after = unblock },
+	{ "way/blocked-ipv4", LAN4(NET_HOST4), .want = DROP, .reason = FL_DROP_BLOCKED, .before = block, .after = unblock },
+	{ "way/blocked-router-still-hears", LAN6(ROUTER), .want = DELIVER, .before = block, .after = unblock },
+	{ "way/forwarding-off-ipv6", LAN6(NET_HOST), .want = DROP, .reason = FL_DROP_FORWARDING_OFF,
+	  .before = forwarding_off, .after = forwarding_on },
+	{ "way/forwarding-off-ipv4", LAN4(NET_HOST4), .want = DROP, .reason = FL_DROP_FORWARDING_OFF,
+	  .before = forwarding_off, .after = forwarding_on },
+	{ "way/unfinished-tcp6", LAN6(NET_HOST), .pkt.l4 = L4_TCP, .pkt.sum = SUM_UNFINISHED, .xdp_down = true, TO_WAN },
+	{ "way/unfinished-udp6", LAN6(NET_HOST), .pkt.sum = SUM_UNFINISHED, .xdp_down = true, TO_WAN },
+	{ "way/unfinished-tcp4", LAN4(NET_HOST4), .pkt.l4 = L4_TCP, .pkt.sum = SUM_UNFINISHED, .xdp_down = true, TO_WAN },
+	{ "way/unfinished-udp4", LAN4(NET_HOST4), .pkt.sum = SUM_UNFINISHED, .xdp_down = true, TO_WAN },
+	{ "way/unfinished-behind-extension", LAN6(NET_HOST), .pkt.ext = "d", .pkt.sum = SUM_UNFINISHED, .xdp_down = true, TO_WAN },
+};
+
+static const struct test_case martians[] = {
+	{ "martian/from-multicast", FROM6("ff02::1"), .want = DROP, .reason = FL_DROP_MARTIAN },
+	{ "martian/from-loopback", FROM6("::1"), .want = DROP, .reason = FL_DROP_MARTIAN },
+	{ "martian/to-loopback", LAN6("::1"), .want = DROP, .reason = FL_DROP_MARTIAN },
+	{ "martian/to-unspecified", LAN6("::"), .want = DROP, .reason = FL_DROP_MARTIAN },
+	{ "martian/from-unspecified", FROM6("::"), .want = DROP, .reason = FL_DROP_SCOPE },
+	{ "martian/from-link-local", FROM6("fe80::10"), .want = DROP, .reason = FL_DROP_SCOPE },
+	{ "martian/to-link-local", LAN6("fe80::1"), .want = DELIVER },
+	{ "martian/link-local-to-router", .in = LAN, .pkt.src = "fe80::10", .pkt.dst = ROUTER, .want = DELIVER },
+	{ "martian/multicast", LAN6("ff02::1"), .want = DELIVER },
+	{ "martian/neighbour-solicitation", LAN6("ff02::1:ff00:1"), .pkt.hops = 255, .pkt.l4 = L4_ECHO, .pkt.type = 135, .want = DELIVER },
+	{ "martian/dad", .in = LAN, .pkt.src = "::", .pkt.dst = "ff02::1:ff00:1", .pkt.hops = 255, .pkt.l4 = L4_ECHO, .pkt.type = 135, .want = DELIVER },
+	{ "martian/mld", .in = LAN, .pkt.src = "fe80::10", .pkt.dst = "ff02::16", .pkt.hops = 1, .pkt.ext = "h", .pkt.l4 = L4_ECHO, .pkt.type = 143, .want = DELIVER },
+	{ "martian/from-loopback4", FROM4("127.0.0.1"), .want = DROP, .reason = FL_DROP_MARTIAN },
+	{ "martian/to-loopback4", LAN4("127.1.2.3"), .want = DROP, .reason = FL_DROP_MARTIAN },
+	{ "martian/from-multicast4", FROM4("224.0.0.1"), .want = DROP, .reason = FL_DROP_MARTIAN },
+	{ "martian/from-broadcast4", FROM4("255.255.255.255"), .want = DROP, .reason = FL_DROP_MARTIAN },
+	{ "martian/from-zero4", FROM4("0.0.0.0"), .want = DROP, .reason = FL_DROP_MARTIAN },
+	{ "martian/from-zero-net4", FROM4("0.1.2.3"), .want = DROP, .reason = FL_DROP_MARTIAN },
+	{ "martian/to-zero-net4", LAN4("0.1.2.3"), .want = DROP, .reason = FL_DROP_MARTIAN },
+	{ "martian/from-class-e", FROM4("240.0.0.1"), .want = DROP, .reason = FL_DROP_MARTIAN },
+	{ "martian/to-class-e", LAN4("250.0.0.1"), .want = DROP, .reason = FL_DROP_MARTIAN },
+	{ "martian/from-link-local4", FROM4("169.254.1.1"), .want = DROP, .reason = FL_DROP_SCOPE },
+	{ "martian/to-link-local4", LAN4("169.254.1.1"), .want = DROP, .reason = FL_DROP_SCOPE },
+	{ "martian/multicast4", LAN4("224.0.0.5"), .want = DELIVER },
+	{ "martian/broadcast4", LAN4("255.255.255.255"), .want = DELIVER },
+	{ "martian/dhcp", .in = LAN, .pkt.src = "0.0.0.0", .pkt.dst = "255.255.255.255", .pkt.sport = 68, .pkt.dport = 67, .want = DELIVER },
+};
+
+static const struct test_case malformed[] = {
+	{ "malformed/ipv6-version-4", LAN6(NET_HOST), .pkt.version = 4, .want = DROP, .reason = FL_DROP_MALFORMED },
+	{ "malformed/ipv6-version-0", LAN6(NET_HOST), .pkt.version = NIL, .want = DROP, .reason = FL_DROP_MALFORMED },
+	{ "malformed/ipv6-longer-than-frame", LAN6(NET_HOST), .pkt.plen = 1, .want = DROP, .reason = FL_DROP_MALFORMED },
+	{ "malformed/ipv6-shorter-than-frame", LAN6(NET_HOST), .pkt.l4 = L4_RAW, .pkt.plen = -5, TO_WAN },
+	{ "malformed/ipv4-longer-than-frame", LAN4(NET_HOST4), .pkt.plen = 1, .want = DROP, .reason = FL_DROP_MALFORMED },
+	{ "malformed/ipv4-shorter-than-header", LAN4(NET_HOST4), .pkt.plen = -45, .want = DROP, .reason = FL_DROP_MALFORMED },
+	{ "malformed/ipv4-ihl-4", LAN4(NET_HOST4), .pkt.ihl = 4, .want = DROP, .reason = FL_DROP_MALFORMED },
+	{ "malformed/ipv4-bad-sum", LAN4(NET_HOST4), .pkt.bad = 0x1234, .want = DROP, .reason = FL_DROP_MALFORMED },
+	{ "malformed/ipv4-options", LAN4(NET_HOST4), .pkt.ihl = 6, .want = DROP, .reason = FL_DROP_IP_OPTIONS },
+	{ "malformed/ipv4-options-most", LAN4(NET_HOST4), .pkt.ihl = 15, .want = DROP, .reason = FL_DROP_IP_OPTIONS },
+	{ "malformed/protocol-41-forwarded", LAN4(NET_HOST4), .pkt.l4 = L4_RAW, .pkt.proto = 41, TO_WAN },
+	{ "malformed/protocol-41-to-router-without-tunnel", LAN4(ROUTER4), .pkt.l4 = L4_RAW, .pkt.proto = 41, .want = DELIVER },
+};
+
+static const struct test_case extensions[] = {
+	{ "extension/0", LAN6(NET_HOST), TO_WAN },
+	{ "extension/1", LAN6(NET_HOST), .pkt.ext = "d", TO_WAN },
+	{ "extension/2", LAN6(NET_HOST), .pkt.ext = "hd", TO_WAN },
+	{ "extension/3", LAN6(NET_HOST), .pkt.ext = "hdr", TO_WAN },
+	{ "extension/4", LAN6(NET_HOST), .pkt.ext = "hdra", TO_WAN },
+	{ "extension/5", LAN6(NET_HOST), .pkt.ext = "hdrad", TO_WAN },
+	{ "extension/6", LAN6(NET_HOST), .pkt.ext = "hdradd", TO_WAN },
+	{ "extension/7", LAN6(NET_HOST), .pkt.ext = "hdraddd", TO_WAN },
+	{ "extension/8", LAN6(NET_HOST), .pkt.ext = "hdradddd", TO_WAN },
+	{ "extension/9", LAN6(NET_HOST), .pkt.ext = "hdraddddd", .want = DROP, .reason = FL_DROP_EXT_HEADERS },
+	{ "extension/12", LAN6(NET_HOST), .pkt.ext = "dddddddddddd", .want = DROP, .reason = FL_DROP_EXT_HEADERS },
+	{ "extension/long", LAN6(NET_HOST), .pkt.ext = "d", .pkt.extlen = 60, TO_WAN },
+	{ "extension/out-of-reach", LAN6(NET_HOST), .pkt.ext = "d", .pkt.extlen = 130, TO_WAN },
+	{ "extension/beyond-packet", LAN6(NET_HOST), .pkt.l4 = L4_RAW, .pkt.proto = 60, .pkt.payload = 4, .want = DROP, .reason = FL_DROP_MALFORMED },
+	{ "extension/first-fragment", LAN6(NET_HOST), .pkt.ext = "f", TO_WAN },
+	{ "extension/later-fragment", LAN6(NET_HOST), .pkt.ext = "F", TO_WAN },
+	{ "extension/atomic-fragment", LAN6(NET_HOST), .pkt.ext = "x", TO_WAN },
+	{ "extension/fragment-behind-others", LAN6(NET_HOST), .pkt.ext = "hdF", TO_WAN },
+};
+/* clang-format on */
+
+const struct suite forward_suites[] = { CASES(headers), CASES(limits),    CASES(ways), CASES(martians),
+					CASES(malformed), CASES(extensions), { 0 } };

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Namespaces and programs. */
+
+#include "selftests/prog/env.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include "selftests/prog/prelude.h"
+
+#include "prelude.skel.h"
+#include "tc.skel.h"
+#include "xdp.skel.h"
+
+/* Private, so that nothing is seen outside and all of it ends with this process. */
+static int enter_namespaces(void)
+{
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(sched_getcpu(), &one); /* the flow cache is by CPU */
+	if (unshare(CLONE_NEWNET | CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("bpf", "/sys/fs/bpf", "bpf", 0, NULL) || sched_setaffinity(0, sizeof(one), &one)) {
+		int err = errno;
+
+		fprintf(stderr, "prog-test: namespaces: %s; it needs root\n", strerror(err));
+		return -err;
+	}
+	return 0;
+}
+
+static int print_warnings(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	return level == LIBBPF_WARN ? vfprintf(stderr, fmt, ap) : 0;
+}
+
+static struct xdp *load_xdp(const struct env *env, const struct bpf_object_open_opts *opts)
+{
+	struct xdp *skel = xdp__open_opts(opts);
+
+	if (!skel)
+		return NULL;
+	bpf_map__set_max_entries(skel->maps.fl_flows, FL_FLOWS_PER_CPU * env->cpus);
+	skel->rodata->fl_cpus = env->cpus;
+	if (xdp__load(skel)) {
+		xdp__destroy(skel);
+		return NULL;
+	}
+	return skel;
+}
+
+static struct tc *load_tc(const struct env *env, const struct bpf_object_open_opts *opts, bool decap_l3)
+{
+	struct tc *skel = tc__open_opts(opts);
+
+	if (!skel)
+		return NULL;
+	bpf_map__set_max_entries(skel->maps.fl_flows, FL_FLOWS_PER_CPU * env->cpus);
+	skel->rodata->fl_cpus = env->cpus;
+	skel->rodata->fl_decap_l3 = decap_l3;
+	if (tc__load(skel)) {
+		tc__destroy(skel);
+		return NULL;
+	}
+	return skel;
+}
+
+static int load(struct env *env)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .pin_root_path = "/sys/fs/bpf");
+
+	libbpf_set_print(print_warnings);
+	env->cpus = libbpf_num_possible_cpus();
+	env->xdp = load_xdp(env, &opts);
+	env->tc = load_tc(env, &opts, true);
+	env->tc_old = load_tc(env, &opts, false);
+	env->prelude = prelude__open_and_load();
+	if (!env->xdp || !env->tc || !env->tc_old || !env->prelude) {
+		fprintf(stderr, "prog-test: the programs do not load\n");
+		return -ENOEXEC;
+	}
+	env->buffer = calloc(PORTS * FL_DROP_SLOTS, env->cpus * sizeof(struct fl_port_stats));
+	return env->buffer ? 0 : -ENOMEM;
+}
+
+static int fill_prelude(struct env *env)
+{
+	int progs[PRELUDE_PROGS] = {
+		[TC_IN] = bpf_program__fd(env->tc->progs.fl_tc_in),
+		[TC_OUT] = bpf_program__fd(env->tc->progs.fl_tc_out),
+		[TC_OLD_IN] = bpf_program__fd(env->tc_old->progs.fl_tc_in),
+		[TC_OLD_OUT] = bpf_program__fd(env->tc_old->progs.fl_tc_out),
+	};
+	int map = bpf_map__fd(env->prelude->maps.progs), pass = bpf_program__fd(env->prelude->progs.pass), r;
+
+	for (__u32 i = 0; i < PRELUDE_PROGS; i++) {
+		r = bpf_map_update_elem(map, &i, &progs[i], BPF_ANY);
+		if (r)
+			return r;
+	}
+	for (enum port p = LAN; p < DEVICES; p++) {
+		r = bpf_xdp_attach(env->ifindex[p], pass, 0, NULL);
+		if (r) {
+			fprintf(stderr, "prog-test: XDP on %s: %s\n", port_name(p), strerror(-r));
+			return r;
+		}
+	}
+	return 0;
+}
+
+int env_open(struct env *env)
+{
+	int r;
+
+	memset(env, 0, sizeof(*env));
+	r = enter_namespaces();
+	if (!r)
+		r = links_create(env);
+	if (!r)
+		r = load(env);
+	if (!r)
+		r = fill_prelude(env);
+	return r ? r : tables_fill(env);
+}
+
+void env_close(struct env *env)
+{
+	prelude__destroy(env->prelude);
+	tc__destroy(env->tc_old);
+	tc__destroy(env->tc);
+	xdp__destroy(env->xdp);
+	free(env->buffer);
+}

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The maps, as a daemon would fill them for the configuration that env.h draws. */
+
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fairlead/npt_math.h"
+#include "selftests/prog/env.h"
+
+#include "xdp.skel.h"
+
+#define COUNT(array) (sizeof(array) / sizeof(*(array)))
+#define MAP(env, name) bpf_map__fd((env)->xdp->maps.name)
+
+static const struct {
+	enum port port, parent;
+	int flags, vid, family, mtu;
+	enum endpoint endpoint;
+	const char *addr4, *addr6;
+} ports[] = {
+	{ LAN, LAN, FL_PORT_XDP_XMIT, 0, FL_BOTH, 1500, 0, "192.0.2.1", "2001:db8:10::1" },
+	{ WAN, WAN, FL_PORT_XDP_XMIT, 0, FL_BOTH, 1500, 0, "198.51.100.1", "2001:db8:20::1" },
+	{ HE0, HE0, FL_PORT_TUNNEL, 0, FL_INET6, 1480, EP_HE0, NULL, "2001:db8:80::1" },
+	{ BK0, BK0, FL_PORT_TUNNEL | FL_PORT_BROKER, 0, FL_INET6, 1480, 0, NULL, "2001:db8:80::2" },
+	{ HE1, HE1, FL_PORT_TUNNEL | FL_PORT_NPT, 0, FL_INET6, 1480, EP_HE1, NULL, "2001:db8:80::3" },
+	{ DYN0, DYN0, FL_PORT_TUNNEL, 0, FL_INET6, 1280, EP_DYN0, NULL, "2001:db8:80::4" },
+	{ NPT, NPT, FL_PORT_XDP_XMIT | FL_PORT_NPT, 0, FL_INET6, 1500, 0, NULL, "2001:db8:60::1" },
+	{ VLAN, LAN, FL_PORT_XDP_XMIT, 100, FL_INET6, 1500, 0, NULL, "2001:db8:70::1" },
+	{ ICMP, ICMP, FL_PORT_ICMP, 0, FL_BOTH, 1500, 0, NULL, NULL },
+	{ FOUR, FOUR, FL_PORT_XDP_XMIT, 0, FL_INET, 1500, 0, "192.0.0.1", NULL },
+	{ NOXMIT, NOXMIT, 0, 0, FL_BOTH, 1500, 0, NULL, "2001:db8:31::1" },
+	{ GENERIC, GENERIC, FL_PORT_GENERIC, 0, FL_BOTH, 1500, 0, NULL, "2001:db8:32::1" },
+	{ NOETHER, NOETHER, FL_PORT_XDP_XMIT | FL_PORT_L3, 0, FL_BOTH, 1500, 0, NULL, "2001:db8:33::1" },
+	{ THIN, THIN, FL_PORT_XDP_XMIT, 0, FL_BOTH, 1400, 0, "192.0.0.33", "2001:db8:34::1" },
+	{ UNDER2, UNDER2, FL_PORT_XDP_XMIT, 0, FL_BOTH, 1500, 0, NULL, "2001:db8:35::1" },
+};
+
+#define LOCAL "198.51.100.1"
+
+static const struct {
+	enum endpoint ep;
+	const char *remote;
+	enum port tunnel;
+	int mtu, mss, ttl, dscp, flags;
+} endpoints[] = {
+	{ EP_HE0, "203.0.113.1", HE0, 1480, FL_MSS_OFF, 255, FL_DSCP_COPY, 0 },
+	{ EP_C2, "203.0.113.2", BK0, 1480, FL_MSS_OFF, 64, FL_DSCP_COPY, 0 },
+	{ EP_C3, "203.0.113.3", BK0, 1480, 1200, 77, 46, FL_EP_DYNAMIC_MTU },
+	{ EP_HE1, "203.0.113.4", HE1, 1480, FL_MSS_AUTO, 64, FL_DSCP_COPY, FL_EP_DYNAMIC_MTU },
+	{ EP_DYN0, "203.0.113.5", DYN0, 1280, FL_MSS_OFF, 64, 0, FL_EP_DYNAMIC_MTU },
+};
+
+static const struct {
+	enum endpoint ep;
+	const char *prefix;
+	int len;
+} client_routes[] = {
+	{ EP_C2, "2001:db8:b002::", 48 },
+	{ EP_C2, "2001:db8:b00a:5::", 64 },
+	{ EP_C3, "2001:db8:b003::", 48 },
+};
+
+static const struct {
+	enum npt index;
+	const char *internal, *external;
+	int internal_len, external_len, mode;
+	enum port port;
+} translations[] = {
+	{ NPT_48, "fd01:203:405::", "2001:db8:1::", 48, 48, FL_NPT_RFC6296, NPT },
+	{ NPT_64, "fd00:1:2:3::", "2001:db8:1:2::", 64, 64, FL_NPT_RFC6296, NPT },
+	{ NPT_56, "fd00:1:2::", "2001:db8:aa:bb00::", 48, 56, FL_NPT_RFC6296, NPT },
+	{ NPT_BIN, "fd00:aaaa::", "2001:db8:bbbb::", 48, 48, FL_NPT_PLAIN, NPT },
+	{ NPT_HE1, "fd02::", "2001:db8:6::", 48, 48, FL_NPT_RFC6296, HE1 },
+};
+
+/* Of every port; and those of a device that is none, which is the router's all the same */
+static const char *const more_locals[] = { "2001:db8:50::1", "2001:db8:81::1", "fd01:203:405:5::1" };
+
+union fl_addr addr_of(const char *text)
+{
+	union fl_addr a = {};
+
+	if (!text)
+		return a;
+	if (strchr(text, ':')) {
+		inet_pton(AF_INET6, text, a.b);
+	} else {
+		a.w[2] = htonl(0xffff);
+		inet_pton(AF_INET, text, &a.w[3]);
+	}
+	return a;
+}
+
+static int set(int map, const void *key, const void *value)
+{
+	int r = bpf_map_update_elem(map, key, value, BPF_ANY);
+
+	if (r)
+		fprintf(stderr, "prog-test: map update: %s\n", strerror(-r));
+	return r;
+}
+
+__u16 port_vid(enum port port)
+{
+	return port == VLAN ? 100 : 0;
+}
+
+enum port port_parent(enum port port)
+{
+	return port == VLAN ? LAN : port;
+}
+
+static int fill_port(struct env *env, int i)
+{
+	__u32 number = ports[i].port, ifindex = env->ifindex[number], xmit = env->ifindex[ports[i].parent];
+	struct fl_vlan_key vlan = { .ifindex = xmit, .vid = ports[i].vid };
+	struct fl_port port = {
+		.ifindex = ifindex,
+		.xmit_ifindex = xmit,
+		.flags = ports[i].flags | FL_PORT_UP,
+		.vid = ports[i].vid,
+		.family = ports[i].family,
+		.mtu = ports[i].mtu,
+		.endpoint = ports[i].endpoint,
+		.addr4 = addr_of(ports[i].addr4).w[3],
+		.addr6 = addr_of(ports[i].addr6),
+	};
+	union fl_addr local4 = addr_of(ports[i].addr4);
+
+	port_mac(ports[i].parent, false, port.mac);
+	if (set(MAP(env, fl_ports), &number, &port) || set(MAP(env, fl_ifindex), &ifindex, &number))
+		return -EIO;
+	if (!(port.flags & FL_PORT_L3) && set(MAP(env, fl_tx), &number, &xmit))
+		return -EIO;
+	if (vlan.vid && set(MAP(env, fl_vlans), &vlan, &number))
+		return -EIO;
+	if (ports[i].addr4 && set(MAP(env, fl_locals), &local4, &number))
+		return -EIO;
+	return ports[i].addr6 ? set(MAP(env, fl_locals), &port.addr6, &number) : 0;
+}
+
+static int fill_endpoint(struct env *env, int i)
+{
+	__u32 index = endpoints[i].ep, stranger = HE0;
+	struct fl_endpoint ep = {
+		.local = addr_of(LOCAL).w[3],
+		.remote = addr_of(endpoints[i].remote).w[3],
+		.underlay_ifindex = env->ifindex[WAN],
+		.underlay = WAN,
+		.tunnel = endpoints[i].tunnel,
+		.mtu = endpoints[i].mtu,
+		.mss = endpoints[i].mss,
+		.ttl = endpoints[i].ttl,
+		.dscp = endpoints[i].dscp,
+		.flags = endpoints[i].flags,
+	};
+	struct fl_endpoint_key key = { .local = ep.local, .remote = ep.remote };
+	struct fl_endpoint_key any = { .local = ep.local };
+
+	if (set(MAP(env, fl_ep), &index, &ep) || set(MAP(env, fl_ep_in), &key, &index))
+		return -EIO;
+	return set(MAP(env, fl_ep_in), &any, &stranger);
+}
+
+int tables_port(struct env *env, enum port port, struct fl_port *out)
+{
+	__u32 number = port;
+
+	return bpf_map_lookup_elem(MAP(env, fl_ports), &number, out);
+}
+
+void tables_forget_icmp(struct env *env)
+{
+	const __u64 none = 0;
+
+	for (__u32 i = 0; i < FL_ICMP_BUCKETS; i++)
+		set(MAP(env, fl_icmp_rate), &i, &none);
+}
+
+int tables_endpoint(struct env *env, enum endpoint ep, struct fl_endpoint *out)
+{
+	__u32 index = ep;
+
+	return bpf_map_lookup_elem(MAP(env, fl_ep), &index, out);
+}
+
+static int npt_prefix(struct env *env, int dir, enum port port, const union fl_addr *prefix, int len, __u32 index)
+{
+	struct fl_npt_key key = { .prefixlen = 32 + len, .dir = dir, .port = port, .addr = *prefix };
+
+	return index ? set(MAP(env, fl_npt_prefix), &key, &index) : bpf_map_delete_elem(MAP(env, fl_npt_prefix), &key);
+}
+
+static int npt_prefixes(struct env *env, const struct fl_npt *npt, __u32 index)
+{
+	if (npt_prefix(env, FL_NPT_OUT, npt->port, &npt->internal, npt->internal_len, index) ||
+	    npt_prefix(env, FL_NPT_IN, npt->port, &npt->external, npt->external_len, index))
+		return -EIO;
+	return npt_prefix(env, FL_NPT_HAIRPIN, 0, &npt->external, npt->external_len, index);
+}
+
+int tables_npt(struct env *env, enum npt index, const char *internal, int internal_len, const char *external,
+	       int external_len, int mode, enum port port)
+{
+	struct fl_npt npt = {
+		.internal = addr_of(internal),
+		.external = addr_of(external),
+		.len = internal_len > external_len ? internal_len : external_len,
+		.mode = mode,
+		.port = port,
+		.internal_len = internal_len,
+		.external_len = external_len,
+	};
+	__u32 key = index;
+
+	npt.adjust = fl_npt_adjust(&npt.internal, &npt.external);
+	return set(MAP(env, fl_npt), &key, &npt) ? -EIO : npt_prefixes(env, &npt, index);
+}
+
+int tables_npt_remove(struct env *env, enum npt index)
+{
+	struct fl_npt npt;
+	__u32 key = index;
+
+	return bpf_map_lookup_elem(MAP(env, fl_npt), &key, &npt) ? -EIO : npt_prefixes(env, &npt, 0);
+}
+
+/* The MACs are wrong at first: the programs correct them from the FIB. */
+static int fill_nexthop(struct env *env, __u32 i)
+{
+	struct fl_nexthop_key key = { .ifindex = env->ifindex[neighbours[i].port], .addr = addr_of(neighbours[i].addr) };
+	struct fl_nexthop nh = { .addr = key.addr, .port = neighbours[i].port, .valid = 1 };
+	__u32 index = i + 1;
+
+	if (neighbours[i].port >= PORTS)
+		return 0;
+	return set(MAP(env, fl_nh), &index, &nh) ? -EIO : set(MAP(env, fl_nh_by_addr), &key, &index);
+}
+
+int tables_control(struct env *env)
+{
+	__u32 zero = 0;
+
+	return set(MAP(env, fl_control), &zero, &env->control);
+}
+
+void tables_new_generation(struct env *env)
+{
+	env->control.gen++;
+	tables_control(env);
+}
+
+int tables_fill(struct env *env)
+{
+	__u32 nobody = 0;
+	size_t i;
+	int r = 0;
+
+	for (i = 0; i < COUNT(ports); i++)
+		r |= fill_port(env, i);
+	for (i = 0; i < COUNT(endpoints); i++)
+		r |= fill_endpoint(env, i);
+	for (i = 0; i < COUNT(client_routes); i++) {
+		struct fl_client_route_key key = { .prefixlen = 32 + client_routes[i].len,
+						   .tunnel = BK0,
+						   .addr = addr_of(client_routes[i].prefix) };
+		__u32 ep = client_routes[i].ep;
+
+		r |= set(MAP(env, fl_clients), &key, &ep);
+	}
+	for (i = 0; i < COUNT(translations); i++)
+		r |= tables_npt(env, translations[i].index, translations[i].internal, translations[i].internal_len,
+				translations[i].external, translations[i].external_len, translations[i].mode,
+				translations[i].port);
+	for (i = 0; i < (size_t)neighbours_count; i++)
+		r |= fill_nexthop(env, i);
+	for (i = 0; i < COUNT(more_locals); i++) {
+		union fl_addr addr = addr_of(more_locals[i]);
+
+		r |= set(MAP(env, fl_locals), &addr, &nobody);
+	}
+	env->control = (struct fl_control){ .layout = FL_LAYOUT_VERSION, .forward = 1, .icmp_ifindex = env->icmp_tx };
+	tables_new_generation(env);
+	return r ? -EIO : 0;
+}
