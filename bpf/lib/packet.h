@@ -168,6 +168,22 @@ static __always_inline int ipv6_parse(struct fl_ctx *ctx, struct pkt *pkt, __u32
 	return ext_headers_walk(ctx, pkt);
 }
 
+/* RFC 1812 5.2.2: no header is believed, or forwarded, whose checksum is wrong. ip: the header at pkt->l3. */
+static __always_inline bool ipv4_checksum_is_right(struct fl_ctx *ctx, const struct pkt *pkt, const struct iphdr *ip)
+{
+	const __u32 *words = (const __u32 *)ip;
+	__u64 sum = (__u64)words[0] + words[1] + words[2] + words[3] + words[4];
+
+	for (int i = 5; i < 15 && i < ip->ihl; i++) {
+		const __u32 *option = pkt_at(ctx, pkt->l3 + i * 4, L3_MAX, sizeof(*option));
+
+		if (!option)
+			return false;
+		sum += *option;
+	}
+	return csum_fold(sum) == 0xffff;
+}
+
 static __always_inline int ipv4_parse(struct fl_ctx *ctx, struct pkt *pkt, __u32 room)
 {
 	struct iphdr *ip = pkt_at(ctx, pkt->l3, L3_MAX, sizeof(*ip));
@@ -176,7 +192,7 @@ static __always_inline int ipv4_parse(struct fl_ctx *ctx, struct pkt *pkt, __u32
 	if (!ip || ip->version != 4 || ip->ihl < 5)
 		return -FL_DROP_MALFORMED;
 	pkt->len = bpf_ntohs(ip->tot_len);
-	if (pkt->len > room || pkt->len < ip->ihl * 4)
+	if (pkt->len > room || pkt->len < ip->ihl * 4 || !ipv4_checksum_is_right(ctx, pkt, ip))
 		return -FL_DROP_MALFORMED;
 	frag = bpf_ntohs(ip->frag_off);
 	pkt->family = FL_INET;

@@ -62,7 +62,7 @@ static int path_forget(struct env *env)
 static int underlay_1400(struct env *env)
 {
 	(void)env;
-	return links_run("ip route replace 203.0.113.1 via 198.51.100.254 dev wan mtu 1400");
+	return links_run("ip route replace 203.0.113.1 via 198.51.100.254 dev wan mtu lock 1400");
 }
 
 static int underlay_gone(struct env *env)
@@ -139,9 +139,9 @@ static const struct test_case refused[] = {
 	{ "refuse/outer-bad-sum", DECAP, .pkt.obad = 0x0100, .want = DROP, .reason = FL_DROP_MALFORMED },
 	{ "refuse/outer-options-bad-sum", DECAP, .pkt.oihl = 9, .pkt.obad = 0x0100, .want = DROP, .reason = FL_DROP_MALFORMED },
 	{ "refuse/outer-longer-than-frame", DECAP, .pkt.olen = 1, .want = DROP, .reason = FL_DROP_MALFORMED },
-	{ "refuse/outer-shorter-than-inner", DECAP, .pkt.olen = -1, REFUSE(INNER) },
-	{ "refuse/outer-with-options-shorter-than-inner", DECAP, .pkt.oihl = 8, .pkt.olen = -1, REFUSE(INNER) },
-	{ "refuse/outer-shorter-than-inner-header", DECAP, .pkt.l4 = L4_RAW, .pkt.payload = NIL, .pkt.olen = -1, REFUSE(INNER) },
+	{ "refuse/outer-shorter-than-inner", DECAP, .pkt.olen = -2, REFUSE(INNER) },
+	{ "refuse/outer-with-options-shorter-than-inner", DECAP, .pkt.oihl = 8, .pkt.olen = -2, REFUSE(INNER) },
+	{ "refuse/outer-shorter-than-inner-header", DECAP, .pkt.l4 = L4_RAW, .pkt.payload = NIL, .pkt.olen = -2, REFUSE(INNER) },
 	{ "refuse/outer-empty", DECAP, .pkt.olen = -80, REFUSE(INNER) },
 	{ "refuse/inner-longer-than-outer", DECAP, .pkt.plen = 1, REFUSE(INNER) },
 	{ "refuse/inner-version-4", DECAP, .pkt.version = 4, REFUSE(INNER) },
@@ -161,7 +161,7 @@ static const struct test_case refused[] = {
 	{ "refuse/source-link-local-not-forwarded", FROM_HE0("fe80::1", LAN_HOST), .want = DROP, .blame = HE0, .reason = FL_DROP_SCOPE },
 	{ "refuse/back-where-it-came-from", FROM_HE0(HE_HOST, "2001:db8:2000::2"), .want = ERROR, .blame = HE0,
 	  .reason = FL_DROP_P2P_LOOP, .icmp_type = 1, .icmp_code = 3 },
-	{ "refuse/not-protocol-41", DECAP, .pkt.oproto = 47, .want = DELIVER },
+	{ "refuse/not-protocol-41", .in = WAN, .pkt.src = HE0_REMOTE, .pkt.dst = LOCAL4, .pkt.l4 = L4_RAW, .pkt.proto = 47, .want = DELIVER },
 	{ "refuse/ce-not-ect", DECAP, .pkt.otos = 3, REFUSE(ECN) },
 };
 
