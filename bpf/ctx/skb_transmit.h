@@ -68,11 +68,13 @@ static __always_inline int to_neighbour(struct fl_ctx *ctx, const struct hop *ho
 {
 	struct bpf_redir_neigh nh = { .nh_family = hop->family };
 
+	ctx->tc_index = SKB_TAG;
+	if (hop->family == 0)
+		return bpf_redirect_neigh(hop->ifindex, NULL, 0, 0);
 	if (hop->family == AF_INET)
 		nh.ipv4_nh = hop->addr.w[3];
 	else
 		__builtin_memcpy(nh.ipv6_nh, &hop->addr, sizeof(nh.ipv6_nh));
-	ctx->tc_index = SKB_TAG;
 	return bpf_redirect_neigh(hop->ifindex, &nh, sizeof(nh), 0);
 }
 

@@ -54,7 +54,7 @@ struct hop {
 	__u32 ifindex;
 	__u32 mtu; /* of the route; set by fib_ask() */
 	bool resolved;
-	__u8 family; /* of addr: AF_INET or AF_INET6 */
+	__u8 family; /* of addr: AF_INET or AF_INET6; 0: the kernel finds the next hop when it sends (tc only) */
 };
 
 /* What fib_ask() asks: for a packet that came in by device `ifindex`, or (out) for the router's own that leaves by it. */
@@ -188,6 +188,20 @@ static __always_inline void hop_from_nexthop(struct hop *hop, const struct fl_ne
 }
 
 /*
+ * bpf_fib_lookup() answers for no device whose forwarding is off, not even for the router's own packets; an underlay whose
+ * IPv4 is left to the host is such a device. tc can send by it all the same.
+ */
+static __always_inline int hop_by_kernel(const struct fib_query *query, struct hop *hop)
+{
+	hop->ifindex = query->ifindex;
+	hop->port = port_number(query->ifindex, 0);
+	hop->mtu = 0xffff;
+	hop->resolved = false;
+	hop->family = 0;
+	return STAGE_GO;
+}
+
+/*
  * Asks the kernel's tables (bpf_fib_lookup). Fills hop. Returns STAGE_GO, STAGE_DELIVER (for the host, or no route: the
  * kernel's answer is best) or -FL_DROP_*.
  */
@@ -218,7 +232,7 @@ GLOBAL int fib_ask(struct fl_ctx *ctx, struct fib_query *query, struct hop *hop)
 	case BPF_FIB_LKUP_RET_BLACKHOLE:
 		return -FL_DROP_BLACKHOLE;
 	case BPF_FIB_LKUP_RET_FWD_DISABLED:
-		return -FL_DROP_FORWARDING_OFF;
+		return query->out ? hop_by_kernel(query, hop) : -FL_DROP_FORWARDING_OFF;
 	default: /* local, no route, unreachable, prohibit, a lightweight tunnel */
 		return STAGE_DELIVER;
 	}

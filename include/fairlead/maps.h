@@ -69,6 +69,7 @@ struct fl_port {
 	__u8 mac[6];
 	__u8 pad2[2];
 	__be32 addr4; /* sources of ICMP errors for what came in here; 0: none */
+	__u8 pad3[4];
 	union fl_addr addr6;
 };
 _Static_assert(sizeof(struct fl_port) == 56, "layout");
