@@ -113,13 +113,19 @@ static __always_inline void rewrite4(struct fl_ctx *ctx, __u32 l3, __u32 hops)
 	ip->ttl -= hops;
 }
 
-static __always_inline void rewrite_quoted(struct fl_ctx *ctx, struct pkt *pkt, __u32 l4, __u32 out_port)
+/* A hairpin went out and in again by the port of its translation. */
+static __always_inline void rewrite_quoted(struct fl_ctx *ctx, struct pkt *pkt, __u32 l4, const struct fl_flow *flow,
+					   __u32 out_port)
 {
+	const struct fl_npt *hairpin = flow->npt_src && flow->npt_src == flow->npt_dst ? npt_get(flow->npt_src) : NULL;
 	const struct fl_port *in = port_get(pkt->port), *out = port_get(out_port);
+	__u32 from = in && in->flags & FL_PORT_NPT ? pkt->port : 0;
+	__u32 to = out && out->flags & FL_PORT_NPT ? out_port : 0;
 
-	if (in && out && ((in->flags | out->flags) & FL_PORT_NPT))
-		npt_rewrite_quoted(ctx, pkt, l4, in->flags & FL_PORT_NPT ? pkt->port : 0,
-				   out->flags & FL_PORT_NPT ? out_port : 0);
+	if (hairpin && !from)
+		from = to = hairpin->port;
+	if (from || to)
+		npt_rewrite_quoted(ctx, pkt, l4, from, to);
 }
 
 static __always_inline void rewrite(struct fl_ctx *ctx, struct pkt *pkt, __u32 l3, __u32 l4, __u32 hops,
@@ -132,7 +138,7 @@ static __always_inline void rewrite(struct fl_ctx *ctx, struct pkt *pkt, __u32 l
 	if (pkt->proto == IPPROTO_TCP && flow->mss && pkt->l4)
 		mss_clamp(ctx, l4, flow->mss);
 	else if (pkt->family == FL_INET6 && is_icmp6_error(ctx, pkt, l4))
-		rewrite_quoted(ctx, pkt, l4, hop ? flow_out_port(flow, hop) : 0);
+		rewrite_quoted(ctx, pkt, l4, flow, hop ? flow_out_port(flow, hop) : 0);
 }
 
 /* The one place that counts a packet that leaves. */
