@@ -46,15 +46,18 @@ static __always_inline bool icmp_rate_allows(__u64 who)
 static __always_inline bool icmp6_may_answer(struct fl_ctx *ctx, const struct ipv6hdr *ip, __u32 l3, __u8 type)
 {
 	const union fl_addr *src = (const union fl_addr *)&ip->saddr;
+	struct pkt in = { .l3 = l3, .proto = ip->nexthdr };
 	__u8 *icmp;
 
 	if (src->b[0] == 0xff || (src->q[0] == 0 && src->q[1] == 0))
 		return false;
 	if (ip->daddr.s6_addr[0] == 0xff && type != 2)
 		return false;
-	if (ip->nexthdr != IPPROTO_ICMPV6)
+	if (ext_headers_walk(ctx, &in))
+		return false;
+	if (in.proto != IPPROTO_ICMPV6 || (!in.l4 && in.fragment)) /* what a later fragment is of, nobody can tell */
 		return true;
-	icmp = pkt_at(ctx, l3 + sizeof(*ip), L4_MAX, 1);
+	icmp = in.l4 ? pkt_at(ctx, in.l4, L4_MAX, 1) : NULL;
 	return icmp && *icmp >= ICMP6_ECHO && *icmp != 137; /* redirect */
 }
 
