@@ -17,7 +17,8 @@
 #include "lib/port.h"
 
 #define L3_MAX 0x7f  /* an IP header that is routed starts here at the latest: 18 + 60 */
-#define L4_MAX 0x3ff /* its transport header here; deeper ones are not looked at */
+#define L4_MAX 0x3ff /* bytes that are read of the transport header lie here at the latest */
+#define L4_REACH (L4_MAX - 24 - 64) /* it starts here: it may move by an outer header and a tag, and has up to 60 bytes */
 
 #define IP_DF 0x4000
 #define IP_MF 0x2000
@@ -64,7 +65,10 @@ struct pkt {
 		__p + (size) <= ctx_end(ctx) ? __p : (void *)0; \
 	})
 
-/* Splits off the Ethernet header and a VLAN tag. *vid 0: none. *proto: of the payload, network order. Returns its length or <0. */
+/*
+ * Splits off the Ethernet header and an 802.1Q tag (802.1ad numbers other VLANs: not ours). *vid 0: none. *proto: of the
+ * payload, network order. Returns its length or <0.
+ */
 static __always_inline int ethernet_parse(struct fl_ctx *ctx, __u16 *vid, __be16 *proto)
 {
 	struct ethhdr *eth = pkt_at(ctx, 0, 0, sizeof(*eth));
@@ -76,7 +80,7 @@ static __always_inline int ethernet_parse(struct fl_ctx *ctx, __u16 *vid, __be16
 	if (!eth)
 		return -1;
 	*proto = eth->h_proto;
-	if (*proto != bpf_htons(ETH_P_8021Q) && *proto != bpf_htons(ETH_P_8021AD))
+	if (*proto != bpf_htons(ETH_P_8021Q))
 		return ETH_HLEN;
 	tag = pkt_at(ctx, ETH_HLEN, 0x1f, sizeof(*tag));
 	if (!tag)
@@ -117,7 +121,7 @@ GLOBAL int ext_headers_walk(struct fl_ctx *ctx, struct pkt *pkt)
 			return STAGE_GO;
 		if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_DSTOPTS &&
 		    next != IPPROTO_FRAGMENT && next != IPPROTO_AH) {
-			if (off <= L4_MAX)
+			if (off <= L4_REACH)
 				pkt->l4 = off;
 			return STAGE_GO;
 		}
