@@ -114,7 +114,7 @@ static void expect_counters(const struct test_case *c, enum hook hook, __u32 fra
 	struct fl_drop_stats *drops = &e->drops[(c->blame ? c->blame : c->in) * FL_DROP_SLOTS + c->reason];
 	__u32 len;
 
-	if (c->want == PASS || (hook == HOOK_XDP && !finished_by_xdp(c)))
+	if (c->want == PASS || (c->want == DROP && !c->reason) || (hook == HOOK_XDP && !finished_by_xdp(c)))
 		return;
 	if (c->want == DROP || c->want == ERROR) {
 		drops->packets++;

@@ -12,7 +12,7 @@ enum want {
 	REWRITE,  /* goes on to the kernel, changed as `change` says (tc) */
 	PASS,	  /* goes on untouched and uncounted */
 	DELIVER,  /* for the host: XDP passes it; tc decapsulates it if ep_in, else counts and passes it */
-	DROP,	  /* for `reason`, counted at `blame` */
+	DROP,	  /* for `reason`, counted at `blame`; FL_DROP_NONE: not counted */
 	ERROR,	  /* the same at tc, and answered by the ICMP error icmp_*; XDP passes it */
 	FRAGMENT, /* the kernel shall fragment it: tc counts, tags and passes it */
 };
