@@ -64,18 +64,22 @@ static __always_inline int skb_reshape(struct fl_ctx *ctx, const struct pkt *pkt
 	return encap ? skb_encapsulate(ctx) : 0;
 }
 
-static __always_inline int to_neighbour(struct fl_ctx *ctx, const struct hop *hop)
+/* The device is the port's: of a hop that the flow cache has given, nothing else says it. */
+static __always_inline int to_neighbour(struct fl_ctx *ctx, const struct pkt *pkt, const struct hop *hop)
 {
 	struct bpf_redir_neigh nh = { .nh_family = hop->family };
+	const struct fl_port *port = port_get(hop->port);
 
+	if (!port)
+		return drop(ctx, pkt, FL_DROP_INTERNAL);
 	ctx->tc_index = SKB_TAG;
 	if (hop->family == 0)
-		return bpf_redirect_neigh(hop->ifindex, NULL, 0, 0);
+		return bpf_redirect_neigh(port->ifindex, NULL, 0, 0);
 	if (hop->family == AF_INET)
 		nh.ipv4_nh = hop->addr.w[3];
 	else
 		__builtin_memcpy(nh.ipv6_nh, &hop->addr, sizeof(nh.ipv6_nh));
-	return bpf_redirect_neigh(hop->ifindex, &nh, sizeof(nh), 0);
+	return bpf_redirect_neigh(port->ifindex, &nh, sizeof(nh), 0);
 }
 
 /* Sends the packet on; `hops` to take off its hop limit. */
@@ -102,7 +106,7 @@ static __always_inline int transmit(struct fl_ctx *ctx, struct pkt *pkt, const s
 		count_forwarded(pkt, flow, hop);
 	else
 		count_own(pkt, flow, hop);
-	return to_neighbour(ctx, hop);
+	return to_neighbour(ctx, pkt, hop);
 }
 
 /* Gives the packet to the host: as it came, or decapsulated into the tunnel's device; its destination translated. */

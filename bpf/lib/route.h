@@ -51,8 +51,8 @@ struct hop {
 	__u64 dmac, smac; /* as in struct fl_nexthop; meaningful if resolved */
 	union fl_addr addr;
 	__u32 port;
-	__u32 ifindex;
-	__u32 mtu; /* of the route; set by fib_ask() */
+	__u32 ifindex; /* set by fib_ask() only */
+	__u32 mtu;     /* of the route; set by fib_ask() only */
 	bool resolved;
 	__u8 family; /* of addr: AF_INET or AF_INET6; 0: the kernel finds the next hop when it sends (tc only) */
 };
