@@ -100,11 +100,17 @@ static int saved_add(struct datapath *dp, const char *kind, const char *key, con
 	return -ENOMEM;
 }
 
-static void saved_drop(struct datapath *dp, struct saved_setting *saved)
+static void saved_free(struct saved_setting *saved)
 {
 	free(saved->kind);
 	free(saved->key);
 	free(saved->value);
+}
+
+/* The last one takes its place. */
+static void saved_drop(struct datapath *dp, struct saved_setting *saved)
+{
+	saved_free(saved);
 	*saved = dp->saved[--dp->n_saved];
 }
 
@@ -130,10 +136,11 @@ int sysctls_load(struct datapath *dp)
 
 void sysctls_free(struct datapath *dp)
 {
-	while (dp->n_saved)
-		saved_drop(dp, dp->saved);
+	for (size_t i = 0; i < dp->n_saved; i++)
+		saved_free(&dp->saved[i]);
 	free(dp->saved);
 	dp->saved = NULL;
+	dp->n_saved = 0;
 }
 
 /* ---- changing ---- */
@@ -286,15 +293,12 @@ void sysctls_restore(struct datapath *dp)
 	for (size_t i = 0; i < N_SWITCHES; i++) {
 		struct saved_setting *saved = saved_find(dp, "sysctl", switches[i].key);
 
-		if (saved) {
+		if (saved)
 			restore_one(saved);
-			saved_drop(dp, saved);
-		}
 	}
-	while (dp->n_saved) {
-		restore_one(&dp->saved[0]);
-		saved_drop(dp, dp->saved);
-	}
+	for (size_t i = 0; i < dp->n_saved; i++)
+		restore_one(&dp->saved[i]);
+	sysctls_free(dp);
 	file_name(dp, path, sizeof(path));
 	unlink(path);
 }
