@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# shellcheck shell=bash disable=SC2154 # setup_ns makes the variables that hold the namespaces' names
+# shellcheck shell=bash
 #
 # The lab: five namespaces, of which one is the router. Sourced after lib.sh.
 #
@@ -12,6 +12,7 @@
 # IPv6 addresses stand for 2001:db8:…; the LAN's prefix is aa::/64, bb::/64 is the one that the broker routes to the router.
 # IPv4 in the LAN: 192.0.2.80, router 192.0.2.1, routed by wan.
 
+lan='' router='' wan='' broker='' inet='' # what the namespaces are really called
 LAN_HOST=2001:db8:aa::80 LAN_ROUTER=2001:db8:aa::1 INET_HOST=2001:db8:f::99
 WAN_ROUTER=203.0.113.20 BROKER=198.51.100.10
 # shellcheck disable=SC2034 # for the scenarios
@@ -74,7 +75,7 @@ lab_up() {
 # The broker's end, made of Python and TUN. Between wan and broker is a real wire then
 broker_python() {
 	wire "$wan" net1
-	background python_in_ns "$broker" sixin4.py --local $BROKER --remote $WAN_ROUTER --tun tun6 "$@" > "$FL_TMP/sixin4.log"
+	background "$broker" "$FL_PYTHON" "$FL_NET/sixin4.py" --local $BROKER --remote $WAN_ROUTER --tun tun6 "$@" > "$FL_TMP/sixin4.log"
 	slowwait 10 grep -q ready "$FL_TMP/sixin4.log" || { fail "sixin4.py did not start"; return 1; }
 	ip -n "$broker" link set dev tun6 up mtu 1480
 	ip -n "$broker" addr add $TUNNEL_BROKER/64 dev tun6 nodad

@@ -13,7 +13,7 @@ FL_TMP=$(mktemp -d "${TMPDIR:-/tmp}/fairlead-test.XXXXXX")
 FL_SCENARIO=$(basename "$0" .sh)
 FL_PREFIX=fl$$
 FL_PYTHON=/usr/bin/python3
-export FL_BUILD PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$FL_NET
+export FL_RUN=$FL_PREFIX FL_BUILD PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$FL_NET
 
 fl_names=()	# namespaces
 fl_pids=()	# background processes
@@ -136,9 +136,9 @@ in_ns() {
 	nsenter --net=/run/netns/"$1" -- "${@:2}"
 }
 
-# background COMMAND...: ended at the end; its process id is in $!
+# background NAMESPACE COMMAND...: a program that is ended at the end; its process id is in $!
 background() {
-	"$@" &
+	nsenter --net=/run/netns/"$1" -- "${@:2}" &
 	fl_pids+=($!)
 }
 
@@ -178,7 +178,7 @@ daemon_start() {
 	local name=$1 log
 	log=$FL_TMP/$name.log
 	mountpoint -q /sys/fs/bpf || mount -t bpf bpf /sys/fs/bpf
-	in_ns "$2" "$FL_BUILD/fairleadd" -f -c "$3" --instance "$(instance "$name")" >> "$log" 2>&1 &
+	nsenter --net=/run/netns/"$2" -- "$FL_BUILD/fairleadd" -f -c "$3" --instance "$(instance "$name")" >> "$log" 2>&1 &
 	fl_daemon_pid[$name]=$!
 	fl_daemon_ns[$name]=$2
 	[[ " ${fl_instances[*]} " == *" $name "* ]] || fl_instances+=("$name")
@@ -195,8 +195,10 @@ answers_or_dead() {
 
 # daemon_kill NAME [SIGNAL]: as by accident; the data plane stays
 daemon_kill() {
-	kill "-${2:-KILL}" "${fl_daemon_pid[$1]}" 2> /dev/null
-	wait "${fl_daemon_pid[$1]}" 2> /dev/null
+	local pid=${fl_daemon_pid[$1]:-}
+	[ -n "$pid" ] || return 0
+	kill "-${2:-KILL}" "$pid" 2> /dev/null
+	wait "$pid" 2> /dev/null
 }
 
 # daemon_remove NAME: unloads and ends it
@@ -225,9 +227,18 @@ leftovers() {
 	for name in "${fl_instances[@]}"; do
 		name=$(instance "$name")
 		find /sys/fs/bpf/fairlead -maxdepth 1 -name "$name" 2> /dev/null
-		find /run/fairlead -maxdepth 1 -name "$name.*" 2> /dev/null
-		pgrep -f -- "--instance $name( |\$)"
+		find /run/fairlead -maxdepth 1 -name "$name.sock*" 2> /dev/null
 	done
+	processes
+}
+
+# Those that this test started, found by their environment
+processes() {
+	local file
+	for file in $(grep -lsz "^FL_RUN=$FL_PREFIX$" /proc/[0-9]*/environ); do
+		tr '\0' ' ' < "${file%environ}cmdline"
+		echo
+	done 2> /dev/null | grep -v '^grep '
 	return 0
 }
 
@@ -246,7 +257,7 @@ cleanup() {
 	done
 	for name in "${fl_instances[@]}"; do
 		name=$(instance "$name")
-		rm -rf "/sys/fs/bpf/fairlead/${name:?}" "/run/fairlead/${name:?}".*
+		rm -rf "/sys/fs/bpf/fairlead/${name:?}" "/run/fairlead/${name:?}".* "/var/lib/fairlead/${name:?}"
 	done
 	fl_names=() fl_pids=()
 }
@@ -273,7 +284,7 @@ check_nothing_left() {
 	check_equal "left over" "$(leftovers)" ""
 }
 
-# finish: the last line of a scenario
+# finish: the last command of a scenario
 finish() {
 	exit $((fl_failed > 0))
 }

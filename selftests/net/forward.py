@@ -127,5 +127,4 @@ def test_counters():
 
 
 if __name__ == "__main__":
-    tests = [test for name, test in list(globals().items()) if name.startswith("test_")]
-    main(tests, lab.prefix)
+    main(tests_of(globals()), lab.prefix)

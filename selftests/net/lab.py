@@ -55,6 +55,10 @@ class Lab:
         src, dst = outer.pop("src", BROKER), outer.pop("dst", WAN_ROUTER)
         self.from_wan(packet.ip4(src, dst, packet.IPV6, inner, **outer))
 
+    def run(self, ns, *command):
+        """A command in one of the lab's namespaces."""
+        subprocess.run(["nsenter", "--net=/run/netns/" + self.ns(ns), *command], check=True, timeout=20)
+
     def token(self):
         """Eight bytes that no other packet carries."""
         self.serial += 1
@@ -99,6 +103,11 @@ class Lab:
 
     def tunnel(self, name="he0"):
         return next(t for t in self.fl("show", "tunnels") if t["name"] == name)
+
+
+def tests_of(names):
+    """The test functions among a module's globals(), in their order."""
+    return [value for name, value in list(names.items()) if name.startswith("test_")]
 
 
 def in_prefix(prefix, number):

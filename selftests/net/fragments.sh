@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Outer fragments are put together by the daemon and dropped in silence without one; inner fragments just pass.
+
+. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lab.sh"
+
+dropped_fragments() {
+	fl router --json show drops | json 'sum(r["packets"] for r in d if r["reason"] == "tunnel-outer-fragment")'
+}
+
+# The programs notice a dead daemon by its missing heartbeat, a few seconds
+daemon_gone() {
+	daemon_kill router
+	check "pings go on" pings "$lan" "$INET_HOST"
+	sleep "${FL_HEARTBEAT_SECONDS:-4}" # nothing to poll: what passes must be that long without a daemon
+}
+
+counted() {
+	daemon_start router "$router" "$FL_TMP/router.json" || return
+	check_equal "fragments counted while the daemon was dead" "$(dropped_fragments)" 6
+}
+
+scenario() {
+	started lab_with "$1" || return
+	run_test warm-up warm_up || return
+	python_tests fragments.py --lab "$FL_PREFIX" --mode alive
+	test_group "$1/daemon-dead"
+	run_test kill daemon_gone
+	python_tests fragments.py --lab "$FL_PREFIX" --mode dead
+	run_test counted counted
+}
+
+modes scenario
+finish

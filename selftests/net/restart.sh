@@ -1,0 +1,122 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The daemon may be killed, restarted, given another configuration: no ping is lost, and the next one adopts what it finds.
+
+. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lab.sh"
+
+ping_pid=
+
+pinging() {
+	in_ns "$lan" ping -6 -n -q -c "$1" -i 0.01 -W 2 "$INET_HOST" > "$FL_TMP/ping" 2>&1 &
+	ping_pid=$!
+}
+
+none_lost() {
+	wait "$ping_pid"
+	check_match "pings" "$(cat "$FL_TMP/ping")" ' 0% packet loss'
+}
+
+tx_packets() {
+	fl router --json show tunnels | json 'd[0]["tx_packets"]'
+}
+
+programs() {
+	bpftool -j net show 2> /dev/null | json 'sorted(str(x) for x in d)'
+}
+
+killed_and_adopted() {
+	local before after
+	before=$(tx_packets)
+	pinging 400
+	daemon_kill router
+	check "pings without a daemon" pings "$lan" "$INET_HOST" 20
+	daemon_start router "$router" "$FL_TMP/router.json" || return
+	none_lost
+	after=$(tx_packets)
+	[ "$after" -ge $((before + 400)) ] || fail "the counters went from $before to $after by 400 packets: not adopted"
+}
+
+stopped_and_started() {
+	pinging 300
+	daemon_kill router TERM
+	check_not "the control socket is gone" test -e "/run/fairlead/$(instance router).sock"
+	check "pings without a daemon" pings "$lan" "$INET_HOST" 20
+	daemon_start router "$router" "$FL_TMP/router.json" || return
+	none_lost
+}
+
+adopted_with_another_configuration() {
+	pinging 300
+	daemon_kill router
+	config_edit "$FL_TMP/router.json" 'd["tunnels"]["he0"]["mtu"] = 1400
+d["prefix_translations"].append({ "interface": "he0", "internal": "2001:db8:ab::/64", "external": "2001:db8:bc::/64" })'
+	daemon_start router "$router" "$FL_TMP/router.json" || return
+	none_lost
+	check_equal "the tunnel's MTU" "$(fl router --json show tunnels | json 'd[0]["mtu"]')" 1400
+	check_equal "translations" "$(fl router --json show translations | json 'len(d)')" 2
+}
+
+reloaded() {
+	pinging 400
+	for _ in 1 2 3; do
+		config_edit "$FL_TMP/router.json" 'd["tunnels"]["he0"]["mtu"] = 1480; d["prefix_translations"].reverse()'
+		check "apply" fl router apply "$FL_TMP/router.json"
+	done
+	none_lost
+}
+
+hangup() {
+	pinging 200
+	config_edit "$FL_TMP/router.json" 'd["tunnels"]["he0"]["mtu"] = 1450'
+	kill -HUP "${fl_daemon_pid[router]}"
+	slowwait 10 mtu_is 1450 || fail "SIGHUP did not bring the file into force: MTU $(fl router --json show tunnels)"
+	none_lost
+}
+
+mtu_is() {
+	[ "$(fl router --json show tunnels | json 'd[0]["mtu"]')" = "$1" ]
+}
+
+second_daemon() {
+	local output status
+	output=$(in_ns "$router" timeout 10 "$FL_BUILD/fairleadd" -f -c "$FL_TMP/router.json" --instance "$(instance router)" 2>&1)
+	status=$?
+	check_equal "exit status of a second daemon" "$status" 1
+	check_match "what it says" "$output" "$(instance router)"
+	check "the first one answers" answers router
+	check "and carries" pings "$lan" "$INET_HOST"
+}
+
+# Another node of the same machine has its own instance
+two_instances() {
+	broker_stop_python
+	broker_fairlead "$mode" || return
+	check "both carry" slowwait 10 pings "$lan" "$INET_HOST"
+	daemon_kill broker
+	check "one killed" pings "$lan" "$INET_HOST"
+	check "the other one answers" answers router
+}
+
+broker_stop_python() {
+	stop_process "${fl_pids[0]}"
+	fl_pids=("${fl_pids[@]:1}")
+}
+
+mode=
+scenario() {
+	mode=$1
+	started lab_with "$1" || return
+	run_test warm-up warm_up || return
+	run_test kill-9-and-adopt killed_and_adopted
+	run_test stop-and-start stopped_and_started
+	run_test adopt-with-another-configuration adopted_with_another_configuration
+	run_test reload reloaded
+	run_test hangup hangup
+	run_test second-daemon-refused second_daemon
+	run_test two-instances two_instances
+}
+
+modes scenario
+finish

@@ -1,0 +1,107 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""spoof.sh's packets: none of them may arrive, none may be answered, each is counted under its reason."""
+
+import packet
+from lab import *
+from wire import check, check_equal, main
+
+lab = Lab()
+
+
+def dropped(send, reason, token, times=1):
+    """send() puts it in; nothing of it comes out anywhere, no ICMP about it, one more of that reason."""
+    lab.flush()
+    moved = lab.counted(send)
+    seen = lab.fence_in() + lab.fence_out()
+    for p in seen:
+        for layer in (p, p.inner):
+            if layer is None:
+                continue
+            check(token not in layer.raw[14 if layer is p else 0 :], "it came out: %s" % p)
+            check(layer.proto not in (packet.ICMP, packet.ICMP6) or layer.type not in (1, 2, 3, 4, 11, 12) or
+                  (layer.proto == packet.ICMP6 and layer.type > 4), "it was answered: %s" % p)
+    check_equal(moved, {reason: times}, "the drop counters that moved")
+
+
+def from_tunnel(reason, inner, token, **outer):
+    dropped(lambda: lab.from_tunnel(inner, **outer), reason, token)
+
+
+def test_wrong_outer_source():
+    token = lab.token()
+    from_tunnel("tunnel-wrong-outer-source", packet.udp6(INET_HOST, LAN_OUTSIDE, data=token), token, src="198.51.100.77")
+
+
+def test_wrong_outer_source_to_the_router_itself():
+    token = lab.token()
+    from_tunnel("tunnel-wrong-outer-source", packet.ping6(INET_HOST, TUNNEL_ROUTER, data=token), token, src="198.51.100.77")
+
+
+def test_forbidden_inner_sources():
+    for source in ("ff02::1", "ff0e::99", "::1", "::192.0.2.1", "::ffff:192.0.2.1"):
+        token = lab.token()
+        from_tunnel("tunnel-forbidden-inner-source", packet.udp6(source, LAN_OUTSIDE, data=token), token)
+
+
+def test_inner_longer_than_outer():
+    token = lab.token()
+    datagram = packet.udp(INET_HOST, LAN_OUTSIDE, 1, 2, token)
+    from_tunnel("tunnel-bad-inner", packet.ip6(INET_HOST, LAN_OUTSIDE, packet.UDP, datagram, length=len(datagram) + 1), token)
+
+
+def test_inner_header_cut_short():
+    token = lab.token()
+    inner = packet.udp6(INET_HOST, LAN_OUTSIDE)[:31] + token
+    from_tunnel("tunnel-bad-inner", inner, token)
+
+
+def test_inner_not_ipv6():
+    token = lab.token()
+    from_tunnel("tunnel-bad-inner", packet.udp4("192.0.2.99", "192.0.2.80", data=token + bytes(32)), token)
+
+
+def test_empty_outer():
+    token = lab.token()
+    from_tunnel("tunnel-bad-inner", b"", token)
+
+
+def test_from_the_remote_but_by_the_lan():
+    token = lab.token()
+    outer = packet.ip4(BROKER, WAN_ROUTER, packet.IPV6, packet.udp6(INET_HOST, LAN_OUTSIDE, data=token))
+    dropped(lambda: lab.from_lan(outer), "tunnel-wrong-interface", token)
+
+
+def test_lan_host_sends_protocol_41_to_the_router():
+    token = lab.token()
+    outer = packet.ip4("192.0.2.80", WAN_ROUTER, packet.IPV6, packet.udp6(INET_HOST, LAN_OUTSIDE, data=token))
+    dropped(lambda: lab.from_lan(outer), "tunnel-wrong-outer-source", token)
+
+
+def test_inner_source_of_the_lan():
+    """Nobody behind the tunnel has the LAN's addresses."""
+    token = lab.token()
+    lab.flush()
+    moved = lab.counted(lambda: lab.from_tunnel(packet.udp6("2001:db8:aa::99", LAN_OUTSIDE, data=token)))
+    check(not any(token in p.raw for p in lab.fence_in()), "a packet from outside with a source of the LAN came in")
+    check_equal(sum(moved.values()), 1, "packets counted as dropped")
+
+
+def test_lan_source_of_the_router():
+    token = lab.token()
+    lab.flush()
+    moved = lab.counted(lambda: lab.from_lan(packet.udp6(LAN_ROUTER, INET_HOST, data=token)))
+    check(not any(token in p.raw for p in lab.fence_out()), "a packet from the LAN with the router's own address went out")
+    check_equal(sum(moved.values()), 1, "packets counted as dropped")
+
+
+def test_shown_at_the_tunnel():
+    before = lab.tunnel()["drops"].get("tunnel-forbidden-inner-source", 0)
+    lab.from_tunnel(packet.udp6("::1", LAN_OUTSIDE))
+    lab.fence_in()
+    after = lab.tunnel()["drops"].get("tunnel-forbidden-inner-source", 0)
+    check_equal(after - before, 1, "the tunnel's own counter")
+
+
+if __name__ == "__main__":
+    main(tests_of(globals()), lab.prefix)
