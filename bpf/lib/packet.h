@@ -18,7 +18,8 @@
 
 #define L3_MAX 0x7f  /* an IP header that is routed starts here at the latest: 18 + 60 */
 #define L4_MAX 0x3ff /* bytes that are read of the transport header lie here at the latest */
-#define L4_REACH (L4_MAX - 24 - 64) /* it starts here: it may move by an outer header and a tag, and has up to 60 bytes */
+/* where it starts at the latest: it may move by an outer header and a tag, and up to 60 bytes of it are read */
+#define L4_REACH (L4_MAX - 24 - 64)
 
 #define IP_DF 0x4000
 #define IP_MF 0x2000

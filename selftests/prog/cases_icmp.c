@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* ICMP errors of our own: when there are none, their rate, the whole way back; and what is learned from others' errors. */
+/* ICMP errors of our own: when there are none, their rate, the way back; and what is learned from others' errors. */
 
 #include <bpf/bpf.h>
 #include <stdio.h>
@@ -13,11 +13,16 @@
 
 #include "xdp.skel.h"
 
-#define EXPIRED6 .in = LAN, .pkt.src = LAN_HOST, .pkt.dst = NET_HOST, .pkt.hops = 1, .want = ERROR, .reason = FL_DROP_TTL, .icmp_type = 3
-#define EXPIRED4 .in = LAN, .pkt.src = LAN_HOST4, .pkt.dst = NET_HOST4, .pkt.hops = 1, .want = ERROR, .reason = FL_DROP_TTL, .icmp_type = 11
+#define EXPIRED6 \
+	.in = LAN, .pkt.src = LAN_HOST, .pkt.dst = NET_HOST, .pkt.hops = 1, .want = ERROR, .reason = FL_DROP_TTL, \
+	.icmp_type = 3
+#define EXPIRED4 \
+	.in = LAN, .pkt.src = LAN_HOST4, .pkt.dst = NET_HOST4, .pkt.hops = 1, .want = ERROR, .reason = FL_DROP_TTL, \
+	.icmp_type = 11
 #define SILENT .unanswered = true
 
-static const struct spec quoted6 = { .src = NET_HOST, .dst = LAN_HOST }, quoted4 = { .src = NET_HOST4, .dst = LAN_HOST4 };
+static const struct spec quoted6 = { .src = NET_HOST, .dst = LAN_HOST },
+			 quoted4 = { .src = NET_HOST4, .dst = LAN_HOST4 };
 
 /* clang-format off */
 static const struct test_case answers[] = {
@@ -33,12 +38,16 @@ static const struct test_case answers[] = {
 	{ "icmp/6-padding-not-quoted", EXPIRED6, .pkt.trailer = 11 },
 	{ "icmp/6-extension-headers", EXPIRED6, .pkt.ext = "hd" },
 	{ "icmp/6-about-an-error", EXPIRED6, .pkt.l4 = L4_ERROR, .pkt.quoted = &quoted6, SILENT },
-	{ "icmp/6-about-an-error-of-the-future", EXPIRED6, .pkt.l4 = L4_ERROR, .pkt.type = 127, .pkt.quoted = &quoted6, SILENT },
-	{ "icmp/6-about-an-error-behind-extension-headers", EXPIRED6, .pkt.ext = "hd", .pkt.l4 = L4_ERROR, .pkt.quoted = &quoted6, SILENT },
-	{ "icmp/6-about-an-error-behind-a-fragment-header", EXPIRED6, .pkt.ext = "x", .pkt.l4 = L4_ERROR, .pkt.quoted = &quoted6, SILENT },
+	{ "icmp/6-about-an-error-of-the-future", EXPIRED6, .pkt.l4 = L4_ERROR, .pkt.type = 127, .pkt.quoted = &quoted6,
+	  SILENT },
+	{ "icmp/6-about-an-error-behind-extension-headers", EXPIRED6, .pkt.ext = "hd", .pkt.l4 = L4_ERROR,
+	  .pkt.quoted = &quoted6, SILENT },
+	{ "icmp/6-about-an-error-behind-a-fragment-header", EXPIRED6, .pkt.ext = "x", .pkt.l4 = L4_ERROR,
+	  .pkt.quoted = &quoted6, SILENT },
 	{ "icmp/6-about-an-echo-behind-extension-headers", EXPIRED6, .pkt.ext = "hd", .pkt.l4 = L4_ECHO },
 	{ "icmp/6-about-a-redirect", EXPIRED6, .pkt.l4 = L4_ECHO, .pkt.type = 137, SILENT },
-	{ "icmp/6-to-tunnel-host", .in = WAN, .pkt.osrc = HE0_REMOTE, .pkt.odst = LOCAL4, .pkt.oihl = 8, .pkt.src = HE_HOST, .pkt.dst = LAN_HOST,
+	{ "icmp/6-to-tunnel-host", .in = WAN, .pkt.osrc = HE0_REMOTE, .pkt.odst = LOCAL4, .pkt.oihl = 8,
+	  .pkt.src = HE_HOST, .pkt.dst = LAN_HOST,
 	  .pkt.hops = 1, .want = ERROR, .blame = HE0, .reason = FL_DROP_TTL, .icmp_type = 3 },
 	{ "icmp/4-udp", EXPIRED4 },
 	{ "icmp/4-echo-request", EXPIRED4, .pkt.l4 = L4_ECHO },
@@ -54,7 +63,8 @@ static const struct test_case answers[] = {
 	{ "icmp/4-about-an-error", EXPIRED4, .pkt.l4 = L4_ERROR, .pkt.quoted = &quoted4, SILENT },
 	{ "icmp/4-about-a-redirect", EXPIRED4, .pkt.l4 = L4_ECHO, .pkt.type = 5, SILENT },
 	{ "icmp/4-about-a-source-quench", EXPIRED4, .pkt.l4 = L4_ECHO, .pkt.type = 4, SILENT },
-	{ "icmp/4-port-without-address", .in = UNDER2, .pkt.src = NET_HOST4, .pkt.dst = LAN_HOST4, .pkt.hops = 1, .want = ERROR,
+	{ "icmp/4-port-without-address", .in = UNDER2, .pkt.src = NET_HOST4, .pkt.dst = LAN_HOST4, .pkt.hops = 1,
+	  .want = ERROR,
 	  .reason = FL_DROP_TTL, .icmp_type = 11, SILENT },
 };
 /* clang-format on */
@@ -80,7 +90,9 @@ static const struct learn {
 
 static void learn_one(struct env *env, const struct learn *l)
 {
-	const struct spec quoted = { .osrc = l->osrc, .odst = l->odst, .src = LAN_HOST, .dst = HE1_HOST, .version = l->inner_version };
+	const struct spec quoted = {
+		.osrc = l->osrc, .odst = l->odst, .src = LAN_HOST, .dst = HE1_HOST, .version = l->inner_version
+	};
 	struct spec error = { .src = "203.0.113.200", .dst = LOCAL4, .l4 = L4_RAW, .payload = NIL };
 	struct counters before, after;
 	struct frame in, inner;
@@ -131,7 +143,8 @@ static void learn_all(struct env *env)
 	counters_read(env, &c);
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	if (c.paths[EP_HE1].expires_s < now.tv_sec + 590 || c.paths[EP_HE1].expires_s > now.tv_sec + 601)
-		fail(env, "  it is remembered until %u, now is %lld\n", c.paths[EP_HE1].expires_s, (long long)now.tv_sec);
+		fail(env, "  it is remembered until %u, now is %lld\n", c.paths[EP_HE1].expires_s,
+		     (long long)now.tv_sec);
 	for (__u32 ep = 0; ep < EPS; ep++)
 		bpf_map_update_elem(bpf_map__fd(env->xdp->maps.fl_ep_path), &ep, &none, BPF_ANY);
 }
@@ -204,7 +217,9 @@ static void rate_limit(struct env *env)
 static void whole_way(struct env *env)
 {
 	const struct spec quoted = { .src = LAN_HOST, .dst = NET_HOST, .hops = 1 };
-	const struct spec answer = { .src = ROUTER, .dst = LAN_HOST, .l4 = L4_ERROR, .type = 3, .label = NIL, .hops = 63, .quoted = &quoted };
+	const struct spec answer = {
+		.src = ROUTER, .dst = LAN_HOST, .l4 = L4_ERROR, .type = 3, .label = NIL, .hops = 63, .quoted = &quoted
+	};
 	struct frame request, expected;
 	struct result error, sent;
 	__u8 none[6] = {};
@@ -253,6 +268,9 @@ static void bad_requests(struct env *env)
 const struct suite icmp_suites[] = { CASES(answers), { 0 } };
 
 const struct procedure icmp_procedures[] = {
-	{ "icmp/learns-path-mtu", learn_all }, { "icmp/rate-limit", rate_limit },     { "icmp/whole-way", whole_way },
-	{ "icmp/bad-requests", bad_requests }, { 0 },
+	{ "icmp/learns-path-mtu", learn_all },
+	{ "icmp/rate-limit", rate_limit },
+	{ "icmp/whole-way", whole_way },
+	{ "icmp/bad-requests", bad_requests },
+	{ 0 },
 };

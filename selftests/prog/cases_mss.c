@@ -9,13 +9,19 @@
 #include "xdp.skel.h"
 
 #define TO_HE1 \
-	.in = LAN, .pkt.src = LAN_HOST, .pkt.dst = HE1_HOST, .pkt.l4 = L4_TCP, .want = FORWARD, .out = WAN, .ep_out = EP_HE1, \
-	.change.osrc = LOCAL4, .change.odst = HE1_REMOTE, .change.ottl = 64, .change.ofrag = IPV4_DF
+	.in = LAN, .pkt.src = LAN_HOST, .pkt.dst = HE1_HOST, .pkt.l4 = L4_TCP, .want = FORWARD, .out = WAN, \
+	.ep_out = EP_HE1, .change.osrc = LOCAL4, .change.odst = HE1_REMOTE, .change.ottl = 64, .change.ofrag = IPV4_DF
 #define FROM_HE1 \
-	.in = WAN, .pkt.osrc = HE1_REMOTE, .pkt.odst = LOCAL4, .pkt.src = HE1_HOST, .pkt.dst = LAN_HOST, .pkt.l4 = L4_TCP, \
-	.want = FORWARD, .out = LAN, .ep_in = EP_HE1, .change.osrc = NO_OUTER
-#define SYN(name, before, after) { "mss/" name, TO_HE1, .pkt.tflags = TCP_SYN, .pkt.opts = before, .change.opts = after }
-#define SAME(name, options) { "mss/" name, TO_HE1, .pkt.tflags = TCP_SYN, .pkt.opts = options }
+	.in = WAN, .pkt.osrc = HE1_REMOTE, .pkt.odst = LOCAL4, .pkt.src = HE1_HOST, .pkt.dst = LAN_HOST, \
+	.pkt.l4 = L4_TCP, .want = FORWARD, .out = LAN, .ep_in = EP_HE1, .change.osrc = NO_OUTER
+#define SYN(name, before, after) \
+	{ \
+		"mss/" name, TO_HE1, .pkt.tflags = TCP_SYN, .pkt.opts = before, .change.opts = after \
+	}
+#define SAME(name, options) \
+	{ \
+		"mss/" name, TO_HE1, .pkt.tflags = TCP_SYN, .pkt.opts = options \
+	}
 
 static int path_mtu(struct env *env, __u32 mtu)
 {
@@ -69,33 +75,52 @@ static const struct test_case mss[] = {
 	{ "mss/data-offset-5", TO_HE1, .pkt.tflags = TCP_SYN, .pkt.opts = "020405b4", .pkt.doff = 5 },
 	{ "mss/data-offset-4", TO_HE1, .pkt.tflags = TCP_SYN, .pkt.opts = "020405b4", .pkt.doff = 4 },
 	{ "mss/data-offset-0", TO_HE1, .pkt.tflags = TCP_SYN, .pkt.opts = "020405b4", .pkt.doff = NIL },
-	{ "mss/data-offset-beyond-packet", TO_HE1, .pkt.tflags = TCP_SYN, .pkt.opts = "0101", .pkt.doff = 15, .pkt.payload = NIL },
-	{ "mss/extension-headers", TO_HE1, .pkt.ext = "hd", .pkt.tflags = TCP_SYN, .pkt.opts = "020405b4", .change.opts = "0204058c" },
-	{ "mss/first-fragment", TO_HE1, .pkt.ext = "f", .pkt.tflags = TCP_SYN, .pkt.opts = "020405b4", .change.opts = "0204058c" },
+	{ "mss/data-offset-beyond-packet", TO_HE1, .pkt.tflags = TCP_SYN, .pkt.opts = "0101", .pkt.doff = 15,
+	  .pkt.payload = NIL },
+	{ "mss/extension-headers", TO_HE1, .pkt.ext = "hd", .pkt.tflags = TCP_SYN, .pkt.opts = "020405b4",
+	  .change.opts = "0204058c" },
+	{ "mss/first-fragment", TO_HE1, .pkt.ext = "f", .pkt.tflags = TCP_SYN, .pkt.opts = "020405b4",
+	  .change.opts = "0204058c" },
 	{ "mss/later-fragment", TO_HE1, .pkt.ext = "F", .pkt.tflags = TCP_SYN, .pkt.opts = "020405b4" },
-	{ "mss/udp", .in = LAN, .pkt.src = LAN_HOST, .pkt.dst = HE1_HOST, .pkt.dport = 0x0502, .want = FORWARD, .out = WAN, .ep_out = EP_HE1,
+	{ "mss/udp", .in = LAN, .pkt.src = LAN_HOST, .pkt.dst = HE1_HOST, .pkt.dport = 0x0502, .want = FORWARD,
+	  .out = WAN, .ep_out = EP_HE1,
 	  .change = { .osrc = LOCAL4, .odst = HE1_REMOTE, .ottl = 64, .ofrag = IPV4_DF } },
-	{ "mss/path-mtu", TO_HE1, .pkt.tflags = TCP_SYN, .pkt.opts = "020405b4", .change.opts = "020404d8", .before = path_1300, .after = path_forget },
+	{ "mss/path-mtu", TO_HE1, .pkt.tflags = TCP_SYN, .pkt.opts = "020405b4", .change.opts = "020404d8",
+	  .before = path_1300, .after = path_forget },
 	{ "mss/from-tunnel", FROM_HE1, .pkt.tflags = TCP_SYN, .pkt.opts = "020405b4", .change.opts = "0204058c" },
-	{ "mss/from-tunnel-odd", FROM_HE1, .pkt.tflags = TCP_SYN, .pkt.opts = "01 020405b4 010101", .change.opts = "01 0204058c 010101" },
-	{ "mss/value", .in = LAN, .pkt.src = LAN_HOST, .pkt.dst = C3_HOST, .pkt.l4 = L4_TCP, .pkt.tflags = TCP_SYN, .pkt.opts = "020405b4",
+	{ "mss/from-tunnel-odd", FROM_HE1, .pkt.tflags = TCP_SYN, .pkt.opts = "01 020405b4 010101",
+	  .change.opts = "01 0204058c 010101" },
+	{ "mss/value", .in = LAN, .pkt.src = LAN_HOST, .pkt.dst = C3_HOST, .pkt.l4 = L4_TCP, .pkt.tflags = TCP_SYN,
+	  .pkt.opts = "020405b4",
 	  .want = FORWARD, .out = WAN, .ep_out = EP_C3,
-	  .change = { .osrc = LOCAL4, .odst = C3_REMOTE, .ottl = 77, .otos = 46 << 2, .ofrag = IPV4_DF, .opts = "020404b0" } },
-	{ "mss/between-tunnels-the-smaller", .in = WAN, .pkt.osrc = C3_REMOTE, .pkt.odst = LOCAL4, .pkt.src = C3_HOST, .pkt.dst = HE1_HOST,
-	  .pkt.l4 = L4_TCP, .pkt.tflags = TCP_SYN, .pkt.opts = "020405b4", .want = FORWARD, .out = WAN, .ep_in = EP_C3, .ep_out = EP_HE1,
+	  .change = { .osrc = LOCAL4, .odst = C3_REMOTE, .ottl = 77, .otos = 46 << 2, .ofrag = IPV4_DF,
+	  .opts = "020404b0" } },
+	{ "mss/between-tunnels-the-smaller", .in = WAN, .pkt.osrc = C3_REMOTE, .pkt.odst = LOCAL4, .pkt.src = C3_HOST,
+	  .pkt.dst = HE1_HOST,
+	  .pkt.l4 = L4_TCP, .pkt.tflags = TCP_SYN, .pkt.opts = "020405b4", .want = FORWARD, .out = WAN, .ep_in = EP_C3,
+	  .ep_out = EP_HE1,
 	  .change = { .osrc = LOCAL4, .odst = HE1_REMOTE, .ottl = 64, .ofrag = IPV4_DF, .opts = "020404b0" } },
-	{ "mss/back-between-tunnels", .in = WAN, .pkt.osrc = HE1_REMOTE, .pkt.odst = LOCAL4, .pkt.src = HE1_HOST, .pkt.dst = C3_HOST,
-	  .pkt.l4 = L4_TCP, .pkt.tflags = TCP_SYN, .pkt.opts = "020405b4", .want = FORWARD, .out = WAN, .ep_in = EP_HE1, .ep_out = EP_C3,
-	  .change = { .osrc = LOCAL4, .odst = C3_REMOTE, .ottl = 77, .otos = 46 << 2, .ofrag = IPV4_DF, .opts = "020404b0" } },
-	{ "mss/off", .in = LAN, .pkt.src = LAN_HOST, .pkt.dst = HE_HOST, .pkt.l4 = L4_TCP, .pkt.tflags = TCP_SYN, .pkt.opts = "020405b4",
-	  .want = FORWARD, .out = WAN, .ep_out = EP_HE0, .change = { .osrc = LOCAL4, .odst = HE0_REMOTE, .ottl = 255 } },
-	{ "mss/no-tunnel", .in = LAN, .pkt.src = LAN_HOST, .pkt.dst = NET_HOST, .pkt.l4 = L4_TCP, .pkt.tflags = TCP_SYN, .pkt.opts = "020405b4",
+	{ "mss/back-between-tunnels", .in = WAN, .pkt.osrc = HE1_REMOTE, .pkt.odst = LOCAL4, .pkt.src = HE1_HOST,
+	  .pkt.dst = C3_HOST,
+	  .pkt.l4 = L4_TCP, .pkt.tflags = TCP_SYN, .pkt.opts = "020405b4", .want = FORWARD, .out = WAN, .ep_in = EP_HE1,
+	  .ep_out = EP_C3,
+	  .change = { .osrc = LOCAL4, .odst = C3_REMOTE, .ottl = 77, .otos = 46 << 2, .ofrag = IPV4_DF,
+	  .opts = "020404b0" } },
+	{ "mss/off", .in = LAN, .pkt.src = LAN_HOST, .pkt.dst = HE_HOST, .pkt.l4 = L4_TCP, .pkt.tflags = TCP_SYN,
+	  .pkt.opts = "020405b4",
+	  .want = FORWARD, .out = WAN, .ep_out = EP_HE0, .change = { .osrc = LOCAL4, .odst = HE0_REMOTE,
+	  .ottl = 255 } },
+	{ "mss/no-tunnel", .in = LAN, .pkt.src = LAN_HOST, .pkt.dst = NET_HOST, .pkt.l4 = L4_TCP, .pkt.tflags = TCP_SYN,
+	  .pkt.opts = "020405b4",
 	  .want = FORWARD, .out = WAN },
-	{ "mss/ipv4", .in = LAN, .pkt.src = LAN_HOST4, .pkt.dst = NET_HOST4, .pkt.l4 = L4_TCP, .pkt.tflags = TCP_SYN, .pkt.opts = "020405b4",
+	{ "mss/ipv4", .in = LAN, .pkt.src = LAN_HOST4, .pkt.dst = NET_HOST4, .pkt.l4 = L4_TCP, .pkt.tflags = TCP_SYN,
+	  .pkt.opts = "020405b4",
 	  .want = FORWARD, .out = WAN },
-	{ "mss/translated", .in = LAN, .pkt.src = "fd02:0:0:1::1", .pkt.dst = HE1_HOST, .pkt.l4 = L4_TCP, .pkt.tflags = TCP_SYN,
+	{ "mss/translated", .in = LAN, .pkt.src = "fd02:0:0:1::1", .pkt.dst = HE1_HOST, .pkt.l4 = L4_TCP,
+	  .pkt.tflags = TCP_SYN,
 	  .pkt.opts = "01 020405b4 010101", .want = FORWARD, .out = WAN, .ep_out = EP_HE1, .npt_out = NPT_HE1,
-	  .change = { .src = "2001:db8:6:cf44::1", .osrc = LOCAL4, .odst = HE1_REMOTE, .ottl = 64, .ofrag = IPV4_DF, .opts = "01 0204058c 010101" } },
+	  .change = { .src = "2001:db8:6:cf44::1", .osrc = LOCAL4, .odst = HE1_REMOTE, .ottl = 64, .ofrag = IPV4_DF,
+	  .opts = "01 0204058c 010101" } },
 };
 
 /* A transport header that comes to lie out of reach when the outer header goes before it is left alone. */
@@ -103,7 +128,8 @@ static const struct test_case mss[] = {
 	{ "mss/deep-" name, TO_HE1, .pkt.ext = "d", .pkt.extlen = units, .pkt.tflags = TCP_SYN, .pkt.opts = "020405b4" }
 
 static const struct test_case deep[] = {
-	{ "mss/deep-in-reach", TO_HE1, .pkt.ext = "d", .pkt.extlen = 99, .pkt.tflags = TCP_SYN, .pkt.opts = "020405b4", .change.opts = "0204058c" },
+	{ "mss/deep-in-reach", TO_HE1, .pkt.ext = "d", .pkt.extlen = 99, .pkt.tflags = TCP_SYN, .pkt.opts = "020405b4",
+	  .change.opts = "0204058c" },
 	DEEP("at-the-edge", 120),
 	DEEP("at-the-edge-less-8", 119),
 	DEEP("at-the-edge-less-16", 118),

@@ -8,16 +8,20 @@
 #include "selftests/prog/hosts.h"
 
 #define OUT(index, internal, external) \
-	.in = LAN, .pkt.src = internal, .pkt.dst = NPT_HOST, .want = FORWARD, .out = NPT, .npt_out = index, .change.src = external
+	.in = LAN, .pkt.src = internal, .pkt.dst = NPT_HOST, .want = FORWARD, .out = NPT, .npt_out = index, \
+	.change.src = external
 #define IN(index, external, internal) \
-	.in = NPT, .pkt.src = NPT_HOST, .pkt.dst = external, .want = FORWARD, .out = LAN, .npt_in = index, .change.dst = internal
+	.in = NPT, .pkt.src = NPT_HOST, .pkt.dst = external, .want = FORWARD, .out = LAN, .npt_in = index, \
+	.change.dst = internal
 #define BOTH(name, index, internal, external) \
 	{ "npt/out-" name, OUT(index, internal, external) }, \
-	{ "npt/out-tcp-" name, OUT(index, internal, external), .pkt.l4 = L4_TCP }, \
-	{ "npt/out-echo-" name, OUT(index, internal, external), .pkt.l4 = L4_ECHO }, \
-	{ "npt/in-" name, IN(index, external, internal) }, \
-	{ "npt/in-tcp-" name, IN(index, external, internal), .pkt.l4 = L4_TCP }, \
-	{ "npt/in-echo-" name, IN(index, external, internal), .pkt.l4 = L4_ECHO, .pkt.type = 129 }
+		{ "npt/out-tcp-" name, OUT(index, internal, external), .pkt.l4 = L4_TCP }, \
+		{ "npt/out-echo-" name, OUT(index, internal, external), .pkt.l4 = L4_ECHO }, \
+		{ "npt/in-" name, IN(index, external, internal) }, \
+		{ "npt/in-tcp-" name, IN(index, external, internal), .pkt.l4 = L4_TCP }, \
+	{ \
+		"npt/in-echo-" name, IN(index, external, internal), .pkt.l4 = L4_ECHO, .pkt.type = 129 \
+	}
 #define NO_OUT(index, internal, t, c, v) \
 	.in = LAN, .pkt.src = internal, .pkt.dst = NPT_HOST, .want = ERROR, .reason = FL_DROP_NPT_UNTRANSLATABLE, \
 	.npt_bad = index, .icmp_type = t, .icmp_code = c, .icmp_value = v
@@ -35,12 +39,16 @@
 #define EXT_BIN "2001:db8:bbbb:7::1"
 
 /* Packets that errors quote, as they were on either side */
-static const struct spec in_as_inside = { .src = NPT_HOST, .dst = INT }, in_as_outside = { .src = NPT_HOST, .dst = EXT };
-static const struct spec out_as_inside = { .src = INT, .dst = NPT_HOST }, out_as_outside = { .src = EXT, .dst = NPT_HOST };
-static const struct spec he_in_inside = { .src = HE1_HOST, .dst = INT_HE1 }, he_in_outside = { .src = HE1_HOST, .dst = EXT_HE1 };
+static const struct spec in_as_inside = { .src = NPT_HOST, .dst = INT },
+			 in_as_outside = { .src = NPT_HOST, .dst = EXT };
+static const struct spec out_as_inside = { .src = INT, .dst = NPT_HOST },
+			 out_as_outside = { .src = EXT, .dst = NPT_HOST };
+static const struct spec he_in_inside = { .src = HE1_HOST, .dst = INT_HE1 },
+			 he_in_outside = { .src = HE1_HOST, .dst = EXT_HE1 };
 static const struct spec he_out_inside = { .src = INT_HE1, .dst = HE1_HOST },
 			 he_out_outside = { .src = EXT_HE1, .dst = HE1_HOST };
-static const struct spec hairpin_as_received = { .src = EXT, .dst = INT2 }, hairpin_as_sent = { .src = INT, .dst = EXT2 };
+static const struct spec hairpin_as_received = { .src = EXT, .dst = INT2 },
+			 hairpin_as_sent = { .src = INT, .dst = EXT2 };
 static const struct spec bin_in_inside = { .src = NPT_HOST, .dst = INT_BIN, .l4 = L4_RAW },
 			 bin_in_outside = { .src = NPT_HOST, .dst = EXT_BIN, .l4 = L4_RAW };
 static const struct spec bin_out_inside = { .src = INT_BIN, .dst = NPT_HOST, .l4 = L4_RAW },
@@ -65,13 +73,19 @@ static const struct test_case vectors[] = {
 	{ "npt/out-udp-without-sum", OUT(NPT_48, INT, EXT), .pkt.sum = SUM_ZERO },
 	{ "npt/out-bad-sum-stays-bad", OUT(NPT_48, INT, EXT), .pkt.sum = SUM_BAD },
 	{ "npt/out-unfinished", OUT(NPT_48, INT, EXT), .pkt.l4 = L4_TCP, .pkt.sum = SUM_UNFINISHED, .xdp_down = true },
-	{ "npt/out-hops-1", .in = LAN, .pkt.src = INT, .pkt.dst = NPT_HOST, .pkt.hops = 1, .want = ERROR, .reason = FL_DROP_TTL, .icmp_type = 3 },
-	{ "npt/in-hops-1", .in = NPT, .pkt.src = NPT_HOST, .pkt.dst = EXT, .pkt.hops = 1, .want = ERROR, .reason = FL_DROP_TTL, .icmp_type = 3 },
-	{ "npt/out-tunnel", .in = LAN, .pkt.src = INT_HE1, .pkt.dst = HE1_HOST, .want = FORWARD, .out = WAN, .npt_out = NPT_HE1,
-	  .ep_out = EP_HE1, .change = { .src = EXT_HE1, .osrc = LOCAL4, .odst = HE1_REMOTE, .ottl = 64, .ofrag = IPV4_DF } },
-	{ "npt/in-tunnel", .in = WAN, .pkt.osrc = HE1_REMOTE, .pkt.odst = LOCAL4, .pkt.src = HE1_HOST, .pkt.dst = EXT_HE1, .want = FORWARD,
+	{ "npt/out-hops-1", .in = LAN, .pkt.src = INT, .pkt.dst = NPT_HOST, .pkt.hops = 1, .want = ERROR,
+	  .reason = FL_DROP_TTL, .icmp_type = 3 },
+	{ "npt/in-hops-1", .in = NPT, .pkt.src = NPT_HOST, .pkt.dst = EXT, .pkt.hops = 1, .want = ERROR,
+	  .reason = FL_DROP_TTL, .icmp_type = 3 },
+	{ "npt/out-tunnel", .in = LAN, .pkt.src = INT_HE1, .pkt.dst = HE1_HOST, .want = FORWARD, .out = WAN,
+	  .npt_out = NPT_HE1,
+	  .ep_out = EP_HE1, .change = { .src = EXT_HE1, .osrc = LOCAL4, .odst = HE1_REMOTE, .ottl = 64,
+	  .ofrag = IPV4_DF } },
+	{ "npt/in-tunnel", .in = WAN, .pkt.osrc = HE1_REMOTE, .pkt.odst = LOCAL4, .pkt.src = HE1_HOST,
+	  .pkt.dst = EXT_HE1, .want = FORWARD,
 	  .out = LAN, .npt_in = NPT_HE1, .ep_in = EP_HE1, .change = { .osrc = NO_OUTER, .dst = INT_HE1 } },
-	{ "npt/in-router", .in = NPT, .pkt.src = NPT_HOST, .pkt.dst = "2001:db8:1:d554::1", .want = DELIVER, .npt_in = NPT_48,
+	{ "npt/in-router", .in = NPT, .pkt.src = NPT_HOST, .pkt.dst = "2001:db8:1:d554::1", .want = DELIVER,
+	  .npt_in = NPT_48,
 	  .change.dst = "fd01:203:405:5::1" },
 };
 
@@ -83,19 +97,22 @@ static const struct test_case untranslatable[] = {
 	{ "npt/no-iid-zeros-in", NO_IN(NPT_64, "2001:db8:1:2::", 4, 0, 24) },
 	{ "npt/no-iid-ones-in", NO_IN(NPT_64, "2001:db8:1:2:ffff:ffff:ffff:ffff", 4, 0, 24) },
 	{ "npt/no-outside-the-extension", NO_OUT(NPT_56, "fd00:1:2:112::9", 1, 5, 0) },
-	{ "npt/no-about-an-error", NO_OUT(NPT_48, "fd01:203:405:ffff::1", 1, 5, 0), .pkt.l4 = L4_ERROR, .pkt.quoted = &in_as_inside,
+	{ "npt/no-about-an-error", NO_OUT(NPT_48, "fd01:203:405:ffff::1", 1, 5, 0), .pkt.l4 = L4_ERROR,
+	  .pkt.quoted = &in_as_inside,
 	  .unanswered = true },
 	{ "npt/not-internal", .in = LAN, .pkt.src = LAN_HOST, .pkt.dst = NPT_HOST, .want = FORWARD, .out = NPT },
 	{ "npt/not-external", .in = NPT, .pkt.src = NPT_HOST, .pkt.dst = LAN_HOST, .want = FORWARD, .out = LAN },
 	{ "npt/not-by-that-port", .in = LAN, .pkt.src = INT, .pkt.dst = NET_HOST, .want = FORWARD, .out = WAN },
 	{ "npt/not-from-that-port", .in = WAN, .pkt.src = NET_HOST, .pkt.dst = "2001:db8:6:cf44::1", .want = DELIVER },
 	{ "npt/not-inside", .in = LAN, .pkt.src = INT, .pkt.dst = "fd00:1:2:12::9", .want = FORWARD, .out = LAN },
-	{ "npt/not-link-local", .in = LAN, .pkt.src = "fe80::10", .pkt.dst = NPT_HOST, .want = DROP, .reason = FL_DROP_SCOPE },
+	{ "npt/not-link-local", .in = LAN, .pkt.src = "fe80::10", .pkt.dst = NPT_HOST, .want = DROP,
+	  .reason = FL_DROP_SCOPE },
 	{ "npt/not-link-local-in", .in = NPT, .pkt.src = "fe80::fe", .pkt.dst = "fe80::1", .want = DELIVER },
 	{ "npt/not-multicast", .in = NPT, .pkt.src = NPT_HOST, .pkt.dst = "ff0e::1", .want = DELIVER },
 	{ "npt/not-neighbour-discovery", .in = NPT, .pkt.src = "fe80::fe", .pkt.dst = "ff02::1:ff00:1", .pkt.hops = 255,
 	  .pkt.l4 = L4_ECHO, .pkt.type = 135, .want = DELIVER },
-	{ "npt/not-mld", .in = NPT, .pkt.src = "fe80::fe", .pkt.dst = "ff02::16", .pkt.hops = 1, .pkt.ext = "h", .pkt.l4 = L4_ECHO,
+	{ "npt/not-mld", .in = NPT, .pkt.src = "fe80::fe", .pkt.dst = "ff02::16", .pkt.hops = 1, .pkt.ext = "h",
+	  .pkt.l4 = L4_ECHO,
 	  .pkt.type = 143, .want = DELIVER },
 };
 
@@ -116,25 +133,37 @@ static const struct test_case errors[] = {
 	{ "npt/error-in-parameter-problem", ERROR_IN(4, 1, 6) },
 	{ "npt/error-in-extension-headers", ERROR_IN(1, 4, 0), .pkt.ext = "hd" },
 	{ "npt/error-in-short-quote", ERROR_IN(1, 4, 0), .pkt.quotelen = 40 },
-	{ "npt/error-in-too-short-a-quote", IN(NPT_48, EXT, INT), .pkt.l4 = L4_ERROR, .pkt.quoted = &out_as_outside, .pkt.quotelen = 39 },
-	{ "npt/error-in-no-quote", IN(NPT_48, EXT, INT), .pkt.l4 = L4_ERROR, .pkt.quoted = &out_as_outside, .pkt.quotelen = 1 },
+	{ "npt/error-in-too-short-a-quote", IN(NPT_48, EXT, INT), .pkt.l4 = L4_ERROR, .pkt.quoted = &out_as_outside,
+	  .pkt.quotelen = 39 },
+	{ "npt/error-in-no-quote", IN(NPT_48, EXT, INT), .pkt.l4 = L4_ERROR, .pkt.quoted = &out_as_outside,
+	  .pkt.quotelen = 1 },
 	{ "npt/error-in-quotes-another", IN(NPT_48, EXT, INT), .pkt.l4 = L4_ERROR, .pkt.quoted = &in_as_outside },
-	{ "npt/error-no-error-out", OUT(NPT_48, INT, EXT), .pkt.l4 = L4_ERROR, .pkt.type = 128, .pkt.quoted = &in_as_inside },
-	{ "npt/error-no-error-in", IN(NPT_48, EXT, INT), .pkt.l4 = L4_ERROR, .pkt.type = 128, .pkt.quoted = &out_as_outside },
+	{ "npt/error-no-error-out", OUT(NPT_48, INT, EXT), .pkt.l4 = L4_ERROR, .pkt.type = 128,
+	  .pkt.quoted = &in_as_inside },
+	{ "npt/error-no-error-in", IN(NPT_48, EXT, INT), .pkt.l4 = L4_ERROR, .pkt.type = 128,
+	  .pkt.quoted = &out_as_outside },
 	{ "npt/error-fragment-in", IN(NPT_48, EXT, INT), .pkt.ext = "F", .pkt.l4 = L4_RAW, .pkt.payload = 64 },
-	{ "npt/error-out-from-untranslated", .in = LAN, .pkt.src = LAN_HOST, .pkt.dst = NPT_HOST, .pkt.l4 = L4_ERROR, .pkt.quoted = &in_as_inside,
+	{ "npt/error-out-from-untranslated", .in = LAN, .pkt.src = LAN_HOST, .pkt.dst = NPT_HOST, .pkt.l4 = L4_ERROR,
+	  .pkt.quoted = &in_as_inside,
 	  .want = FORWARD, .out = NPT, .change.quoted = &in_as_outside },
-	{ "npt/error-out-tunnel", .in = LAN, .pkt.src = INT_HE1, .pkt.dst = HE1_HOST, .pkt.l4 = L4_ERROR, .pkt.quoted = &he_in_inside,
+	{ "npt/error-out-tunnel", .in = LAN, .pkt.src = INT_HE1, .pkt.dst = HE1_HOST, .pkt.l4 = L4_ERROR,
+	  .pkt.quoted = &he_in_inside,
 	  .want = FORWARD, .out = WAN, .npt_out = NPT_HE1, .ep_out = EP_HE1,
-	  .change = { .src = EXT_HE1, .osrc = LOCAL4, .odst = HE1_REMOTE, .ottl = 64, .ofrag = IPV4_DF, .quoted = &he_in_outside } },
-	{ "npt/error-in-tunnel", .in = WAN, .pkt.osrc = HE1_REMOTE, .pkt.odst = LOCAL4, .pkt.src = HE1_HOST, .pkt.dst = EXT_HE1,
-	  .pkt.l4 = L4_ERROR, .pkt.quoted = &he_out_outside, .want = FORWARD, .out = LAN, .npt_in = NPT_HE1, .ep_in = EP_HE1,
+	  .change = { .src = EXT_HE1, .osrc = LOCAL4, .odst = HE1_REMOTE, .ottl = 64, .ofrag = IPV4_DF,
+	  .quoted = &he_in_outside } },
+	{ "npt/error-in-tunnel", .in = WAN, .pkt.osrc = HE1_REMOTE, .pkt.odst = LOCAL4, .pkt.src = HE1_HOST,
+	  .pkt.dst = EXT_HE1,
+	  .pkt.l4 = L4_ERROR, .pkt.quoted = &he_out_outside, .want = FORWARD, .out = LAN, .npt_in = NPT_HE1,
+	  .ep_in = EP_HE1,
 	  .change = { .osrc = NO_OUTER, .dst = INT_HE1, .quoted = &he_out_inside } },
-	{ "npt/error-in-router", .in = NPT, .pkt.src = NPT_HOST, .pkt.dst = "2001:db8:1:d554::1", .pkt.l4 = L4_ERROR, .pkt.type = 2,
+	{ "npt/error-in-router", .in = NPT, .pkt.src = NPT_HOST, .pkt.dst = "2001:db8:1:d554::1", .pkt.l4 = L4_ERROR,
+	  .pkt.type = 2,
 	  .pkt.value = 1280, .pkt.quoted = &router_outside, .want = DELIVER, .npt_in = NPT_48,
 	  .change = { .dst = "fd01:203:405:5::1", .quoted = &router_inside } },
-	{ "npt/error-plain-out", OUT(NPT_BIN, INT_BIN, EXT_BIN), .pkt.l4 = L4_ERROR, .pkt.quoted = &bin_in_inside, .change.quoted = &bin_in_outside },
-	{ "npt/error-plain-in", IN(NPT_BIN, EXT_BIN, INT_BIN), .pkt.l4 = L4_ERROR, .pkt.quoted = &bin_out_outside, .change.quoted = &bin_out_inside },
+	{ "npt/error-plain-out", OUT(NPT_BIN, INT_BIN, EXT_BIN), .pkt.l4 = L4_ERROR, .pkt.quoted = &bin_in_inside,
+	  .change.quoted = &bin_in_outside },
+	{ "npt/error-plain-in", IN(NPT_BIN, EXT_BIN, INT_BIN), .pkt.l4 = L4_ERROR, .pkt.quoted = &bin_out_outside,
+	  .change.quoted = &bin_out_inside },
 };
 
 #define HAIRPIN \
@@ -142,7 +171,8 @@ static const struct test_case errors[] = {
 	.change.src = EXT, .change.dst = INT2
 #define HAIRPIN_ERROR \
 	.in = LAN, .pkt.src = INT2, .pkt.dst = EXT, .want = FORWARD, .out = LAN, .npt_out = NPT_48, .npt_in = NPT_48, \
-	.change.src = EXT2, .change.dst = INT, .pkt.l4 = L4_ERROR, .pkt.quoted = &hairpin_as_received, .change.quoted = &hairpin_as_sent
+	.change.src = EXT2, .change.dst = INT, .pkt.l4 = L4_ERROR, .pkt.quoted = &hairpin_as_received, \
+	  .change.quoted = &hairpin_as_sent
 
 static const struct test_case hairpin[] = {
 	{ "npt/hairpin-udp", HAIRPIN },
@@ -150,11 +180,14 @@ static const struct test_case hairpin[] = {
 	{ "npt/hairpin-echo", HAIRPIN, .pkt.l4 = L4_ECHO },
 	{ "npt/hairpin-error", HAIRPIN_ERROR },
 	{ "npt/hairpin-not-internal", .in = LAN, .pkt.src = LAN_HOST, .pkt.dst = EXT2, .want = DELIVER },
-	{ "npt/hairpin-untranslatable-source", .in = LAN, .pkt.src = "fd01:203:405:ffff::1", .pkt.dst = EXT2, .want = ERROR,
+	{ "npt/hairpin-untranslatable-source", .in = LAN, .pkt.src = "fd01:203:405:ffff::1", .pkt.dst = EXT2,
+	  .want = ERROR,
 	  .reason = FL_DROP_NPT_UNTRANSLATABLE, .npt_bad = NPT_48, .icmp_type = 1, .icmp_code = 5 },
-	{ "npt/hairpin-untranslatable-destination", .in = LAN, .pkt.src = INT, .pkt.dst = "2001:db8:1:ffff::1", .want = ERROR,
+	{ "npt/hairpin-untranslatable-destination", .in = LAN, .pkt.src = INT, .pkt.dst = "2001:db8:1:ffff::1",
+	  .want = ERROR,
 	  .reason = FL_DROP_NPT_UNTRANSLATABLE, .npt_bad = NPT_48, .icmp_type = 1, .icmp_code = 3 },
-	{ "npt/hairpin-plain-udp", .in = LAN, .pkt.src = INT_BIN, .pkt.dst = "2001:db8:bbbb:9::2", .want = FORWARD, .out = LAN,
+	{ "npt/hairpin-plain-udp", .in = LAN, .pkt.src = INT_BIN, .pkt.dst = "2001:db8:bbbb:9::2", .want = FORWARD,
+	  .out = LAN,
 	  .npt_out = NPT_BIN, .npt_in = NPT_BIN, .change = { .src = EXT_BIN, .dst = "fd00:aaaa:0:9::2" } },
 };
 
@@ -166,7 +199,8 @@ static const struct test_case plain[] = {
 	{ "npt/plain-out-odd-length", OUT(NPT_BIN, INT_BIN, EXT_BIN), .pkt.payload = 33 },
 	{ "npt/plain-out-udp-without-sum", OUT(NPT_BIN, INT_BIN, EXT_BIN), .pkt.sum = SUM_ZERO },
 	{ "npt/plain-out-extension-headers", OUT(NPT_BIN, INT_BIN, EXT_BIN), .pkt.ext = "hdra", .pkt.l4 = L4_TCP },
-	{ "npt/plain-out-later-fragment", OUT(NPT_BIN, INT_BIN, EXT_BIN), .pkt.ext = "F", .pkt.l4 = L4_RAW, .pkt.proto = 17 },
+	{ "npt/plain-out-later-fragment", OUT(NPT_BIN, INT_BIN, EXT_BIN), .pkt.ext = "F", .pkt.l4 = L4_RAW,
+	  .pkt.proto = 17 },
 	{ "npt/plain-out-subnet-ffff", OUT(NPT_BIN, "fd00:aaaa:0:ffff::1", "2001:db8:bbbb:ffff::1") },
 	{ "npt/plain-out-iid-zeros", OUT(NPT_BIN, "fd00:aaaa:0:7::", "2001:db8:bbbb:7::") },
 	{ "npt/plain-in-udp", IN(NPT_BIN, EXT_BIN, INT_BIN) },

@@ -8,7 +8,8 @@
 #define BY_KERNEL .extra.ingress_ifindex = 1
 #define TAGGED .extra.ingress_ifindex = 1, .extra.tc_index = SKB_TAG
 #define INTO_HE0 \
-	.want = FORWARD, .out = WAN, .ep_out = EP_HE0, .change.osrc = LOCAL4, .change.odst = HE0_REMOTE, .change.ottl = 255
+	.want = FORWARD, .out = WAN, .ep_out = EP_HE0, .change.osrc = LOCAL4, .change.odst = HE0_REMOTE, \
+	.change.ottl = 255
 #define TUN "2001:db8:80::1"
 
 static const struct spec quoted_inside = { .src = NPT_HOST, .dst = "fd01:203:405:5::1" };
@@ -30,10 +31,12 @@ static int unblock(struct env *env)
 static const struct test_case guard[] = {
 	{ "out/guard-ipv6", OWN(WAN, LAN_HOST, NET_HOST), BY_KERNEL, .want = DROP, .reason = FL_DROP_UNTAGGED },
 	{ "out/guard-ipv4", OWN(WAN, LAN_HOST4, NET_HOST4), BY_KERNEL, .want = DROP, .reason = FL_DROP_UNTAGGED },
-	{ "out/guard-wrong-tag", OWN(WAN, LAN_HOST, NET_HOST), .extra.ingress_ifindex = 1, .extra.tc_index = 0xfa18, .want = DROP,
+	{ "out/guard-wrong-tag", OWN(WAN, LAN_HOST, NET_HOST), .extra.ingress_ifindex = 1, .extra.tc_index = 0xfa18,
+	  .want = DROP,
 	  .reason = FL_DROP_UNTAGGED },
 	{ "out/guard-tunnel", OWN(HE0, LAN_HOST, HE_HOST), BY_KERNEL, .want = DROP, .reason = FL_DROP_UNTAGGED },
-	{ "out/guard-blocked", OWN(WAN, LAN_HOST, NET_HOST), BY_KERNEL, .want = DROP, .reason = FL_DROP_UNTAGGED, .before = block, .after = unblock },
+	{ "out/guard-blocked", OWN(WAN, LAN_HOST, NET_HOST), BY_KERNEL, .want = DROP, .reason = FL_DROP_UNTAGGED,
+	  .before = block, .after = unblock },
 	{ "out/guard-family-not-ours", OWN(FOUR, LAN_HOST, NET_HOST), BY_KERNEL, .want = PASS },
 	{ "out/guard-family-not-ours-ipv4", OWN(NPT, LAN_HOST4, NET_HOST4), BY_KERNEL, .want = PASS },
 	{ "out/guard-unknown-port", OWN(STRANGE, LAN_HOST, NET_HOST), BY_KERNEL, .want = PASS },
@@ -52,26 +55,37 @@ static const struct test_case own[] = {
 	{ "out/tunnel-traffic-class", OWN(HE0, TUN, HE_HOST), .pkt.tos = 0xb9, INTO_HE0, .change.otos = 0xb9 },
 	{ "out/tunnel-multicast", OWN(HE0, "fe80::1", "ff02::1"), .pkt.l4 = L4_ECHO, INTO_HE0 },
 	{ "out/tunnel-full", OWN(HE0, TUN, HE_HOST), .pkt.payload = 1480 - 48, INTO_HE0 },
-	{ "out/tunnel-too-big", OWN(HE0, TUN, HE_HOST), .pkt.payload = 1481 - 48, .want = ERROR, .reason = FL_DROP_TOO_BIG, .icmp_type = 2, .icmp_value = 1480 },
-	{ "out/tunnel-mss", OWN(HE1, "2001:db8:80::3", HE1_HOST), .pkt.l4 = L4_TCP, .pkt.tflags = TCP_SYN, .pkt.opts = "020405b4", .want = FORWARD,
-	  .out = WAN, .ep_out = EP_HE1, .change = { .osrc = LOCAL4, .odst = HE1_REMOTE, .ottl = 64, .ofrag = IPV4_DF, .opts = "0204058c" } },
-	{ "out/tunnel-translated", OWN(HE1, "fd02:0:0:1::1", HE1_HOST), .want = FORWARD, .out = WAN, .ep_out = EP_HE1, .npt_out = NPT_HE1,
+	{ "out/tunnel-too-big", OWN(HE0, TUN, HE_HOST), .pkt.payload = 1481 - 48, .want = ERROR,
+	  .reason = FL_DROP_TOO_BIG, .icmp_type = 2, .icmp_value = 1480 },
+	{ "out/tunnel-mss", OWN(HE1, "2001:db8:80::3", HE1_HOST), .pkt.l4 = L4_TCP, .pkt.tflags = TCP_SYN,
+	  .pkt.opts = "020405b4", .want = FORWARD,
+	  .out = WAN, .ep_out = EP_HE1, .change = { .osrc = LOCAL4, .odst = HE1_REMOTE, .ottl = 64, .ofrag = IPV4_DF,
+	  .opts = "0204058c" } },
+	{ "out/tunnel-translated", OWN(HE1, "fd02:0:0:1::1", HE1_HOST), .want = FORWARD, .out = WAN, .ep_out = EP_HE1,
+	  .npt_out = NPT_HE1,
 	  .change = { .src = "2001:db8:6:cf44::1", .osrc = LOCAL4, .odst = HE1_REMOTE, .ottl = 64, .ofrag = IPV4_DF } },
 	{ "out/tunnel-malformed", OWN(HE0, TUN, HE_HOST), .pkt.plen = 1, .want = DROP, .reason = FL_DROP_MALFORMED },
 	{ "out/tunnel-ipv4", OWN(HE0, ROUTER4, NET_HOST4), .want = DROP },
 	{ "out/broker", OWN(BK0, "2001:db8:80::2", C3_HOST), .want = FORWARD, .out = WAN, .ep_out = EP_C3,
 	  .change = { .osrc = LOCAL4, .odst = C3_REMOTE, .ottl = 77, .otos = 46 << 2, .ofrag = IPV4_DF } },
-	{ "out/broker-to-nobody", OWN(BK0, "2001:db8:80::2", "2001:db8:b00f::1"), .want = ERROR, .reason = FL_DROP_UNREACHABLE, .icmp_type = 1, .icmp_code = 3 },
-	{ "out/broker-multicast", OWN(BK0, "fe80::1", "ff02::1"), .pkt.l4 = L4_ECHO, .want = ERROR, .reason = FL_DROP_UNREACHABLE, .icmp_type = 1,
+	{ "out/broker-to-nobody", OWN(BK0, "2001:db8:80::2", "2001:db8:b00f::1"), .want = ERROR,
+	  .reason = FL_DROP_UNREACHABLE, .icmp_type = 1, .icmp_code = 3 },
+	{ "out/broker-multicast", OWN(BK0, "fe80::1", "ff02::1"), .pkt.l4 = L4_ECHO, .want = ERROR,
+	  .reason = FL_DROP_UNREACHABLE, .icmp_type = 1,
 	  .icmp_code = 3, .unanswered = true },
-	{ "out/translated", OWN(NPT, "fd01:203:405:5::1", NPT_HOST), .want = REWRITE, .npt_out = NPT_48, .change.src = "2001:db8:1:d554::1" },
-	{ "out/translated-plain", OWN(NPT, "fd00:aaaa:0:7::1", NPT_HOST), .pkt.l4 = L4_TCP, .want = REWRITE, .npt_out = NPT_BIN, .change.src = "2001:db8:bbbb:7::1" },
-	{ "out/translated-error", OWN(NPT, "fd01:203:405:5::1", NPT_HOST), .pkt.l4 = L4_ERROR, .pkt.code = 4, .pkt.quoted = &quoted_inside,
+	{ "out/translated", OWN(NPT, "fd01:203:405:5::1", NPT_HOST), .want = REWRITE, .npt_out = NPT_48,
+	  .change.src = "2001:db8:1:d554::1" },
+	{ "out/translated-plain", OWN(NPT, "fd00:aaaa:0:7::1", NPT_HOST), .pkt.l4 = L4_TCP, .want = REWRITE,
+	  .npt_out = NPT_BIN, .change.src = "2001:db8:bbbb:7::1" },
+	{ "out/translated-error", OWN(NPT, "fd01:203:405:5::1", NPT_HOST), .pkt.l4 = L4_ERROR, .pkt.code = 4,
+	  .pkt.quoted = &quoted_inside,
 	  .want = REWRITE, .npt_out = NPT_48, .change = { .src = "2001:db8:1:d554::1", .quoted = &quoted_outside } },
 	{ "out/not-translated", OWN(NPT, "2001:db8:60::1", NPT_HOST), .want = PASS },
-	{ "out/not-translated-link-local", OWN(NPT, "fe80::1", "ff02::1:ff00:1"), .pkt.l4 = L4_ECHO, .pkt.type = 135, .pkt.hops = 255, .want = PASS },
+	{ "out/not-translated-link-local", OWN(NPT, "fe80::1", "ff02::1:ff00:1"), .pkt.l4 = L4_ECHO, .pkt.type = 135,
+	  .pkt.hops = 255, .want = PASS },
 	{ "out/not-translated-multicast", OWN(NPT, "fd01:203:405:5::1", "ff0e::1"), .want = PASS },
-	{ "out/untranslatable", OWN(NPT, "fd01:203:405:ffff::1", NPT_HOST), .want = ERROR, .reason = FL_DROP_NPT_UNTRANSLATABLE, .npt_bad = NPT_48,
+	{ "out/untranslatable", OWN(NPT, "fd01:203:405:ffff::1", NPT_HOST), .want = ERROR,
+	  .reason = FL_DROP_NPT_UNTRANSLATABLE, .npt_bad = NPT_48,
 	  .icmp_type = 1, .icmp_code = 5 },
 };
 /* clang-format on */

@@ -204,8 +204,15 @@ static void build_answer(const struct run *r, struct frame *f)
 	const struct test_case *c = r->c;
 	bool is6 = spec_is6(&c->pkt);
 	struct spec quoted = c->pkt, answer = {
-		.dst = c->pkt.src, .l4 = L4_ERROR, .type = c->icmp_type, .code = c->icmp_code,
-		.value = c->icmp_value, .quoted = &quoted, .label = NIL, .id = NIL, .frag = IPV4_DF,
+		.dst = c->pkt.src,
+		.l4 = L4_ERROR,
+		.type = c->icmp_type,
+		.code = c->icmp_code,
+		.value = c->icmp_value,
+		.quoted = &quoted,
+		.label = NIL,
+		.id = NIL,
+		.frag = IPV4_DF,
 	};
 	const __u8 smac[6] = { 0x02 };
 	char text[INET6_ADDRSTRLEN];
@@ -275,6 +282,14 @@ static void check_hook(const struct run *r)
 		fail_run(r, "counters:\n%s", text);
 	if (c->want == ERROR && r->hook != HOOK_XDP && !*r->env->why)
 		check_answer(r, &out.frame);
+}
+
+void check_hooks(struct env *env, const struct test_case *c, const char *round)
+{
+	struct run r = { .env = env, .c = c, .round = round };
+
+	for (r.hook = HOOK_XDP; r.hook < HOOKS && !*env->why; r.hook++)
+		check_hook(&r);
 }
 
 void check_case(struct env *env, const struct test_case *c)

@@ -27,7 +27,7 @@ struct test_case {
 	enum fl_drop reason;
 	enum port blame; /* whose drop it is, or the tunnel whose device gets what is for the host; NOWHERE: `in`'s */
 	int icmp_type, icmp_code, icmp_value;
-	bool unanswered;	 /* ERROR that must not be sent after all */
+	bool unanswered;	     /* ERROR that must not be sent after all */
 	enum endpoint ep_in, ep_out; /* counted: decapsulated from, encapsulated to */
 	enum npt npt_out, npt_in;    /* counted; npt_bad: untranslatable */
 	enum npt npt_bad;
@@ -39,7 +39,10 @@ struct test_case {
 	int (*after)(struct env *env);
 };
 
-#define CASES(array) { array, sizeof(array) / sizeof(*(array)) }
+#define CASES(array) \
+	{ \
+		array, sizeof(array) / sizeof(*(array)) \
+	}
 
 struct suite {
 	const struct test_case *cases; /* NULL ends a list of suites */
@@ -52,13 +55,15 @@ struct procedure {
 	void (*run)(struct env *env);
 };
 
-extern const struct suite forward_suites[], tunnel_suites[], npt_suites[], mss_suites[], icmp_suites[],
-	out_suites[];
+extern const struct suite forward_suites[], tunnel_suites[], npt_suites[], mss_suites[], icmp_suites[], out_suites[];
 extern const struct procedure procedures[], npt_procedures[], icmp_procedures[], cache_procedures[], fuzz_procedures[];
 
 /* Failures are in env->why. */
 void check_case(struct env *env, const struct test_case *c);
 
-/* The frame of a case's packet as it comes in at the hook; *extra: what goes beside it. Returns the device's ifindex. */
+/* The same at each hook once, with the flow cache as it is. */
+void check_hooks(struct env *env, const struct test_case *c, const char *round);
+
+/* The frame of a case's packet as it comes in at the hook; *extra: what goes beside it. Returns the ifindex. */
 __u32 case_frame(const struct env *env, const struct test_case *c, enum hook hook, struct frame *f,
 		 struct skb_extra *extra);

@@ -66,8 +66,8 @@ struct env {
 	struct fl_control control;
 	int cpus;
 	__u32 ifindex[DEVICES];
-	__u32 icmp_tx; /* ifindex of ICMP's other end */
-	void *buffer;  /* of one batch of per-CPU values */
+	__u32 icmp_tx;	/* ifindex of ICMP's other end */
+	void *buffer;	/* of one batch of per-CPU values */
 	char why[8192]; /* what is wrong with the test that runs; empty: nothing */
 };
 

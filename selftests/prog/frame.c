@@ -129,7 +129,7 @@ static __u32 hex(const char *text, __u8 *out)
 
 static __u32 packet_write(__u8 *p, const struct spec *s);
 
-/* The transport header and payload, its checksum still 0. Returns the length; *check: offset of the checksum, 0: none. */
+/* The transport header and payload, its checksum still 0. Returns the length; *check: where that lies, 0: none. */
 static __u32 l4_write(__u8 *p, const struct spec *s, __u32 *check)
 {
 	__u8 quoted[FRAME_MAX];

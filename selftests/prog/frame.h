@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Frames from descriptions. Written apart from bpf/ on purpose: every checksum is summed anew over the whole packet, and
- * nothing here is shared with the programs under test but the names of protocols.
+ * Frames from descriptions. Written apart from bpf/ on purpose: every checksum is summed anew over the whole packet,
+ * and nothing here is shared with the programs under test but the names of protocols.
  */
 #pragma once
 

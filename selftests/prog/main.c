@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * prog-test [NAME...]: packets through the programs by BPF_PROG_TEST_RUN. A NAME is a test's or the beginning of several
- * tests'. Prints "ok NAME" or "not ok NAME" and why; exit status 1 if one failed or none ran.
+ * prog-test [NAME...]: packets through the programs by BPF_PROG_TEST_RUN. A NAME is a test's or the beginning of
+ * several tests'. Prints "ok NAME" or "not ok NAME" and why; exit status 1 if one failed or none ran.
  */
 
 #include <bpf/bpf.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Every prefix length, equal and unequal, with random addresses, against RFC 6296's arithmetic written a second time: as
- * remainders modulo 0xffff, which needs no carries and gives 0 where one's complement could say 0xffff.
+ * Every prefix length, equal and unequal, with random addresses, against RFC 6296's arithmetic written a second time:
+ * as remainders modulo 0xffff, which needs no carries and gives 0 where one's complement could say 0xffff.
  */
 
 #include <arpa/inet.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What the table has no words for: other MACs, tags of other kinds, frames in pieces, a header at the edge, skb->tc_index. */
+/* What the table has no words for: other MACs and tags, frames in pieces, a header at the edge, skb->tc_index. */
 
 #include <bpf/bpf.h>
 #include <string.h>
@@ -47,10 +47,8 @@ static void other_macs(struct env *env)
 		const char *what;
 		__u8 mac[6];
 	} macs[] = {
-		{ "another host's", { 0x02, 0, 0, 0, 2, 99 } },
-		{ "first byte", { 0x06, 0, 0, 0, 1, LAN } },
-		{ "last byte", { 0x02, 0, 0, 0, 1, WAN } },
-		{ "broadcast", { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff } },
+		{ "another host's", { 0x02, 0, 0, 0, 2, 99 } }, { "first byte", { 0x06, 0, 0, 0, 1, LAN } },
+		{ "last byte", { 0x02, 0, 0, 0, 1, WAN } },	{ "broadcast", { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff } },
 		{ "multicast", { 0x33, 0x33, 0, 0, 0, 1 } },
 	};
 	struct frame f;
@@ -102,13 +100,15 @@ static void other_protocols(struct env *env)
 }
 
 /*
- * A transport header at the end of what is looked at moves when an outer header goes before it. What lies at the frame's
- * start must not be taken for it: here the sender's MAC and address would look like a SYN with an MSS option.
+ * A transport header at the end of what is looked at moves when an outer header goes before it. What lies at the
+ * frame's start must not be taken for it: here the sender's MAC and address would look like a SYN with an MSS option.
  */
 static void edge(struct env *env)
 {
 	struct spec s = { .src = "204:ffff::1", .dst = HE1_HOST, .ext = "d", .l4 = L4_TCP, .tflags = TCP_SYN }, sent;
-	const struct spec change = { .osrc = LOCAL4, .odst = HE1_REMOTE, .ottl = 64, .ofrag = IPV4_DF, .oid = NIL, .hops = 63 };
+	const struct spec change = {
+		.osrc = LOCAL4, .odst = HE1_REMOTE, .ottl = 64, .ofrag = IPV4_DF, .oid = NIL, .hops = 63
+	};
 	struct frame f, expected;
 	struct result out;
 
@@ -122,8 +122,8 @@ static void edge(struct env *env)
 		build(&expected, &sent, WAN);
 		if (out.verdict != XDP_REDIRECT || out.frame.len != expected.len ||
 		    memcmp(out.frame.data + ETH_LEN, expected.data + ETH_LEN, expected.len - ETH_LEN))
-			fail(env, "  extension header of %d bytes: verdict %d, or another packet leaves\n", 8 * (s.extlen + 1),
-			     out.verdict);
+			fail(env, "  extension header of %d bytes: verdict %d, or another packet leaves\n",
+			     8 * (s.extlen + 1), out.verdict);
 	}
 }
 
@@ -160,15 +160,29 @@ static void tags_left(struct env *env)
 	} tags[] = {
 		{ "forwarded", TC_IN, LAN, { .src = LAN_HOST, .dst = NET_HOST }, 0, SKB_TAG },
 		{ "encapsulated", TC_IN, LAN, { .src = LAN_HOST, .dst = HE_HOST }, 0, SKB_TAG },
-		{ "to be fragmented", TC_IN, LAN, { .src = LAN_HOST4, .dst = "192.0.0.34", .payload = 1400 }, 0, SKB_TAG },
+		{ "to be fragmented",
+		  TC_IN,
+		  LAN,
+		  { .src = LAN_HOST4, .dst = "192.0.0.34", .payload = 1400 },
+		  0,
+		  SKB_TAG },
 		{ "for the host", TC_IN, LAN, { .src = LAN_HOST, .dst = ROUTER }, SKB_TAG, 0 },
-		{ "for the host, decapsulated", TC_IN, WAN,
-		  { .osrc = HE0_REMOTE, .odst = LOCAL4, .src = HE_HOST, .dst = ROUTER }, 0, SKB_TAG },
+		{ "for the host, decapsulated",
+		  TC_IN,
+		  WAN,
+		  { .osrc = HE0_REMOTE, .odst = LOCAL4, .src = HE_HOST, .dst = ROUTER },
+		  0,
+		  SKB_TAG },
 		{ "forged", TC_IN, FOUR, { .src = "2001:db8:30::10", .dst = NET_HOST }, SKB_TAG, 0 },
 		{ "in a tunnel's device", TC_IN, HE0, { .src = HE_HOST, .dst = ROUTER }, SKB_TAG, 0 },
 		{ "an error", TC_IN, LAN, { .src = LAN_HOST, .dst = NET_HOST, .hops = 1 }, SKB_TAG, 0 },
 		{ "leaving", TC_OUT, WAN, { .src = LAN_HOST, .dst = NET_HOST }, SKB_TAG, 0 },
-		{ "the router's own, encapsulated", TC_OUT, HE0, { .src = "2001:db8:80::1", .dst = HE_HOST }, 0, SKB_TAG },
+		{ "the router's own, encapsulated",
+		  TC_OUT,
+		  HE0,
+		  { .src = "2001:db8:80::1", .dst = HE_HOST },
+		  0,
+		  SKB_TAG },
 	};
 	struct frame f;
 
@@ -212,7 +226,12 @@ static void no_ethernet(struct env *env)
 }
 
 const struct procedure procedures[] = {
-	{ "frame/other-macs", other_macs },   { "frame/other-tags", other_tags }, { "frame/other-protocols", other_protocols },
-	{ "frame/transport-at-the-edge", edge }, { "frame/in-pieces", pieces },	  { "frame/tags-left", tags_left },
-	{ "frame/no-ethernet", no_ethernet }, { 0 },
+	{ "frame/other-macs", other_macs },
+	{ "frame/other-tags", other_tags },
+	{ "frame/other-protocols", other_protocols },
+	{ "frame/transport-at-the-edge", edge },
+	{ "frame/in-pieces", pieces },
+	{ "frame/tags-left", tags_left },
+	{ "frame/no-ethernet", no_ethernet },
+	{ 0 },
 };

@@ -37,9 +37,8 @@ static void run_xdp_prog(struct env *env, struct bpf_program *prog, __u32 ifinde
 			 struct result *out)
 {
 	struct xdp_md ctx = { .data_end = in->len, .ingress_ifindex = ifindex };
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in->data, .data_size_in = in->len,
-		    .data_out = out->frame.data, .data_size_out = FRAME_MAX, .ctx_in = &ctx,
-		    .ctx_size_in = sizeof(ctx));
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in->data, .data_size_in = in->len, .data_out = out->frame.data,
+		    .data_size_out = FRAME_MAX, .ctx_in = &ctx, .ctx_size_in = sizeof(ctx));
 	int r = bpf_prog_test_run_opts(bpf_program__fd(prog), &opts);
 
 	(void)env;
@@ -61,10 +60,9 @@ static int run_skb(struct env *env, enum tc_prog prog, __u32 ifindex, const stru
 		   const struct frame *in, struct result *out)
 {
 	struct __sk_buff ctx = { .ifindex = ifindex }, ctx_out = {};
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in->data, .data_size_in = in->len,
-		    .data_out = out->frame.data, .data_size_out = FRAME_MAX, .ctx_in = &ctx,
-		    .ctx_size_in = sizeof(ctx), .ctx_out = &ctx_out, .ctx_size_out = sizeof(ctx_out),
-		    .repeat = repeat);
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in->data, .data_size_in = in->len, .data_out = out->frame.data,
+		    .data_size_out = FRAME_MAX, .ctx_in = &ctx, .ctx_size_in = sizeof(ctx), .ctx_out = &ctx_out,
+		    .ctx_size_out = sizeof(ctx_out), .repeat = repeat);
 	int r;
 
 	ctx.cb[PRELUDE_PROG] = prog;
@@ -87,8 +85,7 @@ void run_tc(struct env *env, enum tc_prog prog, __u32 ifindex, const struct skb_
 	run_skb(env, prog, ifindex, extra, 1, in, out);
 }
 
-int run_tc_tag(struct env *env, enum tc_prog prog, __u32 ifindex, const struct skb_extra *extra,
-	       const struct frame *in)
+int run_tc_tag(struct env *env, enum tc_prog prog, __u32 ifindex, const struct skb_extra *extra, const struct frame *in)
 {
 	struct result out;
 

@@ -232,7 +232,8 @@ int tables_npt_remove(struct env *env, enum npt index)
 /* The MACs are wrong at first: the programs correct them from the FIB. */
 static int fill_nexthop(struct env *env, __u32 i)
 {
-	struct fl_nexthop_key key = { .ifindex = env->ifindex[neighbours[i].port], .addr = addr_of(neighbours[i].addr) };
+	struct fl_nexthop_key key = { .ifindex = env->ifindex[neighbours[i].port],
+				      .addr = addr_of(neighbours[i].addr) };
 	struct fl_nexthop nh = { .addr = key.addr, .port = neighbours[i].port, .valid = 1 };
 	__u32 index = i + 1;
 

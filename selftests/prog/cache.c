@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The flow cache: what it remembers, what makes it ask again, and that it never answers for another flow. */
+
+#include <bpf/bpf.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "selftests/prog/check.h"
+#include "selftests/prog/hosts.h"
+#include "selftests/prog/random.h"
+
+#include "xdp.skel.h"
+
+#define STALE_US 1100000 /* an answer is asked again after a second */
+#define ROUTED "2001:db8:4f00::1"
+
+static const struct spec routed = { .src = LAN_HOST, .dst = ROUTED };
+
+/*
+ * Sends the packet at both hooks: at XDP it must leave by port `out` to the MAC whose last byte is `host`, at tc be
+ * redirected; NOWHERE: both pass it on.
+ */
+static void expect_way(struct env *env, const char *when, enum port out, int host)
+{
+	__u8 dmac[6], smac[6];
+	struct frame f;
+	struct result r;
+
+	port_mac(LAN, false, dmac);
+	port_mac(LAN, true, smac);
+	frame_build(&f, &routed, dmac, smac);
+	run_xdp(env, env->ifindex[LAN], &f, &r);
+	port_mac(out, false, smac);
+	if (!out && r.verdict != XDP_PASS)
+		fail(env, "  %s: XDP says %d instead of passing it\n", when, r.verdict);
+	if (out && (r.verdict != XDP_REDIRECT || r.frame.data[5] != host || memcmp(r.frame.data + 6, smac, 6)))
+		fail(env, "  %s: XDP says %d, to %02x from %02x instead of %02x from %02x\n", when, r.verdict,
+		     r.frame.data[5], r.frame.data[11], host, smac[5]);
+	run_tc(env, TC_IN, env->ifindex[LAN], NULL, &f, &r);
+	if (r.verdict != (out ? TC_ACT_REDIRECT : TC_ACT_UNSPEC))
+		fail(env, "  %s: tc says %d\n", when, r.verdict);
+}
+
+static void route_changes(struct env *env)
+{
+	if (links_run("ip route add 2001:db8:4f00::/48 via 2001:db8:20::fe dev wan")) {
+		fail(env, "  no route\n");
+		return;
+	}
+	tables_new_generation(env);
+	expect_way(env, "first", WAN, WAN);
+	expect_way(env, "again", WAN, WAN);
+	links_run("ip route replace 2001:db8:4f00::/48 via 2001:db8:34::10 dev thin");
+	expect_way(env, "changed, not yet asked again", WAN, WAN);
+	tables_new_generation(env);
+	expect_way(env, "changed, new generation", THIN, THIN);
+	links_run("ip route replace 2001:db8:4f00::/48 via 2001:db8:20::fe dev wan");
+	expect_way(env, "changed back, not yet asked again", THIN, THIN);
+	usleep(STALE_US);
+	expect_way(env, "changed back, a second later", WAN, WAN);
+	links_run("ip route replace unreachable 2001:db8:4f00::/48");
+	expect_way(env, "gone, not yet asked again", WAN, WAN);
+	usleep(STALE_US);
+	expect_way(env, "gone, a second later", NOWHERE, 0);
+	links_run("ip route del 2001:db8:4f00::/48");
+}
+
+static int find_nexthop(struct env *env, const char *addr, enum port port, __u32 *index, struct fl_nexthop *nh)
+{
+	struct fl_nexthop_key key = { .ifindex = env->ifindex[port], .addr = addr_of(addr) };
+
+	if (bpf_map_lookup_elem(bpf_map__fd(env->xdp->maps.fl_nh_by_addr), &key, index))
+		return -1;
+	return bpf_map_lookup_elem(bpf_map__fd(env->xdp->maps.fl_nh), index, nh);
+}
+
+static void neighbour_changes(struct env *env)
+{
+	int map = bpf_map__fd(env->xdp->maps.fl_nh);
+	struct fl_nexthop nh, good;
+	__u32 index;
+
+	if (links_run("ip route add 2001:db8:4f00::/48 via 2001:db8:20::fe dev wan") ||
+	    find_nexthop(env, "2001:db8:20::fe", WAN, &index, &nh)) {
+		fail(env, "  no route, or no next hop\n");
+		return;
+	}
+	tables_new_generation(env);
+	expect_way(env, "first", WAN, WAN);
+	bpf_map_lookup_elem(map, &index, &good);
+	if (((__u8 *)&good.dmac)[5] != WAN || ((__u8 *)&good.smac)[5] != WAN || !good.used)
+		fail(env, "  the next hop was not corrected from the FIB, or its use not noted\n");
+	nh = good;
+	((__u8 *)&nh.dmac)[5] = 0x55;
+	bpf_map_update_elem(map, &index, &nh, BPF_ANY);
+	expect_way(env, "the daemon wrote another MAC", WAN, 0x55);
+	links_run("ip neighbour replace 2001:db8:20::fe dev wan lladdr 02:00:00:00:02:77 nud permanent");
+	expect_way(env, "the kernel knows another, not yet asked again", WAN, 0x55);
+	usleep(STALE_US);
+	expect_way(env, "the kernel knows another, a second later", WAN, 0x77);
+	nh = good;
+	nh.valid = 0;
+	bpf_map_update_elem(map, &index, &nh, BPF_ANY);
+	expect_way(env, "the entry is not valid: the FIB is asked for each packet", WAN, 0x77);
+	links_run("ip neighbour replace 2001:db8:20::fe dev wan lladdr 02:00:00:00:02:02 nud permanent");
+	expect_way(env, "and its change is seen at once", WAN, WAN);
+	bpf_map_update_elem(map, &index, &good, BPF_ANY);
+	links_run("ip route del 2001:db8:4f00::/48");
+}
+
+/* What the programs learn makes answers stale as the daemon's word does. */
+static void learned(struct env *env)
+{
+	int map = bpf_map__fd(env->xdp->maps.fl_learned);
+	struct fl_learned l;
+	__u32 zero = 0;
+
+	if (links_run("ip route add 2001:db8:4f00::/48 via 2001:db8:20::fe dev wan")) {
+		fail(env, "  no route\n");
+		return;
+	}
+	tables_new_generation(env);
+	expect_way(env, "first", WAN, WAN);
+	links_run("ip route replace 2001:db8:4f00::/48 via 2001:db8:34::10 dev thin");
+	bpf_map_lookup_elem(map, &zero, &l);
+	l.gen++;
+	bpf_map_update_elem(map, &zero, &l, BPF_ANY);
+	expect_way(env, "something was learned", THIN, THIN);
+	links_run("ip route del 2001:db8:4f00::/48");
+}
+
+/* The same addresses, but from elsewhere: that is another flow, and its own checks. */
+static void other_origin(struct env *env)
+{
+	static const struct test_case cases[] = {
+		{ "", .in = WAN, .pkt.osrc = C2_REMOTE, .pkt.odst = LOCAL4, .pkt.src = C2_HOST, .pkt.dst = LAN_HOST,
+		  .want = FORWARD, .out = LAN, .ep_in = EP_C2, .change.osrc = NO_OUTER },
+		{ "", .in = WAN, .pkt.osrc = C3_REMOTE, .pkt.odst = LOCAL4, .pkt.src = C2_HOST, .pkt.dst = LAN_HOST,
+		  .want = DROP, .blame = BK0, .reason = FL_DROP_TUNNEL_CLIENT },
+		{ "", .in = WAN, .pkt.osrc = HE0_REMOTE, .pkt.odst = LOCAL4, .pkt.src = C2_HOST, .pkt.dst = LAN_HOST,
+		  .want = FORWARD, .out = LAN, .ep_in = EP_HE0, .change.osrc = NO_OUTER },
+		{ "", .in = LAN, .pkt.src = "fd01:203:405:1::1234", .pkt.dst = NPT_HOST, .want = FORWARD, .out = NPT,
+		  .npt_out = NPT_48, .change.src = "2001:db8:1:d550::1234" },
+		{ "", .in = NPT, .pkt.src = NPT_HOST, .pkt.dst = "2001:db8:1:d550::1234", .want = FORWARD, .out = LAN,
+		  .npt_in = NPT_48, .change.dst = "fd01:203:405:1::1234" },
+		{ "", .in = WAN, .pkt.src = NPT_HOST, .pkt.dst = "2001:db8:1:d550::1234", .want = DELIVER },
+	};
+
+	for (int round = 0; round < 3; round++)
+		for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+			check_hooks(env, &cases[i], "after the others");
+}
+
+/* More flows than there are slots: each packet must go its own flow's way, whoever had the slot before. */
+static void collisions(struct env *env)
+{
+	static const char *const destinations[] = { NET_HOST, HE_HOST, NPT_HOST, "2001:db8:34::10" };
+	static const enum port ways[] = { WAN, WAN, NPT, THIN };
+	__u64 random = 16384;
+	__u8 dmac[6], smac[6];
+	struct result out;
+	struct frame f;
+
+	port_mac(LAN, false, dmac);
+	port_mac(LAN, true, smac);
+	for (int i = 0; i < 60000; i++) {
+		struct spec s = { .src = "2001:db8:10::", .dst = destinations[i % 4], .l4 = L4_RAW };
+		__u32 l3 = ETH_LEN + (i % 4 == 1 ? 20 : 0);
+
+		frame_build(&f, &s, dmac, smac);
+		put32(f.data + ETH_LEN + 8 + 12, random_next(&random) % 40000);
+		run_xdp(env, env->ifindex[LAN], &f, &out);
+		if (out.verdict != XDP_REDIRECT || out.frame.data[5] != ways[i % 4] ||
+		    out.frame.len != f.len + l3 - ETH_LEN ||
+		    memcmp(out.frame.data + l3 + 8, f.data + ETH_LEN + 8, f.len - ETH_LEN - 8)) {
+			fail(env, "  packet %d went wrong: verdict %d\n", i, out.verdict);
+			return;
+		}
+	}
+}
+
+const struct procedure cache_procedures[] = {
+	{ "cache/route-changes", route_changes },
+	{ "cache/neighbour-changes", neighbour_changes },
+	{ "cache/learned", learned },
+	{ "cache/other-origin", other_origin },
+	{ "cache/collisions", collisions },
+	{ 0 },
+};
