@@ -77,6 +77,20 @@ static int forward_on(struct datapath *dp, const struct change *c)
 	return control_write(dp);
 }
 
+/*
+ * Programs of an earlier daemon are on every port, but its maps could not be taken over: what is in the new ones by now may
+ * be used as soon as the new programs are there, so that packets go on.
+ */
+static bool is_guarded(struct datapath *dp, const struct port *next)
+{
+	for (size_t i = 1; i < FL_PORTS_MAX; i++)
+		if (next[i].present && next[i].kind != PORT_ICMP &&
+		    (!tc_is_attached(dp, next[i].value.ifindex, true) ||
+		     !tc_is_attached(dp, next[i].value.ifindex, false)))
+			return false;
+	return true;
+}
+
 static int install(struct datapath *dp, struct change *c)
 {
 	struct tables *tables = c->tables;
@@ -101,6 +115,8 @@ static void change_make(struct datapath *dp, struct change *c)
 		step(c, install(dp, c));
 	if (goes_on(c))
 		step(c, write_ports(dp, c));
+	if (goes_on(c) && !dp->control.forward && is_guarded(dp, c->next))
+		step(c, forward_on(dp, c));
 	if (goes_on(c))
 		step(c, hooks_attach(dp, c->next, c->undo, c->why));
 	if (goes_on(c))

@@ -22,7 +22,7 @@
 struct neighbour {
 	struct fl_nexthop_key key; /* first: what the tree compares */
 	struct fl_nexthop value;
-	uint32_t index;
+	uint32_t index; /* 0: never used */
 	bool seen;
 	bool managed;
 	uint64_t used_ms;  /* when `used` changed last */
@@ -47,16 +47,10 @@ static struct neighbour *slot_get(struct datapath *dp)
 	uint64_t now = monotonic_ms();
 
 	for (uint32_t i = 1; i < FL_NEXTHOPS_MAX; i++) {
-		struct neighbour *n = dp->neighbours[i];
+		struct neighbour *n = &dp->neighbours[i];
 
-		if (n && (!n->freed_ms || now - n->freed_ms < FREE_GRACE_MS))
+		if (n->index && (!n->freed_ms || now - n->freed_ms < FREE_GRACE_MS))
 			continue;
-		if (!n) {
-			n = calloc(1, sizeof(*n));
-			if (!n)
-				return NULL;
-			dp->neighbours[i] = n;
-		}
 		*n = (struct neighbour){ .index = i };
 		if (i >= dp->n_neighbours)
 			dp->n_neighbours = i + 1;
@@ -132,8 +126,7 @@ void nexthops_sync(struct datapath *dp)
 		if (dp->ports[i].present && dp->ports[i].value.ifindex < FL_IFINDEX_MAX / 64)
 			port_of[dp->ports[i].value.ifindex] = i;
 	for (uint32_t i = 1; i < dp->n_neighbours; i++)
-		if (dp->neighbours[i])
-			dp->neighbours[i]->seen = false;
+		dp->neighbours[i].seen = false;
 	for (size_t i = 0; (neigh = system_neigh_at(dp->system, i)); i++) {
 		const struct port *port = neigh->ifindex < FL_IFINDEX_MAX / 64
 						  ? &dp->ports[port_of[neigh->ifindex]]
@@ -150,9 +143,9 @@ void nexthops_sync(struct datapath *dp)
 	if (err < 0)
 		log_ret(err, "cannot write the table of next hops; packets to new neighbours take the kernel's way");
 	for (uint32_t i = 1; i < dp->n_neighbours && err >= 0; i++) {
-		struct neighbour *n = dp->neighbours[i];
+		struct neighbour *n = &dp->neighbours[i];
 
-		if (!n || n->seen || n->freed_ms)
+		if (!n->index || n->seen || n->freed_ms)
 			continue;
 		neighbour_remove(dp, n);
 		changed = true;
@@ -191,9 +184,9 @@ void nexthops_tick(struct datapath *dp)
 	if (!now || map_read(dp, DP_MAP_NH, 0, dp->n_neighbours, now))
 		goto out;
 	for (uint32_t i = 1; i < dp->n_neighbours; i++) {
-		struct neighbour *n = dp->neighbours[i];
+		struct neighbour *n = &dp->neighbours[i];
 
-		if (!n || n->freed_ms)
+		if (!n->index || n->freed_ms)
 			continue;
 		if (now[i].used != n->value.used) {
 			n->value.used = now[i].used;
@@ -214,18 +207,13 @@ static void adopt_index(void *arg, const void *key, const void *value)
 	uint32_t index;
 
 	memcpy(&index, value, sizeof(index));
-	if (index == 0 || index >= FL_NEXTHOPS_MAX || dp->neighbours[index])
+	if (index == 0 || index >= FL_NEXTHOPS_MAX || dp->neighbours[index].index)
 		return;
-	n = calloc(1, sizeof(*n));
-	if (!n)
-		return;
+	n = &dp->neighbours[index];
 	memcpy(&n->key, key, sizeof(n->key));
 	n->index = index;
-	if (map_get(dp, DP_MAP_NH, &index, &n->value) || neighbour_add_index(dp, n)) {
-		free(n);
-		return;
-	}
-	dp->neighbours[index] = n;
+	if (map_get(dp, DP_MAP_NH, &index, &n->value) || neighbour_add_index(dp, n))
+		n->freed_ms = monotonic_ms();
 	if (index >= dp->n_neighbours)
 		dp->n_neighbours = index + 1;
 }
@@ -242,8 +230,8 @@ int nexthops_adopt(struct datapath *dp)
 void nexthops_release(struct datapath *dp)
 {
 	for (uint32_t i = 1; i < dp->n_neighbours; i++)
-		if (dp->neighbours[i] && !dp->neighbours[i]->freed_ms && dp->neighbours[i]->managed)
-			manage(dp, dp->neighbours[i], false);
+		if (dp->neighbours[i].index && !dp->neighbours[i].freed_ms)
+			manage(dp, &dp->neighbours[i], false);
 }
 
 static void keep(void *node)
@@ -254,7 +242,5 @@ static void keep(void *node)
 void nexthops_free(struct datapath *dp)
 {
 	tdestroy(dp->neighbour_tree, keep);
-	for (uint32_t i = 0; dp->neighbours && i < dp->n_neighbours; i++)
-		free(dp->neighbours[i]);
 	free(dp->neighbours);
 }

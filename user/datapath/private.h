@@ -113,7 +113,7 @@ struct datapath {
 	bool routes_dirty; /* somebody changed the routing tables */
 	uint64_t routes_checked_ms;
 
-	struct neighbour **neighbours; /* by index in fl_nh */
+	struct neighbour *neighbours; /* FL_NEXTHOPS_MAX, by index in fl_nh */
 	void *neighbour_tree;
 	uint32_t n_neighbours; /* highest index used + 1 */
 	bool no_managed;       /* the kernel cannot keep neighbours resolved */

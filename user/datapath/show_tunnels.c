@@ -49,9 +49,9 @@ static struct fl_endpoint_stats stats_of(struct datapath *dp, const struct snaps
 /* As the programs see it: what the path reported, while that is not too old. */
 static uint32_t mtu_of(const struct snapshot *s, const struct table_endpoint *ep)
 {
-	const struct fl_endpoint_path *path = &s->paths[ep->index];
+	const struct fl_endpoint_path *path = s->paths ? &s->paths[ep->index] : NULL;
 
-	if (path->mtu && path->mtu < ep->value.mtu && path->expires_s > monotonic_ms() / 1000)
+	if (path && path->mtu && path->mtu < ep->value.mtu && path->expires_s > monotonic_ms() / 1000)
 		return path->mtu;
 	return ep->value.mtu;
 }
