@@ -300,13 +300,12 @@ static const struct test_case broker[] = {
 	{ "ecn/decap-" #o "-" #i, DECAP, .pkt.otos = 0xa0 | (o), .pkt.tos = 0x40 | (i), TO_LAN, \
 	  .change.tos = 0x40 | (result) }, \
 	{ "ecn/decap-encap-" #o "-" #i, FROM_HE0(HE_HOST, C2_HOST), .pkt.otos = 0xa0 | (o), .pkt.tos = 0x40 | (i), \
-	  .want = FORWARD, .out = WAN, \
-	  .ep_in = EP_HE0, .ep_out = EP_C2, .change = { .osrc = LOCAL4, .odst = C2_REMOTE, .ottl = 64,
-	  .otos = 0x40 | (result), .tos = 0x40 | (result) } }
+	  .want = FORWARD, .out = WAN, .ep_in = EP_HE0, .ep_out = EP_C2, \
+	  .change = { .osrc = LOCAL4, .odst = C2_REMOTE, .ottl = 64, .otos = 0x40 | (result), .tos = 0x40 | (result) } }
 #define ECN_DROP(o, i) \
 	{ "ecn/decap-" #o "-" #i, DECAP, .pkt.otos = 0xa0 | (o), .pkt.tos = 0x40 | (i), REFUSE(ECN) }, \
-	{ "ecn/decap-to-router-" #o "-" #i, FROM_HE0(HE_HOST, ROUTER), .pkt.otos = 0xa0 | (o), .pkt.tos = 0x40 | (i),
-	  REFUSE(ECN) }
+	{ "ecn/decap-to-router-" #o "-" #i, FROM_HE0(HE_HOST, ROUTER), .pkt.otos = 0xa0 | (o), \
+	  .pkt.tos = 0x40 | (i), REFUSE(ECN) }
 #define ECN_OUT(i) { "ecn/encap-" #i, LAN6(HE_HOST), .pkt.tos = 0x48 | (i), TO_HE0(0x48 | (i)) }
 
 enum { NOT, ECT1, ECT0, CE };
