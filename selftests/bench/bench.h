@@ -114,7 +114,8 @@ struct run {
 	bool brief;	    /* BENCH_SHORT: that it runs, not how fast */
 	struct bench *skel;
 	pid_t daemons[DUT_COUNT];
-	int rounds; /* wanted */
+	int rounds;  /* wanted */
+	double load; /* before the run */
 
 	/* results */
 	double ns[PATH_COUNT][ROUNDS_MAX]; /* per packet, gross */

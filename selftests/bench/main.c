@@ -66,6 +66,7 @@ int main(int argc, char **argv)
 	if (r->rounds < 1 || r->rounds > ROUNDS_MAX)
 		die("BENCH_ROUNDS: 1 to %d", ROUNDS_MAX);
 	r->facts = json_object();
+	getloadavg(&r->load, 1);
 	r->cpu = packet_cpu();
 	pin_to_cpu(r->cpu);
 	before_others();

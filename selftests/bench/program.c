@@ -21,7 +21,8 @@
 
 #define BPF_LOG_STATS 4
 #define LOG_SIZE 65536
-#define TIMES 5 /* the best counts */
+#define PROGRAMS_MAX 8 /* of one object */
+#define TIMES 5	       /* the best counts */
 
 /* Maps of its own: none of a running daemon's. */
 static void unpin(struct bpf_object *object)
@@ -50,25 +51,25 @@ static void log_read(struct run *r, const char *program, const char *log, double
 static void verify(struct run *r, struct bpf_object *object, double *total_ms)
 {
 	struct bpf_program *prog;
-	char *logs[8] = {};
+	char *logs = calloc(PROGRAMS_MAX, LOG_SIZE);
 	size_t n = 0;
 
+	if (!logs)
+		die("no memory");
 	unpin(object);
 	bpf_object__for_each_program(prog, object)
 	{
-		if (n == sizeof(logs) / sizeof(logs[0]) || !(logs[n] = calloc(1, LOG_SIZE)))
-			die("more programs than expected");
+		if (n == PROGRAMS_MAX)
+			die("%s has more programs than expected", bpf_object__name(object));
 		bpf_program__set_log_level(prog, BPF_LOG_STATS);
-		bpf_program__set_log_buf(prog, logs[n++], LOG_SIZE);
+		bpf_program__set_log_buf(prog, logs + n++ * LOG_SIZE, LOG_SIZE);
 	}
 	if (bpf_object__load(object))
 		complain(r, "the kernel does not take the programs of %s", bpf_object__name(object));
 	n = 0;
 	bpf_object__for_each_program(prog, object)
-	{
-		log_read(r, bpf_program__name(prog), logs[n], total_ms);
-		free(logs[n++]);
-	}
+		log_read(r, bpf_program__name(prog), logs + n++ * LOG_SIZE, total_ms);
+	free(logs);
 }
 
 void programs_verify(struct run *r)
