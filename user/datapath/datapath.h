@@ -26,8 +26,12 @@ void datapath_close(struct datapath *dp);
  * Makes `config` what the data plane does, on failure leaves it as it was (0 or -errno; *why is malloc'ed text for the
  * user). Order: devices, ports, egress guards, ingress programs, the idle set of tables, the switch, the rest. Devices of
  * the configuration that are not there yet are skipped with a warning in the report and taken in by datapath_refresh().
+ * On success `config` is used until a later apply succeeds, or unload or close: the caller keeps it so long.
  */
 int datapath_apply(struct datapath *dp, const struct config *config, struct config_report *report, char **why);
+
+/* The warnings that apply would add to the report; changes nothing. */
+void datapath_warn(struct datapath *dp, const struct config *config, struct config_report *report);
 
 /* The machine changed (SYSTEM_* or-ed): ports, addresses, next hops, underlay addresses and MTUs follow. */
 void datapath_refresh(struct datapath *dp, unsigned int what);

@@ -26,11 +26,15 @@ struct join {
 static int print_libxdp(enum libxdp_print_level level, const char *fmt, va_list ap)
 {
 	char *text;
+	size_t len;
 
 	(void)level;
 	if (vasprintf(&text, fmt, ap) < 0)
 		return 0;
-	log_debug("libxdp: %s", text);
+	len = strlen(text);
+	while (len && text[len - 1] == '\n')
+		text[--len] = '\0';
+	log_debug("%s", text);
 	free(text);
 	return 0;
 }

@@ -44,7 +44,7 @@ static int print_libbpf(enum libbpf_print_level level, const char *fmt, va_list 
 	if (level == LIBBPF_WARN && strstr(text, "PROG LOAD LOG"))
 		log_warnx("%s", end - text > VERIFIER_LOG_TAIL ? end - VERIFIER_LOG_TAIL : text);
 	else
-		log_debug("libbpf: %s", text);
+		log_debug("%s", text); /* begins with "libbpf: " */
 	free(text);
 	return 0;
 }

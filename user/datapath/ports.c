@@ -108,6 +108,22 @@ static void port_take_link(struct port *port, const struct system_link *link)
 	port->vid = port->parent ? link->vid : 0;
 }
 
+static void warn_of_device(const struct config_interface *interface, struct config_report *report)
+{
+	char pointer[128];
+
+	snprintf(pointer, sizeof(pointer), "/interfaces/%s/device", interface->name);
+	config_report_add(report, true, pointer, "there is no device \"%s\" yet; it is taken in when it appears",
+			  interface->device);
+}
+
+void datapath_warn(struct datapath *dp, const struct config *config, struct config_report *report)
+{
+	for (size_t i = 0; i < config->n_interfaces; i++)
+		if (!system_link_by_name(dp->system, config->interfaces[i].device))
+			warn_of_device(&config->interfaces[i], report);
+}
+
 static int plan_interfaces(struct datapath *dp, const struct config *config, struct port *next, bool *matched,
 			   struct config_report *report, char **why)
 {
@@ -115,14 +131,9 @@ static int plan_interfaces(struct datapath *dp, const struct config *config, str
 		const struct config_interface *interface = &config->interfaces[i];
 		const struct system_link *link = system_link_by_name(dp->system, interface->device);
 		struct port *port = port_match(dp, next, PORT_INTERFACE, interface->name, link);
-		char pointer[128];
 
-		if (!link && report) {
-			snprintf(pointer, sizeof(pointer), "/interfaces/%s/device", interface->name);
-			config_report_add(report, true, pointer,
-					  "there is no device \"%s\" yet; it is taken in when it appears",
-					  interface->device);
-		}
+		if (!link && report)
+			warn_of_device(interface, report);
 		if (!port && !link)
 			continue;
 		if (!port)

@@ -18,13 +18,14 @@
 
 #define RUN_DIR "/run/fairlead"
 
-static const struct {
+static const struct forward_switch {
 	uint8_t family;
 	const char *key;
 	const char *name;
+	const char *dir; /* settings that Linux changes with it are here */
 } switches[] = {
-	{ FL_INET6, "net/ipv6/conf/all/forwarding", "IPv6 forwarding" },
-	{ FL_INET, "net/ipv4/ip_forward", "IPv4 forwarding" },
+	{ FL_INET6, "net/ipv6/conf/all/forwarding", "IPv6 forwarding", "net/ipv6/" },
+	{ FL_INET, "net/ipv4/ip_forward", "IPv4 forwarding", "net/ipv4/" },
 };
 
 #define N_SWITCHES (sizeof(switches) / sizeof(switches[0]))
@@ -203,6 +204,35 @@ static void keep_router_advertisements(struct datapath *dp, const struct port *p
 	}
 }
 
+/* Remembers what the kernel overwrites when forwarding goes on, and then off: `off` is what it leaves there. */
+static void keep_side_effect(struct datapath *dp, const char *key, const char *off, struct undo *undo)
+{
+	struct sysctl_change change = {};
+
+	if (sysctl_get(key, change.value, sizeof(change.value)) || strcmp(change.value, off) == 0)
+		return;
+	snprintf(change.key, sizeof(change.key), "%s", key);
+	change.was_saved = saved_find(dp, "sysctl", key);
+	if (saved_add(dp, "sysctl", key, change.value) || file_write(dp))
+		return;
+	undo_push(undo, sysctl_change_back, &change, sizeof(change)); /* runs after the switch's own */
+}
+
+static void keep_side_effects(struct datapath *dp, const struct forward_switch *s, struct undo *undo)
+{
+	const struct system_link *link;
+	char key[128];
+
+	for (size_t i = 0; (link = system_link_at(dp->system, i)); i++) {
+		snprintf(key, sizeof(key), "%sconf/%s/forwarding", s->dir, link->name);
+		keep_side_effect(dp, key, "0", undo);
+	}
+	snprintf(key, sizeof(key), "%sconf/default/forwarding", s->dir);
+	keep_side_effect(dp, key, "0", undo);
+	if (s->family == FL_INET)
+		keep_side_effect(dp, "net/ipv4/conf/all/accept_redirects", "1", undo);
+}
+
 static uint8_t families(const struct config *config)
 {
 	uint8_t all = 0;
@@ -212,6 +242,47 @@ static uint8_t families(const struct config *config)
 	return all;
 }
 
+static int offload_restore(const char *key)
+{
+	const char *slash = strchr(key, '/');
+	char device[16] = "";
+
+	if (!slash || (size_t)(slash - key) >= sizeof(device))
+		return -EINVAL;
+	memcpy(device, key, slash - key);
+	for (int what = OFFLOAD_RXVLAN; what <= OFFLOAD_TXVLAN; what++)
+		if (strcmp(slash + 1, offload_names[what]) == 0)
+			return offload_set(device, what, true);
+	return -EINVAL;
+}
+
+static void restore_one(const struct saved_setting *saved)
+{
+	int err =
+		strcmp(saved->kind, "sysctl") == 0 ? sysctl_set(saved->key, saved->value) : offload_restore(saved->key);
+
+	if (err && err != -ENOENT && err != -ENODEV)
+		log_ret(err, "cannot put %s back to %s", saved->key, saved->value);
+}
+
+/* The configuration has no interface of this family any more. */
+static void switch_off(struct datapath *dp, const struct forward_switch *s)
+{
+	struct saved_setting *saved = saved_find(dp, "sysctl", s->key);
+
+	if (!saved || sysctl_set(saved->key, saved->value))
+		return;
+	saved_drop(dp, saved);
+	for (size_t i = dp->n_saved; i > 0; i--) {
+		saved = &dp->saved[i - 1];
+		if (strcmp(saved->kind, "sysctl") != 0 || strncmp(saved->key, s->dir, strlen(s->dir)) != 0)
+			continue;
+		restore_one(saved);
+		saved_drop(dp, saved);
+	}
+	file_write(dp);
+}
+
 int sysctls_apply(struct datapath *dp, const struct config *config, const struct port *ports, struct undo *undo,
 		  char **why)
 {
@@ -219,27 +290,23 @@ int sysctls_apply(struct datapath *dp, const struct config *config, const struct
 	char value[16];
 
 	for (size_t i = 0; i < N_SWITCHES; i++) {
-		struct saved_setting *saved = saved_find(dp, "sysctl", switches[i].key);
+		const struct forward_switch *s = &switches[i];
+		bool was_on;
 		int err;
 
-		if (!(wanted & switches[i].family)) {
-			if (saved && sysctl_set(saved->key, saved->value) == 0) {
-				saved_drop(dp, saved);
-				file_write(dp);
-			}
+		if (!(wanted & s->family)) {
+			switch_off(dp, s);
 			continue;
 		}
-		if (switches[i].family == FL_INET6) {
-			bool was_on = sysctl_get(switches[i].key, value, sizeof(value)) == 0 && strcmp(value, "0") != 0;
-
+		was_on = sysctl_get(s->key, value, sizeof(value)) == 0 && strcmp(value, "0") != 0;
+		if (s->family == FL_INET6)
 			keep_router_advertisements(dp, ports, !was_on, undo);
-			if (was_on)
-				continue;
-		}
-		err = sysctl_change(dp, switches[i].key, "1", undo);
+		if (was_on)
+			continue;
+		keep_side_effects(dp, s, undo);
+		err = sysctl_change(dp, s->key, "1", undo);
 		if (err)
-			return fail(why, err, "cannot switch %s on (%s): %s", switches[i].name, switches[i].key,
-				    strerror(-err));
+			return fail(why, err, "cannot switch %s on (%s): %s", s->name, s->key, strerror(-err));
 	}
 	return 0;
 }
@@ -262,30 +329,7 @@ void offload_off(struct datapath *dp, const char *device, enum offload what)
 			device, offload_names[what]);
 }
 
-static int offload_restore(const char *key)
-{
-	const char *slash = strchr(key, '/');
-	char device[16] = "";
-
-	if (!slash || (size_t)(slash - key) >= sizeof(device))
-		return -EINVAL;
-	memcpy(device, key, slash - key);
-	for (int what = OFFLOAD_RXVLAN; what <= OFFLOAD_TXVLAN; what++)
-		if (strcmp(slash + 1, offload_names[what]) == 0)
-			return offload_set(device, what, true);
-	return -EINVAL;
-}
-
 /* Forwarding first: what follows takes the guards away. */
-static void restore_one(const struct saved_setting *saved)
-{
-	int err =
-		strcmp(saved->kind, "sysctl") == 0 ? sysctl_set(saved->key, saved->value) : offload_restore(saved->key);
-
-	if (err && err != -ENOENT && err != -ENODEV)
-		log_ret(err, "cannot put %s back to %s", saved->key, saved->value);
-}
-
 void sysctls_restore(struct datapath *dp)
 {
 	char path[128];
