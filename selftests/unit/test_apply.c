@@ -7,10 +7,10 @@
 #include "selftests/unit/tempdir.h"
 #include "user/daemon/apply.h"
 
-/* node names: what the data plane runs; it refuses the name in `refuse` */
+/* node names: what the data plane runs; it refuses the name in `refuse` and warns of the one in `warn` */
 struct plane {
 	char runs[32];
-	const char *refuse;
+	const char *refuse, *warn;
 	int calls;
 };
 
@@ -31,6 +31,14 @@ static int plane_apply(void *arg, const struct config *config, struct config_rep
 	}
 	snprintf(p->runs, sizeof(p->runs), "%s", config->node);
 	return 0;
+}
+
+static void plane_warn(void *arg, const struct config *config, struct config_report *report)
+{
+	const struct plane *p = arg;
+
+	if (p->warn && !strcmp(p->warn, config->node))
+		config_report_add(report, true, "/node", "the plane warns");
 }
 
 static const char *text_for(const char *node)
@@ -70,7 +78,7 @@ static void write_own(const char *node)
 /* What main does at the start of a daemon */
 static void start(const char *expect_running)
 {
-	const struct apply_target target = { plane_apply, &plane };
+	const struct apply_target target = { plane_apply, &plane, plane_warn };
 	struct config_report report = { 0 };
 	struct config *config = NULL;
 	struct apply_result result;
@@ -170,6 +178,18 @@ Test(apply, the_same_again)
 	cr_assert_eq(run(text_for("one"), 0, false, false, "unchanged"), 0);
 	assert_state("one", "one", 1);
 	cr_assert_eq(plane.calls, 2, "the data plane is asked all the same: it repairs what was changed by hand");
+}
+
+Test(apply, warnings_of_the_machine_count_with_strict)
+{
+	plane.warn = "two";
+	cr_assert_eq(run(text_for("two"), 0, false, true, NULL), 1);
+	cr_assert_eq(run(text_for("two"), 0, true, true, NULL), 1);
+	cr_assert_eq(run(text_for("two"), 0, true, false, "dry-run"), 0);
+	assert_state("one", "one", 1);
+	cr_assert_eq(plane.calls, 1);
+	cr_assert_eq(run(text_for("three"), 0, false, true, "applied"), 0);
+	assert_state("three", "three", 2);
 }
 
 Test(apply, wrong_configuration_changes_nothing)

@@ -172,6 +172,8 @@ void apply_text(struct apply *apply, const struct apply_request *request, struct
 		return;
 	}
 	describe(apply, config, request->note, result);
+	if (apply->target.warn && (request->strict || request->dry_run))
+		apply->target.warn(apply->target.arg, config, &result->report);
 	if (request->strict && result->report.n_findings)
 		fail(result, 1, "the configuration has warnings (--strict); nothing was changed");
 	else if (request->dry_run)

@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "user/daemon/daemon.h"
 #include "user/lib/instance.h"
@@ -66,6 +67,16 @@ static struct config *last_config(const struct options *options)
 	return config;
 }
 
+/* A daemon that was killed has left it. The lock is held: nobody listens there. */
+static void remove_socket(const char *instance)
+{
+	char *path = instance_socket(instance);
+
+	if (path)
+		unlink(path);
+	free(path);
+}
+
 int unload_orphan(struct daemon *d)
 {
 	struct config *config = NULL;
@@ -79,6 +90,7 @@ int unload_orphan(struct daemon *d)
 			log_ret(err, "not all of it could be taken away");
 	}
 	if (!err) {
+		remove_socket(d->options.instance);
 		config = last_config(&d->options);
 		effects = unload_effects(config);
 		json_array_foreach(effects, i, effect) {
