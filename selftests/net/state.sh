@@ -1,0 +1,346 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# What is only tried, fails, is undone or unloaded leaves the machine and the maps as they were: links, addresses, routes, tc,
+# XDP, every setting of every device, and what of the maps is in force are compared as text (state.py). Traffic goes on.
+
+. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lab.sh"
+
+out='' err='' status=0
+
+# cli ARGUMENT...: for the router's daemon
+cli() {
+	out=$(fl router "$@" 2> "$FL_TMP/err")
+	status=$?
+	err=$(< "$FL_TMP/err")
+}
+
+# want STATUS TEXT: of the last command
+want() {
+	[ "$status" -eq "$1" ] || fail "$2: exit status $status, expected $1; it said: $out $err"
+}
+
+# save NAME [INSTANCE]: the router's state
+save() {
+	in_ns "$router" "$FL_PYTHON" "$FL_NET/state.py" "${@:2}" > "$FL_TMP/$1.state"
+	[ "$(wc -l < "$FL_TMP/$1.state")" -gt 100 ] || fail "state.py has seen nothing"
+}
+
+# same TEXT NAME [INSTANCE]: the router's state is still the saved one
+same() {
+	save now "${@:3}"
+	check_equal "$1" "$(diff "$FL_TMP/$2.state" "$FL_TMP/now.state")" ""
+}
+
+tunnel_mtu() {
+	fl router --json show tunnels | json 'next(t["mtu"] for t in d if t["name"] == "he0")'
+}
+
+mtu_is() {
+	[ "$(tunnel_mtu)" = "$1" ]
+}
+
+# changed STATEMENT: a changed copy of the running configuration, in $FL_TMP/new.json
+changed() {
+	cp "$FL_TMP/router.json" "$FL_TMP/new.json"
+	config_edit "$FL_TMP/new.json" "$1"
+}
+
+pinging() {
+	in_ns "$lan" ping -6 -n -q -c "$1" -i 0.01 -W 2 "$INET_HOST" > "$FL_TMP/ping" 2>&1 &
+	ping_pid=$!
+}
+
+none_lost() {
+	wait "$ping_pid"
+	check_match "pings" "$(cat "$FL_TMP/ping")" ' 0% packet loss'
+}
+
+# ---- what only looks ----
+
+looks() {
+	local what
+	save before "$(instance router)"
+	changed "$EVERYTHING"
+	cli apply --dry-run "$FL_TMP/new.json"
+	want 0 "apply --dry-run"
+	check_match "the changes" "$out" '/tunnels/six1'
+	check_match "the changes" "$out" '/interfaces/lan/mode'
+	cli explain --in lan --src "$LAN_HOST" --dst "$INET_HOST" --proto tcp
+	want 0 "explain"
+	cli explain --in lan --src "$LAN_HOST" --dst 2001:db8:4444::1 --proto udp
+	want 0 "explain of a packet to nowhere known"
+	for what in interfaces tunnels gateways routes translations history drops config; do
+		cli show "$what"
+		want 0 "show $what"
+	done
+	cli status
+	want 0 "status"
+	same "machine and maps" before "$(instance router)"
+}
+
+# ---- what is refused before it begins ----
+
+# refuses STATUS WORDS
+refuses() {
+	# shellcheck disable=SC2086 # words
+	cli $2
+	want "$1" "fairlead $2"
+	check_match "fairlead $2: says why" "$err" '^fairlead: .'
+	check_equal "fairlead $2: prints nothing else" "$out" ""
+}
+
+refused() {
+	cp "$FL_TMP/router.json" "$FL_TMP/old.json"
+	save before "$(instance router)"
+	changed 'd["gateways"]["he_gw"]["interface"] = "heo"
+d["interfaces"]["lan"]["mdoe"] = "auto"
+d["prefix_translations"][0]["external"] = "2001:db8:bb::/129"'
+	cli apply "$FL_TMP/new.json"
+	want 2 "apply of three mistakes"
+	check_equal "findings" "$(grep -c '^fairlead: .*new.json: /' <<< "$err")" 3
+	cli --json check "$FL_TMP/new.json"
+	want 2 "check of three mistakes"
+	check_equal "their pointers" "$(json 'sorted(f["pointer"] for f in d)' <<< "$out")" \
+		"['/gateways/he_gw/interface', '/interfaces/lan/mdoe', '/prefix_translations/0/external']"
+	changed 'd["interfaces"]["dmz"] = { "device": "nowhere0" }'
+	cli apply --strict "$FL_TMP/new.json"
+	want 1 "apply --strict of a configuration with a warning"
+	check_match "the warning" "$err" '/interfaces/dmz/device: '
+	cli apply --strict --dry-run "$FL_TMP/new.json"
+	want 1 "apply --strict --dry-run of it"
+	head -c 5000 /dev/urandom > "$FL_TMP/new.json"
+	cli apply "$FL_TMP/new.json"
+	want 2 "apply of random bytes"
+	for words in '' stauts 'show tunnel' 'apply --confirm 0' 'apply --nothing' 'rollback x' 'unload --no' explain \
+		'--instance ../x status' 'status now'; do
+		refuses 2 "$words"
+	done
+	refuses 1 confirm
+	refuses 1 'rollback 99'
+	check "the file is not touched" cmp "$FL_TMP/router.json" "$FL_TMP/old.json"
+	same "machine and maps" before "$(instance router)"
+}
+
+# ---- what the kernel refuses, half way ----
+
+EVERYTHING='d["tunnels"]["he0"].update(mtu=1400, ttl=99, address=["2001:db8:1::2/64", "2001:db8:1::3/64"])
+d["interfaces"]["lan"]["mode"] = "tc"
+d["interfaces"]["wan"]["family"] = "inet6"
+d["prefix_translations"].append({ "interface": "wan", "internal": "2001:db8:aa::/64", "external": "2001:db8:cc::/64" })
+d["tunnels"]["six1"] = { "type": "6in4", "underlay": "wan", "local": "203.0.113.20", "remote": "198.51.100.20", "address": "2001:db8:6::2/64" }
+d["gateways"]["six_gw"] = { "interface": "six1", "address": "2001:db8:6::1" }
+d["routes"].append({ "destination": "2001:db8:66::/48", "gateway": "six_gw" })
+'
+TAKEN='d["tunnels"]["taken"] = { "type": "6in4", "underlay": "wan", "local": "203.0.113.20", "remote": "198.51.100.21", "address": "2001:db8:7::2/64" }
+'
+ROUTE='d["routes"].append({ "destination": "2001:db8:77::/48", "gateway": "he_gw" })
+'
+
+# failed PATTERN: apply of new.json, in the midst of traffic, must fail with this and leave everything
+failed() {
+	cp "$FL_TMP/router.json" "$FL_TMP/old.json"
+	fl router --json show history > "$FL_TMP/history"
+	save before "$(instance router)"
+	pinging 50
+	cli apply "$FL_TMP/new.json"
+	want 1 "apply"
+	check_match "why" "$err" "$1"
+	cli apply --confirm 60 "$FL_TMP/new.json"
+	want 1 "apply --confirm"
+	none_lost
+	check "the file is not touched" cmp "$FL_TMP/router.json" "$FL_TMP/old.json"
+	check_equal "history" "$(fl router --json show history)" "$(cat "$FL_TMP/history")"
+	check "status" fl router status
+	same "machine and maps" before "$(instance router)"
+}
+
+tunnel_name_taken() {
+	ip -n "$router" link add taken type bridge
+	changed "$EVERYTHING$TAKEN"
+	failed 'tunnel taken: a device of that name exists'
+	ip -n "$router" link del taken
+}
+
+route_taken() {
+	ip -n "$router" -6 route add 2001:db8:77::/48 via "$LAN_HOST" dev lan0 metric 1024
+	changed "$EVERYTHING$ROUTE"
+	failed "2001:db8:77::/48 that is not fairlead's"
+	ip -n "$router" -6 route del 2001:db8:77::/48 via "$LAN_HOST" dev lan0 metric 1024
+}
+
+# The same without what was in the way: so the failures were for that reason. And back
+goes_then() {
+	save before "$(instance router)"
+	changed "$EVERYTHING$TAKEN$ROUTE"
+	pinging 100
+	check "apply" fl router apply "$FL_TMP/new.json"
+	check_match "the devices" "$(in_ns "$router" ip link show)" ' taken@'
+	check_match "the routes" "$(in_ns "$router" ip -6 route show)" '2001:db8:77::/48 .*dev he0'
+	check_equal "mode of lan" "$(fl router --json show interfaces | json '[i["mode"] for i in d if i["name"] == "lan"]')" "['tc']"
+	check "rollback" fl router rollback
+	none_lost
+	save now "$(instance router)"
+	# a tunnel or translation that comes back may do so under another index
+	check_equal "the machine after rollback" "$(diff <(grep -v ^fl_ "$FL_TMP/before.state") <(grep -v ^fl_ "$FL_TMP/now.state"))" ""
+}
+
+# ---- on trial ----
+
+trial_over() {
+	cp "$FL_TMP/router.json" "$FL_TMP/old.json"
+	save before
+	changed "$EVERYTHING"
+	cli apply --confirm 2 "$FL_TMP/new.json"
+	want 0 "apply --confirm"
+	check_match "it says what to do" "$out" '2 s unless you run .fairlead confirm.'
+	check_equal "MTU on trial" "$(tunnel_mtu)" 1400
+	cli status
+	want 1 "status on trial"
+	check_match "why" "$out" '^DEGRADED: the configuration is on trial'
+	slowwait 5 mtu_is 1480 || fail "not undone after two seconds"
+	check "status after that" fl router status
+	check "the file was never touched" cmp "$FL_TMP/router.json" "$FL_TMP/old.json"
+	grep -v '^neigh ' "$FL_TMP/before.state" > "$FL_TMP/machine.state"
+	save now
+	check_equal "the machine" "$(diff "$FL_TMP/machine.state" <(grep -v '^neigh ' "$FL_TMP/now.state"))" ""
+}
+
+restart_on_trial() {
+	save before
+	changed "$EVERYTHING"
+	check "apply --confirm" fl router apply --confirm 60 "$FL_TMP/new.json"
+	check_equal "MTU on trial" "$(tunnel_mtu)" 1400
+	pinging 100
+	daemon_kill router
+	daemon_start router "$router" "$FL_TMP/router.json" || return
+	none_lost
+	check_equal "MTU after the restart" "$(tunnel_mtu)" 1480
+	check "status" fl router status
+	cli confirm
+	want 1 "confirm after the restart"
+	save now
+	check_equal "the machine" "$(diff <(grep -v '^neigh ' "$FL_TMP/before.state") <(grep -v '^neigh ' "$FL_TMP/now.state"))" ""
+}
+
+# ---- a second daemon ----
+
+second_daemon() {
+	save before "$(instance router)"
+	out=$(in_ns "$router" timeout 20 "$FL_BUILD/fairleadd" -c "$FL_TMP/router.json" --instance "$(instance router)" 2>&1)
+	status=$?
+	want 1 "a second daemon in the background"
+	check_match "it names the first" "$out" "pid ${fl_daemon_pid[router]}"
+	out=$(in_ns "$router" timeout 20 "$FL_BUILD/fairleadd" --unload --instance "$(instance router)" 2>&1)
+	status=$?
+	want 1 "fairleadd --unload beside it"
+	check "the first one answers" fl router status
+	same "machine and maps" before "$(instance router)"
+}
+
+# ---- unload ----
+
+unload_asks() {
+	save before "$(instance router)"
+	cli unload
+	want 2 "unload without --yes"
+	check_match "what it would do" "$err" 'unload --yes'
+	check "the daemon answers" fl router status
+	same "machine and maps" before "$(instance router)"
+}
+
+# gone: nothing of fairlead's is left, and all is as it was before the first start
+gone() {
+	same "as before fairlead" clean
+	check_not "pins" test -e "/sys/fs/bpf/fairlead/$(instance router)"
+	check_not "the control socket" test -e "/run/fairlead/$(instance router).sock"
+	check_not "saved settings" test -e "/run/fairlead/$(instance router).sysctl"
+	check_equal "programs in the namespace" "$(in_ns "$router" bpftool net show | grep -c fl_)" 0
+	cli status
+	want 3 "status"
+}
+
+ended() {
+	! kill -0 "$1" 2> /dev/null
+}
+
+unload_yes() {
+	local pid=${fl_daemon_pid[router]}
+	cli --json unload --yes
+	want 0 "unload --yes"
+	check_match "what no longer holds" "$(json 'd["no_longer"]' <<< "$out")" 'tunnel he0'
+	slowwait 5 ended "$pid" || fail "the daemon still runs"
+	wait "$pid" || fail "the daemon ended with $?"
+	gone
+}
+
+unload_without_daemon() {
+	daemon_start router "$router" "$FL_TMP/router.json" || return
+	slowwait 5 pings "$lan" "$INET_HOST" 1 || fail "it does not carry"
+	daemon_kill router
+	out=$(in_ns "$router" "$FL_BUILD/fairlead" --instance "$(instance router)" unload 2>&1)
+	status=$?
+	want 2 "unload without --yes"
+	check "the programs are still there" pings "$lan" "$INET_HOST"
+	out=$(in_ns "$router" "$FL_BUILD/fairlead" --instance "$(instance router)" unload --yes 2>&1)
+	status=$?
+	want 0 "unload --yes"
+	check_match "what no longer holds" "$out" 'tunnel he0'
+	gone
+	out=$(in_ns "$router" "$FL_BUILD/fairlead" --instance "$(instance router)" unload --yes 2>&1)
+	status=$?
+	want 0 "unload of nothing"
+	gone
+}
+
+# The first start of all fails: the machine is as if there had been none
+first_start_fails() {
+	ip -n "$router" link add he0 type bridge
+	save before
+	out=$(in_ns "$router" timeout 20 "$FL_BUILD/fairleadd" -c "$FL_TMP/router.json" --instance "$(instance router)" 2>&1)
+	status=$?
+	want 1 "a start with the tunnel's name taken"
+	check_match "why" "$out" 'tunnel he0: a device of that name exists'
+	same "the machine" before
+	ip -n "$router" link del he0
+}
+
+# ---- all of it ----
+
+# Not every setting as it is by default: what was there before is what counts
+lab() {
+	lab_up && broker_python || return
+	in_ns "$router" sysctl -qw net.ipv6.conf.lan0.forwarding=1 net.ipv6.conf.wan0.accept_ra=1 \
+		net.ipv4.conf.wan0.forwarding=1 net.ipv4.conf.all.accept_redirects=0
+	save clean
+	router_config auto
+}
+
+start() {
+	daemon_start router "$router" "$FL_TMP/router.json" || return
+	warm_up
+}
+
+ping_pid=
+scenario() {
+	started lab || return
+	run_test first-start-fails first_start_fails
+	run_test first-start start || return
+	run_test looks looks
+	run_test refused refused
+	run_test tunnel-name-taken tunnel_name_taken
+	run_test route-taken route_taken
+	run_test without-hindrance-and-back goes_then
+	run_test trial-over trial_over
+	run_test restart-on-trial restart_on_trial
+	run_test second-daemon second_daemon
+	python_tests socket_hostile.py --pid "${fl_daemon_pid[router]}" --socket "/run/fairlead/$(instance router).sock"
+	run_test unload-asks unload_asks
+	run_test unload unload_yes
+	run_test unload-without-daemon unload_without_daemon
+}
+
+scenario
+teardown
+finish
