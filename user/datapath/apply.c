@@ -134,11 +134,13 @@ static void change_make(struct datapath *dp, struct change *c)
 static void release_port(struct datapath *dp, struct port *next, uint32_t number)
 {
 	uint32_t before = dp->ports[number].written ? dp->ports[number].in_map.ifindex : 0;
+	const struct system_link *link = before ? system_link_by_index(dp->system, before) : NULL;
 	bool gone = next[number].kind == PORT_NONE && next[number].written;
 
-	if (before && (gone || before != next[number].value.ifindex) && !port_by_ifindex(next, before) &&
-	    system_link_by_index(dp->system, before))
+	if (link && (gone || before != next[number].value.ifindex) && !port_by_ifindex(next, before)) {
 		hooks_detach(dp, before);
+		offload_release(dp, link->name);
+	}
 	if (gone && port_clear(dp, &next[number]))
 		log_warnx("cannot clear port %u", number);
 }

@@ -122,6 +122,7 @@ static void tc_change_back(struct datapath *dp, const void *data)
 	const struct tc_change *change = data;
 
 	tc_detach(dp, change->ifindex, change->egress);
+	tc_detach_qdisc(dp, change->ifindex);
 }
 
 /* A new filter at the first priority that nobody has: as early as goes without touching others. */

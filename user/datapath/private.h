@@ -219,7 +219,8 @@ int sysctls_apply(struct datapath *dp, const struct config *config, const struct
 		  char **why);
 void sysctls_restore(struct datapath *dp);
 void sysctls_free(struct datapath *dp);
-void offload_off(struct datapath *dp, const char *device, enum offload what);
+void offload_off(struct datapath *dp, const char *device, enum offload what, struct undo *undo);
+void offload_release(struct datapath *dp, const char *device);
 
 /* ---- fragments.c ---- */
 void reassembly_update(struct datapath *dp);

@@ -311,8 +311,21 @@ int sysctls_apply(struct datapath *dp, const struct config *config, const struct
 	return 0;
 }
 
-/* Remembered until unload: the tag of a VLAN must stay in the packet. */
-void offload_off(struct datapath *dp, const char *device, enum offload what)
+static void offload_back(struct datapath *dp, const void *key)
+{
+	struct saved_setting *saved = saved_find(dp, "offload", key);
+	int err = saved ? offload_restore(key) : 0;
+
+	if (err && err != -ENODEV)
+		log_ret(err, "cannot switch %s on again", (const char *)key);
+	if (saved) {
+		saved_drop(dp, saved);
+		file_write(dp);
+	}
+}
+
+/* Remembered until the device or fairlead is done with: the tag of a VLAN must stay in the packet. */
+void offload_off(struct datapath *dp, const char *device, enum offload what, struct undo *undo)
 {
 	char key[64];
 	bool on;
@@ -327,6 +340,19 @@ void offload_off(struct datapath *dp, const char *device, enum offload what)
 	if (err)
 		log_ret(err, "%s: cannot switch %s off; VLAN tags may be invisible to XDP, use \"mode\": \"tc\" there",
 			device, offload_names[what]);
+	else
+		undo_push(undo, offload_back, key, sizeof(key));
+}
+
+/* The device is no longer in the configuration. */
+void offload_release(struct datapath *dp, const char *device)
+{
+	char key[64];
+
+	for (int what = OFFLOAD_RXVLAN; what <= OFFLOAD_TXVLAN; what++) {
+		snprintf(key, sizeof(key), "%s/%s", device, offload_names[what]);
+		offload_back(dp, key);
+	}
 }
 
 /* Forwarding first: what follows takes the guards away. */
