@@ -2,7 +2,9 @@
 /* The flow cache: what it remembers, what makes it ask again, and that it never answers for another flow. */
 
 #include <bpf/bpf.h>
+#include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "selftests/prog/check.h"
@@ -15,6 +17,14 @@
 #define ROUTED "2001:db8:4f00::1"
 
 static const struct spec routed = { .src = LAN_HOST, .dst = ROUTED };
+
+static __u64 now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000ULL + t.tv_nsec / 1000000;
+}
 
 /*
  * Sends the packet at both hooks: at XDP it must leave by port `out` to the MAC whose last byte is `host`, at tc be
@@ -41,25 +51,39 @@ static void expect_way(struct env *env, const char *when, enum port out, int hos
 		fail(env, "  %s: tc says %d\n", when, r.verdict);
 }
 
+/* The same where the answer of `since` must still hold; on a machine too busy to ask in time nothing can be said. */
+static void expect_still(struct env *env, const char *when, __u64 since, enum port out, int host)
+{
+	if (now_ms() - since < 800)
+		expect_way(env, when, out, host);
+	else
+		printf("# %s: too late to see\n", when);
+}
+
 static void route_changes(struct env *env)
 {
+	__u64 since;
+
 	if (links_run("ip route add 2001:db8:4f00::/48 via 2001:db8:20::fe dev wan")) {
 		fail(env, "  no route\n");
 		return;
 	}
 	tables_new_generation(env);
+	since = now_ms();
 	expect_way(env, "first", WAN, WAN);
 	expect_way(env, "again", WAN, WAN);
 	links_run("ip route replace 2001:db8:4f00::/48 via 2001:db8:34::10 dev thin");
-	expect_way(env, "changed, not yet asked again", WAN, WAN);
+	expect_still(env, "changed, not yet asked again", since, WAN, WAN);
 	tables_new_generation(env);
+	since = now_ms();
 	expect_way(env, "changed, new generation", THIN, THIN);
 	links_run("ip route replace 2001:db8:4f00::/48 via 2001:db8:20::fe dev wan");
-	expect_way(env, "changed back, not yet asked again", THIN, THIN);
+	expect_still(env, "changed back, not yet asked again", since, THIN, THIN);
 	usleep(STALE_US);
+	since = now_ms();
 	expect_way(env, "changed back, a second later", WAN, WAN);
 	links_run("ip route replace unreachable 2001:db8:4f00::/48");
-	expect_way(env, "gone, not yet asked again", WAN, WAN);
+	expect_still(env, "gone, not yet asked again", since, WAN, WAN);
 	usleep(STALE_US);
 	expect_way(env, "gone, a second later", NOWHERE, 0);
 	links_run("ip route del 2001:db8:4f00::/48");
@@ -78,6 +102,7 @@ static void neighbour_changes(struct env *env)
 {
 	int map = bpf_map__fd(env->xdp->maps.fl_nh);
 	struct fl_nexthop nh, good;
+	__u64 since;
 	__u32 index;
 
 	if (links_run("ip route add 2001:db8:4f00::/48 via 2001:db8:20::fe dev wan") ||
@@ -86,6 +111,7 @@ static void neighbour_changes(struct env *env)
 		return;
 	}
 	tables_new_generation(env);
+	since = now_ms();
 	expect_way(env, "first", WAN, WAN);
 	bpf_map_lookup_elem(map, &index, &good);
 	if (((__u8 *)&good.dmac)[5] != WAN || ((__u8 *)&good.smac)[5] != WAN || !good.used)
@@ -93,9 +119,9 @@ static void neighbour_changes(struct env *env)
 	nh = good;
 	((__u8 *)&nh.dmac)[5] = 0x55;
 	bpf_map_update_elem(map, &index, &nh, BPF_ANY);
-	expect_way(env, "the daemon wrote another MAC", WAN, 0x55);
+	expect_still(env, "the daemon wrote another MAC", since, WAN, 0x55);
 	links_run("ip neighbour replace 2001:db8:20::fe dev wan lladdr 02:00:00:00:02:77 nud permanent");
-	expect_way(env, "the kernel knows another, not yet asked again", WAN, 0x55);
+	expect_still(env, "the kernel knows another, not yet asked again", since, WAN, 0x55);
 	usleep(STALE_US);
 	expect_way(env, "the kernel knows another, a second later", WAN, 0x77);
 	nh = good;

@@ -40,6 +40,16 @@ static int forwarding_on(struct env *env)
 	return links_sysctl("ipv6/conf/lan/forwarding", "1") ? -1 : links_sysctl("ipv4/conf/lan/forwarding", "1");
 }
 
+static int antispoof(struct env *env)
+{
+	return tables_port_flags(env, LAN, FL_PORT_ANTISPOOF, 0);
+}
+
+static int no_antispoof(struct env *env)
+{
+	return tables_port_flags(env, LAN, 0, FL_PORT_ANTISPOOF);
+}
+
 static int route4_into_tunnel(struct env *env)
 {
 	(void)env;
@@ -193,6 +203,25 @@ static const struct test_case martians[] = {
 	  .pkt.dport = 67, .want = DELIVER },
 };
 
+#define CHECKED .before = antispoof, .after = no_antispoof
+
+static const struct test_case spoofed[] = {
+	{ "spoof/routers-own", FROM6("2001:db8:20::1"), CHECKED, .want = DROP, .reason = FL_DROP_SPOOFED },
+	{ "spoof/routers-own-to-router", .in = LAN, .pkt.src = "2001:db8:20::1", .pkt.dst = ROUTER, CHECKED,
+	  .want = DROP, .reason = FL_DROP_SPOOFED },
+	{ "spoof/on-another-link", FROM6("2001:db8:20::fe"), CHECKED, .want = DROP, .reason = FL_DROP_SPOOFED },
+	{ "spoof/on-another-link-unresolved", FROM6("2001:db8:20::99"), CHECKED, .want = DROP,
+	  .reason = FL_DROP_SPOOFED },
+	{ "spoof/on-another-link-ipv4", FROM4("198.51.100.254"), CHECKED, .want = DROP, .reason = FL_DROP_SPOOFED },
+	{ "spoof/behind-another-gateway", .in = LAN, .pkt.src = NET_HOST, .pkt.dst = "2001:db8:4000::2", CHECKED, TO_WAN },
+	{ "spoof/on-this-link", LAN6(NET_HOST), CHECKED, TO_WAN },
+	{ "spoof/on-this-link-ipv4", LAN4(NET_HOST4), CHECKED, TO_WAN },
+	{ "spoof/link-local", .in = LAN, .pkt.src = "fe80::10", .pkt.dst = ROUTER, CHECKED, .want = DELIVER },
+	{ "spoof/dad", .in = LAN, .pkt.src = "::", .pkt.dst = "ff02::1:ff00:1", .pkt.hops = 255, .pkt.l4 = L4_ECHO,
+	  .pkt.type = 135, CHECKED, .want = DELIVER },
+	{ "spoof/not-asked-for", FROM6("2001:db8:20::fe"), TO_WAN },
+};
+
 static const struct test_case malformed[] = {
 	{ "malformed/ipv6-version-4", LAN6(NET_HOST), .pkt.version = 4, .want = DROP, .reason = FL_DROP_MALFORMED },
 	{ "malformed/ipv6-version-0", LAN6(NET_HOST), .pkt.version = NIL, .want = DROP, .reason = FL_DROP_MALFORMED },
@@ -235,5 +264,5 @@ static const struct test_case extensions[] = {
 };
 /* clang-format on */
 
-const struct suite forward_suites[] = { CASES(headers),	  CASES(limits),     CASES(ways), CASES(martians),
-					CASES(malformed), CASES(extensions), { 0 } };
+const struct suite forward_suites[] = { CASES(headers), CASES(limits),	  CASES(ways),	     CASES(martians),
+					CASES(spoofed), CASES(malformed), CASES(extensions), { 0 } };

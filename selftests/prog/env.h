@@ -108,4 +108,5 @@ int tables_npt(struct env *env, enum npt index, const char *internal, int intern
 int tables_npt_remove(struct env *env, enum npt index);
 void tables_forget_icmp(struct env *env); /* the rates of ICMP errors start anew */
 int tables_port(struct env *env, enum port port, struct fl_port *out);
+int tables_port_flags(struct env *env, enum port port, int set, int clear);
 union fl_addr addr_of(const char *text); /* IPv4: mapped */

@@ -74,8 +74,8 @@ int main(int argc, char **argv)
 {
 	static const struct suite *const suites[] = { forward_suites, tunnel_suites, npt_suites,
 						      mss_suites,     icmp_suites,   out_suites };
-	static const struct procedure *const more[] = { procedures, npt_procedures, icmp_procedures, cache_procedures,
-							fuzz_procedures };
+	static const struct procedure *const more[] = { procedures,	  npt_procedures,  icmp_procedures,
+							cache_procedures, wire_procedures, fuzz_procedures };
 	static struct env env;
 	struct tally t = {};
 	size_t i;

@@ -152,8 +152,35 @@ static void sweep_unequal(struct env *env)
 	sweep(env, 11);
 }
 
+/* Plain mode changes UDP's checksum; where 0 comes out, 0xffff is written (RFC 768: 0 says that there is none). */
+static void udp_zero(struct env *env)
+{
+	struct test_case out = { .in = LAN,
+				 .out = NPT,
+				 .want = FORWARD,
+				 .npt_out = NPT_BIN,
+				 .pkt.src = "fd00:aaaa:0:7::1",
+				 .pkt.dst = "2001:db8:9000::1",
+				 .change.src = "2001:db8:bbbb:7::1" };
+	const __u8 none[6] = {};
+	struct spec sent;
+	struct frame f;
+
+	for (int port = 1; port < 65536; port++) {
+		out.pkt.sport = port;
+		sent = spec_merge(&out.pkt, &out.change);
+		frame_build(&f, &sent, none, none);
+		if (get16(f.data + ETH_LEN + 40 + 6) == 0xffff) {
+			check_case(env, &out);
+			return;
+		}
+	}
+	fail(env, "  no port gives that checksum\n");
+}
+
 const struct procedure npt_procedures[] = {
 	{ "npt/sweep-equal-lengths", sweep_equal },
 	{ "npt/sweep-unequal-lengths", sweep_unequal },
+	{ "npt/plain-udp-sum-0", udp_zero },
 	{ 0 },
 };

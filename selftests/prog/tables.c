@@ -173,6 +173,17 @@ int tables_port(struct env *env, enum port port, struct fl_port *out)
 	return bpf_map_lookup_elem(MAP(env, fl_ports), &number, out);
 }
 
+int tables_port_flags(struct env *env, enum port port, int more, int less)
+{
+	__u32 number = port;
+	struct fl_port p;
+
+	if (tables_port(env, port, &p))
+		return -ENOENT;
+	p.flags = (p.flags | more) & ~less;
+	return set(MAP(env, fl_ports), &number, &p);
+}
+
 void tables_forget_icmp(struct env *env)
 {
 	const __u64 none = 0;
