@@ -54,8 +54,8 @@ def send_tunnel(inner, **outer):
         TUN.send(packet.ip4(BROKER, WAN_ROUTER, packet.IPV6, inner, **outer))
 
 
-def at_lan(what, match):
-    return (TUN if lab.mode == "lan" else lab.lan).expect(what, match)
+def at_lan(what, match, timeout=3):
+    return (TUN if lab.mode == "lan" else lab.lan).expect(what, match, timeout)
 
 
 def at_wan(what, match, timeout=3):
@@ -68,12 +68,13 @@ def flush():
 
 
 def warm_up():
-    """The device has a carrier only since it was opened here: until the first answer comes."""
+    """The device has a carrier only since it was opened here, and Linux drops what it sends until it has seen that."""
     for _ in range(50):
-        send_lan(packet.ping6(LAN_HOST, TUNNEL_ROUTER, data=b"warm up"))
         send_lan(packet.udp6(LAN_HOST, INET_HOST, data=b"warm up"))
+        send_tunnel(packet.udp6(INET_HOST, LAN_OUTSIDE, data=b"warm up"))
         try:
             at_wan("the first packet", lambda p: p.inner is not None and p.inner.data == b"warm up", 0.1)
+            at_lan("the first packet", lambda p: p.src == INET_HOST and p.data == b"warm up", 0.1)
             return
         except Failure:
             pass
