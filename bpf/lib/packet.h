@@ -59,10 +59,16 @@ struct pkt {
 	__u32 npt_failed; /* the translation that could not do it */
 };
 
+/* Keeps the compiler from knowing a value: what it knows it leaves out, also where the verifier would need it. */
+#define hide(value) asm volatile("" : "+r"(value))
+
 /* Pointer to `size` bytes at `off` (at most `max`), or NULL. */
 #define pkt_at(ctx, off, max, size) \
 	({ \
-		void *__p = ctx_data(ctx) + ((off) & (max)); \
+		__u32 __off = (off); \
+		void *__p; \
+		hide(__off); \
+		__p = ctx_data(ctx) + (__off & (max)); \
 		__p + (size) <= ctx_end(ctx) ? __p : (void *)0; \
 	})
 
@@ -114,6 +120,8 @@ GLOBAL int ext_headers_walk(struct fl_ctx *ctx, struct pkt *pkt)
 	off = pkt->l3 + sizeof(struct ipv6hdr);
 	next = pkt->proto;
 	pkt->l4 = 0;
+	/* as a loop the compiler may lay it out so that its end falls through to its head, which Linux 6.1 refuses */
+#pragma unroll
 	for (int i = 0; i <= FL_EXT_HEADERS_MAX; i++) {
 		__u8 *h;
 

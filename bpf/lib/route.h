@@ -37,6 +37,14 @@ struct {
 	__type(value, __u32);
 } fl_locals SEC(".maps"); /* Daemon writes */
 
+/* Linux 6.1 takes no key that lies in an argument of a global function: a copy on the stack. */
+static __always_inline bool is_local(const union fl_addr *addr)
+{
+	union fl_addr key = *addr;
+
+	return bpf_map_lookup_elem(&fl_locals, &key);
+}
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, FL_FLOWS_PER_CPU); /* times CPUs: the daemon sets it */
@@ -272,7 +280,7 @@ static __always_inline int scope_check6(const union fl_addr *src, const union fl
 	if (src->b[0] == 0xff || (src->q[0] == 0 && src->q[1] == bpf_cpu_to_be64(1)) ||
 	    (dst->q[0] == 0 && (dst->q[1] == bpf_cpu_to_be64(1) || dst->q[1] == 0)))
 		return -FL_DROP_MARTIAN;
-	if (dst->b[0] == 0xff || is_link_local(dst) || bpf_map_lookup_elem(&fl_locals, dst))
+	if (dst->b[0] == 0xff || is_link_local(dst) || is_local(dst))
 		return STAGE_DELIVER;
 	if (is_link_local(src) || (src->q[0] == 0 && src->q[1] == 0))
 		return -FL_DROP_SCOPE;
@@ -285,7 +293,7 @@ static __always_inline int scope_check4(const union fl_addr *src, const union fl
 
 	if (s >> 24 == 127 || d >> 24 == 127 || s >> 28 == 14 || s == 0xffffffff)
 		return -FL_DROP_MARTIAN;
-	if (d >> 28 == 14 || d == 0xffffffff || bpf_map_lookup_elem(&fl_locals, dst))
+	if (d >> 28 == 14 || d == 0xffffffff || is_local(dst))
 		return STAGE_DELIVER;
 	if (s >> 24 == 0 || s >> 28 == 15 || d >> 24 == 0 || d >> 28 == 15)
 		return -FL_DROP_MARTIAN;
@@ -388,7 +396,7 @@ static __always_inline int route_translate_in(struct scratch *s, struct fl_flow 
 	r = npt_translate(&s->pkt, index, false, &s->query.dst);
 	if (r)
 		return r;
-	return bpf_map_lookup_elem(&fl_locals, &s->query.dst) ? STAGE_DELIVER : STAGE_GO;
+	return is_local(&s->query.dst) ? STAGE_DELIVER : STAGE_GO;
 }
 
 /*
@@ -397,7 +405,7 @@ static __always_inline int route_translate_in(struct scratch *s, struct fl_flow 
  */
 static __always_inline bool source_is_spoofed(struct fl_ctx *ctx, struct scratch *s, const struct fl_port *in)
 {
-	if (bpf_map_lookup_elem(&fl_locals, &s->query.src))
+	if (is_local(&s->query.src))
 		return true;
 	s->outer.dst = s->query.src;
 	s->outer.src = s->query.dst;
