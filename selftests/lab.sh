@@ -22,7 +22,7 @@ LAB_LAN=${LAB_LAN:-lan0} LAB_WAN=${LAB_WAN:-wan0} # the router's devices
 
 # veth NS DEVICE MAC NS DEVICE MAC: a cable
 veth() {
-	ip link add name "$2" address "$3" netns "$1" type veth peer name "$5" address "$6" netns "$4" &&
+	ip -n "$1" link add name "$2" address "$3" type veth peer name "$5" address "$6" netns "$4" &&
 		ip -n "$1" link set dev "$2" up && ip -n "$4" link set dev "$5" up
 }
 

@@ -201,10 +201,14 @@ daemon_kill() {
 	wait "$pid" 2> /dev/null
 }
 
-# daemon_remove NAME: unloads and ends it
+# daemon_remove NAME: unloads and ends it; what a dead one left is taken away by the daemon's program
 daemon_remove() {
-	fl "$1" unload --yes > "$FL_TMP/unload" 2>&1
-	daemon_kill "$1" TERM
+	if kill -0 "${fl_daemon_pid[$1]}" 2> /dev/null; then
+		fl "$1" unload --yes > "$FL_TMP/unload" 2>&1
+		daemon_kill "$1" TERM
+	else
+		in_ns "${fl_daemon_ns[$1]}" "$FL_BUILD/fairleadd" --unload --instance "$(instance "$1")" > "$FL_TMP/unload" 2>&1
+	fi
 }
 
 # json FILTER: from the JSON on standard input, by a Python expression in which it is called `d`
@@ -266,7 +270,7 @@ cleanup() {
 teardown() {
 	local name pid
 	for name in "${fl_instances[@]}"; do
-		kill -0 "${fl_daemon_pid[$name]}" 2> /dev/null && daemon_remove "$name"
+		daemon_remove "$name"
 	done
 	for pid in "${fl_pids[@]}"; do
 		stop_process "$pid"

@@ -80,9 +80,9 @@ lab_with_foreign_tc() {
 	local dev
 	lab_up && broker_python && foreign_programs || return
 	for dev in lan0 wan0; do
-		in_ns "$router" tc qdisc add dev $dev clsact
-		check "filter" in_ns "$router" tc filter add dev $dev ingress pref 49 handle 7 bpf direct-action object-pinned "$pins/tc"
-		check "filter" in_ns "$router" tc filter add dev $dev egress pref 49 handle 7 bpf direct-action object-pinned "$pins/tc"
+		in_ns "$router" tc qdisc add dev "$dev" clsact
+		check "filter" in_ns "$router" tc filter add dev "$dev" ingress pref 49 handle 7 bpf direct-action object-pinned "$pins/tc"
+		check "filter" in_ns "$router" tc filter add dev "$dev" egress pref 49 handle 7 bpf direct-action object-pinned "$pins/tc"
 	done
 	router_config "$1"
 	router_start
@@ -92,7 +92,7 @@ filters_are_there() {
 	local dev way
 	for dev in lan0 wan0; do
 		for way in ingress egress; do
-			[ "$(tc_filters $dev $way)" -ge 1 ] || fail "the foreign filter on $dev $way is gone: $(in_ns "$router" tc filter show dev $dev $way)"
+			[ "$(tc_filters "$dev" "$way")" -ge 1 ] || fail "the foreign filter on $dev $way is gone: $(in_ns "$router" tc filter show dev "$dev" "$way")"
 		done
 	done
 }

@@ -102,6 +102,7 @@ flood_start_again() {
 	stop_process "$flood_pid"
 	flood_start
 	passing
+	sleep 0.5 # a while of it
 	flood_end passing
 }
 

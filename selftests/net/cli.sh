@@ -1,0 +1,258 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The command line program against a daemon that carries traffic: what scripts rely on. Keys of the JSON, exit statuses,
+# all or nothing of apply, trial and rollback, what explain says held against what happens, unload.
+
+. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lab.sh"
+
+# status_of WANT COMMAND...: the exit status must be that; the output is in $output
+output=
+status_of() {
+	local want=$1 status
+	shift
+	output=$("$@" 2>&1)
+	status=$?
+	[ "$status" = "$want" ] || fail "exit status $status, expected $want, of: $*
+$output"
+}
+
+# has_keys WHAT KEY...: in each object that `show` prints
+has_keys() {
+	local what=$1
+	shift
+	check_equal "keys missing in show $what" "$(fl router --json show "$what" |
+		json "sorted(set('$*'.split()) - set.intersection(*[set(row) for row in d]))")" '[]'
+}
+
+keys() {
+	has_keys interfaces name device mode reason rx_packets tx_packets drops
+	has_keys tunnels name type local remote mtu rx_packets tx_packets drops
+	has_keys gateways name interface address status rtt_ms rtt_stddev_ms loss_pct since_ms reason forced states
+	in_ns "$lan" ping -6 -n -q -c 1 -W 1 -t 1 "$INET_HOST" > /dev/null
+	has_keys drops reason interface packets bytes last_ms
+	check_equal "keys of status" "$(fl router --json status | json '{"state", "reasons", "node", "peer"} <= set(d)')" True
+	check_equal "status" "$(fl router --json status | json 'd["state"], d["node"]')" "('ok', 'router')"
+	check_equal "columns are the keys" "$(fl router show tunnels | head -n 1 | tr '[:upper:]' '[:lower:]' | tr -s ' ' '\n' | sort)" \
+		"$(fl router --json show tunnels | json '"\n".join(sorted(d[0]))')"
+}
+
+statuses() {
+	status_of 0 fl router status
+	check_match "first line" "$(head -n 1 <<< "$output")" '^OK'
+	status_of 3 fl nobody status
+	check_match "what to do" "$output" 'fairleadd'
+	status_of 2 fl router frobnicate
+	status_of 2 fl router show frobnicate
+	status_of 2 fl router apply "$FL_TMP/there-is-no-such-file"
+	status_of 2 fl router unload
+	check "still there" pings "$lan" "$INET_HOST"
+	status_of 0 fl router check "$FL_TMP/router.json"
+}
+
+every_error() {
+	cp "$FL_TMP/router.json" "$FL_TMP/wrong.json"
+	config_edit "$FL_TMP/wrong.json" 'd["gateways"]["he_gw"]["interface"] = "heo"; d["tunnels"]["he0"]["mtuu"] = 1400
+d["routes"][0]["destination"] = "::1/64"'
+	status_of 2 fl router check "$FL_TMP/wrong.json"
+	check_match "pointer and suggestion" "$output" 'wrong.json: /gateways/he_gw/interface: .*"heo".*did you mean "he0"'
+	check_match "unknown key" "$output" '/tunnels/he0/mtuu: .*did you mean "mtu"'
+	check_match "host bits" "$output" '/routes/0/destination: '
+	printf '{\n  "node": { "name": "x" },\n  "interfaces": { "wan": { "device" "eth0" } }\n}\n' > "$FL_TMP/syntax.json"
+	status_of 2 fl router check "$FL_TMP/syntax.json"
+	check_match "line and column" "$output" 'line 3, column'
+}
+
+config_text() {
+	fl router --json show config | json 'json.dumps(d, sort_keys=True)'
+}
+
+fails_as_a_whole() {
+	local before
+	before=$(config_text)
+	in_ns "$lan" ping -6 -n -q -c 100 -i 0.01 -W 2 "$INET_HOST" > "$FL_TMP/ping" &
+	status_of 2 fl router apply "$FL_TMP/wrong.json"
+	status_of 2 fl router apply "$FL_TMP/syntax.json"
+	wait $!
+	check_match "pings meanwhile" "$(cat "$FL_TMP/ping")" ' 0% packet loss'
+	check_equal "the configuration" "$(config_text)" "$before"
+	check_equal "the daemon's file" "$(json 'json.dumps(d, sort_keys=True)' < "$FL_TMP/router.json")" "$before"
+}
+
+# An apply that the machine refuses: the tunnel's name is taken by a device of somebody else
+refused_by_the_machine() {
+	local before
+	before=$(config_text)
+	in_ns "$router" ip link add name he9 type veth peer name he9peer
+	cp "$FL_TMP/router.json" "$FL_TMP/taken.json"
+	config_edit "$FL_TMP/taken.json" 'd["tunnels"]["he9"] = dict(d["tunnels"]["he0"], remote="198.51.100.11", address="2001:db8:9::2/64")
+d["tunnels"]["he0"]["mtu"] = 1300'
+	status_of 1 fl router apply "$FL_TMP/taken.json"
+	check_match "it says which" "$output" 'he9'
+	check_equal "the configuration" "$(config_text)" "$before"
+	check_equal "the MTU" "$(fl router --json show tunnels | json 'd[0]["mtu"]')" 1480
+	check "carries" pings "$lan" "$INET_HOST" 20
+	in_ns "$router" ip link del dev he9
+}
+
+dry_run() {
+	local before
+	before=$(config_text)
+	cp "$FL_TMP/router.json" "$FL_TMP/new.json"
+	config_edit "$FL_TMP/new.json" 'd["tunnels"]["he0"]["mtu"] = 1400'
+	status_of 0 fl router apply "$FL_TMP/new.json" --dry-run
+	check_match "what would change" "$output" '/tunnels/he0/mtu'
+	check_equal "the configuration" "$(config_text)" "$before"
+	check_equal "the MTU" "$(mtu)" 1480
+}
+
+mtu() {
+	fl router --json show tunnels | json 'd[0]["mtu"]'
+}
+
+mtu_is() {
+	[ "$(mtu)" = "$1" ]
+}
+
+apply_and_rollback() {
+	status_of 0 fl router apply "$FL_TMP/new.json"
+	check_equal "the MTU" "$(mtu)" 1400
+	check_equal "the daemon's file" "$(json 'd["tunnels"]["he0"]["mtu"]' < "$FL_TMP/router.json")" 1400
+	check_equal "versions" "$(fl router --json show history | json 'len(d)')" 2
+	status_of 0 fl router rollback
+	check_equal "the MTU after rollback" "$(mtu)" 1480
+	status_of 0 fl router rollback
+	check_equal "the MTU after rollback of the rollback" "$(mtu)" 1400
+	status_of 0 fl router rollback
+	status_of 1 fl router rollback 99
+	check_equal "the MTU" "$(mtu)" 1480
+}
+
+ten_versions() {
+	local i
+	for i in 1 2 3 4 5 6 7 8 9 10 11 12; do
+		config_edit "$FL_TMP/new.json" "d['tunnels']['he0']['mtu'] = $((1400 + i))"
+		check "apply $i" fl router apply "$FL_TMP/new.json"
+	done
+	check_equal "the running version and ten before" "$(fl router --json show history | json 'len(d)')" 11
+	status_of 0 fl router rollback 10
+	check_equal "the MTU of ten versions back" "$(mtu)" 1402
+	config_edit "$FL_TMP/new.json" "d['tunnels']['he0']['mtu'] = 1480"
+	check "apply" fl router apply "$FL_TMP/new.json"
+}
+
+trial() {
+	config_edit "$FL_TMP/new.json" "d['tunnels']['he0']['mtu'] = 1350"
+	status_of 0 fl router apply "$FL_TMP/new.json" --confirm 2
+	check_equal "the MTU on trial" "$(mtu)" 1350
+	check_equal "the daemon's file" "$(json 'd["tunnels"]["he0"]["mtu"]' < "$FL_TMP/router.json")" 1480
+	status_of 1 fl router apply "$FL_TMP/new.json"
+	slowwait 5 mtu_is 1480 || fail "it was not undone"
+	check_equal "the configuration" "$(fl router --json show config | json 'd["tunnels"]["he0"]["mtu"]')" 1480
+	status_of 0 fl router apply "$FL_TMP/new.json" --confirm 2
+	status_of 0 fl router confirm
+	sleep 2.5 # longer than the trial was
+	check_equal "the MTU after confirm" "$(mtu)" 1350
+	status_of 1 fl router confirm
+	status_of 0 fl router apply "$FL_TMP/new.json" --confirm 60
+	status_of 0 fl router rollback
+}
+
+restart_on_trial() {
+	config_edit "$FL_TMP/new.json" "d['tunnels']['he0']['mtu'] = 1333"
+	status_of 0 fl router apply "$FL_TMP/new.json" --confirm 60
+	check_equal "the MTU on trial" "$(mtu)" 1333
+	daemon_kill router
+	daemon_start router "$router" "$FL_TMP/router.json"
+	check_equal "the MTU after a restart" "$(mtu)" 1350
+}
+
+# explain EXPECTED ARGUMENT...: of the JSON, these members
+explained() {
+	local want=$1
+	shift
+	check_equal "explain $*" "$(fl router --json explain "$@" | json '(d["verdict"], d["tunnel"], d["egress"], d["translated_source"], d["translated_destination"])')" "$want"
+}
+
+# without the ages
+dropped() {
+	fl router --json show drops | json '[(r["reason"], r["interface"], r["packets"]) for r in d]'
+}
+
+explains() {
+	local out_host drops tunnels
+	out_host=$(outside "$LAN_HOST")
+	drops=$(dropped)
+	tunnels=$(fl router --json show tunnels)
+	explained "('forward', 'he0', 'wan', '$out_host', None)" --in lan --src "$LAN_HOST" --dst "$INET_HOST" --proto tcp --dport 443
+	explained "('forward', None, 'lan', None, '$LAN_HOST')" --in he0 --src "$INET_HOST" --dst "$out_host" --proto udp --sport 53 --dport 4000
+	explained "('deliver', None, None, None, None)" --in lan --src "$LAN_HOST" --dst "$LAN_ROUTER" --proto ipv6-icmp
+	explained "('forward', 'he0', 'wan', '$(outside "$LAN_ROUTER")', None)" --in self --src "$LAN_ROUTER" --dst "$INET_HOST" --proto ipv6-icmp
+	check_equal "reason for a link-local source" "$(fl router --json explain --in lan --src fe80::1 --dst "$INET_HOST" --proto udp |
+		json '(d["verdict"], d["reason"], d["egress"])')" "('drop', 'beyond-scope', None)"
+	check_equal "reason for an untranslatable one" "$(fl router --json explain --in lan --src 2001:db8:aa:0:ffff:ffff:ffff:ffff \
+		--dst "$INET_HOST" --proto udp | json 'd["reason"]')" npt-untranslatable
+	status_of 2 fl router explain --in nosuch --src "$LAN_HOST" --dst "$INET_HOST" --proto tcp
+	status_of 2 fl router explain --in lan --src "$LAN_HOST" --dst 192.0.2.99 --proto tcp
+	check_equal "no trace in the drops" "$(dropped)" "$drops"
+	check_equal "no trace at the tunnel" "$(fl router --json show tunnels)" "$tunnels"
+}
+
+degraded() {
+	ip -n "$router" link set dev wan0 down
+	slowwait 5 is_degraded || fail "status with wan0 down: $(fl router status)"
+	status_of 1 fl router status
+	check_match "first line" "$(head -n 1 <<< "$output")" '^DEGRADED: .*wan'
+	ip -n "$router" link set dev wan0 up
+	ip -n "$router" route replace default via 203.0.113.1
+	slowwait 5 fl router status || fail "status with wan0 up again: $(fl router status)"
+	slowwait 10 in_ns "$lan" ping -6 -n -q -c 1 -W 1 "$INET_HOST" || fail "it does not carry again"
+}
+
+is_degraded() {
+	fl router status | head -n 1 | grep -q DEGRADED
+}
+
+strict() {
+	cp "$FL_TMP/router.json" "$FL_TMP/absent.json"
+	config_edit "$FL_TMP/absent.json" 'd["interfaces"]["later"] = { "device": "eth77" }'
+	status_of 0 in_ns "$router" "$FL_BUILD/fairlead" check "$FL_TMP/absent.json"
+	status_of 1 in_ns "$router" "$FL_BUILD/fairlead" check "$FL_TMP/absent.json" --strict
+	check_match "which" "$output" 'eth77'
+}
+
+unloads() {
+	local devices
+	status_of 0 fl router unload --yes
+	check_match "what no longer holds" "$output" 'he0'
+	wait "${fl_daemon_pid[router]}"
+	check_equal "exit status of the daemon" $? 0
+	check_equal "pins" "$(find /sys/fs/bpf/fairlead -maxdepth 1 -name "$(instance router)")" ""
+	devices=$(ip -n "$router" -br link | awk '{ sub(/@.*/, "", $1); print $1 }' | sort | xargs)
+	check_equal "devices" "$devices" "lan0 lo wan0"
+	check_equal "programs" "$(in_ns "$router" bpftool -j net show | json 'sum(len(part) for part in d[0].values())')" 0
+	check_equal "routes" "$(ip -n "$router" -6 route show default)" ""
+	check_equal "forwarding" "$(in_ns "$router" sysctl -n net.ipv6.conf.all.forwarding net.ipv4.ip_forward | xargs)" "0 0"
+	status_of 3 fl router status
+}
+
+if ! started lab_with auto || ! run_test warm-up warm_up; then
+	finish
+fi
+run_test json-keys keys
+run_test exit-statuses statuses
+run_test every-error every_error
+run_test apply-fails-as-a-whole fails_as_a_whole
+run_test apply-refused-by-the-machine refused_by_the_machine
+run_test dry-run dry_run
+run_test apply-and-rollback apply_and_rollback
+run_test ten-versions ten_versions
+run_test trial trial
+run_test restart-on-trial restart_on_trial
+run_test explain explains
+run_test degraded degraded
+run_test strict strict
+run_test unload unloads
+teardown
+finish
