@@ -89,7 +89,7 @@ $2"
 python_tests() {
 	local program=$1 output status
 	shift
-	output=$(timeout "${FL_PYTHON_TIMEOUT:-120}" "$FL_PYTHON" "$FL_NET/$program" --prefix "$FL_SCENARIO/$fl_group" "$@" 2>&1)
+	output=$(timeout --foreground "${FL_PYTHON_TIMEOUT:-120}" "$FL_PYTHON" "$FL_NET/$program" --prefix "$FL_SCENARIO/$fl_group" "$@" 2>&1)
 	status=$?
 	echo "$output"
 	fl_failed=$((fl_failed + $(grep -c '^not ok ' <<< "$output")))
@@ -153,7 +153,7 @@ python_in_ns() {
 }
 
 transfer() {
-	timeout 120 "$FL_PYTHON" "$FL_NET/transfer.py" "$@"
+	timeout --foreground 120 "$FL_PYTHON" "$FL_NET/transfer.py" "$@"
 }
 
 # ---- the daemon ----
