@@ -13,18 +13,6 @@ char _license[] SEC("license") = "GPL";
 #define PACKET_HOST 0
 #define PULL 256 /* bytes of headers that are looked at */
 
-/*
- * Generic XDP runs a program that takes fragments on a copy of the packet (Linux 6.9), and the copy forgets skb->mac_len: tc then
- * gets the packet without its Ethernet header. It shows in how far the linear data reach beyond the network header.
- */
-static __always_inline bool ethernet_is_missing(struct fl_ctx *ctx)
-{
-	long linear = ctx_end(ctx) - ctx_data(ctx);
-	__u8 last;
-
-	return linear > 0 && bpf_skb_load_bytes_relative(ctx, linear - 1, &last, 1, BPF_HDR_START_NET) == 0;
-}
-
 /* Starts a run: the port by the device, and the offset of the IP header. NULL: not ours. */
 static __always_inline const struct fl_port *begin(struct fl_ctx *ctx, struct scratch *s,
 						   const struct fl_control *control)
@@ -36,7 +24,7 @@ static __always_inline const struct fl_port *begin(struct fl_ctx *ctx, struct sc
 	port = s->pkt.port ? port_get(s->pkt.port) : NULL;
 	if (!port)
 		return NULL;
-	s->pkt.outer = port->flags & FL_PORT_L3 ? 0 : ETH_HLEN;
+	s->pkt.outer = port->flags & FL_PORT_L3 && !fl_dry_run ? 0 : ETH_HLEN; /* test runs bring an Ethernet header */
 	ctx_pull(ctx, PULL);
 	return port;
 }
@@ -55,8 +43,6 @@ int fl_tc_in(struct fl_ctx *ctx)
 	port = begin(ctx, s, control);
 	if (!port)
 		return CTX_PASS;
-	if (s->pkt.outer && ethernet_is_missing(ctx))
-		s->pkt.outer = 0;
 	if (ctx->tc_index == SKB_TAG && (port->flags & FL_PORT_TUNNEL)) { /* decapsulated for the host */
 		ctx->tc_index = 0;
 		return CTX_PASS;
@@ -106,13 +92,15 @@ int fl_tc_in(struct fl_ctx *ctx)
 static __always_inline int own_encapsulate(struct fl_ctx *ctx, struct scratch *s, const struct fl_control *control,
 					   struct fl_flow **flow)
 {
+	struct fl_flow key;
 	int r;
 
-	if (!flow_key(ctx, &s->pkt, control_generation(control), s->pkt.port | FL_FLOW_OWN, &s->key))
+	if (!flow_key(ctx, &s->pkt, control, s->pkt.port | FL_FLOW_OWN, &key))
 		return -FL_DROP_MALFORMED;
-	*flow = flow_slot(&s->key);
+	*flow = flow_find(&key);
 	if (!*flow)
 		return -FL_DROP_INTERNAL;
+	flow_begin(*flow, &key);
 	r = route_own(ctx, s, *flow);
 	if (r == STAGE_GO && segment_len(ctx, &s->pkt) > (*flow)->mtu)
 		r = icmp_too_big(&s->pkt, (*flow)->mtu);

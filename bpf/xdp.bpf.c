@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The upper floor. fl_xdp: ingress of every port; fl_icmp: where ICMP errors are made (lib/icmp.h). */
+/* The upper floor. fl_xdp, fl_xdp_generic: ingress of every port; fl_icmp: where ICMP errors are made (lib/icmp.h). */
 #include "ctx/xdp.h"
 
 #include "ctx/xdp_transmit.h"
@@ -7,8 +7,7 @@
 
 char _license[] SEC("license") = "GPL";
 
-SEC("xdp.frags")
-int fl_xdp(struct fl_ctx *ctx)
+static __always_inline int ingress(struct fl_ctx *ctx, bool generic)
 {
 	const struct fl_control *control = control_get();
 	struct scratch *s = scratch_get();
@@ -38,7 +37,23 @@ int fl_xdp(struct fl_ctx *ctx)
 	}
 	if (r != STAGE_GO)
 		return XDP_PASS; /* for the host, or for tc to answer */
-	return transmit(ctx, &s->pkt, port, flow, &s->hop);
+	return transmit(ctx, &s->pkt, generic, flow, &s->hop);
+}
+
+SEC("xdp.frags")
+int fl_xdp(struct fl_ctx *ctx)
+{
+	return ingress(ctx, false);
+}
+
+/*
+ * Generic XDP runs a program that takes fragments on a copy of the packet (Linux 6.9), and the copy forgets where its Ethernet
+ * header ends: tc behind it would find none. For a program that does not, the kernel makes the packet linear.
+ */
+SEC("xdp")
+int fl_xdp_generic(struct fl_ctx *ctx)
+{
+	return ingress(ctx, true);
 }
 
 SEC("xdp.frags")

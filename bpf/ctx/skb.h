@@ -34,6 +34,11 @@ static __always_inline __u32 ctx_len(struct fl_ctx *ctx)
 	return ctx->len;
 }
 
+static __always_inline __u32 ctx_room(struct fl_ctx *ctx)
+{
+	return ctx->len;
+}
+
 /* Makes the first `len` bytes (or all there are) readable and writable in place. Invalidates packet pointers. */
 static __always_inline void ctx_pull(struct fl_ctx *ctx, __u32 len)
 {

@@ -34,6 +34,17 @@ static __always_inline __u32 ctx_len(struct fl_ctx *ctx)
 	return bpf_xdp_get_buff_len(ctx);
 }
 
+/* Bytes that a packet may have here: of the frame's first buffer. Asking for all of them costs a call. */
+static __always_inline __u32 ctx_room(struct fl_ctx *ctx)
+{
+	void *data = ctx_data(ctx), *end = ctx_end(ctx);
+
+	/* else the compiler takes them for the 32-bit fields that they are in the context, and the verifier refuses */
+	barrier_var(data);
+	barrier_var(end);
+	return end - data;
+}
+
 /* XDP can't make more of a frame linear than the driver did. */
 static __always_inline void ctx_pull(struct fl_ctx *ctx, __u32 len)
 {

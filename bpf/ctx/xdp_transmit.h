@@ -14,15 +14,16 @@ struct {
 	__type(value, __u32);
 } fl_tx SEC(".maps"); /* Daemon writes */
 
-/* Whether XDP can finish a frame that came in by `in` and leaves by `out`. */
-static __always_inline bool can_transmit(struct fl_ctx *ctx, const struct pkt *pkt, const struct fl_port *in,
+/* Whether XDP can finish a frame that leaves by `out`. Generic XDP sends by any Ethernet device. */
+static __always_inline bool can_transmit(struct fl_ctx *ctx, const struct pkt *pkt, bool generic,
 					 const struct fl_port *out, const struct hop *hop)
 {
 	if (!out || !hop->resolved || (out->flags & FL_PORT_L3))
 		return false;
-	if (!(out->flags & FL_PORT_XDP_XMIT) && !(in->flags & FL_PORT_GENERIC))
+	if (!(out->flags & FL_PORT_XDP_XMIT) && !generic)
 		return false;
-	if (ctx_data(ctx) + ctx_len(ctx) > ctx_end(ctx)) /* fragments: not every driver sends them */
+	/* not every driver sends a frame in several buffers; only one with padding longer than Ethernet's can be such */
+	if (ctx_room(ctx) > pkt->l3 + pkt->len + ETH_ZLEN && ctx_len(ctx) > ctx_room(ctx))
 		return false;
 	return !checksum_is_unfinished(ctx, pkt);
 }
@@ -52,14 +53,14 @@ static __always_inline bool ethernet_write(struct fl_ctx *ctx, const struct hop 
 }
 
 /* Sends the packet on. Returns the hook's code: XDP_PASS, with nothing changed, if it can't. */
-static __always_inline int transmit(struct fl_ctx *ctx, struct pkt *pkt, const struct fl_port *in,
-				    const struct fl_flow *flow, const struct hop *hop)
+static __always_inline int transmit(struct fl_ctx *ctx, struct pkt *pkt, bool generic, const struct fl_flow *flow,
+				    const struct hop *hop)
 {
 	const struct fl_port *out = port_get(hop->port);
 	const struct fl_endpoint *ep = flow->endpoint ? endpoint_get(flow->endpoint) : NULL;
 	__u32 l2, l3, l4;
 
-	if (!can_transmit(ctx, pkt, in, out, hop))
+	if (!can_transmit(ctx, pkt, generic, out, hop))
 		return XDP_PASS;
 	l2 = out->vid ? ETH_VLAN_HLEN : ETH_HLEN;
 	l3 = l2 + (ep ? sizeof(struct iphdr) : 0);
@@ -78,5 +79,6 @@ static __always_inline int transmit(struct fl_ctx *ctx, struct pkt *pkt, const s
 		outer_write(ip, ep, pkt->len, pkt->tos, flow->mtu);
 	}
 	count_forwarded(pkt, flow, hop);
-	return bpf_redirect_map(&fl_tx, hop->port, XDP_DROP);
+	/* a devmap serves programs that take fragments or those that do not, never both; generic XDP gains nothing by it */
+	return generic ? bpf_redirect(out->xmit_ifindex, 0) : bpf_redirect_map(&fl_tx, hop->port, XDP_DROP);
 }

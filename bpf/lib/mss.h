@@ -4,7 +4,7 @@
 
 #include "lib/packet.h"
 
-#define TCP_OPTIONS_MAX 10 /* looked at; a SYN has about five */
+#define TCP_OPTIONS_MAX 20 /* looked at; a SYN has about five */
 #define TCPOPT_NOP 1
 #define TCPOPT_MSS 2
 

@@ -120,6 +120,7 @@ GLOBAL int ext_headers_walk(struct fl_ctx *ctx, struct pkt *pkt)
 	off = pkt->l3 + sizeof(struct ipv6hdr);
 	next = pkt->proto;
 	pkt->l4 = 0;
+	ctx_pull(ctx, L4_MAX);
 	/* as a loop the compiler may lay it out so that its end falls through to its head, which Linux 6.1 refuses */
 #pragma unroll
 	for (int i = 0; i <= FL_EXT_HEADERS_MAX; i++) {

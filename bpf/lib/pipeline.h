@@ -11,17 +11,14 @@
 
 struct fl_explain fl_explain_result; /* of a dry run; user space reads it */
 
-/* Headers of the frame behind its link layer (pkt->outer bytes). Returns STAGE_GO, STAGE_PASS or -FL_DROP_*. */
-static __always_inline int parse(struct fl_ctx *ctx, struct pkt *pkt, const struct fl_port *port, __be16 proto)
+/* The outermost IP header at pkt->l3. Returns STAGE_GO, STAGE_PASS or -FL_DROP_*. */
+static __always_inline int parse_ip(struct fl_ctx *ctx, struct pkt *pkt, const struct fl_port *port, __be16 proto)
 {
-	__u32 room = ctx_len(ctx) - pkt->outer;
+	__u32 room = ctx_room(ctx) - pkt->l3;
 	int r;
 
-	pkt->l3 = pkt->outer;
 	if (proto == bpf_htons(ETH_P_IPV6))
 		return port->family & FL_INET6 ? ipv6_parse(ctx, pkt, room) : STAGE_PASS;
-	if (proto != bpf_htons(ETH_P_IP))
-		return STAGE_PASS;
 	r = ipv4_parse(ctx, pkt, room);
 	if (r)
 		return port->family & FL_INET ? r : STAGE_PASS;
@@ -31,6 +28,19 @@ static __always_inline int parse(struct fl_ctx *ctx, struct pkt *pkt, const stru
 			return r;
 	}
 	return port->family & FL_INET ? STAGE_GO : STAGE_PASS;
+}
+
+/* Headers of the frame behind its link layer (pkt->outer bytes). Returns STAGE_GO, STAGE_PASS or -FL_DROP_*. */
+static __always_inline int parse(struct fl_ctx *ctx, struct pkt *pkt, const struct fl_port *port, __be16 proto)
+{
+	int r;
+
+	pkt->l3 = pkt->outer;
+	if (proto != bpf_htons(ETH_P_IPV6) && proto != bpf_htons(ETH_P_IP))
+		return STAGE_PASS;
+	r = parse_ip(ctx, pkt, port, proto);
+	/* XDP looks at a frame's first buffer only: what seems cut off there may go on in others, which tc sees */
+	return r == -FL_DROP_MALFORMED && ctx_room(ctx) < ctx_len(ctx) ? STAGE_PASS : r;
 }
 
 /* Bytes of the packet as it will be on the wire: of a GSO packet, one segment. */

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Where a packet goes: the kernel's tables, the next hops, translations and tunnels, and the cache of their answers.
- *
- * A flow cache entry is asked again after a second, so that routes and neighbours are followed also without a daemon, and
- * at once when the daemon bumps the generation. Only answers that forward are kept.
+ * Where a packet goes: the kernel's tables, the next hops, translations and tunnels.
  */
 #pragma once
 
+#include "lib/flow.h"
 #include "lib/icmp.h"
 #include "lib/npt.h"
 #include "lib/tunnel.h"
@@ -45,15 +43,6 @@ static __always_inline bool is_local(const union fl_addr *addr)
 	return bpf_map_lookup_elem(&fl_locals, &key);
 }
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, FL_FLOWS_PER_CPU); /* times CPUs: the daemon sets it */
-	__uint(map_flags, BPF_F_MMAPABLE);     /* for the alignment: an entry is one cache line */
-	__uint(pinning, LIBBPF_PIN_BY_NAME);
-	__type(key, __u32);
-	__type(value, struct fl_flow);
-} fl_flows SEC(".maps");
-
 /* By which device and to which neighbour the frame leaves. */
 struct hop {
 	__u64 dmac, smac; /* as in struct fl_nexthop; meaningful if resolved */
@@ -80,7 +69,6 @@ struct fib_query {
 struct scratch {
 	struct pkt pkt;
 	struct hop hop;
-	struct fl_flow key;
 	struct fib_query query, outer;
 	union fl_addr gateway; /* of the packet, before it is encapsulated; for explain */
 };
@@ -99,73 +87,9 @@ static __always_inline struct scratch *scratch_get(void)
 
 	if (s)
 		__builtin_memset(&s->pkt, 0, sizeof(s->pkt));
+	if (s && fl_dry_run)
+		__builtin_memset(&s->hop, 0, sizeof(s->hop)); /* explain reads it whatever the stage */
 	return s;
-}
-
-/* explain's slot: a dry run must not touch the cache */
-struct fl_flow fl_explain_flow;
-
-static __always_inline struct fl_flow *flow_slot(const struct fl_flow *key)
-{
-	__u64 h = key->src.q[0] * 0x9e3779b97f4a7c15ULL ^ key->src.q[1] * 0xc2b2ae3d27d4eb4fULL ^
-		  key->dst.q[0] * 0x165667b19e3779f9ULL ^ key->dst.q[1] * 0xd6e8feb86659fd93ULL ^ key->from;
-	__u32 slot = bpf_get_smp_processor_id() * FL_FLOWS_PER_CPU + ((h ^ h >> 29) >> 20) % FL_FLOWS_PER_CPU;
-
-	if (fl_dry_run)
-		return &fl_explain_flow;
-	return bpf_map_lookup_elem(&fl_flows, &slot);
-}
-
-static __always_inline bool flow_is_fresh(const struct fl_flow *flow, const struct fl_flow *key)
-{
-	return flow->src.q[0] == key->src.q[0] && flow->src.q[1] == key->src.q[1] && flow->dst.q[0] == key->dst.q[0] &&
-	       flow->dst.q[1] == key->dst.q[1] && flow->from == key->from && flow->in_endpoint == key->in_endpoint &&
-	       flow->gen == key->gen && key->stamp - flow->stamp < (__u32)CONFIG_HZ && !fl_dry_run;
-}
-
-static __always_inline void addr_set4(union fl_addr *a, __be32 addr)
-{
-	a->q[0] = 0;
-	a->w[2] = bpf_htonl(0xffff);
-	a->w[3] = addr;
-}
-
-/* Starts a flow's entry anew; it is not fresh until gen is set. */
-static __always_inline void flow_begin(struct fl_flow *flow, const struct fl_flow *key)
-{
-	flow->gen = 0;
-	flow->src = key->src;
-	flow->dst = key->dst;
-	flow->from = key->from;
-	flow->in_endpoint = key->in_endpoint;
-	flow->stamp = key->stamp;
-	flow->npt_src = flow->npt_dst = flow->mss = flow->mtu = 0;
-	flow->endpoint = flow->nexthop = 0;
-}
-
-/* The cache key of the packet: its addresses, where it came from, and what makes an entry stale. */
-static __always_inline bool flow_key(struct fl_ctx *ctx, const struct pkt *pkt, __u32 gen, __u32 from,
-				     struct fl_flow *key)
-{
-	if (pkt->family == FL_INET6) {
-		struct ipv6hdr *ip = pkt_at(ctx, pkt->l3, L3_MAX, sizeof(*ip));
-
-		if (!ip)
-			return false;
-		__builtin_memcpy(&key->src, &ip->saddr, 32);
-	} else {
-		struct iphdr *ip = pkt_at(ctx, pkt->l3, L3_MAX, sizeof(*ip));
-
-		if (!ip)
-			return false;
-		addr_set4(&key->src, ip->saddr);
-		addr_set4(&key->dst, ip->daddr);
-	}
-	key->from = from;
-	key->in_endpoint = pkt->endpoint;
-	key->gen = gen;
-	key->stamp = bpf_jiffies64();
-	return true;
 }
 
 /* Looks up and corrects the next hop's entry: the FIB has just said what its MACs are. Returns its index, 0: not there yet. */
@@ -483,7 +407,6 @@ GLOBAL int route_own(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *flow
 {
 	if (!s || !flow)
 		return -FL_DROP_INTERNAL;
-	flow_begin(flow, &s->key);
 	s->query.src = flow->src;
 	s->query.dst = flow->dst;
 	s->hop.port = s->pkt.port;
@@ -498,24 +421,25 @@ static __always_inline int route(struct fl_ctx *ctx, struct scratch *s, const st
 {
 	struct fl_nexthop *nh;
 	struct fl_flow *flow;
+	struct fl_flow key;
 	int r;
 
-	if (!flow_key(ctx, &s->pkt, control_generation(control), s->pkt.port, &s->key))
+	if (!flow_key(ctx, &s->pkt, control, s->pkt.port, &key))
 		return -FL_DROP_MALFORMED;
-	flow = flow_slot(&s->key);
+	flow = flow_find(&key);
 	*out = flow;
 	if (!flow)
 		return -FL_DROP_INTERNAL;
-	if (flow_is_fresh(flow, &s->key)) {
+	if (flow_is_fresh(flow, &key, control)) {
 		nh = bpf_map_lookup_elem(&fl_nh, &flow->nexthop);
 		if (nh && nh->valid) {
 			hop_from_nexthop(&s->hop, nh);
 			return STAGE_GO;
 		}
 	}
-	flow_begin(flow, &s->key);
+	flow_begin(flow, &key);
 	r = route_decide(ctx, s, flow);
 	if (r == STAGE_GO && flow->nexthop)
-		flow->gen = s->key.gen; /* complete: from now on it may be used */
+		flow->gen = key.gen; /* complete: from now on it may be used */
 	return r;
 }

@@ -167,13 +167,13 @@ GLOBAL int tunnel_receive(struct fl_ctx *ctx, struct pkt *pkt)
 	if (!ip)
 		return -FL_DROP_MALFORMED;
 	set = pkt->set;
-	tunnel = endpoint_find(set, ip->daddr, 0);
+	index = endpoint_find(set, ip->daddr, ip->saddr);
+	ep = index ? endpoint_get(index) : NULL;
+	tunnel = ep ? ep->tunnel : endpoint_find(set, ip->daddr, 0);
 	if (!tunnel)
 		return STAGE_GO;
 	pkt->taken = true;
 	pkt->port = tunnel; /* its counters */
-	index = endpoint_find(set, ip->daddr, ip->saddr);
-	ep = index ? endpoint_get(index) : NULL;
 	if (!ep)
 		return -FL_DROP_TUNNEL_STRANGER;
 	if (ep->underlay != pkt->l2_port)

@@ -14,7 +14,8 @@
 #define FL_NPT_MAX 2048		    /* prefix translations, both sets; index 0 is none */
 #define FL_NEXTHOPS_MAX 16384	    /* neighbours on fairlead's ports; index 0 is none */
 #define FL_LOCALS_MAX 4096	    /* addresses of the router */
-#define FL_FLOWS_PER_CPU 16384	    /* slots of the flow cache a CPU; a power of two */
+#define FL_FLOW_WAYS 4		    /* entries of the flow cache for one hash value */
+#define FL_FLOW_SETS 16384	    /* of so many entries, a CPU: 4 MB; a power of two */
 #define FL_ICMP_BUCKETS 256	    /* rate limit of ICMP errors, by destination; a power of two */
 
 #define FL_EXT_HEADERS_MAX 8 /* IPv6 extension headers that are walked; more: dropped */

@@ -32,13 +32,16 @@ struct fl_control {
 	__u32 forward;		   /* 0: nothing is forwarded (start, unload); 1: go */
 	__u64 reassembly_until_ns; /* CLOCK_MONOTONIC; outer fragments go up to the daemon's raw socket until then */
 	__u32 icmp_ifindex;	   /* where a packet is sent to come back as an ICMP error; 0: nowhere yet */
-	__u32 pad;
+	__u32 alive_until;	   /* low word of jiffies64: until then a daemon watches routes and neighbours */
 };
 _Static_assert(sizeof(struct fl_control) == 32, "layout");
 
 /* ---- fl_learned: one element. Programs write ---- */
 struct fl_learned {
-	__u32 gen; /* added to control.gen; grows when a path MTU is learned */
+	__u32 gen;	  /* added to control.gen; grows when a path MTU is learned */
+	__u32 jiffies;	  /* low word of jiffies64 … */
+	__u64 jiffies_ns; /* … at this CLOCK_MONOTONIC; 0: not told yet */
+	__u32 hz;	  /* jiffies a second */
 	__u32 pad;
 };
 
@@ -52,9 +55,7 @@ enum fl_port_flags {
 	FL_PORT_ICMP = 1 << 5,	   /* where ICMP errors of our own come in */
 	FL_PORT_NPT = 1 << 6,	   /* has prefix translations */
 	FL_PORT_ANTISPOOF =
-		1 << 8, /* sources of other interfaces' networks are dropped; of a tunnel: as its underlay */
-	FL_PORT_GENERIC =
-		1 << 7, /* our XDP program here is generic: what came in here it can send by any Ethernet device */
+		1 << 7, /* sources of other interfaces' networks are dropped; of a tunnel: as its underlay */
 };
 
 struct fl_port {
@@ -153,6 +154,7 @@ struct fl_client_route_key {
 enum fl_npt_mode {
 	FL_NPT_RFC6296 = 0,
 	FL_NPT_PLAIN = 1,
+	FL_NPT_UNKNOWN = 2, /* no external prefix yet: nothing has a translation */
 };
 
 /* fl_npt: array. Daemon writes. Index 0 is none. Both prefixes have `len` bits: the shorter is extended by zeros (RFC 6296 3.1) */
@@ -213,8 +215,8 @@ _Static_assert(sizeof(struct fl_nexthop) == 48, "layout");
 /* fl_locals: hash address -> port; every address of the router, port 0 where the device is not fairlead's. Daemon writes */
 
 /*
- * fl_flows: array, FL_FLOWS_PER_CPU slots a CPU, each read and written by its CPU alone: what the tables said of
- * (port, source, destination), asked again after a second or when the generation changes. A memo, no state.
+ * fl_flows: array, FL_FLOW_SETS a CPU, each read and written by its CPU alone: what the tables said of (port, source,
+ * destination). A memo, no state.
  */
 #define FL_FLOW_OWN (1u << 31)
 
@@ -232,6 +234,10 @@ struct fl_flow {
 	__u32 in_endpoint; /* decapsulated from; 0: plain */
 };
 _Static_assert(sizeof(struct fl_flow) == 64, "one cache line");
+
+struct fl_flow_set {
+	struct fl_flow way[FL_FLOW_WAYS];
+};
 
 /* ---- explain: global data of the second load, where nothing is sent ---- */
 enum fl_verdict {

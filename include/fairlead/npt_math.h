@@ -75,7 +75,7 @@ fl_npt_map(const struct fl_npt *npt, union fl_addr *addr, __u64 from, __u64 to, 
 {
 	__u64 mask = fl_prefix_mask(npt->len), high = addr->q[0], low = addr->q[1];
 
-	if ((high ^ from) & mask)
+	if (npt->mode == FL_NPT_UNKNOWN || ((high ^ from) & mask))
 		return FL_NPT_NO_MAPPING;
 	if (npt->mode == FL_NPT_RFC6296 && npt->len <= 48) {
 		if ((__u16)(high >> FL_WORD_SHIFT(3)) == 0xffff)

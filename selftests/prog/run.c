@@ -48,7 +48,9 @@ static void run_xdp_prog(struct env *env, struct bpf_program *prog, __u32 ifinde
 
 void run_xdp(struct env *env, __u32 ifindex, const struct frame *in, struct result *out)
 {
-	run_xdp_prog(env, env->xdp->progs.fl_xdp, ifindex, in, out);
+	bool generic = ifindex == (__u32)env->ifindex[GENERIC];
+
+	run_xdp_prog(env, generic ? env->xdp->progs.fl_xdp_generic : env->xdp->progs.fl_xdp, ifindex, in, out);
 }
 
 void run_icmp(struct env *env, const struct frame *in, struct result *out)
@@ -122,6 +124,7 @@ void counters_read(struct env *env, struct counters *c)
 	for (__u32 i = 0; i < EPS; i++)
 		bpf_map_lookup_elem(bpf_map__fd(env->xdp->maps.fl_ep_path), &i, &c->paths[i]);
 	bpf_map_lookup_elem(bpf_map__fd(env->xdp->maps.fl_learned), &zero, &c->learned);
+	c->learned = (struct fl_learned){ .gen = c->learned.gen }; /* the rest is a clock */
 }
 
 struct text {

@@ -161,6 +161,7 @@ static void change_keep(struct datapath *dp, struct change *c)
 	devices_remove(dp, c->config);
 	nexthops_sync(dp);
 	reassembly_update(dp);
+	control_write(dp);
 }
 
 static void change_free(struct change *c)

@@ -12,6 +12,7 @@
 #include "user/datapath/private.h"
 #include "user/lib/log.h"
 
+#define ALIVE_S 3	     /* the programs think that the daemon lives for so long after the last tick */
 #define ROUTES_EVERY_MS 5000 /* at most so often are our routes compared, while others change theirs */
 
 static int open_netlink(struct datapath *dp)
@@ -82,9 +83,11 @@ void datapath_close(struct datapath *dp)
 		return;
 	if (dp->reassembly) {
 		reassembly_close(dp);
-		dp->control.reassembly_until_ns = 0;
-		control_write(dp); /* else the kernel would answer for a socket that is gone */
+		dp->control.reassembly_until_ns = 0; /* else the kernel would answer for a socket that is gone */
 	}
+	dp->control.alive_until = 0;
+	if (dp->config)
+		control_write(dp);
 	dry_run_close(dp);
 	joins_free(dp);
 	nexthops_free(dp);
@@ -159,9 +162,27 @@ static void check_routes(struct datapath *dp)
 	free(why);
 }
 
+/*
+ * The programs believe their flow cache for longer while a daemon watches the tables that it was filled from. They count in
+ * jiffies, which user space can't read: fl_learned says what they were at a time that it can.
+ */
+static void alive_update(struct datapath *dp)
+{
+	struct fl_learned learned = {};
+	const uint32_t zero = 0;
+	uint64_t since;
+
+	if (map_get(dp, DP_MAP_LEARNED, &zero, &learned) || !learned.jiffies_ns || !learned.hz)
+		return;
+	since = monotonic_ms() - learned.jiffies_ns / 1000000;
+	dp->control.alive_until = learned.jiffies + since * learned.hz / 1000 + ALIVE_S * learned.hz;
+}
+
 void datapath_tick(struct datapath *dp)
 {
 	reassembly_update(dp);
+	alive_update(dp);
+	control_write(dp);
 	if (!dp->config)
 		return;
 	nexthops_tick(dp);

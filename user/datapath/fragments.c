@@ -315,19 +315,16 @@ static int reassembly_open(struct datapath *dp)
 	return 0;
 }
 
-/* The socket is there while there are tunnels, and the programs are told so for a few seconds at a time. */
+/* The socket is there while there are tunnels; fl_control says so for a few seconds at a time. The caller writes it. */
 void reassembly_update(struct datapath *dp)
 {
 	bool wanted = dp->config && dp->config->n_tunnels;
 
-	if (!wanted && !dp->reassembly)
-		return;
-	if (!wanted)
+	if (!wanted && dp->reassembly)
 		reassembly_close(dp);
-	else if (!dp->reassembly && reassembly_open(dp))
-		return;
+	else if (wanted && !dp->reassembly && reassembly_open(dp))
+		wanted = false;
 	dp->control.reassembly_until_ns = wanted ? now_ns() + HEARTBEAT_S * 1000000000ULL : 0;
-	control_write(dp);
 }
 
 void reassembly_add_stats(const struct datapath *dp, uint32_t endpoint, struct fl_endpoint_stats *stats)

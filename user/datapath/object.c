@@ -29,7 +29,7 @@ static const char *const map_names[] = {
 #undef DP_MAP_NAME
 };
 
-static const char *const prog_names[DP_PROG_COUNT] = { "fl_xdp", "fl_icmp", "fl_tc_in", "fl_tc_out" };
+static const char *const prog_names[DP_PROG_COUNT] = { "fl_xdp", "fl_xdp_generic", "fl_icmp", "fl_tc_in", "fl_tc_out" };
 
 /* libbpf's own words are for debugging, except what the verifier says of a program that it refuses. */
 static int print_libbpf(enum libbpf_print_level level, const char *fmt, va_list ap)
@@ -187,7 +187,7 @@ struct tc *tc_open(struct datapath *dp, bool dry_run)
 int object_prepare(struct datapath *dp, struct bpf_object *object, bool remake)
 {
 	struct bpf_map *flows = bpf_object__find_map_by_name(object, "fl_flows");
-	int err = flows ? bpf_map__set_max_entries(flows, FL_FLOWS_PER_CPU * dp->n_cpus) : 0;
+	int err = flows ? bpf_map__set_max_entries(flows, FL_FLOW_SETS * dp->n_cpus) : 0;
 
 	return err ?: map_reuse_pinned(object, remake);
 }
@@ -231,8 +231,9 @@ static int pin_program(struct datapath *dp, const struct dp_prog *prog)
 
 static int find_programs(struct datapath *dp)
 {
-	const struct bpf_program *progs[DP_PROG_COUNT] = { dp->xdp->progs.fl_xdp, dp->xdp->progs.fl_icmp,
-							   dp->tc->progs.fl_tc_in, dp->tc->progs.fl_tc_out };
+	const struct bpf_program *progs[DP_PROG_COUNT] = { dp->xdp->progs.fl_xdp, dp->xdp->progs.fl_xdp_generic,
+							   dp->xdp->progs.fl_icmp, dp->tc->progs.fl_tc_in,
+							   dp->tc->progs.fl_tc_out };
 
 	for (size_t i = 0; i < DP_PROG_COUNT; i++) {
 		struct bpf_prog_info info = {};

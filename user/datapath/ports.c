@@ -235,12 +235,10 @@ static void port_value(struct datapath *dp, const struct port *ports, struct por
 {
 	struct fl_port *value = &port->value;
 
-	value->flags &= ~(FL_PORT_XDP_XMIT | FL_PORT_GENERIC | FL_PORT_NPT);
+	value->flags &= ~(FL_PORT_XDP_XMIT | FL_PORT_NPT);
 	value->xmit_ifindex = port->on_parent ? port->parent : value->ifindex;
 	value->vid = port->on_parent ? port->vid : 0;
 	value->endpoint = 0;
-	if (port->mode == PORT_MODE_GENERIC)
-		value->flags |= FL_PORT_GENERIC;
 	if (port->kind != PORT_INTERFACE || (value->flags & FL_PORT_L3) || (port->parent && !port->on_parent))
 		return;
 	if (can_xmit(dp, ports, value->xmit_ifindex))

@@ -49,7 +49,7 @@ struct dp_map {
 
 /* ---- programs ---- */
 
-enum dp_prog_id { DP_PROG_XDP, DP_PROG_ICMP, DP_PROG_TC_IN, DP_PROG_TC_OUT, DP_PROG_COUNT };
+enum dp_prog_id { DP_PROG_XDP, DP_PROG_XDP_GENERIC, DP_PROG_ICMP, DP_PROG_TC_IN, DP_PROG_TC_OUT, DP_PROG_COUNT };
 
 struct dp_prog {
 	const char *name;

@@ -74,6 +74,28 @@ int npt_compile(const struct config_translation *translation, const struct port 
 	return 0;
 }
 
+/*
+ * As long as the external prefix is not known: what should be translated has no translation, and is dropped and answered, since
+ * the inside's addresses must not leave as they are.
+ */
+static int npt_compile_unknown(const struct config_translation *translation, const struct port *ports,
+			       struct fl_npt *npt)
+{
+	const struct port *outside = port_outside(translation, ports);
+	struct addr internal = prefix_network(&translation->internal);
+
+	if (!outside || !outside->present)
+		return -ENODEV;
+	*npt = (struct fl_npt){
+		.internal = addr_to_map(&internal),
+		.len = translation->internal.len,
+		.mode = FL_NPT_UNKNOWN,
+		.port = outside->number,
+		.internal_len = translation->internal.len,
+	};
+	return 0;
+}
+
 /* The longer prefix decides `len`; keys have the prefixes as configured, so that addresses outside the extension are found
  * and counted as untranslatable instead of passing untranslated. */
 static int npt_entries(struct tables *tables, const struct table_npt *item)
@@ -84,9 +106,10 @@ static int npt_entries(struct tables *tables, const struct table_npt *item)
 		{ 32 + npt->external_len, 0, FL_NPT_IN, npt->port, npt->external },
 		{ 32 + npt->external_len, 0, FL_NPT_HAIRPIN, 0, npt->external },
 	};
+	size_t n = npt->mode == FL_NPT_UNKNOWN ? 1 : sizeof(keys) / sizeof(keys[0]);
 	int err = 0;
 
-	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+	for (size_t i = 0; i < n; i++)
 		err = err ?: entries_add(&tables->npt_prefix, &keys[i], item->index);
 	return err;
 }
@@ -134,8 +157,9 @@ int npts_compile(const struct config *config, const struct port *ports, const st
 	for (size_t i = 0; i < config->n_translations && !err; i++) {
 		struct table_npt *item = &tables->npts[tables->n_npts];
 
-		if (npt_compile(&config->translations[i], ports, &item->value))
-			continue; /* not yet known; `show translations` says why */
+		if (npt_compile(&config->translations[i], ports, &item->value) &&
+		    npt_compile_unknown(&config->translations[i], ports, &item->value))
+			continue; /* its outside is not there */
 		item->translation = &config->translations[i];
 		err = npt_number(item, current, &indices);
 		if (err == -ENOSPC)

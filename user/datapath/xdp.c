@@ -23,6 +23,11 @@ struct xdp_now {
 	char instance[64]; /* another one of ours, or "" */
 };
 
+static enum dp_prog_id prog_of_mode(enum port_mode mode)
+{
+	return mode == PORT_MODE_GENERIC ? DP_PROG_XDP_GENERIC : DP_PROG_XDP;
+}
+
 static __u32 mode_flag(enum port_mode mode)
 {
 	return mode == PORT_MODE_GENERIC ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE;
@@ -56,6 +61,7 @@ static int xdp_query(struct datapath *dp, uint32_t ifindex, struct xdp_now *now)
 	now->mode = opts.skb_prog_id && !opts.drv_prog_id ? PORT_MODE_GENERIC : PORT_MODE_NATIVE;
 	program_name(now->id, now->name);
 	now->ours = strcmp(now->name, dp->progs[DP_PROG_XDP].name) == 0 ||
+		    strcmp(now->name, dp->progs[DP_PROG_XDP_GENERIC].name) == 0 ||
 		    strcmp(now->name, dp->progs[DP_PROG_ICMP].name) == 0;
 	if (now->ours && instance_of_program(now->id, now->name, now->instance, sizeof(now->instance)) == 0) {
 		now->ours = strcmp(now->instance, dp->instance) == 0;
@@ -117,7 +123,7 @@ void xdp_detach(struct datapath *dp, uint32_t ifindex)
 static int xdp_set(struct datapath *dp, uint32_t ifindex, enum dp_prog_id id, enum port_mode mode,
 		   const struct xdp_now *now, struct undo *undo)
 {
-	const struct xdp_change change = { ifindex, now->mode, id };
+	const struct xdp_change change = { ifindex, now->mode, id == DP_PROG_ICMP ? id : prog_of_mode(now->mode) };
 	const struct dp_prog *prog = &dp->progs[id];
 	int err, fd;
 
@@ -158,7 +164,7 @@ static int settle(struct port *port, enum port_mode mode, const char *fmt, ...)
 
 static void drop_ours(const struct port *port, const struct xdp_now *now, struct undo *undo)
 {
-	const struct xdp_change change = { port->value.ifindex, now->mode, DP_PROG_XDP };
+	const struct xdp_change change = { port->value.ifindex, now->mode, prog_of_mode(now->mode) };
 
 	if (!now->id || !now->ours)
 		return;
@@ -192,7 +198,7 @@ static int attach_mode(struct datapath *dp, struct port *port, enum port_mode mo
 		       struct undo *undo)
 {
 	bool asked = port->interface->mode != CONFIG_MODE_AUTO;
-	int err = xdp_set(dp, port->value.ifindex, DP_PROG_XDP, mode, now, undo);
+	int err = xdp_set(dp, port->value.ifindex, prog_of_mode(mode), mode, now, undo);
 
 	if (err == -ENODEV)
 		return err;

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The flow cache: what the slow path (lib/route.h) found for (port, source, destination), a set of FL_FLOW_WAYS entries for each
+ * hash value. Each CPU has its own part, so that no entry is written by two.
+ *
+ * Only answers that forward are kept. An entry is good while its generation is in force and for FLOW_ALIVE_S; without a
+ * daemon that watches routes and neighbours, and would bump the generation, for FLOW_ALONE_S.
+ */
+#pragma once
+
+#include "lib/packet.h"
+
+#define FLOW_ALIVE_S 10
+#define FLOW_ALONE_S 1
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, FL_FLOW_SETS); /* times CPUs: the daemon sets it */
+	__uint(map_flags, BPF_F_MMAPABLE); /* for the alignment: an entry is one cache line */
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct fl_flow_set);
+} fl_flows SEC(".maps");
+
+/* explain's: a dry run must not touch the cache */
+struct fl_flow fl_explain_flow;
+
+static __always_inline bool flow_is_of(const struct fl_flow *flow, const struct fl_flow *key)
+{
+	return flow->src.q[1] == key->src.q[1] && flow->dst.q[1] == key->dst.q[1] && flow->src.q[0] == key->src.q[0] &&
+	       flow->dst.q[0] == key->dst.q[0] && flow->from == key->from && flow->in_endpoint == key->in_endpoint;
+}
+
+static __always_inline __u32 flow_hash(const struct fl_flow *key)
+{
+	/* addresses differ mostly in their last bytes: as low bits those reach all bits of the products */
+	__u64 h = bpf_be64_to_cpu(key->src.q[0]) * 0x9e3779b97f4a7c15ULL +
+		  bpf_be64_to_cpu(key->src.q[1]) * 0xc2b2ae3d27d4eb4fULL +
+		  bpf_be64_to_cpu(key->dst.q[0]) * 0x165667b19e3779f9ULL +
+		  bpf_be64_to_cpu(key->dst.q[1]) * 0xd6e8feb86659fd93ULL + key->from;
+
+	return ((h ^ h >> 32) * 0x9fb21c651e98df25ULL) >> 32;
+}
+
+/* Which entry but the first is the flow's; or which one it shall have: of another generation, or the oldest. */
+GLOBAL int flow_way(struct fl_flow_set *set, struct fl_flow *key)
+{
+	__u32 victim = 0, age = 0;
+
+	if (!set || !key)
+		return 0;
+	for (int i = 0; i < FL_FLOW_WAYS; i++) {
+		struct fl_flow *flow = &set->way[i];
+		__u32 since = flow->gen == key->gen ? key->stamp - flow->stamp : ~0u;
+
+		if (flow_is_of(flow, key))
+			return i;
+		if (since > age) {
+			victim = i;
+			age = since;
+		}
+	}
+	return victim;
+}
+
+/* The flow's entry, or the one to make it. NULL: no cache. */
+static __always_inline struct fl_flow *flow_find(struct fl_flow *key)
+{
+	__u32 slot = bpf_get_smp_processor_id() * FL_FLOW_SETS + flow_hash(key) % FL_FLOW_SETS;
+	struct fl_flow_set *set;
+
+	if (fl_dry_run)
+		return &fl_explain_flow;
+	set = bpf_map_lookup_elem(&fl_flows, &slot);
+	if (!set)
+		return NULL;
+	if (flow_is_of(&set->way[0], key))
+		return &set->way[0];
+	return &set->way[flow_way(set, key) & (FL_FLOW_WAYS - 1)];
+}
+
+/* jiffies and the clock of user space side by side, so that the daemon can say until when it is alive. */
+static __always_inline void clock_tell(__u32 jiffies)
+{
+	__u32 zero = 0;
+	struct fl_learned *learned = bpf_map_lookup_elem(&fl_learned, &zero);
+
+	if (!learned || learned->jiffies == jiffies || fl_dry_run)
+		return;
+	learned->jiffies = jiffies;
+	learned->hz = CONFIG_HZ;
+	learned->jiffies_ns = bpf_ktime_get_coarse_ns();
+}
+
+static __always_inline bool flow_is_fresh(const struct fl_flow *flow, const struct fl_flow *key,
+					  const struct fl_control *control)
+{
+	bool watched = control->alive_until && (__s32)(control->alive_until - key->stamp) > 0;
+
+	return flow_is_of(flow, key) && flow->gen == key->gen &&
+	       key->stamp - flow->stamp < (__u32)CONFIG_HZ * (watched ? FLOW_ALIVE_S : FLOW_ALONE_S) && !fl_dry_run;
+}
+
+static __always_inline void addr_set4(union fl_addr *a, __be32 addr)
+{
+	a->q[0] = 0;
+	a->w[2] = bpf_htonl(0xffff);
+	a->w[3] = addr;
+}
+
+/* Starts a flow's entry anew; it is not fresh until gen is set. */
+static __always_inline void flow_begin(struct fl_flow *flow, const struct fl_flow *key)
+{
+	flow->gen = 0;
+	flow->src = key->src;
+	flow->dst = key->dst;
+	flow->from = key->from;
+	flow->in_endpoint = key->in_endpoint;
+	flow->stamp = key->stamp;
+	flow->npt_src = flow->npt_dst = flow->mss = flow->mtu = 0;
+	flow->endpoint = flow->nexthop = 0;
+	clock_tell(key->stamp);
+}
+
+/* What finds the packet's entry: its addresses, and where it came from; and what an entry must match to be fresh. */
+static __always_inline bool flow_key(struct fl_ctx *ctx, const struct pkt *pkt, const struct fl_control *control,
+				     __u32 from, struct fl_flow *key)
+{
+	if (pkt->family == FL_INET6) {
+		struct ipv6hdr *ip = pkt_at(ctx, pkt->l3, L3_MAX, sizeof(*ip));
+
+		if (!ip)
+			return false;
+		__builtin_memcpy(&key->src, &ip->saddr, 32);
+	} else {
+		struct iphdr *ip = pkt_at(ctx, pkt->l3, L3_MAX, sizeof(*ip));
+
+		if (!ip)
+			return false;
+		addr_set4(&key->src, ip->saddr);
+		addr_set4(&key->dst, ip->daddr);
+	}
+	key->from = from;
+	key->in_endpoint = pkt->endpoint;
+	key->gen = control_generation(control);
+	key->stamp = bpf_jiffies64();
+	return true;
+}
