@@ -87,9 +87,9 @@ class Lab:
                 with open("/proc/sys/" + key, "w") as f:
                     f.write(str(value))
 
-    def ip(self, name, lines):
+    def ip(self, name, lines, *options):
         """Commands of ip, one a line."""
-        run("ip", "-n", self.ns(name), "-batch", "-", text=lines)
+        run("ip", "-n", self.ns(name), *options, "-batch", "-", text=lines)
 
     def run(self, name, *command, **how):
         with wire.namespace(self.ns(name)):
@@ -100,8 +100,8 @@ class Lab:
 
     def cable(self, a, device_a, mac_a, b, device_b, mac_b):
         """A veth, whose both ends take frames from XDP."""
-        run("ip", "link", "add", "name", device_a, "address", mac_a, "netns", self.ns(a), "type", "veth",
-            "peer", "name", device_b, "address", mac_b, "netns", self.ns(b))
+        run("ip", "-n", self.ns(a), "link", "add", "name", device_a, "address", mac_a, "type", "veth", "peer",
+            "name", device_b, "address", mac_b, "netns", self.ns(b))
         for name, device in ((a, device_a), (b, device_b)):
             self.ip(name, "link set dev %s up" % device)
         for name, device in ((a, device_a), (b, device_b)):
@@ -112,16 +112,20 @@ class Lab:
         self.cable("router", "lan0", LAN_ROUTER_MAC, "lan", "eth0", LAN_HOST_MAC)
         self.cable("router", "wan0", WAN_ROUTER_MAC, "peer", "net0", PEER_MAC)
 
+    def card(self, card, name, device, mac):
+        """A network card of the guest becomes a device of a namespace."""
+        found = [link["ifname"] for link in json.loads(run("ip", "-j", "link", "show")) if link.get("permaddr", link["address"]) == card]
+        check(found, "the guest has no network card %s" % card)
+        run("ip", "link", "set", "dev", found[0], "down")
+        run("ip", "link", "set", "dev", found[0], "name", device, "netns", self.ns(name))
+        self.ip(name, "link set dev %s address %s up" % (device, mac))
+
     def cards(self):
         """The same two cables, of the guest's network cards."""
-        ends = (("router", "lan0", LAN_ROUTER_MAC), ("lan", "eth0", LAN_HOST_MAC)), (("router", "wan0", WAN_ROUTER_MAC), ("peer", "net0", PEER_MAC))
-        for cable, macs in zip(ends, CARDS):
-            for (name, device, mac), card in zip(cable, macs):
-                found = [link["ifname"] for link in json.loads(run("ip", "-j", "link", "show")) if link.get("permaddr", link["address"]) == card]
-                check(found, "the guest has no network card %s" % card)
-                run("ip", "link", "set", "dev", found[0], "down")
-                run("ip", "link", "set", "dev", found[0], "name", device, "netns", self.ns(name))
-                self.ip(name, "link set dev %s address %s up" % (device, mac))
+        self.card(CARDS[0][0], "router", "lan0", LAN_ROUTER_MAC)
+        self.card(CARDS[0][1], "lan", "eth0", LAN_HOST_MAC)
+        self.card(CARDS[1][0], "router", "wan0", WAN_ROUTER_MAC)
+        self.card(CARDS[1][1], "peer", "net0", PEER_MAC)
 
     def addresses(self, lan="lan0", wan="wan0"):
         """Of the router, and of the hosts at its cables."""
@@ -217,8 +221,8 @@ class Lab:
         self.serial += 1
         return b"fl" + self.serial.to_bytes(6, "big")
 
-    def ping(self, name, dst, *options, count=3):
-        return self.run(name, "ping", "-n", "-q", "-c", str(count), "-i", "0.1", "-W", "10", *options, dst)
+    def ping(self, name, dst, *options, count=3, fail=True):
+        return self.run(name, "ping", "-n", "-q", "-c", str(count), "-i", "0.1", "-W", "10", *options, dst, fail=fail)
 
 
 class Ends:
@@ -272,3 +276,18 @@ def transfer(lab, client, server, address, size, reverse=False, seconds=60, sour
         status = program.tcp(args)
     check_equal(status, 0, "the transfer's status (%s)" % said.getvalue().strip())
     return said.getvalue()
+
+
+def main(tests, args):
+    """As wire.main(), but nothing is tried where the first test, which starts it all, has failed."""
+    try:
+        wire.main(tests[:1], args.prefix)
+    except SystemExit as first:
+        if first.code:
+            raise
+    wire.main(tests[1:], args.prefix)
+
+
+def tests_of(names):
+    """The test functions among a module's globals(), in their order."""
+    return [value for name, value in list(names.items()) if name.startswith("test_")]
