@@ -125,6 +125,9 @@ int fl_tc_out(struct fl_ctx *ctx)
 		ctx->tc_index = 0;
 		return CTX_PASS;
 	}
+	/* on its way through the parent of its VLAN device, where the guard has seen it if the device is ours */
+	if (ctx->vlan_present && ctx->vlan_tci & 0xfff)
+		return CTX_PASS;
 	if (ctx->ingress_ifindex && !fl_dry_run) {
 		if ((ctx->protocol == bpf_htons(ETH_P_IPV6) && (port->family & FL_INET6)) ||
 		    (ctx->protocol == bpf_htons(ETH_P_IP) && (port->family & FL_INET)))
