@@ -5,52 +5,60 @@
 #include "lib/packet.h"
 
 #define TCP_OPTIONS_MAX 20 /* looked at; a SYN has about five */
+#define TCP_OPTIONS_LEN 40 /* bytes */
+#define TCPOPT_EOL 0
 #define TCPOPT_NOP 1
 #define TCPOPT_MSS 2
+
+/* Offset of the MSS option in the TCP header at l4, `end` bytes long; 0: it has none, or a malformed list. */
+static __always_inline __u32 mss_find(struct fl_ctx *ctx, __u32 l4, __u32 end)
+{
+	__u32 off = sizeof(struct tcphdr), next;
+
+	for (int i = 0; i < TCP_OPTIONS_MAX; i++) {
+		__u8 *opt = pkt_at(ctx, l4 + off, L4_MAX, 4);
+
+		if (!opt || off + 4 > end || opt[0] == TCPOPT_EOL)
+			return 0;
+		if (opt[0] == TCPOPT_MSS)
+			return opt[1] == 4 ? off : 0;
+		next = (off + (opt[0] == TCPOPT_NOP ? 1 : opt[1])) & 0x3f; /* the verifier wants a limit */
+		if (next <= off || (opt[0] != TCPOPT_NOP && (opt[1] < 2 || opt[1] > TCP_OPTIONS_LEN)))
+			return 0;
+		off = next;
+	}
+	return 0;
+}
 
 /* Lowers the MSS option of the SYN whose TCP header is at l4 to mss. What is no SYN, or asks for less, stays as it is. */
 GLOBAL int mss_clamp(struct fl_ctx *ctx, __u32 l4, __u32 mss)
 {
 	struct tcphdr *tcp = pkt_at(ctx, l4, L4_MAX, sizeof(*tcp));
-	__u32 off = sizeof(*tcp), end;
+	__u16 was, is = bpf_htons(mss);
+	__u32 off;
+	__u8 *opt;
 
 	if (!tcp || !tcp->syn)
 		return 0;
-	end = tcp->doff * 4;
-	for (int i = 0; i < TCP_OPTIONS_MAX && off + 4 <= end; i++) {
-		__u8 *opt = pkt_at(ctx, l4 + off, L4_MAX, 4);
-		__u16 was, is = bpf_htons(mss);
-
-		if (!opt || opt[0] == 0)
-			return 0;
-		if (opt[0] == TCPOPT_NOP) {
-			off++;
-			continue;
-		}
-		if (opt[1] < 2)
-			return 0;
-		if (opt[0] != TCPOPT_MSS || opt[1] != 4) {
-			off += opt[1];
-			continue;
-		}
-		__builtin_memcpy(&was, &opt[2], sizeof(was));
-		if (bpf_ntohs(was) <= mss)
-			return 0;
-		__builtin_memcpy(&opt[2], &is, sizeof(is));
-		if (off & 1) { /* the option lies across two words of the sum */
-			was = __builtin_bswap16(was);
-			is = __builtin_bswap16(is);
-		}
-#ifdef CTX_IS_SKB
-		/* leaves an unfinished checksum alone */
-		bpf_l4_csum_replace(ctx, (l4 & L4_MAX) + offsetof(struct tcphdr, check), was, is, sizeof(is));
-#else
-		__u16 *check = pkt_at(ctx, l4 + offsetof(struct tcphdr, check), L4_MAX, sizeof(*check));
-
-		if (check)
-			*check = csum_replace(*check, was, is);
-#endif
+	off = mss_find(ctx, l4, tcp->doff * 4);
+	opt = off ? pkt_at(ctx, l4 + off, L4_MAX, 4) : NULL;
+	if (!opt)
 		return 0;
+	__builtin_memcpy(&was, &opt[2], sizeof(was));
+	if (bpf_ntohs(was) <= mss)
+		return 0;
+	__builtin_memcpy(&opt[2], &is, sizeof(is));
+	if (off & 1) { /* the option lies across two words of the sum */
+		was = __builtin_bswap16(was);
+		is = __builtin_bswap16(is);
 	}
+#ifdef CTX_IS_SKB
+	/* leaves an unfinished checksum alone */
+	bpf_l4_csum_replace(ctx, (l4 & L4_MAX) + offsetof(struct tcphdr, check), was, is, sizeof(is));
+#else
+	tcp = pkt_at(ctx, l4, L4_MAX, sizeof(*tcp));
+	if (tcp)
+		tcp->check = csum_replace(tcp->check, was, is);
+#endif
 	return 0;
 }
