@@ -239,7 +239,7 @@ leftovers() {
 # Those that this test started, found by their environment
 processes() {
 	local file
-	for file in $(grep -lsz "^FL_RUN=$FL_PREFIX$" /proc/[0-9]*/environ); do
+	grep -lsz "^FL_RUN=$FL_PREFIX$" /proc/[0-9]*/environ | while read -r file; do
 		tr '\0' ' ' < "${file%environ}cmdline"
 		echo
 	done 2> /dev/null | grep -v '^grep '

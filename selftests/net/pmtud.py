@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""pmtud.sh's packets: Packet Too Big in both directions, fragmentation needed from outside, MSS."""
+"""pmtud.sh's packets: Packet Too Big in both directions, fragmentation needed from outside. --mode auto: the tunnel's MTU is
+learned (RFC 4213 3.2.2); --mode 1400: it was set to that, and stays (3.2.1).
+"""
 
-import struct
 import time
 
 import packet
@@ -105,7 +106,7 @@ def test_too_big_for_the_lan():
     time.sleep(0.2)  # the daemon hears of it by netlink; the next test asks again anyway
 
 
-def frag_needed(mtu, quoted, src=WAN_NEXT_MAC):
+def frag_needed(mtu, quoted):
     lab.from_wan(packet.ip4("203.0.113.1", WAN_ROUTER, packet.ICMP, packet.icmp4(3, 4, mtu, quoted)))
 
 
@@ -157,5 +158,23 @@ def test_never_below_1280():
     check(not outer.df, "DF is set on a packet that the path may have to cut")
 
 
+def fixed_df_is_clear():
+    """A tunnel that does not listen to the path must let it cut the outer packets."""
+    for size in (100, 1280, 1281, 1400):
+        check(not passes_out(size).df, "DF is set on a packet of %d bytes" % size)
+
+
+def fixed_limit():
+    too_big_at_lan(1401, 1400)
+    too_big_at_lan(1500, 1400)
+
+
+def fixed_learns_nothing():
+    frag_needed(1300, quoted_outer(size=1400))
+    mtu_stays(1400, "an error about a packet of a tunnel with a set MTU")
+
+
 if __name__ == "__main__":
+    if lab.mode == "1400":
+        main([fixed_df_is_clear, fixed_limit, fixed_learns_nothing], lab.prefix)
     main(tests_of(globals()), lab.prefix)

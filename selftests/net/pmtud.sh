@@ -67,7 +67,9 @@ scenario() {
 	run_test apply clamp 1300 && python_tests mss.py --lab "$FL_PREFIX" --mode 1300
 	teardown
 	test_group "$1/wire"
-	started lab_with "$1" && run_test warm-up warm_up && python_tests pmtud.py --lab "$FL_PREFIX" --mode "$1"
+	started lab_with "$1" && run_test warm-up warm_up && python_tests pmtud.py --lab "$FL_PREFIX" --mode auto
+	test_group "$1/set"
+	run_test apply apply_with 'd["tunnels"]["he0"]["mtu"] = 1400' && python_tests pmtud.py --lab "$FL_PREFIX" --mode 1400
 }
 
 modes scenario
