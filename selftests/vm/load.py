@@ -9,7 +9,7 @@ from guestlab import *
 from rfc6296 import Translation
 
 INSTRUCTIONS_MAX = 300000
-OURS = ("fl_xdp", "fl_icmp", "fl_tc_in", "fl_tc_out")
+OURS = ("fl_xdp", "fl_xdp_generic", "fl_icmp", "fl_tc_in", "fl_tc_out")
 EXTERNAL = "2001:db8:bb::/64"
 TRANSLATIONS = [{"interface": "he0", "internal": LAN_NET, "external": EXTERNAL, "mode": "rfc6296"}]
 

@@ -123,7 +123,7 @@ def test_untagged_to_tagged_and_back():
     ends.back(dst=PLAIN_HOST, vlans=(), mac=PEER_MAC)
 
 
-def refused(vid, seconds=1):
+def refused(vid, seconds=0.5):
     """A LAN host's packet in the wrong VLAN leaves by none."""
     token = lab.token()
     trunk.flush()
@@ -196,8 +196,8 @@ def test_network_card():
     before = [lab.interface(name)["xdp_packets"] for name in ("lan", "wan")]
     for _ in range(3):
         ends.round_trip()
-    after = [lab.interface(name)["xdp_packets"] for name in ("lan", "wan")]
-    check_equal([a - b for a, b in zip(after, before)], [3, 3], "packets that XDP finished, on lan and wan")
+    lan, wan = [lab.interface(name)["xdp_packets"] - b for name, b in zip(("lan", "wan"), before)]
+    check(lan == 3 and wan >= 3, "XDP finished %d packets from the LAN and %d from the WAN of 3 each" % (lan, wan))  # sit's peer answers, too
 
 
 def test_network_card_untagged():
