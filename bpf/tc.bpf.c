@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The lower floor. fl_tc_in: ingress of every port, of tunnel devices and of fl-icmp-rx. fl_tc_out: egress of every port
- * and tunnel device; the guard that makes the kernel's own forwarding fail closed, and the router's own traffic.
+ * The lower floor. fl_tc_in: ingress of every port, of tunnel devices and their hidden ends, and of fl-icmp-rx. fl_tc_out:
+ * egress of every port and tunnel device; the guard that makes the kernel's own forwarding fail closed.
  */
 #include "ctx/skb.h"
 
@@ -17,16 +17,69 @@ char _license[] SEC("license") = "GPL";
 static __always_inline const struct fl_port *begin(struct fl_ctx *ctx, struct scratch *s,
 						   const struct fl_control *control)
 {
+	__u32 number = port_number(ctx_ifindex(ctx), 0);
 	const struct fl_port *port;
 
 	s->pkt.set = control->set;
-	s->pkt.port = s->pkt.l2_port = port_number(ctx_ifindex(ctx), 0);
+	s->pkt.hidden = number & FL_IFINDEX_HIDDEN;
+	s->pkt.port = s->pkt.l2_port = number & ~FL_IFINDEX_HIDDEN;
 	port = s->pkt.port ? port_get(s->pkt.port) : NULL;
 	if (!port)
 		return NULL;
-	s->pkt.outer = port->flags & FL_PORT_L3 && !fl_dry_run ? 0 : ETH_HLEN; /* test runs bring an Ethernet header */
+	/* test runs bring an Ethernet header */
+	s->pkt.outer = port->flags & FL_PORT_L3 && !fl_dry_run ? 0 : ETH_HLEN;
 	ctx_pull(ctx, PULL);
 	return port;
+}
+
+/* The way of the router's own IPv6 packet, which the kernel has sent out by the port. Returns a stage. */
+static __always_inline int own_route(struct fl_ctx *ctx, struct scratch *s, const struct fl_control *control,
+				     struct fl_flow **flow)
+{
+	struct fl_flow key;
+	int r;
+
+	s->pkt.l3 = s->pkt.outer;
+	r = ipv6_parse(ctx, &s->pkt, ctx_len(ctx) - s->pkt.outer);
+	if (r)
+		return r;
+	if (!flow_key(ctx, &s->pkt, control, s->pkt.port | FL_FLOW_OWN, &key))
+		return -FL_DROP_MALFORMED;
+	*flow = flow_find(&key);
+	if (!*flow)
+		return -FL_DROP_INTERNAL;
+	flow_begin(*flow, &key);
+	r = route_own(ctx, s, *flow);
+	if (r == STAGE_GO && segment_len(ctx, &s->pkt) > (*flow)->mtu)
+		r = icmp_too_big(&s->pkt, (*flow)->mtu);
+	return r;
+}
+
+/*
+ * What the router itself sends into a tunnel, at the hidden end of the tunnel's device: past the device's own egress, so that
+ * tcpdump sees it there.
+ */
+static __always_inline int own_encapsulate(struct fl_ctx *ctx, struct scratch *s, const struct fl_control *control,
+					   const struct fl_port *port)
+{
+	struct fl_flow *flow = NULL;
+	int r;
+
+	if (ctx->protocol != bpf_htons(ETH_P_IPV6))
+		return CTX_DROP; /* ARP and IPv4 have no business there */
+	r = own_route(ctx, s, control, &flow);
+	if (fl_dry_run) {
+		explain(s, flow, r);
+		return CTX_DROP;
+	}
+	/* what the kernel sends to a group it sends by every device; a broker's has no one to take it */
+	if (r == STAGE_ERROR && flow && flow->dst.b[0] == 0xff && (port->flags & FL_PORT_BROKER))
+		return CTX_DROP;
+	if (r < 0)
+		return drop(ctx, &s->pkt, -r);
+	if (r == STAGE_ERROR)
+		return answer(ctx, &s->pkt, control);
+	return r == STAGE_GO && flow ? transmit(ctx, &s->pkt, flow, &s->hop, 0) : CTX_DROP;
 }
 
 SEC("tc")
@@ -43,6 +96,8 @@ int fl_tc_in(struct fl_ctx *ctx)
 	port = begin(ctx, s, control);
 	if (!port)
 		return CTX_PASS;
+	if (s->pkt.hidden)
+		return own_encapsulate(ctx, s, control, port);
 	if (ctx->tc_index == SKB_TAG && (port->flags & FL_PORT_TUNNEL)) { /* decapsulated for the host */
 		ctx->tc_index = 0;
 		return CTX_PASS;
@@ -88,25 +143,6 @@ int fl_tc_in(struct fl_ctx *ctx)
 	}
 }
 
-/* The router's own packet that leaves by a tunnel's device: into the tunnel. */
-static __always_inline int own_encapsulate(struct fl_ctx *ctx, struct scratch *s, const struct fl_control *control,
-					   struct fl_flow **flow)
-{
-	struct fl_flow key;
-	int r;
-
-	if (!flow_key(ctx, &s->pkt, control, s->pkt.port | FL_FLOW_OWN, &key))
-		return -FL_DROP_MALFORMED;
-	*flow = flow_find(&key);
-	if (!*flow)
-		return -FL_DROP_INTERNAL;
-	flow_begin(*flow, &key);
-	r = route_own(ctx, s, *flow);
-	if (r == STAGE_GO && segment_len(ctx, &s->pkt) > (*flow)->mtu)
-		r = icmp_too_big(&s->pkt, (*flow)->mtu);
-	return r;
-}
-
 SEC("tc")
 int fl_tc_out(struct fl_ctx *ctx)
 {
@@ -134,14 +170,10 @@ int fl_tc_out(struct fl_ctx *ctx)
 			return drop(ctx, &s->pkt, FL_DROP_UNTAGGED);
 		return CTX_PASS;
 	}
-	if (ctx->protocol == bpf_htons(ETH_P_IPV6) && (port->flags & (FL_PORT_TUNNEL | FL_PORT_NPT))) {
-		s->pkt.l3 = s->pkt.outer;
-		r = ipv6_parse(ctx, &s->pkt, ctx_len(ctx) - s->pkt.outer);
-		if (r == STAGE_GO)
-			r = own_encapsulate(ctx, s, control, &flow);
-	} else if (port->flags & FL_PORT_TUNNEL) {
-		return CTX_DROP; /* ARP and IPv4 have no business there */
-	}
+	if (port->flags & FL_PORT_TUNNEL) /* on to the hidden end; ARP and IPv4 have no business there */
+		return ctx->protocol == bpf_htons(ETH_P_IPV6) ? CTX_PASS : CTX_DROP;
+	if (ctx->protocol == bpf_htons(ETH_P_IPV6) && (port->flags & FL_PORT_NPT))
+		r = own_route(ctx, s, control, &flow);
 	if (fl_dry_run) {
 		explain(s, flow, r);
 		return CTX_DROP;
@@ -152,8 +184,6 @@ int fl_tc_out(struct fl_ctx *ctx)
 		return answer(ctx, &s->pkt, control);
 	if (r != STAGE_GO || !flow)
 		return CTX_PASS;
-	if (port->flags & FL_PORT_TUNNEL)
-		return transmit(ctx, &s->pkt, flow, &s->hop, 0);
 	rewrite(ctx, &s->pkt, s->pkt.l3, s->pkt.l4, 0, flow, &s->hop);
 	return CTX_PASS;
 }

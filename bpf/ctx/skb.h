@@ -8,6 +8,8 @@
 #include <bpf/bpf_helpers.h>
 #include <stdbool.h>
 
+#include "ctx/load.h"
+
 #define CTX_IS_SKB 1
 #define CTX_PASS TC_ACT_UNSPEC /* so that another's filter behind ours sees it too */
 #define CTX_DROP TC_ACT_SHOT
@@ -16,12 +18,12 @@
 
 static __always_inline void *ctx_data(struct fl_ctx *ctx)
 {
-	return (void *)(long)ctx->data;
+	return ctx_load(struct __sk_buff, ctx, data);
 }
 
 static __always_inline void *ctx_end(struct fl_ctx *ctx)
 {
-	return (void *)(long)ctx->data_end;
+	return ctx_load(struct __sk_buff, ctx, data_end);
 }
 
 static __always_inline __u32 ctx_ifindex(struct fl_ctx *ctx)

@@ -89,6 +89,8 @@ static __always_inline int transmit(struct fl_ctx *ctx, struct pkt *pkt, const s
 	const struct fl_endpoint *ep = flow->endpoint ? endpoint_get(flow->endpoint) : NULL;
 	__u32 l3, l4;
 
+	if (!ctx_gso_size(ctx) && ctx->len > pkt->l3 + pkt->len) /* padding stays behind */
+		bpf_skb_change_tail(ctx, pkt->l3 + pkt->len, 0);
 	if (skb_add_ethernet(ctx, pkt) || skb_reshape(ctx, pkt, ep))
 		return drop(ctx, pkt, FL_DROP_TUNNEL_FAILED);
 	l3 = pkt->outer + (ep ? sizeof(struct iphdr) : 0);

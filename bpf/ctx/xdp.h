@@ -7,6 +7,8 @@
 #include <bpf/bpf_helpers.h>
 #include <stdbool.h>
 
+#include "ctx/load.h"
+
 #define CTX_IS_XDP 1
 #define CTX_PASS XDP_PASS
 #define CTX_DROP XDP_DROP
@@ -15,12 +17,12 @@
 
 static __always_inline void *ctx_data(struct fl_ctx *ctx)
 {
-	return (void *)(long)ctx->data;
+	return ctx_load(struct xdp_md, ctx, data);
 }
 
 static __always_inline void *ctx_end(struct fl_ctx *ctx)
 {
-	return (void *)(long)ctx->data_end;
+	return ctx_load(struct xdp_md, ctx, data_end);
 }
 
 static __always_inline __u32 ctx_ifindex(struct fl_ctx *ctx)
@@ -37,12 +39,7 @@ static __always_inline __u32 ctx_len(struct fl_ctx *ctx)
 /* Bytes that a packet may have here: of the frame's first buffer. Asking for all of them costs a call. */
 static __always_inline __u32 ctx_room(struct fl_ctx *ctx)
 {
-	void *data = ctx_data(ctx), *end = ctx_end(ctx);
-
-	/* else the compiler takes them for the 32-bit fields that they are in the context, and the verifier refuses */
-	barrier_var(data);
-	barrier_var(end);
-	return end - data;
+	return ctx_end(ctx) - ctx_data(ctx);
 }
 
 /* XDP can't make more of a frame linear than the driver did. */

@@ -66,7 +66,9 @@ static __always_inline int transmit(struct fl_ctx *ctx, struct pkt *pkt, bool ge
 	l3 = l2 + (ep ? sizeof(struct iphdr) : 0);
 	l4 = pkt->l4 ? pkt->l4 - pkt->l3 + l3 : 0;
 	if (pkt->l3 != l3 && bpf_xdp_adjust_head(ctx, (int)pkt->l3 - (int)l3))
-		return XDP_PASS; /* too little headroom */
+		return XDP_PASS;	   /* too little headroom */
+	if (ctx_room(ctx) > l3 + pkt->len) /* padding stays behind */
+		bpf_xdp_adjust_tail(ctx, (int)(l3 + pkt->len) - (int)ctx_room(ctx));
 	if (!ethernet_write(ctx, hop, out->vid,
 			    ep || pkt->family == FL_INET ? bpf_htons(ETH_P_IP) : bpf_htons(ETH_P_IPV6)))
 		return drop(ctx, pkt, FL_DROP_INTERNAL);

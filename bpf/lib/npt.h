@@ -173,16 +173,51 @@ static __always_inline bool is_icmp6_error(struct fl_ctx *ctx, const struct pkt 
 	return pkt->proto == IPPROTO_ICMPV6 && pkt->l4 && icmp && icmp[0] < ICMP6_ECHO;
 }
 
+struct quoted {
+	__u8 type, code;
+	__u16 check;
+	__be32 value;
+	struct ipv6hdr ip;
+};
+
+/* The checksum of the transport header right behind the quoted IPv6 header; NULL: none, or cut off. */
+static __always_inline __u16 *quoted_checksum(struct fl_ctx *ctx, __u32 l4, __u8 proto)
+{
+	__u32 off = pseudo_checksum_offset(proto);
+	__u16 *check = pkt_at(ctx, l4 + sizeof(struct quoted) + off, L4_MAX, sizeof(*check));
+
+	return off && check && *check ? check : NULL;
+}
+
+/* Writes one address of the quoted packet, and the checksums that cover it: its transport's in plain mode, the error's. */
+static __always_inline void quoted_write(struct fl_ctx *ctx, __u32 l4, bool dst, const union fl_addr *addr,
+					 __u64 before, bool plain)
+{
+	struct quoted *q = pkt_at(ctx, l4, L4_MAX, sizeof(*q));
+	__u64 after = addr_sum(addr);
+	__u16 *check;
+
+	if (!q)
+		return;
+	__builtin_memcpy(dst ? &q->ip.daddr : &q->ip.saddr, addr, sizeof(*addr));
+	check = plain ? quoted_checksum(ctx, l4, q->ip.nexthdr) : NULL;
+	if (check) {
+		__u16 was = *check;
+
+		*check = csum_replace(was, before, after);
+		before = csum_add(before, was);
+		after = csum_add(after, *check);
+	}
+	q->check = csum_replace(q->check, before, after);
+}
+
 /*
  * Translates inside the packet that an ICMPv6 error quotes: leaving by `out_port`, the destination from inside; having come
  * in by `in_port`, the source from outside (RFC 6296 leaves it open, receivers match errors by it). 0: that side has none.
  */
 GLOBAL int npt_rewrite_quoted(struct fl_ctx *ctx, struct pkt *pkt, __u32 l4, __u32 in_port, __u32 out_port)
 {
-	struct {
-		__u8 icmp[8];
-		struct ipv6hdr ip;
-	} *q = pkt_at(ctx, l4, L4_MAX, sizeof(*q));
+	struct quoted *q = pkt_at(ctx, l4, L4_MAX, sizeof(*q));
 	const struct fl_npt *npt;
 	union fl_addr addr;
 	__u64 before;
@@ -190,34 +225,20 @@ GLOBAL int npt_rewrite_quoted(struct fl_ctx *ctx, struct pkt *pkt, __u32 l4, __u
 
 	if (!pkt || !q || q->ip.version != 6)
 		return 0;
-	if (in_port) {
-		__builtin_memcpy(&addr, &q->ip.saddr, sizeof(addr));
-		index = npt_find(pkt->set, FL_NPT_IN, in_port, &addr);
-		npt = index ? npt_get(index) : NULL;
-		before = addr_sum(&addr);
-		if (npt && fl_npt_to_internal(npt, &addr) == FL_NPT_OK) {
-			q = pkt_at(ctx, l4, L4_MAX, sizeof(*q));
-			if (!q)
-				return 0;
-			__builtin_memcpy(&q->ip.saddr, &addr, sizeof(addr));
-			*(__u16 *)&q->icmp[2] = csum_replace(*(__u16 *)&q->icmp[2], before, addr_sum(&addr));
-		}
-	}
-	if (out_port) {
-		q = pkt_at(ctx, l4, L4_MAX, sizeof(*q));
-		if (!q)
-			return 0;
-		__builtin_memcpy(&addr, &q->ip.daddr, sizeof(addr));
-		index = npt_find(pkt->set, FL_NPT_OUT, out_port, &addr);
-		npt = index ? npt_get(index) : NULL;
-		before = addr_sum(&addr);
-		if (npt && fl_npt_to_external(npt, &addr) == FL_NPT_OK) {
-			q = pkt_at(ctx, l4, L4_MAX, sizeof(*q));
-			if (!q)
-				return 0;
-			__builtin_memcpy(&q->ip.daddr, &addr, sizeof(addr));
-			*(__u16 *)&q->icmp[2] = csum_replace(*(__u16 *)&q->icmp[2], before, addr_sum(&addr));
-		}
-	}
+	__builtin_memcpy(&addr, &q->ip.saddr, sizeof(addr));
+	before = addr_sum(&addr);
+	index = in_port ? npt_find(pkt->set, FL_NPT_IN, in_port, &addr) : 0;
+	npt = index ? npt_get(index) : NULL;
+	if (npt && fl_npt_to_internal(npt, &addr) == FL_NPT_OK)
+		quoted_write(ctx, l4, false, &addr, before, npt->mode == FL_NPT_PLAIN);
+	q = pkt_at(ctx, l4, L4_MAX, sizeof(*q));
+	if (!q)
+		return 0;
+	__builtin_memcpy(&addr, &q->ip.daddr, sizeof(addr));
+	before = addr_sum(&addr);
+	index = out_port ? npt_find(pkt->set, FL_NPT_OUT, out_port, &addr) : 0;
+	npt = index ? npt_get(index) : NULL;
+	if (npt && fl_npt_to_external(npt, &addr) == FL_NPT_OK)
+		quoted_write(ctx, l4, true, &addr, before, npt->mode == FL_NPT_PLAIN);
 	return 0;
 }

@@ -52,6 +52,7 @@ struct pkt {
 	bool df;	/* may not be fragmented: IPv6, or IPv4 with DF */
 	bool fragment;	/* part of a fragmented packet */
 	bool taken;	/* the outer header is a tunnel's */
+	bool hidden;	/* came in by the hidden end of a tunnel's device: the router's own */
 	__u8 icmp_type, icmp_code;
 	__u16 reason;	  /* enum fl_drop with STAGE_ERROR */
 	__u32 icmp_value; /* MTU or pointer */

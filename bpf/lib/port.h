@@ -39,7 +39,7 @@ struct {
 	__type(value, struct fl_port_stats);
 } fl_port_stats SEC(".maps");
 
-/* Number of the port of (device, VLAN), 0 when it is not ours. */
+/* Number of the port of (device, VLAN), with FL_IFINDEX_HIDDEN where it is a hidden end; 0 when it is not ours. */
 static __always_inline __u32 port_number(__u32 ifindex, __u16 vid)
 {
 	struct fl_vlan_key key = { .ifindex = ifindex, .vid = vid };

@@ -58,6 +58,9 @@ enum fl_port_flags {
 		1 << 7, /* sources of other interfaces' networks are dropped; of a tunnel: as its underlay */
 };
 
+/* In fl_ifindex and fl_vlans: the device is the hidden end of this port's. */
+#define FL_IFINDEX_HIDDEN (1u << 31)
+
 struct fl_port {
 	__u32 ifindex;	    /* of its device: for a VLAN the child */
 	__u32 xmit_ifindex; /* by which XDP transmits: for a VLAN the parent */
@@ -69,8 +72,8 @@ struct fl_port {
 	__u32 endpoint; /* of a tunnel with one remote; else 0 */
 	__u8 mac[6];
 	__u8 pad2[2];
-	__be32 addr4; /* sources of ICMP errors for what came in here; 0: none */
-	__u8 pad3[4];
+	__be32 addr4;	    /* sources of ICMP errors for what came in here; 0: none */
+	__u32 peer_ifindex; /* of a tunnel: its device's hidden end, by which the router's own packets come; else 0 */
 	union fl_addr addr6;
 };
 _Static_assert(sizeof(struct fl_port) == 56, "layout");

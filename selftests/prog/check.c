@@ -164,6 +164,7 @@ static void compare_forwarded(const struct run *r, struct frame *is)
 	__u16 id;
 
 	if (r->c->want == FORWARD) {
+		spec.trailer = spec.olen = 0; /* padding stays behind */
 		port_mac(r->c->out, true, dmac);
 		port_mac(r->c->out, false, smac);
 	} else if (r->c->ep_in) { /* into the tunnel's device */
@@ -174,6 +175,8 @@ static void compare_forwarded(const struct run *r, struct frame *is)
 		port_mac(r->c->in, true, smac);
 	}
 	frame_build(&expected, &spec, dmac, smac);
+	if (r->c->want == FORWARD && spec.plen < 0)
+		expected.len += spec.plen;
 	if (r->c->ep_out && !(spec.ofrag & IPV4_DF))
 		frame_mask_id(is, &id);
 	l3 = r->hook == HOOK_XDP || r->c->want != FORWARD ? 0 : ETH_LEN; /* the neighbour's is not there yet */
@@ -261,7 +264,11 @@ static void check_hook(const struct run *r)
 	struct frame in;
 	char text[2048];
 	__u32 ifindex = case_frame(r->env, c, r->hook, &in, &extra);
-	enum tc_prog prog = (c->own ? TC_OUT : TC_IN) + (r->hook == HOOK_TC_OLD ? TC_OLD_IN - TC_IN : 0);
+	bool hidden = c->own && c->want != PASS && !extra.ingress_ifindex && port_is_tunnel(c->in);
+	enum tc_prog prog = (c->own && !hidden ? TC_OUT : TC_IN) + (r->hook == HOOK_TC_OLD ? TC_OLD_IN - TC_IN : 0);
+
+	if (hidden) /* the router's own meets the program at the other end of the tunnel's device */
+		ifindex = r->env->other_end[c->in];
 
 	counters_read(r->env, &before);
 	if (r->hook == HOOK_XDP)

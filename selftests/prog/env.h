@@ -66,9 +66,10 @@ struct env {
 	struct fl_control control;
 	int cpus;
 	__u32 ifindex[DEVICES];
-	__u32 icmp_tx;	/* ifindex of ICMP's other end */
-	void *buffer;	/* of one batch of per-CPU values */
-	char why[8192]; /* what is wrong with the test that runs; empty: nothing */
+	__u32 other_end[DEVICES]; /* of each veth */
+	__u32 icmp_tx;		  /* ifindex of ICMP's other end */
+	void *buffer;		  /* of one batch of per-CPU values */
+	char why[8192];		  /* what is wrong with the test that runs; empty: nothing */
 };
 
 /* Notes a failure of the test that runs. */
@@ -80,6 +81,7 @@ const char *port_name(enum port port);
 __u16 port_vid(enum port port);
 /* Whose device a frame arrives at in XDP: of a VLAN the parent. */
 enum port port_parent(enum port port);
+bool port_is_tunnel(enum port port);
 
 /* Makes namespaces, devices and addresses, loads the programs, fills the maps. 0, or -errno after a message. */
 int env_open(struct env *env);

@@ -143,9 +143,11 @@ int links_create(struct env *env)
 	write_batch(batch);
 	if (pclose(batch))
 		return -EIO;
-	for (enum port p = LAN; p < DEVICES; p++)
+	for (enum port p = LAN; p < DEVICES; p++) {
 		env->ifindex[p] = if_nametoindex(names[p]);
-	snprintf(peer, sizeof(peer), "peer%d", ICMP);
-	env->icmp_tx = if_nametoindex(peer);
+		snprintf(peer, sizeof(peer), "peer%d", p);
+		env->other_end[p] = if_nametoindex(peer);
+	}
+	env->icmp_tx = env->other_end[ICMP];
 	return 0;
 }

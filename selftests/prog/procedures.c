@@ -178,7 +178,7 @@ static void tags_left(struct env *env)
 		{ "an error", TC_IN, LAN, { .src = LAN_HOST, .dst = NET_HOST, .hops = 1 }, SKB_TAG, 0 },
 		{ "leaving", TC_OUT, WAN, { .src = LAN_HOST, .dst = NET_HOST }, SKB_TAG, 0 },
 		{ "the router's own, encapsulated",
-		  TC_OUT,
+		  TC_IN,
 		  HE0,
 		  { .src = "2001:db8:80::1", .dst = HE_HOST },
 		  0,
@@ -191,7 +191,10 @@ static void tags_left(struct env *env)
 		int tag;
 
 		build(&f, &tags[i].pkt, tags[i].in);
-		tag = run_tc_tag(env, tags[i].prog, env->ifindex[tags[i].in], &extra, &f);
+		/* the last is the one that comes by the other end of the tunnel's device */
+		tag = run_tc_tag(env, tags[i].prog,
+				 i + 1 < sizeof(tags) / sizeof(*tags) ? env->ifindex[tags[i].in] : env->other_end[HE0],
+				 &extra, &f);
 		if (tag != tags[i].tag)
 			fail(env, "  %s: tc_index is 0x%x instead of 0x%x\n", tags[i].what, tag, tags[i].tag);
 	}

@@ -114,6 +114,11 @@ enum port port_parent(enum port port)
 	return port == VLAN ? LAN : port;
 }
 
+bool port_is_tunnel(enum port port)
+{
+	return port == HE0 || port == BK0 || port == HE1 || port == DYN0;
+}
+
 static int fill_port(struct env *env, int i)
 {
 	__u32 number = ports[i].port, ifindex = env->ifindex[number], xmit = env->ifindex[ports[i].parent];
@@ -130,6 +135,7 @@ static int fill_port(struct env *env, int i)
 		.addr6 = addr_of(ports[i].addr6),
 	};
 	union fl_addr local4 = addr_of(ports[i].addr4);
+	__u32 hidden = number | FL_IFINDEX_HIDDEN;
 
 	port_mac(ports[i].parent, false, port.mac);
 	if (set(MAP(env, fl_ports), &number, &port) || set(MAP(env, fl_ifindex), &ifindex, &number))
@@ -137,6 +143,8 @@ static int fill_port(struct env *env, int i)
 	if (!(port.flags & FL_PORT_L3) && set(MAP(env, fl_tx), &number, &xmit))
 		return -EIO;
 	if (vlan.vid && set(MAP(env, fl_vlans), &vlan, &number))
+		return -EIO;
+	if ((port.flags & FL_PORT_TUNNEL) && set(MAP(env, fl_ifindex), &env->other_end[number], &hidden))
 		return -EIO;
 	if (ports[i].addr4 && set(MAP(env, fl_locals), &local4, &number))
 		return -EIO;

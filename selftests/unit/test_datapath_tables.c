@@ -329,7 +329,9 @@ Test(datapath_translations, follow_a_delegated_prefix)
 
 	ports_for(config);
 	old = compile(config, NULL);
-	cr_assert_eq(old->n_npts, 0, "nothing is delegated yet");
+	cr_assert_eq(old->n_npts, 1);
+	cr_assert_eq(old->npts[0].value.mode, FL_NPT_UNKNOWN, "nothing is delegated yet");
+	cr_assert_eq(old->npt_prefix.n, 1, "what should be translated is found, and has no translation");
 	tables_free(old);
 	ports[1].delegated = prefix_of("2001:db8:aa::1/56");
 	old = compile(config, NULL);

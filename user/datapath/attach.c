@@ -147,20 +147,21 @@ static int filter_add(struct datapath *dp, uint32_t ifindex, bool egress, const 
 	return err;
 }
 
-int tc_attach(struct datapath *dp, struct port *port, bool egress, struct undo *undo)
+/* *n_before: filters of others that see packets first. */
+static int tc_attach_device(struct datapath *dp, uint32_t ifindex, bool egress, uint32_t *n_before, struct undo *undo)
 {
 	const struct dp_prog *prog = &dp->progs[egress ? DP_PROG_TC_OUT : DP_PROG_TC_IN];
-	const struct tc_change change = { port->value.ifindex, egress };
+	const struct tc_change change = { ifindex, egress };
 	struct bpf_tc_hook hook;
 	struct filters filters;
 	uint16_t priority;
 	int err;
 
-	hook_set(&hook, port->value.ifindex, egress);
+	hook_set(&hook, ifindex, egress);
 	err = bpf_tc_hook_create(&hook);
 	if (err && err != -EEXIST)
 		return err;
-	err = filters_list(dp, port->value.ifindex, egress, &filters);
+	err = filters_list(dp, ifindex, egress, &filters);
 	if (err)
 		return err;
 	if (filters.ours && filters.prog_id != prog->id) {
@@ -169,19 +170,27 @@ int tc_attach(struct datapath *dp, struct port *port, bool egress, struct undo *
 
 		err = bpf_tc_attach(&hook, &opts);
 	} else if (!filters.ours) {
-		err = filter_add(dp, port->value.ifindex, egress, &filters, &priority);
+		err = filter_add(dp, ifindex, egress, &filters, &priority);
 		if (!err) {
 			undo_push(undo, tc_change_back, &change, sizeof(change));
 			for (uint16_t p = 1; p < priority; p++)
 				filters.n_foreign_before += filters.taken >> p & 1;
 		}
 	}
-	if (err)
-		return err;
-	filters.n_foreign_before += count_tcx(port->value.ifindex, egress);
-	if (filters.n_foreign_before)
+	*n_before = filters.n_foreign_before + count_tcx(ifindex, egress);
+	return err;
+}
+
+int tc_attach(struct datapath *dp, struct port *port, bool egress, struct undo *undo)
+{
+	uint32_t n_before;
+	int err = tc_attach_device(dp, port->value.ifindex, egress, &n_before, undo);
+
+	if (!err && n_before)
 		port->foreign_filters |= 1 << egress;
-	return 0;
+	if (!err && !egress && port->value.peer_ifindex)
+		err = tc_attach_device(dp, port->value.peer_ifindex, false, &n_before, undo);
+	return err;
 }
 
 bool tc_is_attached(struct datapath *dp, uint32_t ifindex, bool egress)

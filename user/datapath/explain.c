@@ -58,8 +58,10 @@ struct question {
 static int run(struct datapath *dp, const struct question *q, struct fl_explain *result)
 {
 	const struct tc *skel = dp->dry_run->skel;
-	const struct bpf_program *prog = q->self ? skel->progs.fl_tc_out : skel->progs.fl_tc_in;
-	struct __sk_buff ctx = { .ifindex = q->ifindex, .ingress_ifindex = q->self ? 0 : q->ifindex };
+	bool into_tunnel = q->self && q->port->kind == PORT_TUNNEL;
+	const struct bpf_program *prog = q->self && !into_tunnel ? skel->progs.fl_tc_out : skel->progs.fl_tc_in;
+	struct __sk_buff ctx = { .ifindex = into_tunnel ? q->port->value.peer_ifindex : q->ifindex,
+				 .ingress_ifindex = q->self ? 0 : q->ifindex };
 	uint8_t packet[EXPLAIN_PACKET_MAX];
 	static const uint8_t other[ETH_ALEN] = { 0x02 };
 	const uint8_t *mac = q->port->value.mac;

@@ -196,6 +196,7 @@ int ports_plan(struct datapath *dp, const struct config *config, const uint32_t 
 			port->value.flags |= FL_PORT_TUNNEL | (tunnel->broker ? FL_PORT_BROKER : 0) |
 					     (tunnel->underlay->antispoof ? FL_PORT_ANTISPOOF : 0);
 			port->value.mtu = tunnel_mtu(dp->system, tunnel);
+			port->value.peer_ifindex = port->peer;
 		}
 	}
 	err = err ?: plan_device(dp, PORT_ICMP, "fl-icmp-rx", "fl-icmp-rx", FL_BOTH, next, matched, &port, why);
@@ -287,6 +288,8 @@ static int map_devices(struct datapath *dp, const struct fl_port *port, uint32_t
 {
 	int err = map_device(dp, port->ifindex, 0, number, add);
 
+	if (!err && port->peer_ifindex)
+		err = map_device(dp, port->peer_ifindex, 0, number | FL_IFINDEX_HIDDEN, add);
 	return err || !port->vid ? err : map_device(dp, port->xmit_ifindex, port->vid, number, add);
 }
 
@@ -309,7 +312,7 @@ static int ports_sync(struct datapath *dp, const struct fl_port *before, const s
 	for (uint32_t i = 1; i < FL_PORTS_MAX && !err; i++)
 		if ((before[i].flags & FL_PORT_UP) &&
 		    (before[i].ifindex != after[i].ifindex || before[i].xmit_ifindex != after[i].xmit_ifindex ||
-		     before[i].vid != after[i].vid))
+		     before[i].vid != after[i].vid || before[i].peer_ifindex != after[i].peer_ifindex))
 			err = map_devices(dp, &before[i], i, false);
 	for (uint32_t i = 1; i < FL_PORTS_MAX && !err; i++) {
 		if (memcmp(&before[i], &after[i], sizeof(before[i])) == 0)
