@@ -14,13 +14,15 @@ struct {
 	__type(value, __u32);
 } fl_tx SEC(".maps"); /* Daemon writes */
 
+const volatile bool fl_joined; /* behind another owner's dispatcher: native, although by the generic program */
+
 /* Whether XDP can finish a frame that leaves by `out`. Generic XDP sends by any Ethernet device. */
 static __always_inline bool can_transmit(struct fl_ctx *ctx, const struct pkt *pkt, bool generic,
 					 const struct fl_port *out, const struct hop *hop)
 {
 	if (!out || !hop->resolved || (out->flags & FL_PORT_L3))
 		return false;
-	if (!(out->flags & FL_PORT_XDP_XMIT) && !generic)
+	if (!(out->flags & FL_PORT_XDP_XMIT) && (!generic || fl_joined))
 		return false;
 	/* not every driver sends a frame in several buffers; only one with padding longer than Ethernet's can be such */
 	if (ctx_room(ctx) > pkt->l3 + pkt->len + ETH_ZLEN && ctx_len(ctx) > ctx_room(ctx))

@@ -280,6 +280,9 @@ GLOBAL int route_egress(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *f
 			return -FL_DROP_NO_UNDERLAY;
 		if (!s->hop.port)
 			return -FL_DROP_FOREIGN_EGRESS;
+		port = port_get(s->hop.port);
+		if (!(ep->flags & FL_EP_DYNAMIC_MTU) && port) /* the route's may be what the kernel learned of the path */
+			s->hop.mtu = port->mtu;
 		mtu = endpoint_mtu(flow->endpoint, ep);
 		if (s->hop.mtu < mtu + sizeof(struct iphdr))
 			mtu = s->hop.mtu - sizeof(struct iphdr);

@@ -95,6 +95,8 @@ static __always_inline __u32 endpoint_mtu(__u32 index, const struct fl_endpoint 
 {
 	const struct fl_endpoint_path *path = bpf_map_lookup_elem(&fl_ep_path, &index);
 
+	if (!(ep->flags & FL_EP_DYNAMIC_MTU)) /* RFC 4213 3.2.1: whoever set it knows */
+		return ep->mtu;
 	if (path && path->mtu && path->mtu < ep->mtu && path->expires_s > now_s())
 		return path->mtu;
 	return ep->mtu;
