@@ -33,7 +33,7 @@ GLOBAL int pmtu_learn(struct fl_ctx *ctx, struct pkt *pkt)
 	if (!ip || !q || ip->daddr != q->ip.saddr || q->type != 3 || q->code != 4 || q->ip.ihl != 5 ||
 	    q->ip.protocol != IPPROTO_IPV6 || q->inner >> 4 != 6)
 		return 0;
-	index = endpoint_find(pkt->set, q->ip.saddr, q->ip.daddr);
+	index = FL_EP_IN_ENDPOINT(endpoint_find(pkt->set, q->ip.saddr, q->ip.daddr));
 	ep = index ? endpoint_get(index) : NULL;
 	path = index ? bpf_map_lookup_elem(&fl_ep_path, &index) : NULL;
 	if (!ep || !path || !(ep->flags & FL_EP_DYNAMIC_MTU))

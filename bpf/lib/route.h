@@ -281,7 +281,8 @@ GLOBAL int route_egress(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *f
 		if (!s->hop.port)
 			return -FL_DROP_FOREIGN_EGRESS;
 		port = port_get(s->hop.port);
-		if (!(ep->flags & FL_EP_DYNAMIC_MTU) && port) /* the route's may be what the kernel learned of the path */
+		/* RFC 4213 3.2.1: a set MTU listens to no path; the route's may be what the kernel learned of it */
+		if (!(ep->flags & FL_EP_DYNAMIC_MTU) && port)
 			s->hop.mtu = port->mtu;
 		mtu = endpoint_mtu(flow->endpoint, ep);
 		if (s->hop.mtu < mtu + sizeof(struct iphdr))

@@ -52,7 +52,7 @@ static __always_inline const struct fl_endpoint *endpoint_get(__u32 index)
 	return bpf_map_lookup_elem(&fl_ep, &index);
 }
 
-/* Endpoint of (local, remote), or with remote 0 the tunnel port of an address that tunnels use; 0: none. */
+/* FL_EP_IN() of (local, remote), or with remote 0 of an address that tunnels use; 0: none. */
 static __always_inline __u32 endpoint_find(__u8 set, __be32 local, __be32 remote)
 {
 	struct fl_endpoint_key key = { .set = set, .local = local, .remote = remote };
@@ -157,8 +157,8 @@ static __always_inline void outer_write(struct iphdr *ip, const struct fl_endpoi
  */
 GLOBAL int tunnel_receive(struct fl_ctx *ctx, struct pkt *pkt)
 {
-	__u32 index, outer_len, set, tunnel;
-	const struct fl_endpoint *ep;
+	const struct fl_port *tunnel;
+	__u32 found, outer_len, set;
 	struct ipv6hdr *inner;
 	union fl_addr *src;
 	struct iphdr *ip;
@@ -169,16 +169,19 @@ GLOBAL int tunnel_receive(struct fl_ctx *ctx, struct pkt *pkt)
 	if (!ip)
 		return -FL_DROP_MALFORMED;
 	set = pkt->set;
-	index = endpoint_find(set, ip->daddr, ip->saddr);
-	ep = index ? endpoint_get(index) : NULL;
-	tunnel = ep ? ep->tunnel : endpoint_find(set, ip->daddr, 0);
-	if (!tunnel)
+	found = endpoint_find(set, ip->daddr, ip->saddr);
+	if (!found)
+		found = endpoint_find(set, ip->daddr, 0);
+	if (!found)
 		return STAGE_GO;
 	pkt->taken = true;
-	pkt->port = tunnel; /* its counters */
-	if (!ep)
+	pkt->port = FL_EP_IN_TUNNEL(found); /* its counters */
+	if (!FL_EP_IN_ENDPOINT(found))
 		return -FL_DROP_TUNNEL_STRANGER;
-	if (ep->underlay != pkt->l2_port)
+	tunnel = port_get(pkt->port);
+	if (!tunnel)
+		return -FL_DROP_INTERNAL;
+	if (tunnel->underlay != pkt->l2_port)
 		return -FL_DROP_TUNNEL_UNDERLAY;
 	if (pkt->fragment) {
 #ifdef CTX_IS_SKB
@@ -191,8 +194,7 @@ GLOBAL int tunnel_receive(struct fl_ctx *ctx, struct pkt *pkt)
 	}
 	outer_len = ip->ihl * 4;
 	pkt->outer_tos = ip->tos;
-	pkt->endpoint = index;
-	pkt->port = ep->tunnel;
+	pkt->endpoint = FL_EP_IN_ENDPOINT(found);
 	pkt->l3 += outer_len;
 	if (pkt->len < outer_len + sizeof(*inner) || ipv6_parse(ctx, pkt, pkt->len - outer_len))
 		return -FL_DROP_TUNNEL_INNER;

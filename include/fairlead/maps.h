@@ -71,7 +71,7 @@ struct fl_port {
 	__u32 mtu;
 	__u32 endpoint; /* of a tunnel with one remote; else 0 */
 	__u8 mac[6];
-	__u8 pad2[2];
+	__u16 underlay;	    /* of a tunnel: the port that outers must come in by; else 0 */
 	__be32 addr4;	    /* sources of ICMP errors for what came in here; 0: none */
 	__u32 peer_ifindex; /* of a tunnel: its device's hidden end, by which the router's own packets come; else 0 */
 	union fl_addr addr6;
@@ -101,7 +101,14 @@ struct fl_drop_stats {
 
 /* ---- tunnels ---- */
 
-/* fl_ep_in: hash (set, local, remote) -> endpoint. remote 0 marks an address that tunnels use: strangers are dropped */
+/*
+ * fl_ep_in: hash (set, local, remote) -> FL_EP_IN(tunnel's port, endpoint), so that a decapsulated packet touches no
+ * endpoint. remote 0 marks an address that tunnels use, with endpoint 0: strangers are dropped.
+ */
+#define FL_EP_IN(tunnel, endpoint) ((__u32)(tunnel) << 16 | (endpoint))
+#define FL_EP_IN_TUNNEL(value) ((value) >> 16)
+#define FL_EP_IN_ENDPOINT(value) ((value)&0xffff)
+_Static_assert(FL_ENDPOINTS_MAX <= 0x10000, "an endpoint has 16 bits in fl_ep_in");
 struct fl_endpoint_key {
 	__u32 set;
 	__be32 local;
@@ -121,7 +128,7 @@ struct fl_endpoint {
 	__be32 local;
 	__be32 remote;
 	__u32 underlay_ifindex; /* outers leave by it */
-	__u16 underlay;		/* port that outers must come in by */
+	__u16 underlay;		/* as in its port; for user space */
 	__u16 tunnel;		/* port of the tunnel's device */
 	__u32 mtu;		/* inner; configured, or the underlay's less 20 */
 	__u16 mss;		/* FL_MSS_* or a value */

@@ -62,7 +62,7 @@ static int path_forget(struct env *env)
 static int underlay_1400(struct env *env)
 {
 	(void)env;
-	return links_run("ip route replace 203.0.113.1 via 198.51.100.254 dev wan mtu lock 1400");
+	return links_run("ip route replace 203.0.113.0/28 via 198.51.100.254 dev wan mtu lock 1400");
 }
 
 static int underlay_gone(struct env *env)
@@ -75,6 +75,12 @@ static int underlay_unresolved(struct env *env)
 {
 	(void)env;
 	return links_run("ip route replace 203.0.113.1 via 198.51.100.77 dev wan");
+}
+
+static int underlay_1500(struct env *env)
+{
+	(void)env;
+	return links_run("ip route del 203.0.113.0/28");
 }
 
 static int underlay_back(struct env *env)
@@ -225,10 +231,12 @@ static const struct test_case encap[] = {
 	  .change = { .osrc = LOCAL4, .odst = HE1_REMOTE, .ottl = 64, .ofrag = IPV4_DF }, .before = path_expired,
 	  .after = path_forget },
 	{ "encap/underlay-mtu-1400", LAN6(HE_HOST), .pkt.payload = 1380 - 48, TO_HE0(0), .before = underlay_1400,
-	  .after = underlay_back },
-	{ "encap/underlay-mtu-1400-and-1", LAN6(HE_HOST), .pkt.payload = 1381 - 48, .want = ERROR,
+	  .after = underlay_1500 },
+	{ "encap/underlay-mtu-1400-set-mtu", LAN6(HE_HOST), .pkt.payload = 1480 - 48, TO_HE0(0), .before = underlay_1400,
+	  .after = underlay_1500 },
+	{ "encap/underlay-mtu-1400-and-1", LAN6(HE1_HOST), .pkt.payload = 1381 - 48, .want = ERROR,
 	  .reason = FL_DROP_TOO_BIG,
-	  .icmp_type = 2, .icmp_value = 1380, .before = underlay_1400, .after = underlay_back },
+	  .icmp_type = 2, .icmp_value = 1380, .before = underlay_1400, .after = underlay_1500 },
 	{ "encap/no-underlay", LAN6(HE_HOST), .want = DROP, .reason = FL_DROP_NO_UNDERLAY, .before = underlay_gone,
 	  .after = underlay_back },
 	{ "encap/underlay-unresolved", LAN6(HE_HOST), .pkt.payload = FULL_INNER, .xdp_down = true, TO_HE0(0),

@@ -131,6 +131,7 @@ static int fill_port(struct env *env, int i)
 		.family = ports[i].family,
 		.mtu = ports[i].mtu,
 		.endpoint = ports[i].endpoint,
+		.underlay = ports[i].flags & FL_PORT_TUNNEL ? WAN : 0,
 		.addr4 = addr_of(ports[i].addr4).w[3],
 		.addr6 = addr_of(ports[i].addr6),
 	};
@@ -153,7 +154,7 @@ static int fill_port(struct env *env, int i)
 
 static int fill_endpoint(struct env *env, int i)
 {
-	__u32 index = endpoints[i].ep, stranger = HE0;
+	__u32 index = endpoints[i].ep, stranger = FL_EP_IN(HE0, 0), in = FL_EP_IN(endpoints[i].tunnel, index);
 	struct fl_endpoint ep = {
 		.local = addr_of(LOCAL).w[3],
 		.remote = addr_of(endpoints[i].remote).w[3],
@@ -169,7 +170,7 @@ static int fill_endpoint(struct env *env, int i)
 	struct fl_endpoint_key key = { .local = ep.local, .remote = ep.remote };
 	struct fl_endpoint_key any = { .local = ep.local };
 
-	if (set(MAP(env, fl_ep), &index, &ep) || set(MAP(env, fl_ep_in), &key, &index))
+	if (set(MAP(env, fl_ep), &index, &ep) || set(MAP(env, fl_ep_in), &key, &in))
 		return -EIO;
 	return set(MAP(env, fl_ep_in), &any, &stranger);
 }

@@ -97,7 +97,9 @@ static uint32_t endpoint_of(const struct tables *tables, const char *remote)
 {
 	struct fl_endpoint_key key = { .local = inet_addr("203.0.113.2"), .remote = remote ? inet_addr(remote) : 0 };
 
-	return value_of(&tables->ep_in, &key);
+	uint32_t value = value_of(&tables->ep_in, &key);
+
+	return remote ? FL_EP_IN_ENDPOINT(value) : FL_EP_IN_TUNNEL(value);
 }
 
 static uint32_t client_of(const struct tables *tables, uint16_t tunnel, const char *prefix)

@@ -86,7 +86,7 @@ static int adopt_endpoints(struct datapath *dp, struct tables *tables)
 		err = -ENOMEM;
 	for (size_t i = 0; i < tables->ep_in.n && !err; i++) {
 		struct fl_endpoint_key key;
-		uint32_t index = entry_value(&tables->ep_in, i);
+		uint32_t index = FL_EP_IN_ENDPOINT(entry_value(&tables->ep_in, i));
 
 		memcpy(&key, entry_key(&tables->ep_in, i), sizeof(key));
 		if (key.remote == 0 || index >= FL_ENDPOINTS_MAX)

@@ -129,12 +129,12 @@ static enum fl_drop check_inner(struct datapath *dp, struct outer *outer)
 /* -1: not a tunnel's, nobody's business here. */
 static int check_outer(struct datapath *dp, struct outer *outer)
 {
-	uint32_t local = find_endpoint(dp, outer, 0);
+	uint32_t local = FL_EP_IN_TUNNEL(find_endpoint(dp, outer, 0));
 
 	if (!local || local >= FL_PORTS_MAX)
 		return -1;
 	outer->port = local;
-	outer->index = find_endpoint(dp, outer, outer->ip->saddr);
+	outer->index = FL_EP_IN_ENDPOINT(find_endpoint(dp, outer, outer->ip->saddr));
 	if (!outer->index)
 		return FL_DROP_TUNNEL_STRANGER;
 	if (map_get(dp, DP_MAP_EP, &outer->index, &outer->endpoint) || outer->endpoint.tunnel >= FL_PORTS_MAX)

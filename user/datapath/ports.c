@@ -240,6 +240,7 @@ static void port_value(struct datapath *dp, const struct port *ports, struct por
 	value->xmit_ifindex = port->on_parent ? port->parent : value->ifindex;
 	value->vid = port->on_parent ? port->vid : 0;
 	value->endpoint = 0;
+	value->underlay = 0;
 	if (port->kind != PORT_INTERFACE || (value->flags & FL_PORT_L3) || (port->parent && !port->on_parent))
 		return;
 	if (can_xmit(dp, ports, value->xmit_ifindex))
@@ -255,7 +256,10 @@ void ports_values(struct datapath *dp, struct port *next, const struct tables *t
 	for (size_t i = 0; i < tables->n_endpoints; i++) {
 		struct port *port = &next[tables->endpoints[i].value.tunnel];
 
-		if (port->present && !(port->value.flags & FL_PORT_BROKER))
+		if (!port->present)
+			continue;
+		port->value.underlay = tables->endpoints[i].value.underlay;
+		if (!(port->value.flags & FL_PORT_BROKER))
 			port->value.endpoint = tables->endpoints[i].index;
 	}
 	for (size_t i = 0; i < tables->n_npts; i++)

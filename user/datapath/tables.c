@@ -211,10 +211,10 @@ static int client_add(struct tables *tables, const struct table_endpoint *ep, co
 static int endpoint_entries(struct tables *tables, const struct table_endpoint *ep)
 {
 	struct fl_endpoint_key key = { .local = ep->value.local, .remote = ep->value.remote };
-	int err = entries_add(&tables->ep_in, &key, ep->index);
+	int err = entries_add(&tables->ep_in, &key, FL_EP_IN(ep->value.tunnel, ep->index));
 
 	key.remote = 0; /* strangers to this address are counted on the tunnel's port */
-	err = err ?: entries_add(&tables->ep_in, &key, ep->value.tunnel);
+	err = err ?: entries_add(&tables->ep_in, &key, FL_EP_IN(ep->value.tunnel, 0));
 	if (!ep->tunnel->broker)
 		return err;
 	if (ep->remote->address.family == AF_INET6) {
