@@ -37,6 +37,7 @@ static __always_inline int own_route(struct fl_ctx *ctx, struct scratch *s, cons
 				     struct fl_flow **flow)
 {
 	struct fl_flow key;
+	bool known;
 	int r;
 
 	s->pkt.l3 = s->pkt.outer;
@@ -45,7 +46,7 @@ static __always_inline int own_route(struct fl_ctx *ctx, struct scratch *s, cons
 		return r;
 	if (!flow_key(ctx, &s->pkt, control, s->pkt.port | FL_FLOW_OWN, &key))
 		return -FL_DROP_MALFORMED;
-	*flow = flow_find(&key);
+	*flow = flow_find(&key, &known);
 	if (!*flow)
 		return -FL_DROP_INTERNAL;
 	flow_begin(*flow, &key);

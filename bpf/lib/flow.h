@@ -63,20 +63,25 @@ GLOBAL int flow_way(struct fl_flow_set *set, struct fl_flow *key)
 	return victim;
 }
 
-/* The flow's entry, or the one to make it. NULL: no cache. */
-static __always_inline struct fl_flow *flow_find(struct fl_flow *key)
+/* The flow's entry (*known), or the one to make it. NULL: no cache. */
+static __always_inline struct fl_flow *flow_find(struct fl_flow *key, bool *known)
 {
 	__u32 slot = bpf_get_smp_processor_id() * FL_FLOW_SETS + flow_hash(key) % FL_FLOW_SETS;
 	struct fl_flow_set *set;
+	struct fl_flow *flow;
 
+	*known = false;
 	if (fl_dry_run)
 		return &fl_explain_flow;
 	set = bpf_map_lookup_elem(&fl_flows, &slot);
 	if (!set)
 		return NULL;
+	*known = true;
 	if (flow_is_of(&set->way[0], key))
 		return &set->way[0];
-	return &set->way[flow_way(set, key) & (FL_FLOW_WAYS - 1)];
+	flow = &set->way[flow_way(set, key) & (FL_FLOW_WAYS - 1)];
+	*known = flow_is_of(flow, key);
+	return flow;
 }
 
 /* jiffies and the clock of user space side by side, so that the daemon can say until when it is alive. */
@@ -97,8 +102,8 @@ static __always_inline bool flow_is_fresh(const struct fl_flow *flow, const stru
 {
 	bool watched = control->alive_until && (__s32)(control->alive_until - key->stamp) > 0;
 
-	return flow_is_of(flow, key) && flow->gen == key->gen &&
-	       key->stamp - flow->stamp < (__u32)CONFIG_HZ * (watched ? FLOW_ALIVE_S : FLOW_ALONE_S) && !fl_dry_run;
+	return flow->gen == key->gen &&
+	       key->stamp - flow->stamp < (__u32)CONFIG_HZ * (watched ? FLOW_ALIVE_S : FLOW_ALONE_S);
 }
 
 static __always_inline void addr_set4(union fl_addr *a, __be32 addr)

@@ -113,10 +113,12 @@ static __always_inline void hop_from_nexthop(struct hop *hop, const struct fl_ne
 {
 	hop->dmac = nh->dmac;
 	hop->smac = nh->smac;
-	hop->addr = nh->addr;
 	hop->port = nh->port;
 	hop->resolved = true;
+#ifdef CTX_IS_SKB /* XDP needs no more than the MACs */
+	hop->addr = nh->addr;
 	hop->family = nh->addr.q[0] == 0 && nh->addr.w[2] == bpf_htonl(0xffff) ? AF_INET : AF_INET6;
+#endif
 }
 
 /*
@@ -426,15 +428,16 @@ static __always_inline int route(struct fl_ctx *ctx, struct scratch *s, const st
 	struct fl_nexthop *nh;
 	struct fl_flow *flow;
 	struct fl_flow key;
+	bool known;
 	int r;
 
 	if (!flow_key(ctx, &s->pkt, control, s->pkt.port, &key))
 		return -FL_DROP_MALFORMED;
-	flow = flow_find(&key);
+	flow = flow_find(&key, &known);
 	*out = flow;
 	if (!flow)
 		return -FL_DROP_INTERNAL;
-	if (flow_is_fresh(flow, &key, control)) {
+	if (known && flow_is_fresh(flow, &key, control)) {
 		nh = bpf_map_lookup_elem(&fl_nh, &flow->nexthop);
 		if (nh && nh->valid) {
 			hop_from_nexthop(&s->hop, nh);
