@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * An XDP dispatcher (libxdp's) that another owner has attached: where the kernel lets us, fl_xdp becomes one of its programs.
+ * An XDP dispatcher (libxdp's) that another owner has attached: where the kernel lets us, fl_xdp_generic becomes one of its
+ * programs. fl_xdp can't: most dispatchers take no fragments, and the device map would be shared with programs that do.
  * libxdp cannot replace a program in one step: tc serves the device for the moment between.
  */
 
@@ -70,7 +71,7 @@ bool joined_dispatcher(struct datapath *dp, uint32_t ifindex, uint32_t *id)
 	while (!found && !xdp_multiprog__is_legacy(dispatcher) && (prog = xdp_multiprog__next_prog(prog, dispatcher))) {
 		const char *name = xdp_program__name(prog);
 
-		found = name && strcmp(name, dp->progs[DP_PROG_XDP].name) == 0;
+		found = name && strcmp(name, dp->progs[DP_PROG_XDP_GENERIC].name) == 0;
 		if (found && id)
 			*id = xdp_program__id(prog);
 	}
@@ -111,12 +112,14 @@ static int join_load(struct datapath *dp, struct join *join)
 	join->skel = xdp_open(dp);
 	if (!join->skel)
 		return -errno;
+	join->skel->rodata->fl_joined = true;
+	bpf_program__set_autoload(join->skel->progs.fl_xdp, false);
 	bpf_program__set_autoload(join->skel->progs.fl_icmp, false);
 	err = object_prepare(dp, join->skel->obj, false);
 	if (err)
 		return err;
 	opts.obj = join->skel->obj;
-	opts.prog_name = dp->progs[DP_PROG_XDP].name;
+	opts.prog_name = dp->progs[DP_PROG_XDP_GENERIC].name;
 	join->prog = xdp_program__create(&opts);
 	err = libxdp_get_error(join->prog);
 	if (err)

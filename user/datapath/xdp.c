@@ -174,7 +174,7 @@ static void drop_ours(const struct port *port, const struct xdp_now *now, struct
 }
 
 /* Somebody else's program is there. */
-static int attach_beside(struct datapath *dp, struct port *port, const struct xdp_now *now)
+static int attach_beside(struct datapath *dp, struct port *port, const struct xdp_now *now, struct undo *undo)
 {
 	int err;
 
@@ -189,6 +189,7 @@ static int attach_beside(struct datapath *dp, struct port *port, const struct xd
 		return settle(port, PORT_MODE_TC,
 			      "the XDP dispatcher that is attached (id %u) cannot be joined (%s); tc runs", now->id,
 			      strerror(-err));
+	offload_off(dp, port->device, OFFLOAD_RXVLAN, undo); /* as in attach_mode() */
 	return settle(port, now->mode, "joined the XDP dispatcher that is attached (id %u)", now->id);
 }
 
@@ -253,7 +254,7 @@ int xdp_attach(struct datapath *dp, struct port *ports, struct port *port, struc
 	if (port->value.flags & FL_PORT_L3)
 		return settle(port, PORT_MODE_TC, "no Ethernet header; tc runs");
 	if (now.id && !now.ours && port->interface->mode != CONFIG_MODE_TC)
-		return attach_beside(dp, port, &now);
+		return attach_beside(dp, port, &now, undo);
 	if (port->parent && port->interface->mode != CONFIG_MODE_TC)
 		return attach_vlan(dp, ports, port, &now, undo);
 	switch (port->interface->mode) {
