@@ -57,7 +57,7 @@ pkg_libs   = $(shell pkg-config --libs $(1) 2>/dev/null)
 
 WARNINGS  := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Werror
 CFLAGS    ?= -O2 -g
-ALL_CFLAGS := -std=gnu11 $(CFLAGS) $(WARNINGS) -D_GNU_SOURCE -DFAIRLEAD_VERSION='"$(VERSION)"' -I. -Iinclude -I$(BUILD)/bpf \
+ALL_CFLAGS := -std=gnu11 $(CFLAGS) $(WARNINGS) -D_GNU_SOURCE -DFAIRLEAD_VERSION='"$(VERSION)"' -I. -Iinclude -isystem $(BUILD)/bpf \
 	$(call pkg_cflags,$(DAEMON_PKGS) $(CLI_PKGS)) -MMD -MP
 LDFLAGS   += -Wl,--as-needed
 

@@ -130,6 +130,11 @@ int fl_tc_in(struct fl_ctx *ctx)
 			bpf_skb_vlan_pop(ctx);
 		return transmit(ctx, &s->pkt, flow, &s->hop, 1);
 	case STAGE_DELIVER:
+		/* to an address of ours that no tunnel uses; the kernel's answer would say what is here */
+		if (s->pkt.family == FL_INET && s->pkt.proto == IPPROTO_IPV6) {
+			port_count_rx(s->pkt.l2_port, ctx_len(ctx));
+			return drop(ctx, &s->pkt, FL_DROP_TUNNEL_STRANGER);
+		}
 		pmtu_learn(ctx, &s->pkt);
 		return deliver(ctx, &s->pkt, flow);
 	case STAGE_ERROR:

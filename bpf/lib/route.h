@@ -371,6 +371,12 @@ GLOBAL int route_decide(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *f
 				      : scope_check4(&s->query.src, &s->query.dst);
 	if (r < 0)
 		return r;
+	/* explain does not say by which client a packet comes: by the one that its source belongs to */
+	if (fl_dry_run && (in->flags & FL_PORT_BROKER) && !s->pkt.endpoint) {
+		s->pkt.endpoint = client_find(s->pkt.set, s->pkt.port, &s->query.src);
+		if (!s->pkt.endpoint && !is_link_local(&s->query.src))
+			return -FL_DROP_TUNNEL_CLIENT;
+	}
 	if (s->pkt.endpoint) {
 		ep = endpoint_get(s->pkt.endpoint);
 		if (!ep)

@@ -238,7 +238,8 @@ static const struct test_case malformed[] = {
 	{ "malformed/ipv4-options-most", LAN4(NET_HOST4), .pkt.ihl = 15, .want = DROP, .reason = FL_DROP_IP_OPTIONS },
 	{ "malformed/protocol-41-forwarded", LAN4(NET_HOST4), .pkt.l4 = L4_RAW, .pkt.proto = 41, TO_WAN },
 	{ "malformed/protocol-41-to-router-without-tunnel", LAN4(ROUTER4), .pkt.l4 = L4_RAW, .pkt.proto = 41,
-	  .want = DELIVER },
+	  .want = DROP, .reason = FL_DROP_TUNNEL_STRANGER,
+	  .xdp_down = true },
 };
 
 static const struct test_case extensions[] = {

@@ -37,7 +37,7 @@ static void take_delegated(struct port *port, const struct system_addr *a, bool 
 static void port_addresses(struct datapath *dp, struct port *port)
 {
 	const struct system_addr *a;
-	struct addr own6 = {}, temporary6 = {};
+	struct addr own6 = {}, local6 = {}, temporary6 = {};
 	bool dynamic = false;
 
 	port->own4 = (struct addr){};
@@ -53,13 +53,14 @@ static void port_addresses(struct datapath *dp, struct port *port)
 		take_delegated(port, a, &dynamic);
 		if (a->flags & IFA_F_TEMPORARY)
 			temporary6 = temporary6.family ? temporary6 : a->prefix.addr;
+		else if (is_unique_local(&a->prefix.addr))
+			local6 = local6.family ? local6 : a->prefix.addr;
 		else if (own6.family == AF_UNSPEC)
 			own6 = a->prefix.addr;
 	}
+	/* who is far away can't take an error from a unique local address for what it is */
 	if (own6.family == AF_UNSPEC)
-		own6 = temporary6;
-	if (port->kind == PORT_TUNNEL && port->tunnel && port->tunnel->n_addresses)
-		own6 = port->tunnel->addresses[0].addr;
+		own6 = temporary6.family ? temporary6 : local6;
 	port->value.addr4 = port->own4.family == AF_INET ? port->own4.v4.s_addr : 0;
 	memset(&port->value.addr6, 0, sizeof(port->value.addr6));
 	if (own6.family == AF_INET6)
