@@ -117,8 +117,9 @@ def maps(instance):
                 continue
             if key.get("remote") == 0:  # for strangers to this address: a port
                 yield line(table, [key, index])
-            else:
-                yield line(table, [key, index, element(instance, array, index)])
+            else:  # of fl_ep_in the value has the tunnel's port before the endpoint
+                place = index & 0xFFFF if table == "fl_ep_in" else index
+                yield line(table, [key, index, element(instance, array, place)])
     for name in ("fl_ports", "fl_locals", "fl_vlans"):
         for row in dump(instance, name):
             yield line(name, row)

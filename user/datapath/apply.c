@@ -62,16 +62,6 @@ static void forward_back(struct datapath *dp, const void *data)
 	control_write(dp);
 }
 
-/* Nothing is forwarded until forward_on(). */
-static int forward_hold(struct datapath *dp, const struct change *c)
-{
-	uint32_t before = dp->control.forward;
-
-	dp->control.forward = 0;
-	undo_push(c->undo, forward_back, &before, sizeof(before));
-	return control_write(dp);
-}
-
 /* ICMP errors have a way when our program is on the far end of fl-icmp; and packets may pass. */
 static int forward_on(struct datapath *dp, const struct change *c)
 {
@@ -120,27 +110,21 @@ static int write_ports(struct datapath *dp, struct change *c)
 
 static void change_make(struct datapath *dp, struct change *c)
 {
-	bool hold = c->undo && dp->control.forward && routes_will_go(dp, c->config, c->next);
-
 	step(c, locals_sync(dp, c->next));
-	if (goes_on(c) && hold)
-		step(c, forward_hold(dp, c));
 	if (goes_on(c))
 		step(c, install(dp, c));
 	if (goes_on(c))
 		step(c, write_ports(dp, c));
-	if (goes_on(c) && !hold && !dp->control.forward && is_guarded(dp, c->next))
+	if (goes_on(c) && !dp->control.forward && is_guarded(dp, c->next))
 		step(c, forward_on(dp, c));
 	if (goes_on(c))
 		step(c, hooks_attach(dp, c->next, c->undo, c->why));
 	if (goes_on(c))
 		step(c, write_ports(dp, c)); /* the programs' modes are known now */
-	if (goes_on(c) && !hold)
+	if (goes_on(c))
 		step(c, forward_on(dp, c));
 	if (goes_on(c))
 		step(c, routes_apply(dp, c->config, c->next, c->undo, c->why));
-	if (goes_on(c) && hold)
-		step(c, forward_on(dp, c));
 	if (goes_on(c))
 		step(c, sysctls_apply(dp, c->config, c->next, c->undo, c->why));
 }

@@ -212,7 +212,6 @@ void nexthops_release(struct datapath *dp);
 int locals_sync(struct datapath *dp, const struct port *ports);
 
 /* ---- routes.c, sysctls.c ---- */
-bool routes_will_go(struct datapath *dp, const struct config *config, const struct port *ports);
 int routes_apply(struct datapath *dp, const struct config *config, const struct port *ports, struct undo *undo,
 		 char **why);
 int sysctls_load(struct datapath *dp);

@@ -148,39 +148,6 @@ static int refused(const struct route_list *list, size_t conflict, int err, char
 		    strerror(-err));
 }
 
-static int compare_routes(const void *a, const void *b)
-{
-	const struct system_route *x = a, *y = b;
-	int order = addr_compare(&x->destination.addr, &y->destination.addr);
-
-	if (!order)
-		order = (int)x->destination.len - (int)y->destination.len;
-	if (!order)
-		order = x->ifindex < y->ifindex ? -1 : x->ifindex > y->ifindex;
-	return order ? order : addr_compare(&x->gateway, &y->gateway);
-}
-
-/*
- * Whether a route that is there now will go or move. Then packets must wait for it: by the old route they would meet the new
- * translations, and leave untranslated.
- */
-bool routes_will_go(struct datapath *dp, const struct config *config, const struct port *ports)
-{
-	struct system_route *now = NULL;
-	struct route_list list = {};
-	size_t n = 0;
-	bool go = config_routes(config, ports, &list) || brokers_routes(config, ports, &list) ||
-		  system_get_routes(dp->system, &now, &n);
-
-	if (!go && list.n)
-		qsort(list.routes, list.n, sizeof(*list.routes), compare_routes);
-	for (size_t i = 0; i < n && !go; i++)
-		go = !list.n || !bsearch(&now[i], list.routes, list.n, sizeof(*list.routes), compare_routes);
-	free(now);
-	free(list.routes);
-	return go;
-}
-
 int routes_apply(struct datapath *dp, const struct config *config, const struct port *ports, struct undo *undo,
 		 char **why)
 {
