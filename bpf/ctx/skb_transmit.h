@@ -162,8 +162,6 @@ static __always_inline int answer(struct fl_ctx *ctx, struct pkt *pkt, const str
 	drop(ctx, pkt, pkt->reason);
 	if (pkt->npt_failed)
 		npt_count_failed(pkt->npt_failed);
-	if (pkt->family == FL_INET6 && pkt->icmp_type == 4)
-		req.value = bpf_htonl(pkt->icmp_value); /* pointer */
 	if (!control->icmp_ifindex || skb_add_ethernet(ctx, pkt))
 		return CTX_DROP;
 	req.l3 = pkt->l3 - pkt->outer;

@@ -210,7 +210,7 @@ struct fl_nexthop_key {
 	union fl_addr addr;
 };
 
-/* fl_nh: array. Daemon writes from netlink; programs correct MACs from the FIB once a second, so also with the daemon dead */
+/* fl_nh: array. Daemon writes from netlink; programs correct MACs from the FIB in the slow path, so also with the daemon dead */
 struct fl_nexthop {
 	__u64 dmac; /* 6 bytes in memory order, then 0; one store changes it */
 	__u64 smac;

@@ -48,7 +48,6 @@ static struct xdp *load_xdp(const struct env *env, const struct bpf_object_open_
 	if (!skel)
 		return NULL;
 	bpf_map__set_max_entries(skel->maps.fl_flows, FL_FLOW_SETS * env->cpus);
-	skel->rodata->fl_cpus = env->cpus;
 	if (xdp__load(skel)) {
 		xdp__destroy(skel);
 		return NULL;
@@ -63,7 +62,6 @@ static struct tc *load_tc(const struct env *env, const struct bpf_object_open_op
 	if (!skel)
 		return NULL;
 	bpf_map__set_max_entries(skel->maps.fl_flows, FL_FLOW_SETS * env->cpus);
-	skel->rodata->fl_cpus = env->cpus;
 	skel->rodata->fl_decap_l3 = decap_l3;
 	if (tc__load(skel)) {
 		tc__destroy(skel);

@@ -167,7 +167,6 @@ struct xdp *xdp_open(struct datapath *dp)
 		return NULL;
 	skel->rodata->fl_dry_run = false;
 	skel->rodata->fl_decap_l3 = dp->decap_l3;
-	skel->rodata->fl_cpus = dp->n_cpus;
 	return skel;
 }
 
@@ -180,7 +179,6 @@ struct tc *tc_open(struct datapath *dp, bool dry_run)
 		return NULL;
 	skel->rodata->fl_dry_run = dry_run;
 	skel->rodata->fl_decap_l3 = dp->decap_l3;
-	skel->rodata->fl_cpus = dp->n_cpus;
 	return skel;
 }
 
