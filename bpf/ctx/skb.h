@@ -50,6 +50,15 @@ static __always_inline void ctx_pull(struct fl_ctx *ctx, __u32 len)
 		bpf_skb_pull_data(ctx, len < all ? len : all);
 }
 
+/*
+ * Tells of bytes that a program wrote: their sum, folded, was and is. A device may have summed the packet up
+ * (CHECKSUM_COMPLETE), and the kernel would find the sum wrong ("hw csum failure").
+ */
+static __always_inline void ctx_sum_changed(struct fl_ctx *ctx, __u16 was, __u16 is)
+{
+	bpf_csum_update(ctx, (__u32)is + (__u16)~was);
+}
+
 static __always_inline __u32 ctx_gso_size(struct fl_ctx *ctx)
 {
 	return ctx->gso_size;

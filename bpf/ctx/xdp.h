@@ -47,6 +47,11 @@ static __always_inline void ctx_pull(struct fl_ctx *ctx, __u32 len)
 {
 }
 
+/* Nobody sums up what XDP sees. */
+static __always_inline void ctx_sum_changed(struct fl_ctx *ctx, __u16 was, __u16 is)
+{
+}
+
 /* Of a GSO packet the payload of one segment, else 0. XDP sees no GSO packets, only bigger frames. */
 static __always_inline __u32 ctx_gso_size(struct fl_ctx *ctx)
 {

@@ -120,6 +120,11 @@ static __always_inline void npt_fix_checksum(struct fl_ctx *ctx, struct pkt *pkt
 {
 	__u32 off = l4 + pseudo_checksum_offset(pkt->proto);
 
+	/*
+	 * Of the addresses, whether or not a checksum makes up for them: bpf_l4_csum_replace() takes the difference off
+	 * skb->csum, as is right for IPv4, whose header has a checksum of its own.
+	 */
+	ctx_sum_changed(ctx, csum_fold(before), csum_fold(after));
 	if (off == l4 || pkt->l4 == 0)
 		return;
 #ifdef CTX_IS_SKB

@@ -99,9 +99,11 @@ static __always_inline void rewrite6(struct fl_ctx *ctx, struct pkt *pkt, __u32 
 				     const struct fl_flow *flow)
 {
 	struct ipv6hdr *ip = pkt_at(ctx, l3, L3_MAX, sizeof(*ip));
+	__u64 was;
 
 	if (!ip)
 		return;
+	was = *(__u64 *)ip;
 	ip->hop_limit -= hops;
 	if (pkt->endpoint) {
 		int ecn = ecn_decapsulate(pkt->outer_tos, pkt->tos);
@@ -109,6 +111,7 @@ static __always_inline void rewrite6(struct fl_ctx *ctx, struct pkt *pkt, __u32 
 		pkt->tos = (pkt->tos & 0xfc) | (ecn & 3);
 		ip->flow_lbl[0] = (ip->flow_lbl[0] & 0x0f) | (pkt->tos << 4 & 0xf0);
 	}
+	ctx_sum_changed(ctx, csum_fold(was), csum_fold(*(__u64 *)ip));
 	if (flow->npt_src || flow->npt_dst)
 		npt_rewrite(ctx, pkt, l3, l4, flow->npt_src, flow->npt_dst);
 }

@@ -205,6 +205,12 @@ static const struct test_case plain[] = {
 	{ "npt/plain-out-iid-zeros", OUT(NPT_BIN, "fd00:aaaa:0:7::", "2001:db8:bbbb:7::") },
 	{ "npt/plain-in-udp", IN(NPT_BIN, EXT_BIN, INT_BIN) },
 	{ "npt/plain-in-tcp", IN(NPT_BIN, EXT_BIN, INT_BIN), .pkt.l4 = L4_TCP },
+	{ "npt/plain-in-router", .in = NPT, .pkt.src = NPT_HOST, .pkt.dst = "2001:db8:bbbb:5::1", .want = DELIVER,
+	  .npt_in = NPT_BIN, .change.dst = "fd00:aaaa:0:5::1" },
+	{ "npt/plain-in-router-raw", .in = NPT, .pkt.src = NPT_HOST, .pkt.dst = "2001:db8:bbbb:5::1", .pkt.l4 = L4_RAW,
+	  .want = DELIVER, .npt_in = NPT_BIN, .change.dst = "fd00:aaaa:0:5::1" },
+	{ "npt/plain-in-router-udp-without-sum", .in = NPT, .pkt.src = NPT_HOST, .pkt.dst = "2001:db8:bbbb:5::1",
+	  .pkt.sum = SUM_ZERO, .want = DELIVER, .npt_in = NPT_BIN, .change.dst = "fd00:aaaa:0:5::1" },
 	{ "npt/plain-in-echo", IN(NPT_BIN, EXT_BIN, INT_BIN), .pkt.l4 = L4_ECHO, .pkt.type = 129 },
 };
 /* clang-format on */

@@ -68,6 +68,7 @@ struct env {
 	__u32 ifindex[DEVICES];
 	__u32 other_end[DEVICES]; /* of each veth */
 	__u32 icmp_tx;		  /* ifindex of ICMP's other end */
+	bool sums;		  /* the kernel can tell whether skb->csum still says what the packet sums up to */
 	void *buffer;		  /* of one batch of per-CPU values */
 	char why[8192];		  /* what is wrong with the test that runs; empty: nothing */
 };

@@ -207,6 +207,7 @@ static void no_ethernet(struct env *env)
 	const struct spec s = { .src = "2001:db8:86dd::1", .dst = NET_HOST };
 	const __u8 none[6] = {};
 	struct frame f, in, expected;
+	const struct skb_extra extra = { .no_sum = true }; /* it would begin at the wrong byte */
 	struct spec sent = s;
 	struct result out;
 
@@ -218,7 +219,7 @@ static void no_ethernet(struct env *env)
 		fail(env, "  no such MAC\n");
 		return;
 	}
-	run_tc(env, TC_IN, env->ifindex[NOETHER], NULL, &in, &out);
+	run_tc(env, TC_IN, env->ifindex[NOETHER], &extra, &in, &out);
 	sent.hops = 63;
 	frame_build(&expected, &sent, none, none);
 	if (out.verdict != TC_ACT_REDIRECT || out.frame.len != expected.len ||

@@ -8,6 +8,11 @@
 #include "selftests/prog/env.h"
 #include "selftests/prog/frame.h"
 
+/* Linux 6.16 and stable kernels since; the skb comes as from a device that sums up what it receives */
+#ifndef BPF_F_TEST_SKB_CHECKSUM_COMPLETE
+#define BPF_F_TEST_SKB_CHECKSUM_COMPLETE (1U << 2)
+#endif
+
 enum hook {
 	HOOK_XDP,
 	HOOK_TC,
@@ -27,6 +32,7 @@ struct skb_extra {
 	__u32 tc_index;
 	int vlan; /* tag beside the data: its TCI + 1; 0: none */
 	int gso_size, gso_segs;
+	bool no_sum; /* no device has summed it up, though the kernel's test run could have it so */
 };
 
 #define SKB_TAG 0xfa17 /* tc_index of what fairlead has passed */

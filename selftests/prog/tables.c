@@ -78,7 +78,8 @@ static const struct {
 };
 
 /* Of every port; and those of a device that is none, which is the router's all the same */
-static const char *const more_locals[] = { "2001:db8:50::1", "2001:db8:81::1", "fd01:203:405:5::1" };
+static const char *const more_locals[] = { "2001:db8:50::1", "2001:db8:81::1", "fd01:203:405:5::1",
+					   "fd00:aaaa:0:5::1" };
 
 union fl_addr addr_of(const char *text)
 {
