@@ -11,8 +11,8 @@
 #define PMTU_FORGET_S 600 /* RFC 1191 6.3 */
 #define PMTU_FLOOR 1280
 
-/* Looks at the IPv4 packet at pkt; what it says of one of our endpoints is remembered. The packet stays as it is. */
-GLOBAL int pmtu_learn(struct fl_ctx *ctx, struct pkt *pkt)
+/* The ICMP packet at pkt. */
+GLOBAL int pmtu_take(struct fl_ctx *ctx, struct pkt *pkt)
 {
 	struct {
 		__u8 type, code;
@@ -25,7 +25,7 @@ GLOBAL int pmtu_learn(struct fl_ctx *ctx, struct pkt *pkt)
 	struct iphdr *ip;
 	__u32 index, mtu;
 
-	if (!pkt || pkt->family != FL_INET || pkt->proto != IPPROTO_ICMP || !pkt->l4)
+	if (!pkt)
 		return 0;
 	ctx_pull(ctx, pkt->l4 + sizeof(*q));
 	q = pkt_at(ctx, pkt->l4, L4_MAX, sizeof(*q));
@@ -46,4 +46,11 @@ GLOBAL int pmtu_learn(struct fl_ctx *ctx, struct pkt *pkt)
 	path->expires_s = now_s() + PMTU_FORGET_S;
 	control_learned();
 	return 0;
+}
+
+/* Looks at what goes up to the host; what it says of one of our endpoints is remembered. The packet stays as it is. */
+static __always_inline void pmtu_learn(struct fl_ctx *ctx, struct pkt *pkt)
+{
+	if (pkt->family == FL_INET && pkt->proto == IPPROTO_ICMP && pkt->l4)
+		pmtu_take(ctx, pkt);
 }
