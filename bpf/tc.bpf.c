@@ -7,6 +7,7 @@
 
 #include "ctx/skb_transmit.h"
 #include "lib/pmtu.h"
+#include "lib/silence.h"
 
 char _license[] SEC("license") = "GPL";
 
@@ -156,6 +157,7 @@ int fl_tc_out(struct fl_ctx *ctx)
 	struct scratch *s = scratch_get();
 	const struct fl_port *port;
 	struct fl_flow *flow = NULL;
+	__u32 tunnel = 0;
 	int r = STAGE_PASS;
 
 	if (!control || !s)
@@ -180,6 +182,12 @@ int fl_tc_out(struct fl_ctx *ctx)
 		return ctx->protocol == bpf_htons(ETH_P_IPV6) ? CTX_PASS : CTX_DROP;
 	if (ctx->protocol == bpf_htons(ETH_P_IPV6) && (port->flags & FL_PORT_NPT))
 		r = own_route(ctx, s, control, &flow);
+	else if (ctx->protocol == bpf_htons(ETH_P_IP))
+		tunnel = tells_of_tunnel(ctx, &s->pkt);
+	if (tunnel) {
+		s->pkt.port = tunnel;
+		r = -FL_DROP_TUNNEL_FRAGMENT;
+	}
 	if (fl_dry_run) {
 		explain(s, flow, r);
 		return CTX_DROP;

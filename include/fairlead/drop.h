@@ -28,7 +28,7 @@
 	X(TUNNEL_SOURCE, "tunnel-forbidden-inner-source", "an inner source that RFC 4213 3.6 forbids") \
 	X(TUNNEL_CLIENT, "tunnel-foreign-inner-source", "an inner source outside the client's own prefixes") \
 	X(TUNNEL_ECN, "tunnel-ecn", "congestion experienced outside, not ECN-capable inside (RFC 6040)") \
-	X(TUNNEL_FRAGMENT, "tunnel-outer-fragment", "outer fragment, and no daemon to put it together") \
+	X(TUNNEL_FRAGMENT, "tunnel-outer-fragment", "outer fragments that nobody put together") \
 	X(TUNNEL_FAILED, "tunnel-failed", "the kernel refused to encapsulate or decapsulate it") \
 	X(NPT_UNTRANSLATABLE, "npt-untranslatable", "an address that RFC 6296 gives no translation") \
 	X(ICMP_RATE, "icmp-rate-limit", "the ICMP error that it deserved was over the rate") \

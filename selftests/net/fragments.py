@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""fragments.sh's packets. --mode alive: a daemon puts outer fragments together; --mode dead: there is none."""
+"""fragments.sh's packets. --mode alive: a daemon puts outer fragments together; --mode killed: it has
+just been killed; --mode dead: there is none, and the programs know."""
 
 import random
 import time
@@ -96,6 +97,17 @@ def test_inner_fragments_pass_inward():
     check_fields(second, src=INET_HOST, dst=LAN_HOST)
 
 
+def test_at_once_without_a_daemon():
+    """The programs still let fragments up, and the kernel puts them together: what it has to say of that must not leave."""
+    lab.flush()
+    for _ in range(3):
+        for frame in outer_fragments(lab.token(), 2):
+            lab.from_wan(frame)
+    before = lab.fence_in()
+    check(not any(p.proto == packet.UDP for p in before), "something arrived: %s" % [str(p) for p in before])
+    lab.wan.quiet(lambda p: p.proto == packet.ICMP, 0.3)
+
+
 def test_without_a_daemon():
     """Dropped in silence: the kernel would say protocol unreachable and so tell of the tunnel."""
     lab.flush()
@@ -110,4 +122,6 @@ def test_without_a_daemon():
 if __name__ == "__main__":
     if lab.mode == "dead":
         main([test_without_a_daemon, test_inner_fragments_pass_outward, test_inner_fragments_pass_inward], lab.prefix)
-    main([test for test in tests_of(globals()) if test is not test_without_a_daemon], lab.prefix)
+    if lab.mode == "killed":
+        main([test_at_once_without_a_daemon], lab.prefix)
+    main([test for test in tests_of(globals()) if "without" not in test.__name__], lab.prefix)

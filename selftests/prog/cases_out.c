@@ -15,6 +15,14 @@
 static const struct spec quoted_inside = { .src = NPT_HOST, .dst = "fd01:203:405:5::1" };
 static const struct spec quoted_outside = { .src = NPT_HOST, .dst = "2001:db8:1:d554::1" };
 
+/* What the kernel may quote of outer packets: fragments that it put together, for nobody */
+static const struct spec outer = { .src = HE0_REMOTE, .dst = LOCAL4, .l4 = L4_RAW, .proto = 41 };
+static const struct spec outer_options = { .src = HE0_REMOTE, .dst = LOCAL4, .l4 = L4_RAW, .proto = 41, .ihl = 9 };
+static const struct spec outer_stranger = { .src = "203.0.113.99", .dst = LOCAL4, .l4 = L4_RAW, .proto = 41 };
+static const struct spec outer_elsewhere = { .src = HE0_REMOTE, .dst = ROUTER4, .l4 = L4_RAW, .proto = 41 };
+static const struct spec outgoing = { .src = LOCAL4, .dst = HE0_REMOTE, .l4 = L4_RAW, .proto = 41 };
+static const struct spec other = { .src = HE0_REMOTE, .dst = LOCAL4 };
+
 static int block(struct env *env)
 {
 	env->control.forward = 0;
@@ -46,6 +54,28 @@ static const struct test_case guard[] = {
 	{ "out/own-ipv6", OWN(WAN, ROUTER, NET_HOST), .want = PASS },
 	{ "out/own-ipv4", OWN(WAN, ROUTER4, NET_HOST4), .want = PASS },
 	{ "out/own-while-blocked", OWN(WAN, ROUTER, NET_HOST), .want = PASS, .before = block, .after = unblock },
+};
+
+#define SAYS(t, c, what) OWN(WAN, LOCAL4, HE0_REMOTE), .pkt.l4 = L4_ERROR, .pkt.type = t, .pkt.code = c, .pkt.quoted = what
+#define SILENCE .want = DROP, .blame = HE0, .reason = FL_DROP_TUNNEL_FRAGMENT
+
+static const struct test_case silence[] = {
+	{ "out/silence-protocol-unreachable", SAYS(3, 2, &outer), SILENCE },
+	{ "out/silence-host-prohibited", SAYS(3, 10, &outer), SILENCE },
+	{ "out/silence-reassembly-time", SAYS(11, 1, &outer), SILENCE },
+	{ "out/silence-parameter-problem", SAYS(12, 0, &outer), SILENCE },
+	{ "out/silence-quoted-options", SAYS(3, 2, &outer_options), SILENCE },
+	{ "out/silence-options", SAYS(3, 2, &outer), .pkt.ihl = 15, SILENCE },
+	{ "out/silence-short-quote", SAYS(3, 2, &outer), .pkt.quotelen = 28, SILENCE },
+	{ "out/silence-stranger", SAYS(3, 2, &outer_stranger), SILENCE },
+	{ "out/silence-while-blocked", SAYS(3, 2, &outer), SILENCE, .before = block, .after = unblock },
+	{ "out/silence-where-ipv4-is-the-hosts", .own = true, .in = NPT, .pkt.src = LOCAL4, .pkt.dst = HE0_REMOTE,
+	  .pkt.l4 = L4_ERROR, .pkt.code = 2, .pkt.quoted = &outer, SILENCE },
+	{ "out/silence-not-of-other-addresses", SAYS(3, 2, &outer_elsewhere), .want = PASS },
+	{ "out/silence-not-of-what-leaves", SAYS(3, 2, &outgoing), .want = PASS },
+	{ "out/silence-not-of-other-protocols", SAYS(3, 3, &other), .want = PASS },
+	{ "out/silence-not-of-echo", SAYS(8, 0, &outer), .want = PASS },
+	{ "out/silence-not-of-half-a-quote", SAYS(3, 2, &outer), .pkt.quotelen = 19, .want = PASS },
 };
 
 static const struct test_case own[] = {
@@ -89,4 +119,4 @@ static const struct test_case own[] = {
 };
 /* clang-format on */
 
-const struct suite out_suites[] = { CASES(guard), CASES(own), { 0 } };
+const struct suite out_suites[] = { CASES(guard), CASES(silence), CASES(own), { 0 } };
