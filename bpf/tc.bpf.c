@@ -11,7 +11,10 @@
 
 char _license[] SEC("license") = "GPL";
 
+/* linux/if_packet.h */
 #define PACKET_HOST 0
+#define PACKET_BROADCAST 1
+#define PACKET_MULTICAST 2
 #define PULL 256 /* bytes of headers that are looked at */
 
 /* Starts a run: the port by the device, and the offset of the IP header. NULL: not ours. */
@@ -84,6 +87,21 @@ static __always_inline int own_encapsulate(struct fl_ctx *ctx, struct scratch *s
 	return r == STAGE_GO && flow ? transmit(ctx, &s->pkt, flow, &s->hop, 0) : CTX_DROP;
 }
 
+/* A frame to all on the link or to a group there is the host's; one to another host the kernel drops. */
+static __always_inline int to_many(struct fl_ctx *ctx, struct scratch *s)
+{
+	__u32 tunnel = 0;
+
+	if (ctx->protocol == bpf_htons(ETH_P_IP) &&
+	    (ctx->pkt_type == PACKET_BROADCAST || ctx->pkt_type == PACKET_MULTICAST))
+		tunnel = tunnel_of_outer(ctx, s->pkt.set, s->pkt.outer);
+	if (!tunnel)
+		return CTX_PASS;
+	s->pkt.port = tunnel;
+	port_count_rx(s->pkt.l2_port, ctx_len(ctx));
+	return drop(ctx, &s->pkt, FL_DROP_MARTIAN);
+}
+
 SEC("tc")
 int fl_tc_in(struct fl_ctx *ctx)
 {
@@ -107,9 +125,11 @@ int fl_tc_in(struct fl_ctx *ctx)
 	ctx->tc_index = 0;
 	if (port->flags & FL_PORT_ICMP) /* veth judged the address before our program there wrote it */
 		bpf_skb_change_type(ctx, PACKET_HOST);
-	/* a tagged frame is the VLAN device's, where this program runs too; a frame for another host the kernel drops */
-	if (ctx->pkt_type != PACKET_HOST || (ctx->vlan_present && ctx->vlan_tci & 0xfff))
+	/* a tagged frame is the VLAN device's, where this program runs too */
+	if (ctx->vlan_present && ctx->vlan_tci & 0xfff)
 		return CTX_PASS;
+	if (ctx->pkt_type != PACKET_HOST)
+		return to_many(ctx, s);
 	r = parse(ctx, &s->pkt, port, ctx->protocol);
 	if (r == STAGE_GO)
 		r = route(ctx, s, control, &flow);

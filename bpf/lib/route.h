@@ -36,11 +36,24 @@ struct {
 } fl_locals SEC(".maps"); /* Daemon writes */
 
 /* Linux 6.1 takes no key that lies in an argument of a global function: a copy on the stack. */
-static __always_inline bool is_local(const union fl_addr *addr)
+static __always_inline const __u32 *local_find(const union fl_addr *addr)
 {
 	union fl_addr key = *addr;
 
 	return bpf_map_lookup_elem(&fl_locals, &key);
+}
+
+static __always_inline bool is_local(const union fl_addr *addr)
+{
+	return local_find(addr);
+}
+
+/* The broadcast address of an IPv4 network on one of our links. */
+static __always_inline bool is_broadcast(const union fl_addr *addr)
+{
+	const __u32 *local = local_find(addr);
+
+	return local && (*local & FL_LOCAL_BROADCAST);
 }
 
 /* By which device and to which neighbour the frame leaves. */
@@ -217,7 +230,8 @@ static __always_inline int scope_check4(const union fl_addr *src, const union fl
 {
 	__u32 s = bpf_ntohl(src->w[3]), d = bpf_ntohl(dst->w[3]);
 
-	if (s >> 24 == 127 || d >> 24 == 127 || s >> 28 == 14 || s == 0xffffffff)
+	if (s >> 24 == 127 || d >> 24 == 127 || s >> 28 == 14 || s == 0xffffffff ||
+	    is_broadcast(src)) /* RFC 1812 5.3.7 */
 		return -FL_DROP_MARTIAN;
 	if (d >> 28 == 14 || d == 0xffffffff || is_local(dst))
 		return STAGE_DELIVER;

@@ -70,6 +70,19 @@ static __always_inline __u32 client_find(__u8 set, __u16 tunnel, const union fl_
 	return index ? *index : 0;
 }
 
+/*
+ * The tunnel that an IPv4 packet at l3 is for; 0: none. Of a frame that was sent to many: the host gets such packets all the same, with
+ * the raw socket that the daemon has there, and nothing is to come into a tunnel by them.
+ */
+GLOBAL __u32 tunnel_of_outer(struct fl_ctx *ctx, __u32 set, __u32 l3)
+{
+	struct iphdr *ip = pkt_at(ctx, l3, 0x1f, sizeof(*ip));
+
+	if (!ip || ip->protocol != IPPROTO_IPV6)
+		return 0;
+	return FL_EP_IN_TUNNEL(endpoint_find(set, ip->daddr, 0));
+}
+
 static __always_inline void endpoint_count(__u32 index, bool rx, __u32 bytes)
 {
 	struct fl_endpoint_stats *stats = bpf_map_lookup_elem(&fl_ep_stats, &index);

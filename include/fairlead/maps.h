@@ -222,7 +222,11 @@ struct fl_nexthop {
 };
 _Static_assert(sizeof(struct fl_nexthop) == 48, "layout");
 
-/* fl_locals: hash address -> port; every address of the router, port 0 where the device is not fairlead's. Daemon writes */
+/*
+ * fl_locals: hash address -> port; every address of the router, and of each IPv4 network on a link its broadcast address. Port 0 where
+ * the device is not fairlead's. Daemon writes
+ */
+#define FL_LOCAL_BROADCAST (1u << 31) /* with the port */
 
 /*
  * fl_flows: array, FL_FLOW_SETS a CPU, each read and written by its CPU alone: what the tables said of (port, source,

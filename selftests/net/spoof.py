@@ -101,5 +101,46 @@ def test_shown_at_the_tunnel():
     check_equal(after - before, 1, "the tunnel's own counter")
 
 
+def in_frame_to(mac, datagram):
+    lab.wan.send(packet.eth(mac, lab.wan.mac, datagram))
+
+
+def test_outer_in_a_frame_to_many():
+    """The host's raw socket would get them all the same: a frame to many is no way into a tunnel."""
+    for mac in ("ff:ff:ff:ff:ff:ff", "01:00:5e:00:00:01"):
+        token = lab.token()
+        inner = packet.udp6(INET_HOST, LAN_OUTSIDE, data=token)
+        dropped(lambda: in_frame_to(mac, packet.ip4(BROKER, WAN_ROUTER, packet.IPV6, inner)), "martian", token)
+
+
+def test_outer_fragments_in_frames_to_many():
+    token = lab.token()
+    inner = packet.udp6(INET_HOST, LAN_OUTSIDE, data=token + bytes(504))
+
+    def send():
+        for at in (0, 256):
+            piece = inner[at : at + 256] if not at else inner[at:]
+            in_frame_to("ff:ff:ff:ff:ff:ff", packet.ip4(BROKER, WAN_ROUTER, packet.IPV6, piece, ident=91, offset=at, mf=not at))
+
+    dropped(send, "martian", token, 2)
+
+
+def test_outer_to_many():
+    """To a broadcast or multicast address, in frames to it and to the router."""
+    for dst in ("203.0.113.255", "255.255.255.255", "224.0.0.1"):
+        for mac in ("ff:ff:ff:ff:ff:ff", WAN_ROUTER_MAC):
+            token = lab.token()
+            lab.flush()
+            in_frame_to(mac, packet.ip4(BROKER, dst, packet.IPV6, packet.udp6(INET_HOST, LAN_OUTSIDE, data=token)))
+            seen = lab.fence_in() + lab.fence_out()
+            check(not any(token in p.raw for p in seen), "to %s in a frame to %s: it came out, or was answered" % (dst, mac))
+
+
+def test_source_is_a_networks_broadcast():
+    for source in ("192.0.2.255", "203.0.113.255"):
+        token = lab.token()
+        dropped(lambda: lab.from_lan(packet.udp4(source, "203.0.113.1", data=token)), "martian", token)
+
+
 if __name__ == "__main__":
     main(tests_of(globals()), lab.prefix)

@@ -17,6 +17,7 @@
 	.want = FORWARD, .out = WAN, .ep_out = EP_HE0, .change.osrc = LOCAL4, .change.odst = HE0_REMOTE, \
 	.change.ottl = 255, .change.otos = tos
 #define REFUSE(why) .want = DROP, .blame = HE0, .reason = FL_DROP_TUNNEL_##why
+#define REFUSE_AT_WAN .want = DROP, .reason = FL_DROP_TUNNEL_STRANGER
 #define LAN6(to) .in = LAN, .pkt.src = LAN_HOST, .pkt.dst = to
 #define FULL_INNER (1480 - 40 - 8)
 
@@ -190,6 +191,26 @@ static const struct test_case refused[] = {
 	  .reason = FL_DROP_P2P_LOOP, .icmp_type = 1, .icmp_code = 3 },
 	{ "refuse/not-protocol-41", .in = WAN, .pkt.src = HE0_REMOTE, .pkt.dst = LOCAL4, .pkt.l4 = L4_RAW,
 	  .pkt.proto = 47, .want = DELIVER },
+	{ "refuse/in-broadcast-frame", DECAP, .to = TO_ALL, .xdp_down = true, .want = DROP, .blame = HE0,
+	  .reason = FL_DROP_MARTIAN },
+	{ "refuse/in-multicast-frame", DECAP, .to = TO_GROUP, .xdp_down = true, .want = DROP, .blame = HE0,
+	  .reason = FL_DROP_MARTIAN },
+	{ "refuse/fragment-in-broadcast-frame", DECAP, .pkt.ofrag = IPV4_MF, .to = TO_ALL, .xdp_down = true, .want = DROP,
+	  .blame = HE0, .reason = FL_DROP_MARTIAN, .before = reassemble, .after = no_reassembly },
+	{ "refuse/in-broadcast-frame-without-ipv4", .in = NPT, .pkt.osrc = HE0_REMOTE, .pkt.odst = LOCAL4,
+	  .pkt.src = HE_HOST, .pkt.dst = LAN_HOST, .to = TO_ALL, .xdp_down = true, .want = DROP,
+	  .blame = HE0, .reason = FL_DROP_MARTIAN },
+	{ "refuse/in-broadcast-frame-of-unknown-vlan", DECAP, .pkt.vid = 200, .to = TO_ALL, .want = PASS },
+	{ "refuse/broadcast-frame-of-no-tunnel", .in = WAN, .pkt.osrc = HE0_REMOTE, .pkt.odst = ROUTER4, .pkt.src = HE_HOST,
+	  .pkt.dst = LAN_HOST, .to = TO_ALL, .want = PASS },
+	{ "refuse/broadcast-frame-of-no-protocol-41", .in = WAN, .pkt.src = HE0_REMOTE, .pkt.dst = LOCAL4, .to = TO_ALL,
+	  .want = PASS },
+	{ "refuse/to-broadcast", .in = WAN, .pkt.osrc = HE0_REMOTE, .pkt.odst = "198.51.100.255", .pkt.src = HE_HOST,
+	  .pkt.dst = LAN_HOST, .xdp_down = true, REFUSE_AT_WAN },
+	{ "refuse/to-broadcast-everywhere", .in = WAN, .pkt.osrc = HE0_REMOTE, .pkt.odst = "255.255.255.255", .to = TO_ALL,
+	  .pkt.src = HE_HOST, .pkt.dst = LAN_HOST, .want = PASS },
+	{ "refuse/to-multicast", .in = WAN, .pkt.osrc = HE0_REMOTE, .pkt.odst = "224.0.0.1", .pkt.src = HE_HOST,
+	  .pkt.dst = LAN_HOST, .xdp_down = true, REFUSE_AT_WAN },
 	{ "refuse/ce-not-ect", DECAP, .pkt.otos = 3, REFUSE(ECN) },
 };
 

@@ -74,7 +74,12 @@ __u32 case_frame(const struct env *env, const struct test_case *c, enum hook hoo
 		extra->vlan = (pkt.vid == NIL ? 0 : pkt.vid) + 1;
 		pkt.vid = 0;
 	}
-	port_mac(at, false, dmac);
+	if (c->to == TO_ALL)
+		memset(dmac, 0xff, sizeof(dmac));
+	else if (c->to == TO_GROUP)
+		memcpy(dmac, "\x01\x00\x5e\x00\x00\x01", sizeof(dmac));
+	else
+		port_mac(at, false, dmac);
 	frame_build(f, &pkt, dmac, smac);
 	return env->ifindex[at];
 }

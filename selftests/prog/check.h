@@ -31,9 +31,10 @@ struct test_case {
 	enum endpoint ep_in, ep_out; /* counted: decapsulated from, encapsulated to */
 	enum npt npt_out, npt_in;    /* counted; npt_bad: untranslatable */
 	enum npt npt_bad;
-	bool own;      /* through fl_tc_out instead, at the device `in` */
-	bool tc_only;  /* what XDP never sees */
-	bool xdp_down; /* XDP passes it down, though tc finishes it */
+	enum { TO_US, TO_ALL, TO_GROUP } to; /* the frame */
+	bool own;			     /* through fl_tc_out instead, at the device `in` */
+	bool tc_only;			     /* what XDP never sees */
+	bool xdp_down;			     /* XDP passes it down, though tc finishes it */
 	struct skb_extra extra;
 	int (*before)(struct env *env); /* sets something up; -errno */
 	int (*after)(struct env *env);

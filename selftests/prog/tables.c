@@ -136,8 +136,8 @@ static int fill_port(struct env *env, int i)
 		.addr4 = addr_of(ports[i].addr4).w[3],
 		.addr6 = addr_of(ports[i].addr6),
 	};
-	union fl_addr local4 = addr_of(ports[i].addr4);
-	__u32 hidden = number | FL_IFINDEX_HIDDEN;
+	union fl_addr local4 = addr_of(ports[i].addr4), broadcast = local4;
+	__u32 hidden = number | FL_IFINDEX_HIDDEN, to_all = number | FL_LOCAL_BROADCAST;
 
 	port_mac(ports[i].parent, false, port.mac);
 	if (set(MAP(env, fl_ports), &number, &port) || set(MAP(env, fl_ifindex), &ifindex, &number))
@@ -148,7 +148,9 @@ static int fill_port(struct env *env, int i)
 		return -EIO;
 	if ((port.flags & FL_PORT_TUNNEL) && set(MAP(env, fl_ifindex), &env->other_end[number], &hidden))
 		return -EIO;
-	if (ports[i].addr4 && set(MAP(env, fl_locals), &local4, &number))
+	broadcast.b[15] |= ports[i].port == LAN || ports[i].port == WAN ? 0xff : 0x0f; /* links.c has the lengths */
+	if (ports[i].addr4 &&
+	    (set(MAP(env, fl_locals), &local4, &number) || set(MAP(env, fl_locals), &broadcast, &to_all)))
 		return -EIO;
 	return ports[i].addr6 ? set(MAP(env, fl_locals), &port.addr6, &number) : 0;
 }

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* fl_locals: every address of the router, of all devices in its namespace, so that the programs know what is for the host. */
+/*
+ * fl_locals: every address of the router, of all devices in its namespace, so that the programs know what is for the host; and the
+ * broadcast addresses of the networks there, from which nobody sends.
+ */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -8,15 +11,30 @@
 #include "user/datapath/private.h"
 #include "user/lib/log.h"
 
+/* As the kernel has it: a network of 31 or 32 bits has none (RFC 3021). */
+static int take_broadcast(struct entries *entries, const struct prefix *prefix, uint32_t number)
+{
+	struct addr broadcast = prefix->addr;
+	union fl_addr key;
+
+	if (prefix->addr.family != AF_INET || prefix->len > 30)
+		return 0;
+	broadcast.v4.s_addr |= htonl(0xffffffff >> prefix->len);
+	key = addr_to_map(&broadcast);
+	return entries_add(entries, &key, number | FL_LOCAL_BROADCAST);
+}
+
 static int take(struct entries *entries, const struct system_addr *a, const struct port *ports)
 {
 	union fl_addr key = addr_to_map(&a->prefix.addr);
 	uint32_t number = 0;
+	int err;
 
 	for (size_t i = 1; i < FL_PORTS_MAX; i++)
 		if (ports[i].present && ports[i].value.ifindex == a->ifindex)
 			number = i;
-	return entries_add(entries, &key, number);
+	err = entries_add(entries, &key, number);
+	return err ?: take_broadcast(entries, &a->prefix, number);
 }
 
 /* A link-local address may be on several devices: one entry, and it is local anyway. */
