@@ -135,6 +135,8 @@ d["routes"].append({ "destination": "2001:db8:66::/48", "gateway": "six_gw" })
 '
 TAKEN='d["tunnels"]["taken"] = { "type": "6in4", "underlay": "wan", "local": "203.0.113.20", "remote": "198.51.100.21", "address": "2001:db8:7::2/64" }
 '
+TWIN='d["tunnels"]["twin"] = { "type": "6in4", "underlay": "wan", "local": "interface", "remote": "198.51.100.10", "address": "2001:db8:8::2/64" }
+'
 ROUTE='d["routes"].append({ "destination": "2001:db8:77::/48", "gateway": "he_gw" })
 '
 
@@ -168,6 +170,46 @@ route_taken() {
 	changed "$EVERYTHING$ROUTE"
 	failed "2001:db8:77::/48 that is not fairlead's"
 	ip -n "$router" -6 route del 2001:db8:77::/48 via "$LAN_HOST" dev lan0 metric 1024
+}
+
+# "local": "interface" of the one turns out to be what the other has in numbers
+ends_alike() {
+	changed "$EVERYTHING$TWIN"
+	failed 'tunnels "he0" and "twin" would have the same ends, 203.0.113.20 and 198.51.100.10'
+}
+
+twin_says() {
+	[ "$(fl router --json show tunnels | json 'next(t["reason"] for t in d if t["name"] == "twin")')" = "$1" ]
+}
+
+addresses() {
+	local address
+	ip -n "$router" -4 addr flush dev wan0
+	for address in "$@"; do
+		ip -n "$router" addr add "$address/24" dev wan0
+	done
+	ip -n "$router" route add default via 203.0.113.1
+}
+
+# And only later, by a new address: the tunnel that was there stays, the other waits
+ends_alike_later() {
+	addresses 203.0.113.21 203.0.113.20
+	changed "$TWIN"
+	check "apply" fl router apply "$FL_TMP/new.json"
+	twin_says '' || fail "the twin is not well: $(fl router show tunnels)"
+	check "status" fl router status
+	addresses 203.0.113.20
+	slowwait 5 twin_says 'another tunnel has the same ends' || fail "the twin says nothing: $(fl router show tunnels)"
+	cli status
+	want 1 "status"
+	check_match "why" "$out" 'tunnel twin: another tunnel has the same ends'
+	check "the first goes on" pings "$lan" "$INET_HOST"
+	addresses 203.0.113.21 203.0.113.20
+	slowwait 5 twin_says '' || fail "the twin does not come back: $(fl router show tunnels)"
+	check "the first goes on" pings "$lan" "$INET_HOST"
+	check "rollback" fl router rollback
+	addresses 203.0.113.20
+	check "status" fl router status
 }
 
 # The same without what was in the way: so the failures were for that reason. And back
@@ -331,6 +373,8 @@ scenario() {
 	run_test refused refused
 	run_test tunnel-name-taken tunnel_name_taken
 	run_test route-taken route_taken
+	run_test ends-alike ends_alike
+	run_test ends-alike-later ends_alike_later
 	run_test without-hindrance-and-back goes_then
 	run_test trial-over trial_over
 	run_test restart-on-trial restart_on_trial

@@ -247,7 +247,10 @@ Test(datapath_tables, same_ends_twice_are_refused)
 	ports_for(config);
 	cr_assert_eq(tables_compile(config, ports, NULL, &tables, &why), -EEXIST);
 	cr_assert_not_null(why);
-	cr_assert(strstr(why, "a") && strstr(why, "b") && strstr(why, "198.51.100.1"), "%s", why);
+	cr_assert(strstr(why, "\"a\"") && strstr(why, "\"b\"") && strstr(why, "198.51.100.1"), "%s", why);
+	cr_assert_eq(tables->n_endpoints, 1);
+	cr_assert_str_eq(tables->endpoints[0].tunnel->name, "a", "the one whose local address was given");
+	tables_free(tables);
 	free(why);
 	config_free(config);
 }

@@ -77,6 +77,20 @@ static json_t *drops_json(struct datapath *dp, const struct port *port)
 	return object;
 }
 
+/* What has an address and no endpoint had the ends of another: tables_compile() left it out. */
+static const char *missing_reason(const struct config_tunnel *tunnel, size_t n_endpoints)
+{
+	size_t resolved = 0;
+
+	for (size_t i = 0; i < tunnel->n_remotes; i++)
+		resolved += tunnel->remotes[i].address_outer.family == AF_INET;
+	if (n_endpoints < resolved)
+		return tunnel->broker ? "another tunnel has the same ends as some clients"
+				      : "another tunnel has the same ends";
+	return tunnel->broker ? "the host names of some clients are not resolved"
+			      : "the remote's host name is not resolved";
+}
+
 static const char *tunnel_reason(const struct datapath *dp, const struct config_tunnel *tunnel, size_t n_endpoints)
 {
 	const struct port *underlay = port_of_interface(dp->ports, tunnel->underlay);
@@ -89,8 +103,7 @@ static const char *tunnel_reason(const struct datapath *dp, const struct config_
 	if (tunnel->local.family != AF_INET && underlay->own4.family != AF_INET)
 		return "the underlay has no IPv4 address";
 	if (n_endpoints < tunnel->n_remotes)
-		return tunnel->broker ? "the host names of some clients are not resolved"
-				      : "the remote's host name is not resolved";
+		return missing_reason(tunnel, n_endpoints);
 	return port->foreign_filters ? "tc filters of another owner run before ours" : "";
 }
 

@@ -124,6 +124,24 @@ static int compare_ends(const void *a, const void *b)
 	return 0;
 }
 
+/*
+ * For sorting. Of two with the same ends, which is so where one's "local" is the underlay's address, the first stays: rather the one
+ * whose address was given.
+ */
+static int by_ends(const void *a, const void *b)
+{
+	const struct table_endpoint *x = a, *y = b;
+	int order = compare_ends(a, b);
+
+	if (order)
+		return order;
+	if (x->tunnel->local.family != y->tunnel->local.family)
+		return x->tunnel->local.family == AF_INET ? -1 : 1;
+	if (x->tunnel != y->tunnel)
+		return x->tunnel < y->tunnel ? -1 : 1;
+	return x->remote < y->remote ? -1 : 1;
+}
+
 static void endpoint_values(const struct config_tunnel *tunnel, const struct port *port, const struct port *underlay,
 			    struct fl_endpoint *value)
 {
@@ -227,11 +245,43 @@ static int endpoint_entries(struct tables *tables, const struct table_endpoint *
 	return err;
 }
 
+static int same_ends(const struct table_endpoint *a, const struct table_endpoint *b, char **why)
+{
+	struct addr local = { .family = AF_INET, .v4.s_addr = a->value.local }, remote = a->remote->address_outer;
+	char local_text[ADDR_STRLEN], remote_text[ADDR_STRLEN];
+
+	return fail(
+		why, EEXIST,
+		"tunnels \"%s\" and \"%s\" would have the same ends, %s and %s, since that is the address of %s now; "
+		"give one of them another \"local\"",
+		a->tunnel->name, b->tunnel->name, addr_format(&local, local_text), addr_format(&remote, remote_text),
+		b->tunnel->underlay->device);
+}
+
+/* Sorts them and leaves out those whose ends another has. Returns 0, or -EEXIST with the first such pair in *why. */
+static int endpoints_unique(struct tables *tables, char **why)
+{
+	struct table_endpoint *endpoints = tables->endpoints;
+	size_t kept = 0;
+	int err = 0;
+
+	qsort(endpoints, tables->n_endpoints, sizeof(*endpoints), by_ends);
+	for (size_t i = 0; i < tables->n_endpoints; i++) {
+		if (kept && compare_ends(&endpoints[kept - 1], &endpoints[i]) == 0)
+			err = same_ends(&endpoints[kept - 1], &endpoints[i], why);
+		else
+			endpoints[kept++] = endpoints[i];
+	}
+	tables->n_endpoints = kept;
+	return err;
+}
+
+/* -EEXIST: all is compiled, but what has the ends of another. */
 static int endpoints_compile(const struct config *config, const struct port *ports, const struct tables *current,
 			     struct tables *tables, char **why)
 {
 	size_t n = 0;
-	int err = 0;
+	int err = 0, same;
 
 	for (size_t i = 0; i < config->n_tunnels; i++)
 		n += config->tunnels[i].n_remotes;
@@ -240,29 +290,26 @@ static int endpoints_compile(const struct config *config, const struct port *por
 		return -ENOMEM;
 	for (size_t i = 0; i < config->n_tunnels; i++)
 		err = err ?: tunnel_compile(&config->tunnels[i], ports, tables);
-	qsort(tables->endpoints, tables->n_endpoints, sizeof(*tables->endpoints), compare_ends);
-	for (size_t i = 1; i < tables->n_endpoints; i++) {
-		const struct table_endpoint *a = &tables->endpoints[i - 1], *b = &tables->endpoints[i];
-
-		if (compare_ends(a, b) == 0)
-			return fail(why, EEXIST, "tunnels %s and %s have the same local and remote address (%s)",
-				    a->tunnel->name, b->tunnel->name, b->remote->host);
-	}
+	same = endpoints_unique(tables, why);
 	err = err ?: endpoints_number(tables, current, why);
 	for (size_t i = 0; i < tables->n_endpoints; i++)
 		err = err ?: endpoint_entries(tables, &tables->endpoints[i]);
-	return err;
+	return err ?: same;
 }
 
 int tables_compile(const struct config *config, const struct port *ports, const struct tables *current,
 		   struct tables **out, char **why)
 {
 	struct tables *tables = tables_new();
-	int err;
+	int err, same = 0;
 
 	if (!tables)
 		return -ENOMEM;
 	err = endpoints_compile(config, ports, current, tables, why);
+	if (err == -EEXIST) {
+		same = err;
+		err = 0;
+	}
 	err = err ?: npts_compile(config, ports, current, tables, why);
 	if (!err && tables->clients.n > FL_CLIENT_ROUTES_MAX / 2)
 		err = fail(why, ENOSPC, "%zu prefixes of clients, at most %d fit", tables->clients.n,
@@ -278,5 +325,5 @@ int tables_compile(const struct config *config, const struct port *ports, const 
 	entries_sort(&tables->npt_prefix);
 	entries_unique(&tables->npt_prefix);
 	*out = tables;
-	return 0;
+	return same;
 }

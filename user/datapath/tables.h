@@ -83,7 +83,7 @@ uint32_t entry_value(const struct entries *entries, size_t i);
 
 /*
  * Compiles. `current`: what is in force, whose indices unchanged items keep (may be NULL). 0, or -errno with *why: -EEXIST two
- * tunnels with the same ends, -ENOSPC more than the maps hold, -ENOMEM. Items whose interface is not there, or whose
+ * tunnels turn out to have the same ends (*out is set, without the second), -ENOSPC more than the maps hold, -ENOMEM. Items whose interface is not there, or whose
  * addresses are not known, are left out.
  */
 int tables_compile(const struct config *config, const struct port *ports, const struct tables *current,
