@@ -22,11 +22,30 @@ TestSuite(system, .init = set_up, .fini = tear_down, .timeout = 60);
 
 /* ---- monitor ---- */
 
+static bool carriers_agree(void)
+{
+	json_t *links = ip("link"), *item;
+	bool agree = true;
+	size_t i;
+
+	json_array_foreach(links, i, item) {
+		const struct system_link *link = system_link_by_name(sys, text(item, "ifname"));
+
+		agree = agree && (!link || link->carrier == has_flag(item, "LOWER_UP"));
+	}
+	json_decref(links);
+	return agree;
+}
+
 static void compare_links(void)
 {
-	json_t *links = ip("-d link"), *item;
+	json_t *links, *item;
 	size_t i, n = 0;
 
+	/* the kernel tells of carriers once a second (net/core/link_watch.c) */
+	for (int tries = 0; tries < 10 && !carriers_agree(); tries++)
+		settle();
+	links = ip("-d link");
 	while (system_link_at(sys, n))
 		n++;
 	cr_assert_eq(n, json_array_size(links), "%zu links, %zu by ip", n, json_array_size(links));
