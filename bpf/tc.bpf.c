@@ -73,6 +73,8 @@ static __always_inline int own_encapsulate(struct fl_ctx *ctx, struct scratch *s
 	if (ctx->protocol != bpf_htons(ETH_P_IPV6))
 		return CTX_DROP; /* ARP and IPv4 have no business there */
 	r = own_route(ctx, s, control, &flow);
+	if (r == STAGE_GO && hop_has_failed(&s->hop))
+		r = icmp_unreachable(&s->pkt, FL_DROP_UNREACHABLE);
 	if (fl_dry_run) {
 		explain(s, flow, r);
 		return CTX_DROP;
@@ -135,6 +137,8 @@ int fl_tc_in(struct fl_ctx *ctx)
 		r = route(ctx, s, control, &flow);
 	if (r == STAGE_GO)
 		r = flow ? forward_check(ctx, &s->pkt, control, flow) : -FL_DROP_INTERNAL;
+	if (r == STAGE_GO && hop_has_failed(&s->hop))
+		r = icmp_unreachable(&s->pkt, FL_DROP_UNREACHABLE);
 	if (fl_dry_run) {
 		explain(s, flow, r);
 		return CTX_DROP;

@@ -41,12 +41,12 @@ static __always_inline int icmp_too_big(struct pkt *pkt, __u32 mtu)
 	return STAGE_ERROR;
 }
 
-/* Of ICMPv6's codes: address unreachable. */
+/* Address unreachable, which in ICMP is called host unreachable. */
 static __always_inline int icmp_unreachable(struct pkt *pkt, __u32 reason)
 {
 	pkt->reason = reason;
-	pkt->icmp_type = 1;
-	pkt->icmp_code = 3;
+	pkt->icmp_type = pkt->family == FL_INET6 ? 1 : 3;
+	pkt->icmp_code = pkt->family == FL_INET6 ? 3 : 1;
 	pkt->icmp_value = 0;
 	return STAGE_ERROR;
 }

@@ -27,6 +27,14 @@ struct {
 } fl_nh SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, FL_FAILED_MAX);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, struct fl_nexthop_key);
+	__type(value, struct fl_failed);
+} fl_nh_failed SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, FL_LOCALS_MAX);
 	__uint(map_flags, BPF_F_RDONLY_PROG);
@@ -132,6 +140,26 @@ static __always_inline void hop_from_nexthop(struct hop *hop, const struct fl_ne
 	hop->addr = nh->addr;
 	hop->family = nh->addr.q[0] == 0 && nh->addr.w[2] == bpf_htonl(0xffff) ? AF_INET : AF_INET6;
 #endif
+}
+
+/*
+ * Whether the kernel has asked for this hop in vain, a moment ago (RFC 4443 3.1, RFC 1812 5.2.7.1); notes that it is wanted. Not
+ * while it is asking for the first time: then it holds the packet. tc only, XDP passes down what is not resolved.
+ */
+static __always_inline bool hop_has_failed(const struct hop *hop)
+{
+	struct fl_nexthop_key key = { .ifindex = hop->ifindex, .addr = hop->addr };
+	struct fl_failed *failed;
+	__u32 now = now_s();
+
+	if (hop->resolved || !hop->family)
+		return false;
+	failed = bpf_map_lookup_elem(&fl_nh_failed, &key);
+	if (!failed || failed->until_s <= now)
+		return false;
+	if (failed->asked_s != now && !fl_dry_run)
+		failed->asked_s = now;
+	return true;
 }
 
 /*

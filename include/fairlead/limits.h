@@ -13,6 +13,7 @@
 #define FL_CLIENT_ROUTES_MAX 131072 /* prefixes behind broker clients, both sets */
 #define FL_NPT_MAX 2048		    /* prefix translations, both sets; index 0 is none */
 #define FL_NEXTHOPS_MAX 16384	    /* neighbours on fairlead's ports; index 0 is none */
+#define FL_FAILED_MAX 4096	    /* neighbours that have not answered of late */
 #define FL_LOCALS_MAX 4096	    /* addresses of the router */
 #define FL_FLOW_WAYS 4		    /* entries of the flow cache for one hash value */
 #define FL_FLOW_SETS 16384	    /* of so many entries, a CPU: 4 MB; a power of two */

@@ -223,6 +223,15 @@ struct fl_nexthop {
 _Static_assert(sizeof(struct fl_nexthop) == 48, "layout");
 
 /*
+ * fl_nh_failed: LRU hash, neighbours that the kernel asked for in vain; key as in fl_nh_by_addr. Daemon writes and removes; programs (tc)
+ * note that somebody wants one, for the daemon to have the kernel ask again
+ */
+struct fl_failed {
+	__u32 until_s; /* CLOCK_MONOTONIC; packets for it are answered with Destination Unreachable until then */
+	__u32 asked_s; /* when the last one was; 0: none */
+};
+
+/*
  * fl_locals: hash address -> port; every address of the router, and of each IPv4 network on a link its broadcast address. Port 0 where
  * the device is not fairlead's. Daemon writes
  */

@@ -5,6 +5,7 @@
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <linux/bpf.h>
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "selftests/net/test_system.h"
@@ -194,6 +196,44 @@ Test(system, neighbour_noise_is_not_told)
 	run("ip neigh flush 192.0.2.2 dev a0 nud all");
 	dispatch();
 	compare_neighs();
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000ull + now.tv_nsec / 1000000;
+}
+
+/* When it was given up; 0: it was not. */
+static uint64_t failed_ms(const struct addr *addr)
+{
+	const struct system_neigh *neigh;
+
+	for (size_t i = 0; (neigh = system_neigh_at(sys, i)); i++)
+		if (addr_equal(&neigh->addr, addr))
+			return neigh->state == NUD_FAILED ? neigh->failed_ms : 0;
+	return 0;
+}
+
+/* The kernel asks three times, a second apart; that nobody answered is told each time, and when that was. */
+Test(system, neighbour_that_does_not_answer)
+{
+	const struct addr addr = { .family = AF_INET, .v4.s_addr = inet_addr("192.0.2.2") };
+	uint64_t begin, last = 0;
+
+	run("ip link add a0 type veth peer name a1 && ip link set a0 up && ip link set a1 up");
+	run("ip addr add 192.0.2.1/24 dev a0");
+	settle();
+	for (int i = 0; i < 2; i++) {
+		begin = now_ms();
+		cr_assert_eq(system_neigh_probe(sys, system_link_by_name(sys, "a0")->ifindex, &addr), 0);
+		while (!(settle() & SYSTEM_NEIGH) || failed_ms(&addr) <= last)
+			cr_assert(now_ms() < begin + 10000, "not told within ten seconds");
+		last = failed_ms(&addr);
+		cr_assert(last >= begin + 1000 && last <= now_ms());
+	}
 }
 
 static void neighbours(const char *verb, int n)

@@ -50,6 +50,64 @@ static int no_antispoof(struct env *env)
 	return tables_port_flags(env, LAN, 0, FL_PORT_ANTISPOOF);
 }
 
+#define DEAD "2001:db8:20::99"
+#define DEAD4 "198.51.100.99"
+
+static int dead(struct env *env)
+{
+	return tables_failed(env, WAN, DEAD, 60);
+}
+
+static int dead_and_asked(struct env *env)
+{
+	return tables_failed_asked(env, WAN, DEAD) ? tables_failed(env, WAN, DEAD, -1) : -1;
+}
+
+static int dead_not_asked(struct env *env)
+{
+	return tables_failed_asked(env, WAN, DEAD) ? -1 : tables_failed(env, WAN, DEAD, -1);
+}
+
+static int dead4(struct env *env)
+{
+	return tables_failed(env, WAN, DEAD4, 60);
+}
+
+static int dead4_and_asked(struct env *env)
+{
+	return tables_failed_asked(env, WAN, DEAD4) ? tables_failed(env, WAN, DEAD4, -1) : -1;
+}
+
+static int dead_once(struct env *env)
+{
+	return tables_failed(env, WAN, DEAD, 0);
+}
+
+static int dead_elsewhere(struct env *env)
+{
+	return tables_failed(env, LAN, DEAD, 60);
+}
+
+static int dead_elsewhere_not_asked(struct env *env)
+{
+	return tables_failed_asked(env, LAN, DEAD) ? -1 : tables_failed(env, LAN, DEAD, -1);
+}
+
+static int dead_but_resolved(struct env *env)
+{
+	return tables_failed(env, WAN, "2001:db8:20::fe", 60);
+}
+
+static int dead_and_blocked(struct env *env)
+{
+	return dead(env) ? -1 : block(env);
+}
+
+static int dead_and_unblocked(struct env *env)
+{
+	return dead_not_asked(env) ? -1 : unblock(env);
+}
+
 static int route4_into_tunnel(struct env *env)
 {
 	(void)env;
@@ -170,6 +228,27 @@ static const struct test_case ways[] = {
 	  .xdp_down = true, TO_WAN },
 };
 
+#define UNREACHABLE6 .want = ERROR, .reason = FL_DROP_UNREACHABLE, .icmp_type = 1, .icmp_code = 3
+#define UNREACHABLE4 .want = ERROR, .reason = FL_DROP_UNREACHABLE, .icmp_type = 3, .icmp_code = 1
+
+static const struct test_case unanswered[] = {
+	{ "failed/neighbour", LAN6(DEAD), UNREACHABLE6, .before = dead, .after = dead_and_asked },
+	{ "failed/neighbour-ipv4", LAN4(DEAD4), UNREACHABLE4, .before = dead4, .after = dead4_and_asked },
+	{ "failed/neighbour-full", LAN6(DEAD), .pkt.payload = FULL6, UNREACHABLE6, .before = dead, .after = dead_and_asked },
+	{ "failed/from-tunnel", .in = WAN, .pkt.osrc = HE0_REMOTE, .pkt.odst = LOCAL4, .pkt.src = HE_HOST, .pkt.dst = DEAD,
+	  UNREACHABLE6, .blame = HE0, .before = dead, .after = dead_and_asked },
+	{ "failed/hops-1", LAN6(DEAD), .pkt.hops = 1, .want = ERROR, .reason = FL_DROP_TTL, .icmp_type = 3, .before = dead,
+	  .after = dead_not_asked },
+	{ "failed/too-big", LAN6(DEAD), .pkt.payload = FULL6 + 1, .want = ERROR, .reason = FL_DROP_TOO_BIG, .icmp_type = 2,
+	  .icmp_value = 1500, .before = dead, .after = dead_not_asked },
+	{ "failed/blocked", LAN6(DEAD), .want = DROP, .reason = FL_DROP_BLOCKED, .before = dead_and_blocked,
+	  .after = dead_and_unblocked },
+	{ "failed/some-time-ago", LAN6(DEAD), .xdp_down = true, TO_WAN, .before = dead_once, .after = dead_not_asked },
+	{ "failed/on-another-link", LAN6(DEAD), .xdp_down = true, TO_WAN, .before = dead_elsewhere,
+	  .after = dead_elsewhere_not_asked },
+	{ "failed/and-resolved-since", LAN6(NET_HOST), TO_WAN, .before = dead_but_resolved },
+};
+
 static const struct test_case martians[] = {
 	{ "martian/from-multicast", FROM6("ff02::1"), .want = DROP, .reason = FL_DROP_MARTIAN },
 	{ "martian/from-loopback", FROM6("::1"), .want = DROP, .reason = FL_DROP_MARTIAN },
@@ -271,5 +350,6 @@ static const struct test_case extensions[] = {
 };
 /* clang-format on */
 
-const struct suite forward_suites[] = { CASES(headers), CASES(limits),	  CASES(ways),	     CASES(martians),
-					CASES(spoofed), CASES(malformed), CASES(extensions), { 0 } };
+const struct suite forward_suites[] = { CASES(headers),	   CASES(limits),     CASES(ways),
+					CASES(unanswered), CASES(martians),   CASES(spoofed),
+					CASES(malformed),  CASES(extensions), { 0 } };

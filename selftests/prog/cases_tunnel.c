@@ -78,6 +78,18 @@ static int underlay_unresolved(struct env *env)
 	return links_run("ip route replace 203.0.113.1 via 198.51.100.77 dev wan");
 }
 
+static int underlay_failed(struct env *env)
+{
+	return underlay_unresolved(env) ? -1 : tables_failed(env, WAN, "198.51.100.77", 60);
+}
+
+static int underlay_asked(struct env *env)
+{
+	if (!tables_failed_asked(env, WAN, "198.51.100.77"))
+		return -1;
+	return tables_failed(env, WAN, "198.51.100.77", -1) ? -1 : links_run("ip route del 203.0.113.1");
+}
+
 static int underlay_1500(struct env *env)
 {
 	(void)env;
@@ -265,6 +277,11 @@ static const struct test_case encap[] = {
 	{ "encap/underlay-unresolved-too-big", LAN6(HE_HOST), .pkt.payload = FULL_INNER + 1, .want = ERROR,
 	  .reason = FL_DROP_TOO_BIG,
 	  .icmp_type = 2, .icmp_value = 1480, .before = underlay_unresolved, .after = underlay_back },
+	{ "encap/underlay-failed", LAN6(HE_HOST), .want = ERROR, .reason = FL_DROP_UNREACHABLE, .icmp_type = 1,
+	  .icmp_code = 3, .before = underlay_failed, .after = underlay_asked },
+	{ "encap/underlay-failed-own", .own = true, .in = HE0, .pkt.src = "2001:db8:80::1", .pkt.dst = HE_HOST,
+	  .want = ERROR, .reason = FL_DROP_UNREACHABLE, .icmp_type = 1, .icmp_code = 3, .before = underlay_failed,
+	  .after = underlay_asked },
 	{ "encap/unfinished-checksum", LAN6(HE_HOST), .pkt.l4 = L4_TCP, .pkt.sum = SUM_UNFINISHED, .xdp_down = true,
 	  TO_HE0(0) },
 };

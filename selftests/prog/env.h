@@ -109,6 +109,9 @@ int tables_endpoint(struct env *env, enum endpoint ep, struct fl_endpoint *out);
 int tables_npt(struct env *env, enum npt index, const char *internal, int internal_len, const char *external,
 	       int external_len, int mode, enum port port);
 int tables_npt_remove(struct env *env, enum npt index);
+/* That the neighbour did not answer; for so many seconds from now. And whether a packet has asked for it since. */
+int tables_failed(struct env *env, enum port port, const char *addr, int seconds);
+bool tables_failed_asked(struct env *env, enum port port, const char *addr);
 void tables_forget_icmp(struct env *env); /* the rates of ICMP errors start anew */
 int tables_port(struct env *env, enum port port, struct fl_port *out);
 int tables_port_flags(struct env *env, enum port port, int set, int clear);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "fairlead/npt_math.h"
 #include "selftests/prog/env.h"
@@ -194,6 +195,25 @@ int tables_port_flags(struct env *env, enum port port, int more, int less)
 		return -ENOENT;
 	p.flags = (p.flags | more) & ~less;
 	return set(MAP(env, fl_ports), &number, &p);
+}
+
+int tables_failed(struct env *env, enum port port, const char *addr, int seconds)
+{
+	struct fl_nexthop_key key = { .ifindex = env->ifindex[port], .addr = addr_of(addr) };
+	struct fl_failed failed = {};
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	failed.until_s = now.tv_sec + seconds;
+	return set(MAP(env, fl_nh_failed), &key, &failed);
+}
+
+bool tables_failed_asked(struct env *env, enum port port, const char *addr)
+{
+	struct fl_nexthop_key key = { .ifindex = env->ifindex[port], .addr = addr_of(addr) };
+	struct fl_failed failed = {};
+
+	return !bpf_map_lookup_elem(MAP(env, fl_nh_failed), &key, &failed) && failed.asked_s;
 }
 
 void tables_forget_icmp(struct env *env)

@@ -186,6 +186,7 @@ void datapath_tick(struct datapath *dp)
 	if (!dp->config)
 		return;
 	nexthops_tick(dp);
+	failed_tick(dp);
 	check_veths(dp);
 	expire_paths(dp);
 	check_routes(dp);

@@ -105,6 +105,7 @@ static int neighbour_take(struct datapath *dp, const struct port *port, const st
 	if (!is_new && memcmp(&n->value, &value, sizeof(value)) == 0)
 		return 0;
 	n->value = value;
+	failed_forget(dp, &key);
 	err = map_put(dp, DP_MAP_NH, &n->index, &value);
 	if (is_new) {
 		err = err ?: neighbour_add_index(dp, n);
@@ -117,6 +118,7 @@ static int neighbour_take(struct datapath *dp, const struct port *port, const st
 
 void nexthops_sync(struct datapath *dp)
 {
+	uint64_t now = monotonic_ms();
 	uint16_t port_of[FL_IFINDEX_MAX / 64] = {}; /* small cache: most devices have a low index */
 	const struct system_neigh *neigh;
 	bool changed = false;
@@ -132,8 +134,11 @@ void nexthops_sync(struct datapath *dp)
 						  ? &dp->ports[port_of[neigh->ifindex]]
 						  : port_by_ifindex(dp->ports, neigh->ifindex);
 
-		if (!port || port->kind != PORT_INTERFACE || (port->value.flags & FL_PORT_L3) ||
-		    !(neigh->state & NUD_USABLE) || (neigh->mac[0] & 1))
+		if (!port || port->kind != PORT_INTERFACE || (port->value.flags & FL_PORT_L3))
+			continue;
+		if (neigh->state == NUD_FAILED)
+			failed_take(dp, neigh);
+		if (!(neigh->state & NUD_USABLE) || (neigh->mac[0] & 1))
 			continue;
 		err = neighbour_take(dp, port, neigh);
 		if (err < 0)
@@ -150,6 +155,7 @@ void nexthops_sync(struct datapath *dp)
 		neighbour_remove(dp, n);
 		changed = true;
 	}
+	dp->failed_told_ms = now;
 	if (changed)
 		control_bump(dp);
 }

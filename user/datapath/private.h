@@ -31,6 +31,7 @@
 	X(NPT_STATS, "fl_npt_stats") \
 	X(NH_BY_ADDR, "fl_nh_by_addr") \
 	X(NH, "fl_nh") \
+	X(NH_FAILED, "fl_nh_failed") \
 	X(LOCALS, "fl_locals")
 
 enum dp_map_id {
@@ -115,9 +116,10 @@ struct datapath {
 
 	struct neighbour *neighbours; /* FL_NEXTHOPS_MAX, by index in fl_nh */
 	void *neighbour_tree;
-	uint32_t n_neighbours; /* highest index used + 1 */
-	bool no_managed;       /* the kernel cannot keep neighbours resolved */
-	struct entries locals; /* as in the map; key_size 0: not read yet */
+	uint32_t n_neighbours;	 /* highest index used + 1 */
+	uint64_t failed_told_ms; /* neighbours that failed before are in fl_nh_failed */
+	bool no_managed;	 /* the kernel cannot keep neighbours resolved */
+	struct entries locals;	 /* as in the map; key_size 0: not read yet */
 	struct join *joins;
 	struct saved_setting *saved;
 	size_t n_saved;
@@ -202,6 +204,11 @@ int join_dispatcher(struct datapath *dp, uint32_t ifindex, uint32_t dispatcher);
 bool joined_dispatcher(struct datapath *dp, uint32_t ifindex, uint32_t *id);
 int leave_dispatcher(struct datapath *dp, uint32_t ifindex);
 void joins_free(struct datapath *dp);
+
+/* ---- failed.c ---- */
+void failed_take(struct datapath *dp, const struct system_neigh *neigh);
+void failed_forget(struct datapath *dp, const struct fl_nexthop_key *key);
+void failed_tick(struct datapath *dp);
 
 /* ---- nexthop.c, locals.c ---- */
 int nexthops_adopt(struct datapath *dp);

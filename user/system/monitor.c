@@ -129,7 +129,8 @@ static int take_neigh(struct caches *c, struct nlmsghdr *h)
 	if (h->nlmsg_type != RTM_NEWNEIGH)
 		return remove_key(&c->neighs, &entry) ? SYSTEM_NEIGH : 0;
 	old = table_get(&c->neighs, &entry);
-	same = old && !memcmp(old->mac, entry.mac, sizeof(entry.mac)) &&
+	/* the kernel has asked once more, again in vain: that is news each time */
+	same = old && entry.state != NUD_FAILED && !memcmp(old->mac, entry.mac, sizeof(entry.mac)) &&
 	       !(old->state & NUD_VALID) == !(entry.state & NUD_VALID);
 	if (table_put(&c->neighs, &entry))
 		return -ENOMEM;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Neighbours that the kernel keeps resolved by itself (NTF_EXT_MANAGED, Linux 5.16). */
+/* Neighbours that the kernel keeps resolved by itself (NTF_EXT_MANAGED, Linux 5.16), or shall ask for once more. */
 #include <errno.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
@@ -58,6 +58,16 @@ static int neigh_set(struct system *s, uint32_t ifindex, const struct addr *addr
 		return -ENOMEM;
 	}
 	return request_send(s, msg, NULL, NULL);
+}
+
+int system_neigh_probe(struct system *s, uint32_t ifindex, const struct addr *addr)
+{
+	struct neigh_now now;
+	int err = neigh_query(s, ifindex, addr, &now);
+
+	if (err || now.state & ~(NUD_FAILED | NUD_NONE))
+		return err;
+	return neigh_set(s, ifindex, addr, NTF_USE | (now.flags & NTF_EXT_LEARNED), now.flags_ext & NTF_EXT_MANAGED);
 }
 
 int system_neigh_manage(struct system *s, uint32_t ifindex, const struct addr *addr, bool on)

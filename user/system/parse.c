@@ -8,6 +8,8 @@
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "user/system/internal.h"
 
@@ -161,6 +163,19 @@ int parse_addr(struct nlmsghdr *h, struct addr_entry *out)
 	return 0;
 }
 
+/* When a neighbour's state changed last. The kernel says how long ago, in its clock ticks for user space. */
+static uint64_t changed_ms(struct nlattr *cacheinfo)
+{
+	struct nda_cacheinfo info = {};
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (cacheinfo && nla_len(cacheinfo) >= (int)sizeof(info))
+		memcpy(&info, nla_data(cacheinfo), sizeof(info));
+	return (uint64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 -
+	       (uint64_t)info.ndm_updated * 1000 / sysconf(_SC_CLK_TCK);
+}
+
 int parse_neigh(struct nlmsghdr *h, struct system_neigh *out)
 {
 	struct nlattr *tb[NDA_MAX + 1];
@@ -179,5 +194,6 @@ int parse_neigh(struct nlmsghdr *h, struct system_neigh *out)
 		memcpy(out->mac, nla_data(tb[NDA_LLADDR]), ETH_ALEN);
 	if (tb[NDA_FLAGS_EXT])
 		out->flags_ext = nla_get_u32(tb[NDA_FLAGS_EXT]);
+	out->failed_ms = changed_ms(tb[NDA_CACHEINFO]);
 	return 0;
 }

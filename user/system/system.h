@@ -50,6 +50,7 @@ struct system_neigh {
 	struct addr addr;
 	uint8_t mac[6];
 	uint16_t state;	    /* NUD_* */
+	uint64_t failed_ms; /* CLOCK_MONOTONIC, when it went to NUD_FAILED; meaningful in that state */
 	uint32_t flags_ext; /* NTF_EXT_MANAGED … */
 };
 
@@ -116,6 +117,9 @@ int system_route_get(struct system *s, const struct addr *dst, const struct addr
 
 /* NTF_EXT_MANAGED on or off for a neighbour (made if absent). -EOPNOTSUPP before Linux 5.16. */
 int system_neigh_manage(struct system *s, uint32_t ifindex, const struct addr *addr, bool on);
+
+/* Has the kernel resolve a neighbour that it has given up, as a packet for it would. */
+int system_neigh_probe(struct system *s, uint32_t ifindex, const struct addr *addr);
 
 /* ---- sysctl: text of /proc/sys/net/…, dots or slashes ---- */
 int sysctl_get(const char *key, char *buf, size_t len); /* without the newline */
