@@ -93,7 +93,6 @@ static __always_inline void clock_tell(__u32 jiffies)
 	if (!learned || learned->jiffies == jiffies || fl_dry_run)
 		return;
 	learned->jiffies = jiffies;
-	learned->hz = CONFIG_HZ;
 	learned->jiffies_ns = bpf_ktime_get_coarse_ns();
 }
 
@@ -103,7 +102,7 @@ static __always_inline bool flow_is_fresh(const struct fl_flow *flow, const stru
 	bool watched = control->alive_until && (__s32)(control->alive_until - key->stamp) > 0;
 
 	return flow->gen == key->gen &&
-	       key->stamp - flow->stamp < (__u32)CONFIG_HZ * (watched ? FLOW_ALIVE_S : FLOW_ALONE_S);
+	       key->stamp - flow->stamp < fl_hz * (watched ? FLOW_ALIVE_S : FLOW_ALONE_S);
 }
 
 static __always_inline void addr_set4(union fl_addr *a, __be32 addr)

@@ -31,7 +31,7 @@ static __always_inline bool icmp_rate_allows(__u64 who)
 
 	if (!b)
 		return false;
-	new = (__u64)(now - b->stamp) * 1000 / CONFIG_HZ / ICMP_RATE_MS;
+	new = (__u64)(now - b->stamp) * 1000 / fl_hz / ICMP_RATE_MS;
 	if (new) {
 		b->tokens = b->tokens + new > ICMP_BURST ? ICMP_BURST : b->tokens + new;
 		b->stamp = now;

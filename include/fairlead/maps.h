@@ -41,8 +41,6 @@ struct fl_learned {
 	__u32 gen;	  /* added to control.gen; grows when a path MTU is learned */
 	__u32 jiffies;	  /* low word of jiffies64 … */
 	__u64 jiffies_ns; /* … at this CLOCK_MONOTONIC; 0: not told yet */
-	__u32 hz;	  /* jiffies a second */
-	__u32 pad;
 };
 
 /* ---- fl_ports: array by port number. Daemon writes ---- */

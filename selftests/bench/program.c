@@ -14,6 +14,7 @@
 
 #include "fairlead/maps.h"
 #include "selftests/bench/bench.h"
+#include "user/lib/clock.h"
 
 #include "bench.skel.h"
 #include "tc.skel.h"
@@ -81,6 +82,7 @@ void programs_verify(struct run *r)
 	if (!xdp || !tc)
 		die("cannot open the programs: %s", strerror(errno));
 	xdp->rodata->fl_decap_l3 = tc->rodata->fl_decap_l3 = true;
+	xdp->rodata->fl_hz = tc->rodata->fl_hz = clock_hz();
 	verify(r, xdp->obj, &total_ms);
 	verify(r, tc->obj, &total_ms);
 	fact(r, "verify_ms", total_ms);

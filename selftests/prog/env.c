@@ -15,6 +15,7 @@
 
 #include "selftests/prog/prelude.h"
 #include "selftests/prog/run.h"
+#include "user/lib/clock.h"
 
 #include "prelude.skel.h"
 #include "tc.skel.h"
@@ -49,6 +50,7 @@ static struct xdp *load_xdp(const struct env *env, const struct bpf_object_open_
 	if (!skel)
 		return NULL;
 	bpf_map__set_max_entries(skel->maps.fl_flows, FL_FLOW_SETS * env->cpus);
+	skel->rodata->fl_hz = clock_hz();
 	if (xdp__load(skel)) {
 		xdp__destroy(skel);
 		return NULL;
@@ -64,6 +66,7 @@ static struct tc *load_tc(const struct env *env, const struct bpf_object_open_op
 		return NULL;
 	bpf_map__set_max_entries(skel->maps.fl_flows, FL_FLOW_SETS * env->cpus);
 	skel->rodata->fl_decap_l3 = decap_l3;
+	skel->rodata->fl_hz = clock_hz();
 	if (tc__load(skel)) {
 		tc__destroy(skel);
 		return NULL;

@@ -172,10 +172,10 @@ static void alive_update(struct datapath *dp)
 	const uint32_t zero = 0;
 	uint64_t since;
 
-	if (map_get(dp, DP_MAP_LEARNED, &zero, &learned) || !learned.jiffies_ns || !learned.hz)
+	if (map_get(dp, DP_MAP_LEARNED, &zero, &learned) || !learned.jiffies_ns)
 		return;
 	since = monotonic_ms() - learned.jiffies_ns / 1000000;
-	dp->control.alive_until = learned.jiffies + since * learned.hz / 1000 + ALIVE_S * learned.hz;
+	dp->control.alive_until = learned.jiffies + since * dp->hz / 1000 + ALIVE_S * dp->hz;
 }
 
 void datapath_tick(struct datapath *dp)

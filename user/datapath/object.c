@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "user/datapath/private.h"
+#include "user/lib/clock.h"
 #include "user/lib/log.h"
 
 /* after the structs that they hold */
@@ -167,6 +168,7 @@ struct xdp *xdp_open(struct datapath *dp)
 		return NULL;
 	skel->rodata->fl_dry_run = false;
 	skel->rodata->fl_decap_l3 = dp->decap_l3;
+	skel->rodata->fl_hz = dp->hz;
 	return skel;
 }
 
@@ -179,6 +181,7 @@ struct tc *tc_open(struct datapath *dp, bool dry_run)
 		return NULL;
 	skel->rodata->fl_dry_run = dry_run;
 	skel->rodata->fl_decap_l3 = dp->decap_l3;
+	skel->rodata->fl_hz = dp->hz;
 	return skel;
 }
 
@@ -261,6 +264,9 @@ int objects_load(struct datapath *dp)
 		return err;
 	dp->n_cpus = libbpf_num_possible_cpus();
 	dp->decap_l3 = probe_decap_l3();
+	dp->hz = clock_hz();
+	if (!dp->hz)
+		return log_ret(ENOTSUP, "the kernel does not say how long a tick of its clock is");
 	discard_other_layout(dp);
 	dp->xdp = xdp_open(dp);
 	dp->tc = tc_open(dp, false);
