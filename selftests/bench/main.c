@@ -13,6 +13,8 @@
 
 #include "selftests/bench/bench.h"
 
+#define SETTLE_US 2500000 /* what a start needed is given back once a second */
+
 /* Which CPU gets the packets: the last one. */
 static int packet_cpu(void)
 {
@@ -41,6 +43,7 @@ static void daemons_start(struct run *r)
 			daemon_spawn(r, i);
 			daemon_wait(r, i, 30);
 		}
+	usleep(SETTLE_US);
 	fact(r, "rss_mb", daemon_rss_kb(r, DUT_NATIVE) / 1024.0);
 	fact(r, "rss_10000_mb", daemon_rss_kb(r, DUT_CLIENTS10K) / 1024.0);
 }
@@ -77,6 +80,7 @@ int main(int argc, char **argv)
 		rounds_run(r);
 		programs_time(r);
 		restart_measured(r, DUT_CLIENTS10K, PATH_CLIENTS10K);
+		usleep(SETTLE_US);
 		fact(r, "rss_10000_after_restart_mb", daemon_rss_kb(r, DUT_CLIENTS10K) / 1024.0);
 		programs_verify(r);
 		rows_print(r);

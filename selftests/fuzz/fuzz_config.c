@@ -23,16 +23,26 @@ static void expect(int condition)
 		abort();
 }
 
+static char *print(const struct config *config)
+{
+	json_t *json = config_json(config);
+	char *text = json_dumps(json, JSON_COMPACT);
+
+	expect(json && text);
+	json_decref(json);
+	return text;
+}
+
 /* What was accepted is accepted again when printed, and prints the same. */
 static void check_fixed_point(const struct config *config)
 {
-	char *text = json_dumps(config->json, JSON_COMPACT), *second;
+	char *text = print(config), *second;
 	struct config *again = NULL;
 	struct config_report report;
 
-	expect(text && config_load_string(text, strlen(text), &again, &report) == 0);
-	second = json_dumps(again->json, JSON_COMPACT);
-	expect(second && strcmp(text, second) == 0);
+	expect(config_load_string(text, strlen(text), &again, &report) == 0);
+	second = print(again);
+	expect(strcmp(text, second) == 0);
 	config_report_free(&report);
 	config_free(again);
 	free(second);

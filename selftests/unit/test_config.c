@@ -205,12 +205,16 @@ Test(config, node_defaults_to_the_host)
 Test(config, prints_what_it_read)
 {
 	struct config *c = load_full(), *again;
-	char *text = json_dumps(c->json, JSON_INDENT(2)), *second;
+	json_t *json = config_json(c), *json_again;
+	char *text = json_dumps(json, JSON_INDENT(2)), *second;
 
 	again = load(text);
-	second = json_dumps(again->json, JSON_INDENT(2));
+	json_again = config_json(again);
+	second = json_dumps(json_again, JSON_INDENT(2));
 	cr_expect_str_eq(text, second);
-	cr_expect(json_equal(c->json, again->json));
+	cr_expect(json_equal(json, json_again));
+	json_decref(json);
+	json_decref(json_again);
 	cr_expect_eq(again->n_tunnels, c->n_tunnels);
 	free(text);
 	free(second);

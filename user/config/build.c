@@ -54,7 +54,7 @@ void config_free(struct config *config)
 	free(config->routes);
 	free(config->translations);
 	free(config->node);
-	json_decref(config->json);
+	free(config->text);
 	free(config);
 }
 

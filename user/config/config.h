@@ -73,8 +73,9 @@ struct config_translation {
 };
 
 struct config {
-	json_t *json; /* what was parsed; `show config` prints it */
-	char *node;   /* name; never NULL (the host's name by default) */
+	char *text; /* as it was read: a tree of it takes seven times the memory */
+	size_t text_len;
+	char *node; /* name; never NULL (the host's name by default) */
 	struct config_interface *interfaces;
 	size_t n_interfaces;
 	struct config_tunnel *tunnels; /* without the disabled ones; so for all that follows */
@@ -107,6 +108,8 @@ struct config_report {
 int config_load_file(const char *path, struct config **out, struct config_report *report);
 int config_load_string(const char *text, size_t len, struct config **out, struct config_report *report);
 void config_free(struct config *config);
+/* What was parsed, to be compared or shown. NULL when memory is out. */
+json_t *config_json(const struct config *config);
 void config_report_free(struct config_report *report);
 
 /* "fairlead: fw.json: /gateways/he_gw/interface: no interface or tunnel named …", one line each; file may be NULL */

@@ -60,6 +60,28 @@ static int fill_draft(struct draft *draft, const json_t *document, struct config
 	return walk.err ? walk.err : check_draft(draft, document, report);
 }
 
+static struct config *build(struct draft *draft, const char *text, size_t len)
+{
+	struct config *config = draft_build(draft);
+
+	if (!config)
+		return NULL;
+	config->text = malloc(len + 1);
+	if (!config->text) {
+		config_free(config);
+		return NULL;
+	}
+	memcpy(config->text, text, len);
+	config->text[len] = '\0';
+	config->text_len = len;
+	return config;
+}
+
+json_t *config_json(const struct config *config)
+{
+	return json_loadb(config->text, config->text_len, 0, NULL);
+}
+
 int config_load_string(const char *text, size_t len, struct config **out, struct config_report *report)
 {
 	struct draft draft = { .node = NULL };
@@ -73,17 +95,16 @@ int config_load_string(const char *text, size_t len, struct config **out, struct
 		return -EINVAL;
 	err = fill_draft(&draft, document, report);
 	if (!err && !report->n_errors) {
-		config = draft_build(&draft);
+		config = build(&draft, text, len);
 		err = config ? 0 : -ENOMEM;
 	}
 	report_sort(report, document);
 	draft_free(&draft);
+	json_decref(document);
 	if (config) {
-		config->json = document;
 		*out = config;
 		return 0;
 	}
-	json_decref(document);
 	if (err)
 		config_report_add(report, false, "", "out of memory");
 	return err ? err : -EINVAL;

@@ -97,9 +97,12 @@ static int commit(struct apply *apply, struct store_change *change, const char *
 static void describe(const struct apply *apply, const struct config *config, const char *note,
 		     struct apply_result *result)
 {
+	json_t *from = apply->running ? config_json(apply->running) : NULL, *to = config_json(config);
 	char *what;
 
-	result->changes = diff_json(apply->running ? apply->running->json : NULL, config->json);
+	result->changes = to && (from || !apply->running) ? diff_json(from, to) : NULL;
+	json_decref(from);
+	json_decref(to);
 	what = result->changes ? diff_summary(result->changes) : NULL;
 	if (!what || asprintf(&result->summary, "%s%s%s", note ? note : "", note ? ": " : "", what) < 0)
 		result->summary = NULL;

@@ -50,7 +50,7 @@ static json_t *show_drops(struct daemon *d)
 
 static json_t *show_config(struct daemon *d)
 {
-	return json_incref(d->apply.running->json);
+	return config_json(d->apply.running);
 }
 
 static json_t *show_history(struct daemon *d)

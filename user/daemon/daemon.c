@@ -2,7 +2,6 @@
 #include "user/daemon/daemon.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,7 +52,6 @@ static int apply_to_datapath(void *arg, const struct config *config, struct conf
 	int err = datapath_apply(d->datapath, config, report, why);
 
 	events_watch_raw(d, true);
-	malloc_trim(0); /* of ten thousand clients much was needed on the way and is not any more */
 	return err;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 
 #include "user/daemon/daemon.h"
@@ -51,6 +52,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	datapath_tick(d->datapath);
 	events_watch_raw(d, false);
+	malloc_trim(0); /* an apply, or an answer about ten thousand clients, needed much; with nothing to give it takes 50 us */
 }
 
 /* ---- outer fragments ---- */

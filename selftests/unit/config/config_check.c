@@ -17,8 +17,11 @@ static int check(const char *file, bool print)
 
 	config_report_print(&report, "fairlead", file, stderr);
 	if (!err && print) {
-		json_dumpf(config->json, stdout, JSON_INDENT(2));
+		json_t *json = config_json(config);
+
+		json_dumpf(json, stdout, JSON_INDENT(2));
 		putchar('\n');
+		json_decref(json);
 	}
 	config_free(config);
 	config_report_free(&report);
