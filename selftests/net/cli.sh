@@ -189,6 +189,14 @@ explains() {
 	explained "('forward', None, 'lan', None, '$LAN_HOST')" --in he0 --src "$INET_HOST" --dst "$out_host" --proto udp --sport 53 --dport 4000
 	explained "('deliver', None, None, None, None)" --in lan --src "$LAN_HOST" --dst "$LAN_ROUTER" --proto ipv6-icmp
 	explained "('forward', 'he0', 'wan', '$(outside "$LAN_ROUTER")', None)" --in self --src "$LAN_ROUTER" --dst "$INET_HOST" --proto ipv6-icmp
+	explained "('deliver', 'he0', None, None, None)" --in wan --src "$BROKER" --dst "$WAN_ROUTER" --proto 41
+	check_match "what to ask for" "$(fl router explain --in wan --src "$BROKER" --dst "$WAN_ROUTER" --proto ipv6)" \
+		'^reason +outer packet of tunnel he0: .*--in he0'
+	check_equal "reason for a stranger" "$(fl router --json explain --in wan --src 198.51.100.77 --dst "$WAN_ROUTER" --proto 41 |
+		json '(d["verdict"], d["reason"])')" "('drop', 'tunnel-wrong-outer-source')"
+	check_equal "gateways" "$(for dst in "$INET_HOST" "$LAN_ROUTER"; do
+		fl router --json explain --in lan --src "$LAN_HOST" --dst "$dst" --proto tcp | json 'd["gateway"]'
+	done | xargs)" "he_gw None"
 	check_equal "reason for a link-local source" "$(fl router --json explain --in lan --src fe80::1 --dst "$INET_HOST" --proto udp |
 		json '(d["verdict"], d["reason"], d["egress"])')" "('drop', 'beyond-scope', None)"
 	check_equal "reason for an untranslatable one" "$(fl router --json explain --in lan --src 2001:db8:aa:0:ffff:ffff:ffff:ffff \
@@ -197,6 +205,76 @@ explains() {
 	status_of 2 fl router explain --in lan --src "$LAN_HOST" --dst 192.0.2.99 --proto tcp
 	check_equal "no trace in the drops" "$(dropped)" "$drops"
 	check_equal "no trace at the tunnel" "$(fl router --json show tunnels)" "$tunnels"
+}
+
+gateways() {
+	fl router --json show gateways | json '[(g["name"], g["status"]) for g in d]'
+}
+
+gateways_are() {
+	[ "$(gateways)" = "$1" ]
+}
+
+gateway_states() {
+	cp "$FL_TMP/router.json" "$FL_TMP/new.json"
+	config_edit "$FL_TMP/new.json" 'd["gateways"]["blind"] = { "interface": "he0", "address": "2001:db8:1::9", "monitor": False }
+d["gateways"]["isp"] = { "interface": "wan", "address": "203.0.113.1" }
+d["gateways"]["inside"] = { "interface": "lan", "address": "2001:db8:aa::9" }'
+	status_of 0 fl router apply "$FL_TMP/new.json"
+	check_equal "with all links" "$(gateways)" "[('he_gw', 'up'), ('blind', 'up'), ('isp', 'up'), ('inside', 'up')]"
+	ip -n "$wan" link set dev net0 down
+	slowwait 5 gateways_are "[('he_gw', 'down'), ('blind', 'up'), ('isp', 'down'), ('inside', 'up')]" ||
+		fail "with the underlay's carrier gone: $(gateways)"
+	check_match "why" "$(fl router show gateways)" '^he_gw .*wan0 has no carrier'
+	ip -n "$wan" link set dev net0 up
+	slowwait 5 gateways_are "[('he_gw', 'up'), ('blind', 'up'), ('isp', 'up'), ('inside', 'up')]" || fail "with carrier again: $(gateways)"
+	status_of 0 fl router rollback
+}
+
+# A translation that follows an interface: `external` is not there as long as no prefix is
+external() {
+	fl router --json show translations | json 'd[1]["external"]'
+}
+
+external_is() {
+	[ "$(external)" = "$1" ]
+}
+
+external_unknown() {
+	cp "$FL_TMP/router.json" "$FL_TMP/new.json"
+	config_edit "$FL_TMP/new.json" 'd["prefix_translations"].append(
+	{ "interface": "he0", "internal": "2001:db8:ad::/64", "external": { "from": "wan" } })'
+	status_of 0 fl router apply "$FL_TMP/new.json"
+	check_equal "external" "$(external)" None
+	check_match "for people" "$(fl router show translations)" '^he0 +2001:db8:ad::/64 +unknown .* has no global IPv6 address'
+	ip -n "$router" addr add 2001:db8:77::20/64 dev wan0 nodad
+	slowwait 5 external_is 2001:db8:77::/64 || fail "with a prefix: $(external)"
+	ip -n "$router" addr del 2001:db8:77::20/64 dev wan0
+	slowwait 5 external_is None || fail "without one again: $(external)"
+	status_of 0 fl router rollback
+}
+
+# Nothing tells what the kernel was configured with: the files are not there, or, being a socket, can't be opened
+without_kernel_configuration() {
+	local hidden=$FL_TMP/hidden
+	mkdir "$hidden"
+	ln -s "$FL_BUILD/fairlead" "$hidden/fairlead"
+	"$FL_PYTHON" -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$hidden/socket"
+	cat > "$hidden/fairleadd" <<-SH
+	#!/bin/bash
+	[ -n "\$FL_UNSHARED" ] || FL_UNSHARED=1 exec unshare -m "\$0" "\$@"
+	mount -t tmpfs none /boot || exit
+	if [ -e /proc/config.gz ]; then
+		mount --bind "$hidden/socket" /proc/config.gz || exit
+	fi
+	exec "$FL_BUILD/fairleadd" "\$@"
+	SH
+	chmod +x "$hidden/fairleadd"
+	daemon_kill router
+	FL_BUILD=$hidden daemon_start router "$router" "$FL_TMP/router.json" || return
+	check "carries" pings "$lan" "$INET_HOST" 20
+	daemon_kill router
+	daemon_start router "$router" "$FL_TMP/router.json"
 }
 
 degraded() {
@@ -251,6 +329,9 @@ run_test ten-versions ten_versions
 run_test trial trial
 run_test restart-on-trial restart_on_trial
 run_test explain explains
+run_test gateways gateway_states
+run_test external-unknown external_unknown
+run_test without-kernel-configuration without_kernel_configuration
 run_test degraded degraded
 run_test strict strict
 run_test unload unloads

@@ -72,7 +72,7 @@ static void print_time(FILE *to, json_int_t ms)
 		fputs(text, to);
 }
 
-/* time_ms is a moment; people read it as a date. Nothing to say is a dash. */
+/* time_ms is a moment; people read it as a date. Nothing to say is a dash; but a prefix that is not known is there to come. */
 char *cli_text(const char *key, const json_t *value)
 {
 	char *text = NULL;
@@ -83,6 +83,8 @@ char *cli_text(const char *key, const json_t *value)
 		return NULL;
 	if (value && json_is_integer(value) && !strcmp(key, "time_ms"))
 		print_time(to, json_integer_value(value));
+	else if (json_is_null(value) && !strcmp(key, "external"))
+		fputs("unknown", to);
 	else if (value)
 		print_value(to, value);
 	if (!ftell(to))

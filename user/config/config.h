@@ -54,6 +54,7 @@ struct config_gateway {
 	const struct config_interface *interface;
 	const struct config_tunnel *tunnel;
 	struct addr address; /* AF_UNSPEC: none (point to point) */
+	bool monitored;	     /* false: `monitor` is false, it always counts as up */
 };
 
 struct config_route {

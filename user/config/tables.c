@@ -261,7 +261,7 @@ static const struct schema_object tunnel = {
 
 /* ---- gateways, routes ---- */
 
-#define NO_PROBES "gateways are not probed yet, each counts as up; \"monitor\" may be false or {}"
+#define NO_PROBES "gateways are not probed yet, each is up while its link is; \"monitor\" may be false or {}"
 
 static const struct schema_key monitor_keys[] = {
 	LATER("targets", NO_PROBES),
@@ -316,11 +316,19 @@ static const struct schema_key gateway_keys[] = {
 	DESCRIPTION,
 	END,
 };
+
+static void gateway_done(struct schema_walk *walk, const struct path *path, const json_t *value, void *item)
+{
+	(void)walk, (void)path;
+	((struct draft_gateway *)item)->item.monitored = !json_is_false(json_object_get(value, "monitor"));
+}
+
 static const struct schema_object gateway = {
 	.keys = gateway_keys,
 	.size = sizeof(struct draft_gateway),
 	.name_offset = offsetof(struct draft_gateway, item.name),
 	.name_fault = name_fault,
+	.done = gateway_done,
 };
 
 static const struct schema_key route_keys[] = {

@@ -130,7 +130,7 @@ static json_t *gateway_name(const struct datapath *dp, const struct addr *hop, c
 	for (size_t i = 0; out && !gateway && i < dp->config->n_gateways; i++)
 		if (gateway_is_by(&dp->config->gateways[i], out) && addr_equal(&dp->config->gateways[i].address, hop))
 			gateway = &dp->config->gateways[i];
-	return json_string(gateway ? gateway->name : "");
+	return text_or_null(gateway ? gateway->name : NULL);
 }
 
 static struct addr addr_or_none(const union fl_addr *a)
@@ -172,9 +172,32 @@ static struct verdict_words words_of(const struct question *q, const struct fl_e
 	}
 }
 
+/*
+ * The tunnel that takes this packet for an outer one of its own; NULL: none does. What is asked has nothing inside it, so that
+ * the programs stop at just that: the rest hangs on the packet that it would carry.
+ */
+static const struct port *outer_of(const struct datapath *dp, const struct question *q, const struct fl_explain *e)
+{
+	bool outer = q->packet.proto == IPPROTO_IPV6 && q->packet.src.family == AF_INET;
+
+	return outer && e->verdict == FL_VERDICT_DROP && e->reason == FL_DROP_TUNNEL_INNER ? port_at(dp, e->in_port)
+											   : NULL;
+}
+
+static void put_outer(json_t *answer, const struct port *tunnel)
+{
+	json_object_set_new(answer, "verdict", json_string("deliver"));
+	json_object_set_new(answer, "reason",
+			    json_sprintf("outer packet of tunnel %s: what becomes of the packet inside is explained by "
+					 "--in %s with its addresses",
+					 tunnel->name, tunnel->name));
+	json_object_set_new(answer, "tunnel", json_string(tunnel->name));
+}
+
 static json_t *answer_of(struct datapath *dp, const struct question *q, const struct fl_explain *e)
 {
 	const struct port *out = port_at(dp, e->out_port), *xmit = port_at(dp, e->xmit_port);
+	const struct port *tunnel = outer_of(dp, q, e);
 	struct verdict_words words = words_of(q, e);
 	struct addr hop = addr_or_none(&e->nexthop), gateway = addr_or_none(&e->gateway);
 	json_t *answer;
@@ -191,6 +214,8 @@ static json_t *answer_of(struct datapath *dp, const struct question *q, const st
 			   addr_text(&q->packet.src), "destination", addr_text(&q->packet.dst), "state");
 	if (!answer)
 		return NULL;
+	if (tunnel)
+		put_outer(answer, tunnel);
 	put_translated(answer, "translated_source", &e->src, &q->packet.src);
 	put_translated(answer, "translated_destination", &e->dst, &q->packet.dst);
 	json_object_set_new(answer, "next_hop", addr_text(&hop));
@@ -204,8 +229,8 @@ static json_t *answer_of(struct datapath *dp, const struct question *q, const st
 /* The router's own packet where the programs do not see it: to itself, or by a device that is not ours. */
 static json_t *answer_host(const struct question *q, const char *verdict, const char *reason, const char *egress)
 {
-	return json_pack("{s:s, s:s, s:n, s:n, s:s, s:o, s:n, s:n, s:o, s:o, s:n, s:n, s:n}", "verdict", verdict,
-			 "reason", reason, "rule", "route_to", "gateway", "", "egress", text_or_null(egress), "tunnel",
+	return json_pack("{s:s, s:s, s:n, s:n, s:n, s:o, s:n, s:n, s:o, s:o, s:n, s:n, s:n}", "verdict", verdict,
+			 "reason", reason, "rule", "route_to", "gateway", "egress", text_or_null(egress), "tunnel",
 			 "nat", "source", addr_text(&q->packet.src), "destination", addr_text(&q->packet.dst),
 			 "translated_source", "translated_destination", "state");
 }

@@ -203,29 +203,38 @@ static const char *npt_reason(struct datapath *dp, const struct config_translati
 	case -ERANGE:
 		return "the delegated prefix has no such subnet";
 	default:
-		return "no prefix is delegated yet";
+		return "the interface that it follows has no global IPv6 address yet";
 	}
+}
+
+/* "" as long as it follows an interface that has none. */
+static const char *external_text(const struct config_translation *translation, const struct table_npt *item, char *buf)
+{
+	struct prefix prefix = translation->external;
+
+	if (prefix.addr.family == AF_UNSPEC && item && item->value.mode != FL_NPT_UNKNOWN)
+		prefix = (struct prefix){ addr_from_map(&item->value.external), item->value.external_len };
+	return prefix_format(&prefix, buf);
 }
 
 static json_t *translation_json(struct datapath *dp, const struct config_translation *translation,
 				const struct table_npt *item)
 {
-	char internal[PREFIX_STRLEN], external[PREFIX_STRLEN] = "";
+	char internal[PREFIX_STRLEN], external[PREFIX_STRLEN];
 	struct fl_npt_stats stats = {};
 
 	if (item) {
 		void *value = calloc(1, dp->maps[DP_MAP_NPT_STATS].value_size);
-		struct prefix prefix = { addr_from_map(&item->value.external), item->value.external_len };
 
 		if (value && map_get(dp, DP_MAP_NPT_STATS, &item->index, value) == 0)
 			percpu_sum(dp, value, sizeof(stats) / sizeof(uint64_t), (uint64_t *)&stats);
 		free(value);
-		prefix_format(&prefix, external);
 	}
-	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:s}", "interface",
+	external_text(translation, item, external);
+	return json_pack("{s:s, s:s, s:s?, s:s, s:I, s:I, s:I, s:I, s:I, s:s}", "interface",
 			 translation->interface ? translation->interface->name : translation->tunnel->name, "internal",
-			 prefix_format(&translation->internal, internal), "external", external, "mode",
-			 translation->mode == FL_NPT_PLAIN ? "plain" : "rfc6296", "out_packets",
+			 prefix_format(&translation->internal, internal), "external", external[0] ? external : NULL,
+			 "mode", translation->mode == FL_NPT_PLAIN ? "plain" : "rfc6296", "out_packets",
 			 (json_int_t)stats.out_packets, "in_packets", (json_int_t)stats.in_packets, "out_bytes",
 			 (json_int_t)stats.out_bytes, "in_bytes", (json_int_t)stats.in_bytes, "untranslatable",
 			 (json_int_t)stats.untranslatable, "reason", npt_reason(dp, translation));

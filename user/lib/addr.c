@@ -7,8 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The bytes of an address and how many; 0 for AF_UNSPEC. */
-static unsigned int addr_bytes(const struct addr *a, const uint8_t **bytes)
+unsigned int addr_bytes(const struct addr *a, const uint8_t **bytes)
 {
 	switch (a->family) {
 	case AF_INET:

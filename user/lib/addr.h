@@ -34,6 +34,9 @@ int prefix_parse(const char *text, struct prefix *out); /* ADDRESS/LENGTH; the l
 const char *addr_format(const struct addr *a, char *buf);
 const char *prefix_format(const struct prefix *p, char *buf);
 
+/* Its bytes in network order and how many: 4, 16, or 0 and NULL for AF_UNSPEC. */
+unsigned int addr_bytes(const struct addr *a, const uint8_t **bytes);
+
 bool addr_equal(const struct addr *a, const struct addr *b);
 int addr_compare(const struct addr *a, const struct addr *b); /* family, then bytes: for qsort */
 bool addr_is_link_local(const struct addr *a);

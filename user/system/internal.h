@@ -47,8 +47,6 @@ int parse_neigh(struct nlmsghdr *h, struct system_neigh *out);
 /* An address out of an attribute: -EINVAL when its length does not fit. */
 int parse_address(int family, struct nlattr *attr, struct addr *out);
 
-/* The bytes of an address and how many: 4, 16, or 0 for AF_UNSPEC. */
-int addr_data(const struct addr *a, const void **data);
 int put_address(struct nl_msg *msg, int attr, const struct addr *a);
 
 /* ---- request.c ---- */

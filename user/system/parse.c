@@ -13,27 +13,12 @@
 
 #include "user/system/internal.h"
 
-int addr_data(const struct addr *a, const void **data)
-{
-	switch (a->family) {
-	case AF_INET:
-		*data = &a->v4;
-		return sizeof(a->v4);
-	case AF_INET6:
-		*data = &a->v6;
-		return sizeof(a->v6);
-	default:
-		*data = NULL;
-		return 0;
-	}
-}
-
 int put_address(struct nl_msg *msg, int attr, const struct addr *a)
 {
-	const void *data;
-	int len = addr_data(a, &data);
+	const uint8_t *bytes;
+	unsigned int len = addr_bytes(a, &bytes);
 
-	return nla_put(msg, attr, len, data);
+	return nla_put(msg, attr, (int)len, bytes);
 }
 
 int parse_address(int family, struct nlattr *attr, struct addr *out)

@@ -140,14 +140,14 @@ static int put_gateway(struct nl_msg *msg, int family, const struct addr *gatewa
 		struct rtvia via;
 		uint8_t addr[16];
 	} via = { .via = { .rtvia_family = (uint16_t)gateway->family } };
-	const void *data;
-	int len = addr_data(gateway, &data);
+	const uint8_t *bytes;
+	int len = (int)addr_bytes(gateway, &bytes);
 
 	if (!len)
 		return 0;
 	if (gateway->family == family)
-		return nla_put(msg, RTA_GATEWAY, len, data);
-	memcpy(via.addr, data, (size_t)len);
+		return nla_put(msg, RTA_GATEWAY, len, bytes);
+	memcpy(via.addr, bytes, (size_t)len);
 	return nla_put(msg, RTA_VIA, (int)sizeof(via.via) + len, &via);
 }
 
