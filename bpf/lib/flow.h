@@ -101,8 +101,7 @@ static __always_inline bool flow_is_fresh(const struct fl_flow *flow, const stru
 {
 	bool watched = control->alive_until && (__s32)(control->alive_until - key->stamp) > 0;
 
-	return flow->gen == key->gen &&
-	       key->stamp - flow->stamp < fl_hz * (watched ? FLOW_ALIVE_S : FLOW_ALONE_S);
+	return flow->gen == key->gen && key->stamp - flow->stamp < fl_hz * (watched ? FLOW_ALIVE_S : FLOW_ALONE_S);
 }
 
 static __always_inline void addr_set4(union fl_addr *a, __be32 addr)

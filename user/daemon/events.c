@@ -52,7 +52,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	datapath_tick(d->datapath);
 	events_watch_raw(d, false);
-	malloc_trim(0); /* an apply, or an answer about ten thousand clients, needed much; with nothing to give it takes 50 us */
+	/* an apply, or an answer about ten thousand clients, needed much; with nothing to give back this takes 50 us */
+	malloc_trim(0);
 }
 
 /* ---- outer fragments ---- */

@@ -102,7 +102,7 @@ struct datapath {
 	struct dp_prog progs[DP_PROG_COUNT];
 	unsigned int n_cpus; /* possible ones */
 	bool decap_l3;
-	uint32_t hz; /* jiffies a second */
+	uint32_t hz;	    /* jiffies a second */
 	struct nl_sock *nl; /* for tc filters */
 
 	struct fl_control control; /* as in the map */
