@@ -222,6 +222,8 @@ int fl_tc_out(struct fl_ctx *ctx)
 		return answer(ctx, &s->pkt, control);
 	if (r != STAGE_GO || !flow)
 		return CTX_PASS;
+	if (flow->npt_dst)
+		return transmit(ctx, &s->pkt, flow, &s->hop, 0);
 	rewrite(ctx, &s->pkt, s->pkt.l3, s->pkt.l4, 0, flow, &s->hop);
 	return CTX_PASS;
 }

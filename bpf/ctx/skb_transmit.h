@@ -111,7 +111,7 @@ static __always_inline int transmit(struct fl_ctx *ctx, struct pkt *pkt, const s
 	return to_neighbour(ctx, pkt, hop);
 }
 
-/* Gives the packet to the host: as it came, or decapsulated into the tunnel's device; its destination translated. */
+/* Gives the packet to the host: as it came, or decapsulated into the tunnel's device; its addresses translated. */
 static __always_inline int deliver(struct fl_ctx *ctx, struct pkt *pkt, const struct fl_flow *flow)
 {
 	const struct fl_port *tunnel = port_get(pkt->port);
@@ -126,7 +126,10 @@ static __always_inline int deliver(struct fl_ctx *ctx, struct pkt *pkt, const st
 		return drop(ctx, pkt, FL_DROP_TUNNEL_FAILED);
 	l3 = pkt->outer;
 	l4 = pkt->l4 ? pkt->l4 - pkt->l3 + l3 : 0;
-	plain.npt_dst = flow ? flow->npt_dst : 0;
+	if (flow) { /* a source only by a hairpin to the router itself */
+		plain.npt_src = flow->npt_src;
+		plain.npt_dst = flow->npt_dst;
+	}
 	if (decap || plain.npt_dst) {
 		ctx_pull(ctx, l4 + 60);
 		rewrite(ctx, pkt, l3, l4, 0, &plain, NULL);

@@ -165,11 +165,12 @@ static __always_inline void count_forwarded(const struct pkt *pkt, const struct 
 		endpoint_count(flow->endpoint, false, pkt->len);
 }
 
-/* The same for the router's own packet that went into a tunnel. */
+/* The same for the router's own packet that went into a tunnel, or inside. */
 static __always_inline void count_own(const struct pkt *pkt, const struct fl_flow *flow, const struct hop *hop)
 {
 	port_count_tx(hop->port, pkt->len);
-	endpoint_count(flow->endpoint, false, pkt->len);
+	if (flow->endpoint)
+		endpoint_count(flow->endpoint, false, pkt->len);
 }
 
 /* The one place that drops: negative `stage`, or STAGE_ERROR whose answer could not be sent. */

@@ -339,14 +339,46 @@ GLOBAL int route_egress(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *f
 	return STAGE_GO;
 }
 
+/* By which device the kernel would send a packet from the outside to `dst`; 0: it would not. s->outer and s->hop are scratch. */
+static __always_inline __u32 route_device(struct fl_ctx *ctx, struct scratch *s, __u32 ifindex,
+					  const union fl_addr *dst)
+{
+	s->outer.dst = *dst;
+	s->outer.src = s->query.dst;
+	s->outer.ifindex = ifindex;
+	s->outer.family = s->pkt.family;
+	s->outer.out = false;
+	return fib_ask(ctx, &s->outer, &s->hop) ? 0 : s->hop.ifindex;
+}
+
+/*
+ * Whether a packet comes from a network of ours: by a port that leads nowhere else, and from a source that the routing table has there.
+ * A default route that the system learned itself makes a port one that leads out, though no configuration says so.
+ */
+static __always_inline bool is_from_inside(struct fl_ctx *ctx, struct scratch *s, const struct fl_port *in)
+{
+	const union fl_addr anywhere = { .w = { bpf_htonl(0x20000000) } };
+
+	return !(in->flags & (FL_PORT_OUTSIDE | FL_PORT_NPT | FL_PORT_TUNNEL | FL_PORT_ICMP)) &&
+	       route_device(ctx, s, in->ifindex, &s->query.src) == in->ifindex &&
+	       route_device(ctx, s, in->ifindex, &anywhere) != in->ifindex;
+}
+
+static __always_inline bool npt_has_internal(__u32 index, const union fl_addr *addr)
+{
+	const struct fl_npt *npt = npt_get(index);
+
+	return npt && !((addr->q[0] ^ npt->internal.q[0]) & fl_prefix_mask(npt->internal_len));
+}
+
 /*
  * Translates s->query.dst if a translation has it: come in by its outside, or from inside to its outside (RFC 6296 4.3:
- * then the source too). Returns STAGE_GO, STAGE_DELIVER, STAGE_ERROR or -FL_DROP_*.
+ * then the source too, if it is of the internal prefix). Returns STAGE_GO, STAGE_DELIVER, STAGE_ERROR or -FL_DROP_*.
  */
-static __always_inline int route_translate_in(struct scratch *s, struct fl_flow *flow, const struct fl_port *in)
+static __always_inline int route_translate_in(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *flow,
+					      const struct fl_port *in)
 {
 	union fl_addr src = s->query.src;
-	const struct fl_npt *npt;
 	__u32 index = 0;
 	int r;
 
@@ -354,13 +386,16 @@ static __always_inline int route_translate_in(struct scratch *s, struct fl_flow 
 		index = npt_find(s->pkt.set, FL_NPT_IN, s->pkt.port, &s->query.dst);
 	if (!index && !(in->flags & FL_PORT_ICMP)) {
 		index = npt_find(s->pkt.set, FL_NPT_HAIRPIN, 0, &s->query.dst);
-		npt = index ? npt_get(index) : NULL;
-		if (!npt || ((src.q[0] ^ npt->internal.q[0]) & fl_prefix_mask(npt->internal_len)))
+		if (!index)
 			return STAGE_GO;
-		flow->npt_src = index;
-		r = npt_translate(&s->pkt, index, true, &src);
-		if (r)
-			return r;
+		if (npt_has_internal(index, &src)) {
+			flow->npt_src = index;
+			r = npt_translate(&s->pkt, index, true, &src);
+			if (r)
+				return r;
+		} else if (!is_from_inside(ctx, s, in)) {
+			return STAGE_GO;
+		}
 	}
 	if (!index)
 		return STAGE_GO;
@@ -377,16 +412,12 @@ static __always_inline int route_translate_in(struct scratch *s, struct fl_flow 
  */
 static __always_inline bool source_is_spoofed(struct fl_ctx *ctx, struct scratch *s, const struct fl_port *in)
 {
+	__u32 ifindex;
+
 	if (is_local(&s->query.src))
 		return true;
-	s->outer.dst = s->query.src;
-	s->outer.src = s->query.dst;
-	s->outer.ifindex = in->ifindex;
-	s->outer.family = s->pkt.family;
-	s->outer.out = false;
-	if (fib_ask(ctx, &s->outer, &s->hop))
-		return false;
-	return s->hop.ifindex != in->ifindex && s->hop.addr.q[0] == s->query.src.q[0] &&
+	ifindex = route_device(ctx, s, in->ifindex, &s->query.src);
+	return ifindex && ifindex != in->ifindex && s->hop.addr.q[0] == s->query.src.q[0] &&
 	       s->hop.addr.q[1] == s->query.src.q[1];
 }
 
@@ -434,7 +465,7 @@ GLOBAL int route_decide(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *f
 	if (r)
 		return r;
 	if (s->pkt.family == FL_INET6) {
-		r = route_translate_in(s, flow, in);
+		r = route_translate_in(ctx, s, flow, in);
 		if (r)
 			return r;
 	}
@@ -454,15 +485,57 @@ GLOBAL int route_decide(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *f
 }
 
 /*
+ * The router's own packet to the outside address of a host inside, about to leave by the port s->pkt.port: its way inside, and in
+ * flow->npt_dst the translation. Returns STAGE_GO (npt_dst 0: it goes where the kernel sends it), STAGE_ERROR or -FL_DROP_*.
+ */
+static __always_inline int route_own_inside(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *flow)
+{
+	const struct fl_port *out = port_get(s->pkt.port);
+	__u32 index = npt_find(s->pkt.set, FL_NPT_HAIRPIN, 0, &s->query.dst);
+	union fl_addr dst = s->query.dst, src = s->query.src;
+	int r;
+
+	if (!index || !out || !(out->flags & FL_PORT_NPT))
+		return STAGE_GO;
+	r = npt_translate(&s->pkt, index, false, &dst);
+	if (r)
+		return r;
+	if (is_local(&dst)) /* and what comes back by that way is translated */
+		return STAGE_GO;
+	if (npt_has_internal(index, &src)) {
+		flow->npt_src = index;
+		r = npt_translate(&s->pkt, index, true, &src);
+		if (r)
+			return r;
+	}
+	s->query.dst = dst;
+	s->query.family = FL_INET6;
+	s->query.ifindex = out->ifindex;
+	s->query.out = false;
+	flow->npt_dst = index;
+	r = fib_ask(ctx, &s->query, &s->hop);
+	if (r)
+		return r < 0 ? r : icmp_unreachable(&s->pkt, FL_DROP_UNREACHABLE);
+	return s->hop.port ? STAGE_GO : -FL_DROP_FOREIGN_EGRESS;
+}
+
+/*
  * The way of the router's own packet that leaves by the port s->pkt.port; the kernel has routed it. Translates its source,
  * and finds the tunnel's endpoint. Link-local and multicast stay as they are. Returns as route_egress().
  */
 GLOBAL int route_own(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *flow)
 {
+	int r;
+
 	if (!s || !flow)
 		return -FL_DROP_INTERNAL;
 	s->query.src = flow->src;
 	s->query.dst = flow->dst;
+	r = route_own_inside(ctx, s, flow);
+	if (r)
+		return r;
+	if (flow->npt_dst)
+		return route_egress(ctx, s, flow);
 	s->hop.port = s->pkt.port;
 	s->hop.mtu = 0xffff;
 	s->hop.resolved = false;

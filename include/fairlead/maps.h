@@ -53,7 +53,8 @@ enum fl_port_flags {
 	FL_PORT_ICMP = 1 << 5,	   /* where ICMP errors of our own come in */
 	FL_PORT_NPT = 1 << 6,	   /* has prefix translations */
 	FL_PORT_ANTISPOOF =
-		1 << 7, /* sources of other interfaces' networks are dropped; of a tunnel: as its underlay */
+		1 << 7,		  /* sources of other interfaces' networks are dropped; of a tunnel: as its underlay */
+	FL_PORT_OUTSIDE = 1 << 8, /* leads out: a tunnel's underlay, a default route's, where a prefix is delegated */
 };
 
 /* In fl_ifindex and fl_vlans: the device is the hidden end of this port's. */

@@ -2,14 +2,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """npt_cases.sh's packets. --mode is the translation's mode: rfc6296 or plain."""
 
+import socket
+
 import packet
 from lab import *
-from wire import check, check_equal, check_fields, check_sound, main
+from wire import check, check_equal, check_fields, check_sound, main, namespace
 
 lab = Lab()
 PLAIN = lab.mode == "plain"
 XLAT = Translation(INTERNAL, EXTERNAL, plain=PLAIN)
 SECOND = "2001:db8:aa::81"  # another host of the LAN, on the same cable
+OTHER = "2001:db8:ab::80"  # of another network of the LAN
 OUTSIDE = {host: XLAT.outward(host) for host in (LAN_HOST, SECOND)}
 
 
@@ -71,7 +74,7 @@ def test_udp_without_checksum_problem():
 
 
 def test_hairpin():
-    """Inside to the outside address of another inside host: both addresses are translated (RFC 6296 section 5 / 4.3)."""
+    """Inside to the outside address of another inside host: both addresses are translated (RFC 6296 4.3)."""
     token = lab.token()
     lab.flush()
     lab.from_lan(packet.udp6(LAN_HOST, OUTSIDE[SECOND], data=token, hop=9))
@@ -79,6 +82,48 @@ def test_hairpin():
     check_sound(p)
     check_fields(p, src=OUTSIDE[LAN_HOST], dst=SECOND, hop=8, src_mac=LAN_ROUTER_MAC, dst_mac=LAN_HOST_MAC)
     check(not any(token in x.raw for x in lab.fence_out()), "it went into the tunnel as well")
+
+
+def test_hairpin_from_what_is_not_translated():
+    """A host of another network inside: it has no outside address to be seen under."""
+    for make in (packet.udp6, packet.tcp6):
+        token = lab.token()
+        lab.flush()
+        lab.from_lan(make(OTHER, OUTSIDE[SECOND], data=token))
+        p = lab.lan.expect("the packet", lambda p: p.data == token)
+        check_sound(p)
+        check_fields(p, src=OTHER, dst=SECOND, hop=63)
+
+
+def test_hairpin_is_not_for_the_outside():
+    for send, source in ((lab.from_wan, INET_HOST), (lab.from_wan, OTHER), (lab.from_lan, INET_HOST)):
+        token = lab.token()
+        lab.flush()
+        send(packet.udp6(source, OUTSIDE[SECOND], data=token))
+        # by the tunnel's other end it may come back, two hops later
+        lab.lan.quiet(lambda p, t=token: p.dst == SECOND and p.data == t and p.hop == 63, 0.2)
+
+
+def test_hairpin_of_the_router():
+    """Its packet gets there; and where the router's own address is translated too, so does the answer."""
+    token = lab.token()
+    lab.flush()
+    with namespace(lab.ns("router")), socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as s:
+        s.sendto(token, (OUTSIDE[SECOND], 4001))
+    p = lab.lan.expect("the packet", lambda p: p.data == token)
+    check(p.l4_check_ok or p.unfinished, "its checksum is wrong: %s" % p)
+    check_fields(p, src=TUNNEL_ROUTER, dst=SECOND)
+    lab.run("router", "ping", "-6", "-n", "-q", "-c", "3", "-i", "0.02", "-W", "2", "-I", LAN_ROUTER, OUTSIDE[SECOND])
+
+
+def test_hairpin_to_the_router():
+    """A host inside that knows the router by its outside address is answered from there."""
+    token, address = lab.token(), XLAT.outward(LAN_ROUTER)
+    lab.flush()
+    lab.from_lan(packet.ping6(LAN_HOST, address, data=token))
+    p = lab.lan.expect("the echo reply", lambda p: p.type == 129 and token in p.data)
+    check(p.l4_check_ok or p.unfinished, "its checksum is wrong: %s" % p)
+    check_fields(p, src=address, dst=LAN_HOST)
 
 
 def test_inside_to_inside_is_not_translated():

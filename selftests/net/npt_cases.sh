@@ -21,6 +21,7 @@ tcp_both_ways() {
 scenario() {
 	started lab_with "$1" || return
 	ip -n "$lan" addr add 2001:db8:aa::81/64 dev eth0 nodad
+	ip -n "$router" addr add 2001:db8:ab::1/64 dev lan0 nodad # a network that is not translated
 	run_test warm-up warm_up || return
 	test_group "$1/rfc6296"
 	python_tests npt_cases.py --lab "$FL_PREFIX" --mode rfc6296

@@ -56,6 +56,18 @@ static const struct spec bin_out_inside = { .src = INT_BIN, .dst = NPT_HOST, .l4
 static const struct spec router_inside = { .src = "fd01:203:405:5::1", .dst = NPT_HOST },
 			 router_outside = { .src = "2001:db8:1:d554::1", .dst = NPT_HOST };
 
+static int default_by_under2(struct env *env)
+{
+	(void)env;
+	return links_run("ip -6 route add default dev under2");
+}
+
+static int no_default(struct env *env)
+{
+	(void)env;
+	return links_run("ip -6 route del default dev under2");
+}
+
 /* clang-format off */
 static const struct test_case vectors[] = {
 	BOTH("rfc", NPT_48, INT, EXT),
@@ -174,12 +186,38 @@ static const struct test_case errors[] = {
 	.change.src = EXT2, .change.dst = INT, .pkt.l4 = L4_ERROR, .pkt.quoted = &hairpin_as_received, \
 	  .change.quoted = &hairpin_as_sent
 
+#define HAIRPIN_TO(port, from) \
+	.in = port, .pkt.src = from, .pkt.dst = EXT2, .want = FORWARD, .out = LAN, .npt_in = NPT_48, .change.dst = INT2
+
 static const struct test_case hairpin[] = {
 	{ "npt/hairpin-udp", HAIRPIN },
 	{ "npt/hairpin-tcp", HAIRPIN, .pkt.l4 = L4_TCP },
 	{ "npt/hairpin-echo", HAIRPIN, .pkt.l4 = L4_ECHO },
 	{ "npt/hairpin-error", HAIRPIN_ERROR },
-	{ "npt/hairpin-not-internal", .in = LAN, .pkt.src = LAN_HOST, .pkt.dst = EXT2, .want = DELIVER },
+	{ "npt/hairpin-to-router", .in = LAN, .pkt.src = INT, .pkt.dst = "2001:db8:1:d554::1", .want = DELIVER,
+	  .npt_out = NPT_48, .npt_in = NPT_48, .change.src = EXT, .change.dst = "fd01:203:405:5::1" },
+	{ "npt/hairpin-not-internal", HAIRPIN_TO(LAN, LAN_HOST) },
+	{ "npt/hairpin-not-internal-tcp", HAIRPIN_TO(LAN, LAN_HOST), .pkt.l4 = L4_TCP },
+	{ "npt/hairpin-not-internal-vlan", HAIRPIN_TO(VLAN, VLAN_HOST) },
+	{ "npt/hairpin-not-internal-behind-a-router", HAIRPIN_TO(LAN, "fd77::1") },
+	{ "npt/hairpin-not-internal-no-default", HAIRPIN_TO(UNDER2, "2001:db8:35::10") },
+	{ "npt/hairpin-not-internal-plain", .in = LAN, .pkt.src = LAN_HOST, .pkt.dst = "2001:db8:bbbb:9::2",
+	  .want = FORWARD, .out = LAN, .npt_in = NPT_BIN, .change.dst = "fd00:aaaa:0:9::2" },
+	{ "npt/hairpin-not-internal-to-router", .in = LAN, .pkt.src = LAN_HOST, .pkt.dst = "2001:db8:1:d554::1",
+	  .want = DELIVER, .npt_in = NPT_48, .change.dst = "fd01:203:405:5::1" },
+	{ "npt/hairpin-not-internal-untranslatable", .in = LAN, .pkt.src = LAN_HOST, .pkt.dst = "2001:db8:1:ffff::1",
+	  .want = ERROR, .reason = FL_DROP_NPT_UNTRANSLATABLE, .npt_bad = NPT_48, .icmp_type = 1, .icmp_code = 3 },
+	{ "npt/hairpin-not-by-default-route", .in = UNDER2, .pkt.src = "2001:db8:35::10", .pkt.dst = EXT2, .want = FORWARD,
+	  .out = UNDER2, .xdp_down = true,
+	  .before = default_by_under2, .after = no_default },
+	{ "npt/hairpin-not-from-underlay", .in = WAN, .pkt.src = NET_HOST, .pkt.dst = EXT2, .want = DELIVER },
+	{ "npt/hairpin-not-from-another-outside", .in = NPT, .pkt.src = NPT_HOST, .pkt.dst = EXT_HE1, .want = DELIVER },
+	{ "npt/hairpin-not-from-tunnel", .in = WAN, .pkt.osrc = HE0_REMOTE, .pkt.odst = LOCAL4, .pkt.src = HE_HOST,
+	  .pkt.dst = EXT2, .want = DELIVER, .ep_in = EP_HE0, .blame = HE0, .change.osrc = NO_OUTER },
+	{ "npt/hairpin-not-with-a-source-from-elsewhere", .in = LAN, .pkt.src = NET_HOST, .pkt.dst = EXT2,
+	  .want = DELIVER },
+	{ "npt/hairpin-not-with-a-source-from-nowhere", .in = LAN, .pkt.src = "2001:dead::1", .pkt.dst = EXT2,
+	  .want = DELIVER },
 	{ "npt/hairpin-untranslatable-source", .in = LAN, .pkt.src = "fd01:203:405:ffff::1", .pkt.dst = EXT2,
 	  .want = ERROR,
 	  .reason = FL_DROP_NPT_UNTRANSLATABLE, .npt_bad = NPT_48, .icmp_type = 1, .icmp_code = 5 },

@@ -78,6 +78,8 @@ static const struct test_case silence[] = {
 	{ "out/silence-not-of-half-a-quote", SAYS(3, 2, &outer), .pkt.quotelen = 19, .want = PASS },
 };
 
+#define TO_INSIDE .want = FORWARD, .out = LAN, .npt_in = NPT_48, .change.dst = "fd01:203:405:1::1"
+
 static const struct test_case own[] = {
 	{ "out/tunnel", OWN(HE0, TUN, HE_HOST), INTO_HE0 },
 	{ "out/tunnel-tcp", OWN(HE0, TUN, HE_HOST), .pkt.l4 = L4_TCP, INTO_HE0 },
@@ -113,6 +115,21 @@ static const struct test_case own[] = {
 	{ "out/not-translated-link-local", OWN(NPT, "fe80::1", "ff02::1:ff00:1"), .pkt.l4 = L4_ECHO, .pkt.type = 135,
 	  .pkt.hops = 255, .want = PASS },
 	{ "out/not-translated-multicast", OWN(NPT, "fd01:203:405:5::1", "ff0e::1"), .want = PASS },
+	{ "out/hairpin", OWN(NPT, "2001:db8:60::1", "2001:db8:1:d550::1"), TO_INSIDE },
+	{ "out/hairpin-tcp", OWN(NPT, "2001:db8:60::1", "2001:db8:1:d550::1"), .pkt.l4 = L4_TCP, TO_INSIDE },
+	{ "out/hairpin-unfinished", OWN(NPT, "2001:db8:60::1", "2001:db8:1:d550::1"), .pkt.l4 = L4_TCP,
+	  .pkt.sum = SUM_UNFINISHED, TO_INSIDE },
+	{ "out/hairpin-hops-1", OWN(NPT, "2001:db8:60::1", "2001:db8:1:d550::1"), .pkt.hops = 1, TO_INSIDE },
+	{ "out/hairpin-source-too", OWN(NPT, "fd01:203:405:5::1", "2001:db8:1:d550::1"), .npt_out = NPT_48, TO_INSIDE,
+	  .change.src = "2001:db8:1:d554::1" },
+	{ "out/hairpin-tunnel", OWN(HE1, "2001:db8:80::3", "2001:db8:6:cf44::1"), .want = FORWARD, .out = LAN,
+	  .npt_in = NPT_HE1, .change.dst = "fd02:0:0:1::1" },
+	{ "out/hairpin-of-another", OWN(HE1, "2001:db8:80::3", "2001:db8:1:d550::1"), TO_INSIDE },
+	{ "out/hairpin-plain", OWN(NPT, "2001:db8:60::1", "2001:db8:bbbb:9::2"), .pkt.l4 = L4_TCP, .want = FORWARD,
+	  .out = LAN, .npt_in = NPT_BIN, .change.dst = "fd00:aaaa:0:9::2" },
+	{ "out/hairpin-to-itself", OWN(NPT, "2001:db8:60::1", "2001:db8:1:d554::1"), .want = PASS },
+	{ "out/hairpin-untranslatable", OWN(NPT, "2001:db8:60::1", "2001:db8:1:ffff::1"), .want = ERROR,
+	  .reason = FL_DROP_NPT_UNTRANSLATABLE, .npt_bad = NPT_48, .icmp_type = 1, .icmp_code = 3 },
 	{ "out/untranslatable", OWN(NPT, "fd01:203:405:ffff::1", NPT_HOST), .want = ERROR,
 	  .reason = FL_DROP_NPT_UNTRANSLATABLE, .npt_bad = NPT_48,
 	  .icmp_type = 1, .icmp_code = 5 },

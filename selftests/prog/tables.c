@@ -24,7 +24,7 @@ static const struct {
 	const char *addr4, *addr6;
 } ports[] = {
 	{ LAN, LAN, FL_PORT_XDP_XMIT, 0, FL_BOTH, 1500, 0, "192.0.2.1", "2001:db8:10::1" },
-	{ WAN, WAN, FL_PORT_XDP_XMIT, 0, FL_BOTH, 1500, 0, "198.51.100.1", "2001:db8:20::1" },
+	{ WAN, WAN, FL_PORT_XDP_XMIT | FL_PORT_OUTSIDE, 0, FL_BOTH, 1500, 0, "198.51.100.1", "2001:db8:20::1" },
 	{ HE0, HE0, FL_PORT_TUNNEL, 0, FL_INET6, 1480, EP_HE0, NULL, "2001:db8:80::1" },
 	{ BK0, BK0, FL_PORT_TUNNEL | FL_PORT_BROKER, 0, FL_INET6, 1480, 0, NULL, "2001:db8:80::2" },
 	{ HE1, HE1, FL_PORT_TUNNEL | FL_PORT_NPT, 0, FL_INET6, 1480, EP_HE1, NULL, "2001:db8:80::3" },

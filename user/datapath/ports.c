@@ -124,6 +124,27 @@ void datapath_warn(struct datapath *dp, const struct config *config, struct conf
 			warn_of_device(&config->interfaces[i], report);
 }
 
+#define DEFAULT_LEN 3 /* ::/0, and 2000::/3, which is all that there is */
+
+/*
+ * Whether the configuration has it lead out. (A translation's own interface has a flag of its own, and so has a tunnel.) What comes by
+ * it is no host of ours, though the routing table may know its source.
+ */
+static bool is_outside(const struct config *config, const struct config_interface *interface)
+{
+	for (size_t i = 0; i < config->n_tunnels; i++)
+		if (config->tunnels[i].underlay == interface)
+			return true;
+	for (size_t i = 0; i < config->n_translations; i++)
+		if (config->translations[i].from == interface)
+			return true;
+	for (size_t i = 0; i < config->n_routes; i++)
+		if (config->routes[i].gateway->interface == interface &&
+		    config->routes[i].destination.len <= DEFAULT_LEN)
+			return true;
+	return false;
+}
+
 static int plan_interfaces(struct datapath *dp, const struct config *config, struct port *next, bool *matched,
 			   struct config_report *report, char **why)
 {
@@ -146,6 +167,7 @@ static int plan_interfaces(struct datapath *dp, const struct config *config, str
 		port_take_link(port, link);
 		port->value.family = link ? interface->family : 0;
 		port->value.flags |= link && interface->antispoof ? FL_PORT_ANTISPOOF : 0;
+		port->value.flags |= link && is_outside(config, interface) ? FL_PORT_OUTSIDE : 0;
 		matched[port->number] = true;
 	}
 	return 0;
