@@ -112,6 +112,8 @@ static void change_make(struct datapath *dp, struct change *c)
 {
 	step(c, locals_sync(dp, c->next));
 	if (goes_on(c))
+		sysctls_withdraw(dp, c->next, c->undo);
+	if (goes_on(c))
 		step(c, install(dp, c));
 	if (goes_on(c))
 		step(c, write_ports(dp, c));
@@ -120,13 +122,15 @@ static void change_make(struct datapath *dp, struct change *c)
 	if (goes_on(c))
 		step(c, hooks_attach(dp, c->next, c->undo, c->why));
 	if (goes_on(c))
+		sysctls_withdraw(dp, c->next, c->undo); /* where they could not be attached */
+	if (goes_on(c))
 		step(c, write_ports(dp, c)); /* the programs' modes are known now */
 	if (goes_on(c))
 		step(c, forward_on(dp, c));
 	if (goes_on(c))
 		step(c, routes_apply(dp, c->config, c->next, c->undo, c->why));
 	if (goes_on(c))
-		step(c, sysctls_apply(dp, c->config, c->next, c->undo, c->why));
+		step(c, sysctls_apply(dp, c->next, c->undo, c->why));
 }
 
 /* ---- afterwards: nothing of this can fail the change ---- */
@@ -139,7 +143,7 @@ static void release_port(struct datapath *dp, struct port *next, uint32_t number
 
 	if (link && (gone || before != next[number].value.ifindex) && !port_by_ifindex(next, before)) {
 		hooks_detach(dp, before);
-		offload_release(dp, link->name);
+		offload_release(dp, before);
 	}
 	if (gone && port_clear(dp, &next[number]))
 		log_warnx("cannot clear port %u", number);
@@ -159,6 +163,7 @@ static void change_keep(struct datapath *dp, struct change *c)
 	c->next = NULL;
 	dp->config = c->config;
 	devices_remove(dp, c->config);
+	saved_write(dp);
 	nexthops_sync(dp);
 	reassembly_update(dp);
 	control_write(dp);

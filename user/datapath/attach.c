@@ -255,6 +255,16 @@ static int attached(struct port *port, int err, const char *what, char **why)
 	return fail(why, err, "%s (%s): cannot attach %s: %s", port->name, port->device, what, strerror(-err));
 }
 
+static int attach_filters(struct datapath *dp, struct port *port, bool egress, struct undo *undo, char **why)
+{
+	int err = tc_attach(dp, port, egress, undo);
+
+	err = attached(port, err, egress ? "the egress guard" : "the ingress program", why);
+	if (err)
+		port->unguarded = true;
+	return err;
+}
+
 static void reason_add_foreign(struct port *port)
 {
 	size_t len = strlen(port->reason);
@@ -275,13 +285,14 @@ int hooks_attach(struct datapath *dp, struct port *next, struct undo *undo, char
 
 	for (size_t i = 1; i < FL_PORTS_MAX; i++) {
 		next[i].foreign_filters = 0;
+		next[i].unguarded = false;
 		if (next[i].present && next[i].kind != PORT_ICMP)
-			err = attached(&next[i], tc_attach(dp, &next[i], true, undo), "the egress guard", why) ?: err;
+			err = attach_filters(dp, &next[i], true, undo, why) ?: err;
 	}
 	for (size_t i = 1; i < FL_PORTS_MAX; i++)
 		if (next[i].present)
-			err = attached(&next[i], tc_attach(dp, &next[i], false, undo), "the ingress program", why)
-				      ?: err;
+			err = attach_filters(dp, &next[i], false, undo, why) ?: err;
+	saved_write(dp); /* which qdiscs were made */
 	for (int vlans = 0; vlans < 2; vlans++)
 		for (size_t i = 1; i < FL_PORTS_MAX; i++)
 			if (next[i].present && next[i].kind != PORT_TUNNEL && (next[i].parent != 0) == vlans)

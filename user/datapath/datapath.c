@@ -67,7 +67,7 @@ int datapath_open(struct datapath **out, const char *instance, struct system *sy
 	err = err ?: objects_load(dp);
 	err = err ?: adopt(dp);
 	err = err ?: nexthops_adopt(dp);
-	err = err ?: sysctls_load(dp);
+	err = err ?: saved_load(dp);
 	err = err ?: forget_the_dead(dp);
 	if (err) {
 		datapath_close(dp);
@@ -91,7 +91,7 @@ void datapath_close(struct datapath *dp)
 	dry_run_close(dp);
 	joins_free(dp);
 	nexthops_free(dp);
-	sysctls_free(dp);
+	saved_free(dp);
 	objects_unload(dp);
 	for (int set = 0; set < 2; set++)
 		tables_free(dp->sets[set]);
@@ -221,6 +221,9 @@ int datapath_unload(struct datapath *dp)
 	reassembly_close(dp);
 	dry_run_close(dp);
 	detach_everywhere(dp);
+	offloads_restore(dp);
+	saved_free(dp);
+	saved_unlink(dp);
 	err = system_set_routes(dp->system, NULL, 0, &conflict);
 	if (err)
 		log_ret(err, "cannot remove the routes");

@@ -77,8 +77,9 @@ void undo_free(struct undo *undo);
 /* ---- what else hangs off a data plane ---- */
 
 struct saved_setting {
-	char *kind; /* "sysctl" or "offload" */
-	char *key;  /* path below /proc/sys; "DEVICE FEATURE" */
+	char *kind; /* "sysctl", "offload", or "qdisc": one that we have made */
+	uint32_t ifindex;
+	char *key; /* path below /proc/sys, a star for the device's name; the feature; the qdisc's kind */
 	char *value;
 };
 
@@ -124,6 +125,7 @@ struct datapath {
 	struct join *joins;
 	struct saved_setting *saved;
 	size_t n_saved;
+	bool saved_changed; /* the file does not have all of it yet */
 	struct reassembly *reassembly;
 	struct dry_run *dry_run;
 };
@@ -219,16 +221,26 @@ void nexthops_free(struct datapath *dp);
 void nexthops_release(struct datapath *dp);
 int locals_sync(struct datapath *dp, const struct port *ports);
 
-/* ---- routes.c, sysctls.c ---- */
+/* ---- saved.c ---- */
+int saved_load(struct datapath *dp);
+void saved_free(struct datapath *dp);
+struct saved_setting *saved_find(struct datapath *dp, const char *kind, uint32_t ifindex, const char *key);
+/* Nothing if it is there already. On disk only after saved_write() */
+int saved_add(struct datapath *dp, const char *kind, uint32_t ifindex, const char *key, const char *value);
+void saved_drop(struct datapath *dp, struct saved_setting *saved); /* the last one takes its place */
+void saved_prune(struct datapath *dp);
+int saved_write(struct datapath *dp);
+void saved_unlink(struct datapath *dp);
+
+/* ---- routes.c, sysctls.c, offloads.c ---- */
 int routes_apply(struct datapath *dp, const struct config *config, const struct port *ports, struct undo *undo,
 		 char **why);
-int sysctls_load(struct datapath *dp);
-int sysctls_apply(struct datapath *dp, const struct config *config, const struct port *ports, struct undo *undo,
-		  char **why);
+int sysctls_apply(struct datapath *dp, const struct port *ports, struct undo *undo, char **why);
+void sysctls_withdraw(struct datapath *dp, const struct port *ports, struct undo *undo);
 void sysctls_restore(struct datapath *dp);
-void sysctls_free(struct datapath *dp);
-void offload_off(struct datapath *dp, const char *device, enum offload what, struct undo *undo);
-void offload_release(struct datapath *dp, const char *device);
+void offload_off(struct datapath *dp, const struct port *port, enum offload what, struct undo *undo);
+void offload_release(struct datapath *dp, uint32_t ifindex);
+void offloads_restore(struct datapath *dp);
 
 /* ---- fragments.c ---- */
 void reassembly_update(struct datapath *dp);

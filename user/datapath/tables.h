@@ -35,6 +35,7 @@ struct port {
 	uint16_t vid;
 	bool on_parent;		 /* the program on the parent serves it */
 	uint8_t foreign_filters; /* of others, before ours: 1 at ingress, 2 at egress */
+	bool unguarded;		 /* a filter of ours could not be attached */
 	enum port_mode mode;
 	char reason[192]; /* why this mode; what stands in our way */
 };

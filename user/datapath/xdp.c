@@ -189,7 +189,7 @@ static int attach_beside(struct datapath *dp, struct port *port, const struct xd
 		return settle(port, PORT_MODE_TC,
 			      "the XDP dispatcher that is attached (id %u) cannot be joined (%s); tc runs", now->id,
 			      strerror(-err));
-	offload_off(dp, port->device, OFFLOAD_RXVLAN, undo); /* as in attach_mode() */
+	offload_off(dp, port, OFFLOAD_RXVLAN, undo); /* as in attach_mode() */
 	return settle(port, now->mode, "joined the XDP dispatcher that is attached (id %u)", now->id);
 }
 
@@ -207,7 +207,7 @@ static int attach_mode(struct datapath *dp, struct port *port, enum port_mode mo
 		return settle(port, PORT_MODE_TC, "the driver refuses %s (%s); tc runs", mode_words[mode],
 			      strerror(-err));
 	/* a tag that the device takes off, the program would not see: packets of a VLAN would pass for untagged ones */
-	offload_off(dp, port->device, OFFLOAD_RXVLAN, undo);
+	offload_off(dp, port, OFFLOAD_RXVLAN, undo);
 	return settle(port, mode, "%s%s", mode_words[mode], asked ? ", as asked" : "");
 }
 
@@ -221,7 +221,7 @@ static int attach_vlan(struct datapath *dp, struct port *ports, struct port *por
 			  port->interface->mode != CONFIG_MODE_GENERIC;
 	if (port->on_parent) {
 		drop_ours(port, now, undo);
-		offload_off(dp, parent->device, OFFLOAD_TXVLAN, undo);
+		offload_off(dp, parent, OFFLOAD_TXVLAN, undo);
 		return settle(port, PORT_MODE_NATIVE, "native XDP, served on its parent %s", parent->device);
 	}
 	if (port->interface->mode == CONFIG_MODE_GENERIC)
