@@ -355,6 +355,7 @@ lab() {
 	lab_up && broker_python || return
 	in_ns "$router" sysctl -qw net.ipv6.conf.lan0.forwarding=1 net.ipv6.conf.wan0.accept_ra=1 \
 		net.ipv4.conf.wan0.forwarding=1 net.ipv4.conf.all.accept_redirects=0
+	in_ns "$router" tc qdisc add dev lan0 clsact # empty: somebody may be about to use it
 	save clean
 	router_config auto
 }

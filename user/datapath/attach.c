@@ -147,6 +147,19 @@ static int filter_add(struct datapath *dp, uint32_t ifindex, bool egress, const 
 	return err;
 }
 
+/* Remembers whether it was made here: one that was there before us stays, also when nobody uses it. */
+static int qdisc_make(struct datapath *dp, uint32_t ifindex)
+{
+	struct bpf_tc_hook hook;
+	int err;
+
+	hook_set(&hook, ifindex, false);
+	err = bpf_tc_hook_create(&hook);
+	if (err == -EEXIST)
+		return 0;
+	return err ?: saved_add(dp, "qdisc", ifindex, "clsact", "none");
+}
+
 /* *n_before: filters of others that see packets first. */
 static int tc_attach_device(struct datapath *dp, uint32_t ifindex, bool egress, uint32_t *n_before, struct undo *undo)
 {
@@ -157,13 +170,11 @@ static int tc_attach_device(struct datapath *dp, uint32_t ifindex, bool egress, 
 	uint16_t priority;
 	int err;
 
-	hook_set(&hook, ifindex, egress);
-	err = bpf_tc_hook_create(&hook);
-	if (err && err != -EEXIST)
-		return err;
-	err = filters_list(dp, ifindex, egress, &filters);
+	err = qdisc_make(dp, ifindex);
+	err = err ?: filters_list(dp, ifindex, egress, &filters);
 	if (err)
 		return err;
+	hook_set(&hook, ifindex, egress);
 	if (filters.ours && filters.prog_id != prog->id) {
 		LIBBPF_OPTS(bpf_tc_opts, opts, .handle = OUR_HANDLE, .priority = filters.ours, .prog_fd = prog->fd,
 			    .flags = BPF_TC_F_REPLACE);
@@ -215,16 +226,20 @@ int tc_detach(struct datapath *dp, uint32_t ifindex, bool egress)
 	return err == -ENOENT || err == -ENODEV ? 0 : err;
 }
 
-/* The hook goes when nobody has a filter on it. */
+/* The hook goes when nobody has a filter on it, if it is of our making. */
 void tc_detach_qdisc(struct datapath *dp, uint32_t ifindex)
 {
+	struct saved_setting *made = saved_find(dp, "qdisc", ifindex, "clsact");
 	struct filters in, out;
 	struct bpf_tc_hook hook;
 
+	if (!made)
+		return;
 	if (filters_list(dp, ifindex, false, &in) || filters_list(dp, ifindex, true, &out))
 		return;
 	if (in.n_foreign || out.n_foreign || in.ours || out.ours)
 		return;
+	saved_drop(dp, made);
 	hook_set(&hook, ifindex, false);
 	hook.attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS;
 	bpf_tc_hook_destroy(&hook);
