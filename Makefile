@@ -153,7 +153,7 @@ deps-check:
 # ---- using it: a second make, since the first one asked pkg-config before the packages were there -------------------
 
 test: deps-test
-	+$(Q)$(MAKE) all unit
+	+$(Q)$(MAKE) all unit $(BUILD)/bench
 	$(Q)selftests/run
 
 bench: deps-test

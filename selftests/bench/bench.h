@@ -122,14 +122,14 @@ struct run {
 	int n_rounds, n_discarded;
 	double steal_pct, steal_max_pct; /* of the rounds kept; the worst of all */
 	uint64_t sent[PATH_COUNT], received[PATH_COUNT], checked[PATH_COUNT], wrong[PATH_COUNT];
-	json_t *facts; /* restart.c, program.c: what else was measured, by name */
-	int failed;    /* packets lost, wrong, or a part that did not run */
+	json_t *facts;	    /* restart.c, program.c: what else was measured, by name */
+	json_t *complaints; /* texts: packets lost, wrong, or a part that did not run */
 };
 
 /* ---- util.c ---- */
 uint64_t now_ns(void);
 void die(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
-/* counts as a failure of the run and says so */
+/* makes it a run that failed, and says so */
 void complain(struct run *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void pin_to_cpu(int cpu);
 /* Enters the namespace of NAME ("gen", "sink" or a device under test) */
@@ -156,7 +156,8 @@ void daemon_spawn(struct run *r, enum dut_id dut);
 bool daemon_answers(const struct run *r, enum dut_id dut);
 bool daemon_wait(struct run *r, enum dut_id dut, double seconds);
 void daemon_kill(struct run *r, enum dut_id dut, int sig);
-long daemon_rss_kb(const struct run *r, enum dut_id dut);
+/* what it has in memory, as a fact of that name */
+void daemon_memory(struct run *r, enum dut_id dut, const char *fact_name);
 void daemons_stop(struct run *r);
 
 /* ---- restart.c: start, restart, memory ---- */
@@ -170,3 +171,5 @@ void programs_time(struct run *r);
 /* ---- rows.c: the table ---- */
 void rows_print(struct run *r);
 int rows_write(struct run *r, const char *file);
+/* Of a short run: a line "ok NAME" or "not ok NAME" for each path, value that is no time, and for the whole. True: all ok */
+bool rows_test(const struct run *r);

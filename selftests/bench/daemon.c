@@ -95,7 +95,7 @@ void daemon_kill(struct run *r, enum dut_id dut, int sig)
 	r->daemons[dut] = 0;
 }
 
-long daemon_rss_kb(const struct run *r, enum dut_id dut)
+void daemon_memory(struct run *r, enum dut_id dut, const char *fact_name)
 {
 	char path[64], line[128];
 	long kb = -1;
@@ -108,7 +108,10 @@ long daemon_rss_kb(const struct run *r, enum dut_id dut)
 			break;
 	if (file)
 		fclose(file);
-	return kb;
+	if (kb > 0)
+		fact(r, fact_name, kb / 1024.0);
+	else
+		complain(r, "no telling how much memory the daemon of %s has", duts[dut].name);
 }
 
 void daemons_stop(struct run *r)

@@ -141,6 +141,7 @@ double live_measure(struct run *r, enum path_id path, double seconds)
 	packets = (batches + 1ULL) * BENCH_BATCH;
 	r->sent[path] += packets;
 	if (paths[path].out == OUT_NOTHING) {
+		r->received[path] += seen->received;
 		if (seen->received)
 			complain(r, "%s: %llu packets came through", paths[path].text, seen->received);
 		return ns;

@@ -44,8 +44,8 @@ static void daemons_start(struct run *r)
 			daemon_wait(r, i, 30);
 		}
 	usleep(SETTLE_US);
-	fact(r, "rss_mb", daemon_rss_kb(r, DUT_NATIVE) / 1024.0);
-	fact(r, "rss_10000_mb", daemon_rss_kb(r, DUT_CLIENTS10K) / 1024.0);
+	daemon_memory(r, DUT_NATIVE, "rss_mb");
+	daemon_memory(r, DUT_CLIENTS10K, "rss_10000_mb");
 }
 
 static int print_warnings(enum libbpf_print_level level, const char *fmt, va_list ap)
@@ -57,7 +57,7 @@ int main(int argc, char **argv)
 {
 	struct run *r = calloc(1, sizeof(*r));
 	const char *brief = getenv("BENCH_SHORT"), *rounds = getenv("BENCH_ROUNDS");
-	int failed;
+	bool good;
 
 	if (!r || argc != 5)
 		die("usage: bench PREFIX BUILD WORK OUT; it is selftests/bench/run that calls it");
@@ -69,6 +69,7 @@ int main(int argc, char **argv)
 	if (r->rounds < 1 || r->rounds > ROUNDS_MAX)
 		die("BENCH_ROUNDS: 1 to %d", ROUNDS_MAX);
 	r->facts = json_object();
+	r->complaints = json_array();
 	getloadavg(&r->load, 1);
 	r->cpu = packet_cpu();
 	pin_to_cpu(r->cpu);
@@ -76,12 +77,12 @@ int main(int argc, char **argv)
 	libbpf_set_print(print_warnings);
 	live_open(r);
 	daemons_start(r);
-	if (!r->failed) {
+	if (!json_array_size(r->complaints)) {
 		rounds_run(r);
 		programs_time(r);
 		restart_measured(r, DUT_CLIENTS10K, PATH_CLIENTS10K);
 		usleep(SETTLE_US);
-		fact(r, "rss_10000_after_restart_mb", daemon_rss_kb(r, DUT_CLIENTS10K) / 1024.0);
+		daemon_memory(r, DUT_CLIENTS10K, "rss_10000_after_restart_mb");
 		programs_verify(r);
 		rows_print(r);
 		if (rows_write(r, argv[4]))
@@ -89,8 +90,9 @@ int main(int argc, char **argv)
 	}
 	daemons_stop(r);
 	live_close(r);
-	failed = r->failed;
+	good = r->brief ? rows_test(r) : !json_array_size(r->complaints);
 	json_decref(r->facts);
+	json_decref(r->complaints);
 	free(r);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -239,6 +239,57 @@ void rows_print(struct run *r)
 		print_fact(r, &fact_rows[i]);
 }
 
+/* ---- a short run: what is no matter of time, as tests ---- */
+
+static bool tell(bool good, const char *name)
+{
+	printf("%s bench/%s\n", good ? "ok" : "not ok", name);
+	return good;
+}
+
+static bool test_path(const struct run *r, enum path_id p)
+{
+	bool dropped = paths[p].out == OUT_NOTHING;
+	bool came = dropped ? r->received[p] == 0 : r->received[p] == r->sent[p] && r->checked[p] && !r->wrong[p];
+
+	if (tell(r->sent[p] && came, paths[p].name))
+		return true;
+	printf("# %s: %llu packets sent, %llu received, %llu of %llu looked at wrong\n", paths[p].text,
+	       (unsigned long long)r->sent[p], (unsigned long long)r->received[p], (unsigned long long)r->wrong[p],
+	       (unsigned long long)r->checked[p]);
+	return false;
+}
+
+static bool test_fact(const struct run *r, const struct fact_row *row)
+{
+	double v = fact_get(r, row->fact);
+
+	if (tell(v <= row->goal, row->fact)) /* NAN, not measured, is not */
+		return true;
+	printf("# %g, at most %g %s\n", v, row->goal, row->unit);
+	return false;
+}
+
+bool rows_test(const struct run *r)
+{
+	bool good = true;
+	json_t *text;
+	size_t i;
+
+	for (int p = 0; p < PATH_COUNT; p++)
+		good &= test_path(r, p);
+	for (i = 0; i < sizeof(fact_rows) / sizeof(fact_rows[0]); i++)
+		if (fact_rows[i].always)
+			good &= test_fact(r, &fact_rows[i]);
+	good &= tell(!json_array_size(r->complaints), "whole");
+	json_array_foreach(r->complaints, i, text) {
+		printf("# %s\n", json_string_value(text));
+	}
+	return good;
+}
+
+/* ---- the result as JSON ---- */
+
 static json_t *number(double v)
 {
 	return isnan(v) ? json_null() : json_real(round(v * 1000) / 1000);

@@ -35,14 +35,16 @@ void die(const char *fmt, ...)
 
 void complain(struct run *r, const char *fmt, ...)
 {
+	json_t *text;
 	va_list ap;
 
-	fputs("bench: ", stderr);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	text = json_vsprintf(fmt, ap);
 	va_end(ap);
-	fputc('\n', stderr);
-	r->failed++;
+	if (!text)
+		die("no memory");
+	fprintf(stderr, "bench: %s\n", json_string_value(text));
+	json_array_append_new(r->complaints, text);
 }
 
 void pin_to_cpu(int cpu)
