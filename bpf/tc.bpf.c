@@ -21,13 +21,15 @@ char _license[] SEC("license") = "GPL";
 static __always_inline const struct fl_port *begin(struct fl_ctx *ctx, struct scratch *s,
 						   const struct fl_control *control)
 {
-	__u32 number = port_number(ctx_ifindex(ctx), 0);
 	const struct fl_port *port;
+	__u32 number;
 
-	s->pkt.set = control->set;
-	s->pkt.hidden = number & FL_IFINDEX_HIDDEN;
-	s->pkt.port = s->pkt.l2_port = number & ~FL_IFINDEX_HIDDEN;
-	port = s->pkt.port ? port_get(s->pkt.port) : NULL;
+	s->pkt.gen = control_gen(control);
+	s->pkt.set = FL_GEN_SET(s->pkt.gen);
+	number = port_number(s->pkt.set, ctx_ifindex(ctx), 0);
+	s->pkt.hidden = number & FL_NUMBER_HIDDEN;
+	s->pkt.port = s->pkt.l2_port = number & ~FL_NUMBER_HIDDEN;
+	port = s->pkt.port ? port_get(s->pkt.set, s->pkt.port) : NULL;
 	if (!port)
 		return NULL;
 	/* test runs bring an Ethernet header */
@@ -48,7 +50,7 @@ static __always_inline int own_route(struct fl_ctx *ctx, struct scratch *s, cons
 	r = ipv6_parse(ctx, &s->pkt, ctx_len(ctx) - s->pkt.outer);
 	if (r)
 		return r;
-	if (!flow_key(ctx, &s->pkt, control, s->pkt.port | FL_FLOW_OWN, &key))
+	if (!flow_key(ctx, &s->pkt, s->pkt.port | FL_FLOW_OWN, &key))
 		return -FL_DROP_MALFORMED;
 	*flow = flow_find(&key, &known);
 	if (!*flow)

@@ -21,9 +21,10 @@ static __always_inline int ingress(struct fl_ctx *ctx, bool generic)
 	if (r < 0 || !control || !s)
 		return XDP_PASS;
 	s->pkt.outer = r;
-	s->pkt.set = control->set;
-	s->pkt.port = s->pkt.l2_port = port_number(ctx_ifindex(ctx), vid);
-	port = s->pkt.port ? port_get(s->pkt.port) : NULL;
+	s->pkt.gen = control_gen(control);
+	s->pkt.set = FL_GEN_SET(s->pkt.gen);
+	s->pkt.port = s->pkt.l2_port = port_number(s->pkt.set, ctx_ifindex(ctx), vid);
+	port = s->pkt.port ? port_get(s->pkt.set, s->pkt.port) : NULL;
 	if (!port || !ethernet_is_for(ctx, port))
 		return XDP_PASS;
 	r = parse(ctx, &s->pkt, port, proto);

@@ -68,7 +68,7 @@ static __always_inline int skb_reshape(struct fl_ctx *ctx, const struct pkt *pkt
 static __always_inline int to_neighbour(struct fl_ctx *ctx, const struct pkt *pkt, const struct hop *hop)
 {
 	struct bpf_redir_neigh nh = { .nh_family = hop->family };
-	const struct fl_port *port = port_get(hop->port);
+	const struct fl_port *port = port_get(pkt->set, hop->port);
 
 	if (!port)
 		return drop(ctx, pkt, FL_DROP_INTERNAL);
@@ -114,7 +114,7 @@ static __always_inline int transmit(struct fl_ctx *ctx, struct pkt *pkt, const s
 /* Gives the packet to the host: as it came, or decapsulated into the tunnel's device; its addresses translated. */
 static __always_inline int deliver(struct fl_ctx *ctx, struct pkt *pkt, const struct fl_flow *flow)
 {
-	const struct fl_port *tunnel = port_get(pkt->port);
+	const struct fl_port *tunnel = port_get(pkt->set, pkt->port);
 	bool decap = pkt->l3 != pkt->outer;
 	struct fl_flow plain = {};
 	struct ethhdr *eth;

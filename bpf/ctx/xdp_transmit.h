@@ -8,7 +8,7 @@
 
 struct {
 	__uint(type, BPF_MAP_TYPE_DEVMAP);
-	__uint(max_entries, FL_PORTS_MAX);
+	__uint(max_entries, 2 * FL_PORTS_MAX);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__type(key, __u32);
 	__type(value, __u32);
@@ -58,7 +58,7 @@ static __always_inline bool ethernet_write(struct fl_ctx *ctx, const struct hop 
 static __always_inline int transmit(struct fl_ctx *ctx, struct pkt *pkt, bool generic, const struct fl_flow *flow,
 				    const struct hop *hop)
 {
-	const struct fl_port *out = port_get(hop->port);
+	const struct fl_port *out = port_get(pkt->set, hop->port);
 	const struct fl_endpoint *ep = flow->endpoint ? endpoint_get(flow->endpoint) : NULL;
 	__u32 l2, l3, l4;
 
@@ -84,5 +84,6 @@ static __always_inline int transmit(struct fl_ctx *ctx, struct pkt *pkt, bool ge
 	}
 	count_forwarded(pkt, flow, hop);
 	/* a devmap serves programs that take fragments or those that do not, never both; generic XDP gains nothing by it */
-	return generic ? bpf_redirect(out->xmit_ifindex, 0) : bpf_redirect_map(&fl_tx, hop->port, XDP_DROP);
+	return generic ? bpf_redirect(out->xmit_ifindex, 0)
+		       : bpf_redirect_map(&fl_tx, FL_PORT_INDEX(pkt->set, hop->port), XDP_DROP);
 }

@@ -17,7 +17,8 @@ const volatile __u32 fl_hz;	 /* jiffies a second */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
-	__uint(map_flags, BPF_F_RDONLY_PROG);
+	__uint(map_flags,
+	       BPF_F_MMAPABLE); /* mapped, the daemon writes it word by word; not RDONLY_PROG, which forbids that */
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__type(key, __u32);
 	__type(value, struct fl_control);
@@ -38,13 +39,19 @@ static __always_inline const struct fl_control *control_get(void)
 	return bpf_map_lookup_elem(&fl_control, &zero);
 }
 
-/* The generation that flow cache entries must have: the daemon's changes and what the programs learned since. */
-static __always_inline __u32 control_generation(const struct fl_control *control)
+/* The daemon's generation: read once a packet, since it says the set too. */
+static __always_inline __u32 control_gen(const struct fl_control *control)
+{
+	return *(const volatile __u32 *)&control->gen;
+}
+
+/* What flow cache entries must have: the daemon's changes and what the programs learned since. */
+static __always_inline __u32 control_generation(__u32 gen)
 {
 	__u32 zero = 0;
 	const struct fl_learned *learned = bpf_map_lookup_elem(&fl_learned, &zero);
 
-	return control->gen + (learned ? learned->gen : 0);
+	return gen + (learned ? learned->gen : 0);
 }
 
 static __always_inline void control_learned(void)

@@ -126,8 +126,7 @@ static __always_inline void flow_begin(struct fl_flow *flow, const struct fl_flo
 }
 
 /* What finds the packet's entry: its addresses, and where it came from; and what an entry must match to be fresh. */
-static __always_inline bool flow_key(struct fl_ctx *ctx, const struct pkt *pkt, const struct fl_control *control,
-				     __u32 from, struct fl_flow *key)
+static __always_inline bool flow_key(struct fl_ctx *ctx, const struct pkt *pkt, __u32 from, struct fl_flow *key)
 {
 	if (pkt->family == FL_INET6) {
 		struct ipv6hdr *ip = pkt_at(ctx, pkt->l3, L3_MAX, sizeof(*ip));
@@ -145,7 +144,7 @@ static __always_inline bool flow_key(struct fl_ctx *ctx, const struct pkt *pkt, 
 	}
 	key->from = from;
 	key->in_endpoint = pkt->endpoint;
-	key->gen = control_generation(control);
+	key->gen = control_generation(pkt->gen);
 	key->stamp = bpf_jiffies64();
 	return true;
 }

@@ -223,7 +223,9 @@ static __always_inline int icmp4_build(struct fl_ctx *ctx, const struct icmp_req
 /* The program on fl-icmp-rx. XDP_PASS: the answer, for tc ingress there to forward. */
 static __always_inline int icmp_build(struct fl_ctx *ctx)
 {
-	const struct fl_port *here = port_get(port_number(ctx_ifindex(ctx), 0)), *answers;
+	const struct fl_control *control = control_get();
+	__u32 set = control ? FL_GEN_SET(control_gen(control)) : 0;
+	const struct fl_port *here = port_get(set, port_number(set, ctx_ifindex(ctx), 0)), *answers;
 	struct icmp_request *in = pkt_at(ctx, 0, 0, sizeof(*in)), req;
 	int r = XDP_DROP;
 
@@ -232,7 +234,7 @@ static __always_inline int icmp_build(struct fl_ctx *ctx)
 	req = *in;
 	if (req.l3 > 60 || ctx_len(ctx) < sizeof(req) + req.l3 + sizeof(struct iphdr))
 		return XDP_DROP;
-	answers = port_get(bpf_ntohs(req.port));
+	answers = port_get(set, bpf_ntohs(req.port));
 	if (!answers)
 		return XDP_DROP;
 	if (req.proto == bpf_htons(ETH_P_IPV6))

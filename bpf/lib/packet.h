@@ -56,7 +56,8 @@ struct pkt {
 	__u8 icmp_type, icmp_code;
 	__u16 reason;	  /* enum fl_drop with STAGE_ERROR */
 	__u32 icmp_value; /* MTU or pointer */
-	__u32 set;	  /* of the tables in force, read once */
+	__u32 gen;	  /* of the configuration in force, read once … */
+	__u32 set;	  /* … and the set of tables that it says */
 	__u32 npt_failed; /* the translation that could not do it */
 };
 

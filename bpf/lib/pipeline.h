@@ -131,7 +131,7 @@ static __always_inline void rewrite_quoted(struct fl_ctx *ctx, struct pkt *pkt, 
 					   __u32 out_port)
 {
 	const struct fl_npt *hairpin = flow->npt_src && flow->npt_src == flow->npt_dst ? npt_get(flow->npt_src) : NULL;
-	const struct fl_port *in = port_get(pkt->port), *out = port_get(out_port);
+	const struct fl_port *in = port_get(pkt->set, pkt->port), *out = port_get(pkt->set, out_port);
 	__u32 from = in && in->flags & FL_PORT_NPT ? pkt->port : 0;
 	__u32 to = out && out->flags & FL_PORT_NPT ? out_port : 0;
 

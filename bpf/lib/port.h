@@ -10,21 +10,21 @@ struct {
 	__uint(map_flags, BPF_F_RDONLY_PROG);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__type(key, __u32);
-	__type(value, __u32);
-} fl_ifindex SEC(".maps"); /* ifindex -> port number, 0: not ours. Daemon writes */
+	__type(value, struct fl_numbers);
+} fl_ifindex SEC(".maps"); /* by ifindex. Daemon writes */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, FL_PORTS_MAX);
+	__uint(max_entries, 2 * FL_PORTS_MAX);
 	__uint(map_flags, BPF_F_RDONLY_PROG);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__type(key, struct fl_vlan_key);
-	__type(value, __u32);
+	__type(value, struct fl_numbers);
 } fl_vlans SEC(".maps"); /* Daemon writes */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, FL_PORTS_MAX);
+	__uint(max_entries, 2 * FL_PORTS_MAX);
 	__uint(map_flags, BPF_F_RDONLY_PROG);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__type(key, __u32);
@@ -39,22 +39,24 @@ struct {
 	__type(value, struct fl_port_stats);
 } fl_port_stats SEC(".maps");
 
-/* Number of the port of (device, VLAN), with FL_IFINDEX_HIDDEN where it is a hidden end; 0 when it is not ours. */
-static __always_inline __u32 port_number(__u32 ifindex, __u16 vid)
+/* Number of the port of (device, VLAN), with FL_NUMBER_HIDDEN where it is a hidden end; 0 when it is not ours. */
+static __always_inline __u32 port_number(__u32 set, __u32 ifindex, __u16 vid)
 {
 	struct fl_vlan_key key = { .ifindex = ifindex, .vid = vid };
-	const __u32 *number;
+	const struct fl_numbers *numbers;
 
 	if (vid == 0 && ifindex < FL_IFINDEX_MAX)
-		number = bpf_map_lookup_elem(&fl_ifindex, &ifindex);
+		numbers = bpf_map_lookup_elem(&fl_ifindex, &ifindex);
 	else
-		number = bpf_map_lookup_elem(&fl_vlans, &key);
-	return number ? *number : 0;
+		numbers = bpf_map_lookup_elem(&fl_vlans, &key);
+	return numbers ? numbers->port[set & 1] : 0;
 }
 
-static __always_inline const struct fl_port *port_get(__u32 number)
+static __always_inline const struct fl_port *port_get(__u32 set, __u32 number)
 {
-	return bpf_map_lookup_elem(&fl_ports, &number);
+	__u32 index = FL_PORT_INDEX(set, number);
+
+	return bpf_map_lookup_elem(&fl_ports, &index);
 }
 
 static __always_inline void port_count_rx(__u32 number, __u32 bytes)

@@ -43,6 +43,36 @@ struct {
 	__type(value, __u32);
 } fl_locals SEC(".maps"); /* Daemon writes */
 
+static __always_inline bool is_link_local(const union fl_addr *a)
+{
+	return a->b[0] == 0xfe && (a->b[1] & 0xc0) == 0x80;
+}
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, FL_HELD_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_RDONLY_PROG);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, struct fl_held_key);
+	__type(value, __u32);
+} fl_held SEC(".maps"); /* Daemon writes */
+
+/*
+ * Whether a change of configuration is moving the route to addr. Tables are switched at once, the kernel's routes one by one: who
+ * met the new tables and the old route would be forwarded as no configuration says.
+ */
+static __always_inline bool is_held(const union fl_addr *addr)
+{
+	const struct fl_control *control = control_get();
+	struct fl_held_key key = { .prefixlen = 32 + 128, .addr = *addr };
+	const __u32 *held;
+
+	if (!control || !control->held || addr->b[0] == 0xff || is_link_local(addr))
+		return false;
+	held = bpf_map_lookup_elem(&fl_held, &key);
+	return held && *held;
+}
+
 /* Linux 6.1 takes no key that lies in an argument of a global function: a copy on the stack. */
 static __always_inline const __u32 *local_find(const union fl_addr *addr)
 {
@@ -79,6 +109,7 @@ struct hop {
 struct fib_query {
 	union fl_addr src, dst;
 	__u32 ifindex;
+	__u32 set;
 	__u8 family; /* enum fl_family */
 	bool out;
 };
@@ -169,7 +200,7 @@ static __always_inline bool hop_has_failed(const struct hop *hop)
 static __always_inline int hop_by_kernel(const struct fib_query *query, struct hop *hop)
 {
 	hop->ifindex = query->ifindex;
-	hop->port = port_number(query->ifindex, 0);
+	hop->port = port_number(query->set, query->ifindex, 0);
 	hop->mtu = 0xffff;
 	hop->resolved = false;
 	hop->family = 0;
@@ -188,8 +219,9 @@ GLOBAL int fib_ask(struct fl_ctx *ctx, struct fib_query *query, struct hop *hop)
 
 	if (!query || !hop)
 		return -FL_DROP_INTERNAL;
+	if (is_held(&query->dst))
+		return -FL_DROP_HELD;
 	fib.ifindex = query->ifindex;
-
 	if (query->family == FL_INET) {
 		fib.family = AF_INET;
 		fib.ipv4_src = query->src.w[3];
@@ -212,7 +244,7 @@ GLOBAL int fib_ask(struct fl_ctx *ctx, struct fib_query *query, struct hop *hop)
 		return STAGE_DELIVER;
 	}
 	hop->ifindex = fib.ifindex;
-	hop->port = port_number(fib.ifindex, 0);
+	hop->port = port_number(query->set, fib.ifindex, 0);
 	hop->resolved = r != BPF_FIB_LKUP_RET_NO_NEIGH;
 	hop->family = fib.family;
 	if (fib.family == AF_INET)
@@ -224,15 +256,10 @@ GLOBAL int fib_ask(struct fl_ctx *ctx, struct fib_query *query, struct hop *hop)
 	__builtin_memcpy(&hop->smac, fib.smac, ETH_ALEN);
 	hop->mtu = fib.mtu_result;
 	if (!hop->resolved) { /* the kernel did not get as far as the MTU */
-		port = port_get(hop->port);
+		port = port_get(query->set, hop->port);
 		hop->mtu = port ? port->mtu : 0;
 	}
 	return STAGE_GO;
-}
-
-static __always_inline bool is_link_local(const union fl_addr *a)
-{
-	return a->b[0] == 0xfe && (a->b[1] & 0xc0) == 0x80;
 }
 
 /* Multicast, or IPv4's broadcast to this link. */
@@ -294,7 +321,7 @@ GLOBAL int route_egress(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *f
 		return -FL_DROP_INTERNAL;
 	mtu = s->hop.mtu;
 	tunnel = s->hop.port;
-	port = port_get(tunnel);
+	port = port_get(s->pkt.set, tunnel);
 	if (!port)
 		return -FL_DROP_INTERNAL;
 	if ((port->flags & FL_PORT_NPT) && s->pkt.family == FL_INET6 && !flow->npt_src && !is_link_local(&flow->src) &&
@@ -320,11 +347,13 @@ GLOBAL int route_egress(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *f
 		s->outer.ifindex = ep->underlay_ifindex;
 		s->outer.family = FL_INET;
 		s->outer.out = true;
-		if (fib_ask(ctx, &s->outer, &s->hop))
-			return -FL_DROP_NO_UNDERLAY;
+		s->outer.set = s->pkt.set;
+		r = fib_ask(ctx, &s->outer, &s->hop);
+		if (r)
+			return r == -FL_DROP_HELD ? r : -FL_DROP_NO_UNDERLAY;
 		if (!s->hop.port)
 			return -FL_DROP_FOREIGN_EGRESS;
-		port = port_get(s->hop.port);
+		port = port_get(s->pkt.set, s->hop.port);
 		/* RFC 4213 3.2.1: a set MTU listens to no path; the route's may be what the kernel learned of it */
 		if (!(ep->flags & FL_EP_DYNAMIC_MTU) && port)
 			s->hop.mtu = port->mtu;
@@ -348,6 +377,7 @@ static __always_inline __u32 route_device(struct fl_ctx *ctx, struct scratch *s,
 	s->outer.ifindex = ifindex;
 	s->outer.family = s->pkt.family;
 	s->outer.out = false;
+	s->outer.set = s->pkt.set;
 	return fib_ask(ctx, &s->outer, &s->hop) ? 0 : s->hop.ifindex;
 }
 
@@ -437,7 +467,8 @@ GLOBAL int route_decide(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *f
 	s->query.dst = flow->dst;
 	s->query.family = s->pkt.family;
 	s->query.out = false;
-	in = port_get(s->pkt.port);
+	s->query.set = s->pkt.set;
+	in = port_get(s->pkt.set, s->pkt.port);
 	if (!in)
 		return -FL_DROP_INTERNAL;
 	r = s->pkt.family == FL_INET6 ? scope_check6(&s->query.src, &s->query.dst)
@@ -490,7 +521,7 @@ GLOBAL int route_decide(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *f
  */
 static __always_inline int route_own_inside(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *flow)
 {
-	const struct fl_port *out = port_get(s->pkt.port);
+	const struct fl_port *out = port_get(s->pkt.set, s->pkt.port);
 	__u32 index = npt_find(s->pkt.set, FL_NPT_HAIRPIN, 0, &s->query.dst);
 	union fl_addr dst = s->query.dst, src = s->query.src;
 	int r;
@@ -512,6 +543,7 @@ static __always_inline int route_own_inside(struct fl_ctx *ctx, struct scratch *
 	s->query.family = FL_INET6;
 	s->query.ifindex = out->ifindex;
 	s->query.out = false;
+	s->query.set = s->pkt.set;
 	flow->npt_dst = index;
 	r = fib_ask(ctx, &s->query, &s->hop);
 	if (r)
@@ -529,6 +561,8 @@ GLOBAL int route_own(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *flow
 
 	if (!s || !flow)
 		return -FL_DROP_INTERNAL;
+	if (is_held(&flow->dst))
+		return -FL_DROP_HELD;
 	s->query.src = flow->src;
 	s->query.dst = flow->dst;
 	r = route_own_inside(ctx, s, flow);
@@ -552,7 +586,7 @@ static __always_inline int route(struct fl_ctx *ctx, struct scratch *s, const st
 	bool known;
 	int r;
 
-	if (!flow_key(ctx, &s->pkt, control, s->pkt.port, &key))
+	if (!flow_key(ctx, &s->pkt, s->pkt.port, &key))
 		return -FL_DROP_MALFORMED;
 	flow = flow_find(&key, &known);
 	*out = flow;

@@ -191,7 +191,7 @@ GLOBAL int tunnel_receive(struct fl_ctx *ctx, struct pkt *pkt)
 	pkt->port = FL_EP_IN_TUNNEL(found); /* its counters */
 	if (!FL_EP_IN_ENDPOINT(found))
 		return -FL_DROP_TUNNEL_STRANGER;
-	tunnel = port_get(pkt->port);
+	tunnel = port_get(set, pkt->port);
 	if (!tunnel)
 		return -FL_DROP_INTERNAL;
 	if (tunnel->underlay != pkt->l2_port)

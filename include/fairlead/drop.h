@@ -34,7 +34,8 @@
 	X(ICMP_RATE, "icmp-rate-limit", "the ICMP error that it deserved was over the rate") \
 	X(NO_UNDERLAY, "no-underlay-route", "no route to the tunnel's remote by its underlay") \
 	X(INTERNAL, "internal", "a table that must have an entry has none") \
-	X(SPOOFED, "spoofed-source", "a source that is the router's own or lies on another interface (antispoof)")
+	X(SPOOFED, "spoofed-source", "a source that is the router's own or lies on another interface (antispoof)") \
+	X(HELD, "route-changing", "its route was being changed by a new configuration at that moment")
 /* clang-format on */
 
 enum fl_drop {

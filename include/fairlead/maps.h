@@ -26,15 +26,27 @@ enum fl_family {
 
 /* ---- fl_control: one element. Daemon writes, programs read it once a packet ---- */
 struct fl_control {
-	__u32 layout;		   /* FL_LAYOUT_VERSION */
-	__u32 set;		   /* 0 or 1: the set of tunnel and translation tables in force */
-	__u32 gen;		   /* flow cache entries of another generation are stale */
-	__u32 forward;		   /* 0: nothing is forwarded (start, unload); 1: go */
+	__u32 layout;  /* FL_LAYOUT_VERSION */
+	__u32 gen;     /* flow cache entries of another generation are stale. It only grows; see FL_GEN_SET() */
+	__u32 forward; /* 0: nothing is forwarded (start, unload); 1: go */
+	__u32 held;    /* not 0: packets to destinations in fl_held are dropped, their routes are being changed */
 	__u64 reassembly_until_ns; /* CLOCK_MONOTONIC; outer fragments go up to the daemon's raw socket until then */
 	__u32 icmp_ifindex;	   /* where a packet is sent to come back as an ICMP error; 0: nowhere yet */
 	__u32 alive_until;	   /* low word of jiffies64: until then a daemon watches routes and neighbours */
 };
 _Static_assert(sizeof(struct fl_control) == 32, "layout");
+
+/* Ports, tunnels and translations have two sets of tables. The generation says which one is in force: one word, read once. */
+#define FL_GEN_SET(gen) ((gen)&1)
+#define FL_GEN_NEXT(gen) ((gen) + 2)   /* the same set */
+#define FL_GEN_SWITCH(gen) ((gen) + 1) /* the other set */
+
+/* fl_held: LPM trie (IPv6 or IPv4-mapped prefix) -> 1: held; 0: has a route of its own that stays. Daemon writes */
+struct fl_held_key {
+	__u32 prefixlen; /* 32 + length */
+	__u32 pad;
+	union fl_addr addr;
+};
 
 /* ---- fl_learned: one element. Programs write ---- */
 struct fl_learned {
@@ -43,7 +55,9 @@ struct fl_learned {
 	__u64 jiffies_ns; /* … at this CLOCK_MONOTONIC; 0: not told yet */
 };
 
-/* ---- fl_ports: array by port number. Daemon writes ---- */
+/* ---- fl_ports: array by FL_PORT_INDEX(set, port number). Daemon writes ---- */
+#define FL_PORT_INDEX(set, number) ((set)*FL_PORTS_MAX + (number))
+
 enum fl_port_flags {
 	FL_PORT_UP = 1 << 0,	   /* in use */
 	FL_PORT_XDP_XMIT = 1 << 1, /* XDP may transmit by it */
@@ -57,8 +71,11 @@ enum fl_port_flags {
 	FL_PORT_OUTSIDE = 1 << 8, /* leads out: a tunnel's underlay, a default route's, where a prefix is delegated */
 };
 
-/* In fl_ifindex and fl_vlans: the device is the hidden end of this port's. */
-#define FL_IFINDEX_HIDDEN (1u << 31)
+/* What fl_ifindex and fl_vlans say of a device: its port's number in each set, 0: not ours. */
+struct fl_numbers {
+	__u16 port[2];
+};
+#define FL_NUMBER_HIDDEN (1u << 15) /* the device is the hidden end of this port's */
 
 struct fl_port {
 	__u32 ifindex;	    /* of its device: for a VLAN the child */
@@ -77,9 +94,9 @@ struct fl_port {
 };
 _Static_assert(sizeof(struct fl_port) == 56, "layout");
 
-/* fl_tx: devmap port number -> xmit_ifindex, of every port with an Ethernet header. Daemon writes; XDP redirects by it */
+/* fl_tx: devmap FL_PORT_INDEX() -> xmit_ifindex, of every port with an Ethernet header. Daemon writes; XDP redirects by it */
 
-/* fl_vlans: hash (device, VLAN) -> port number; also devices with an ifindex of FL_IFINDEX_MAX and up, vid 0 */
+/* fl_vlans: hash (device, VLAN) -> numbers; also devices with an ifindex of FL_IFINDEX_MAX and up, vid 0 */
 struct fl_vlan_key {
 	__u32 ifindex;
 	__u32 vid;

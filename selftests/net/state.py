@@ -93,6 +93,7 @@ def machine():
 
 # ---- the maps ----
 
+PORTS_MAX = 512  # FL_PORTS_MAX
 TABLES = {"fl_ep_in": "fl_ep", "fl_clients": "fl_ep", "fl_npt_prefix": "fl_npt"}
 
 
@@ -110,21 +111,27 @@ def element(instance, name, index):
 
 def maps(instance):
     control = element(instance, "fl_control", 0)
-    yield line("fl_control", {k: control[k] for k in ("layout", "set", "forward", "icmp_ifindex")})
+    now = control["gen"] & 1  # the set in force
+    yield line("fl_control", {"set": now, **{k: control[k] for k in ("layout", "forward", "held", "icmp_ifindex")}})
     for table, array in TABLES.items():
         for key, index in dump(instance, table):
-            if key["set"] != control["set"]:
+            if key["set"] != now:
                 continue
             if key.get("remote") == 0:  # for strangers to this address: a port
                 yield line(table, [key, index])
             else:  # of fl_ep_in the value has the tunnel's port before the endpoint
                 place = index & 0xFFFF if table == "fl_ep_in" else index
                 yield line(table, [key, index, element(instance, array, place)])
-    for name in ("fl_ports", "fl_locals", "fl_vlans"):
-        for row in dump(instance, name):
-            yield line(name, row)
+    for key, value in dump(instance, "fl_ports"):
+        if key // PORTS_MAX == now:
+            yield line("fl_ports", [key % PORTS_MAX, value])
+    for row in dump(instance, "fl_locals"):
+        yield line("fl_locals", row)
+    for key, numbers in dump(instance, "fl_vlans"):
+        if numbers["port"][now]:
+            yield line("fl_vlans", [key, numbers["port"][now]])
     for link in run("ip", "-j", "link", "show"):
-        yield line("fl_ifindex", [link["ifname"], element(instance, "fl_ifindex", link["ifindex"])])
+        yield line("fl_ifindex", [link["ifname"], element(instance, "fl_ifindex", link["ifindex"])["port"][now]])
 
 
 def main():

@@ -138,14 +138,15 @@ static int fill_port(struct env *env, int i)
 		.addr6 = addr_of(ports[i].addr6),
 	};
 	union fl_addr local4 = addr_of(ports[i].addr4), broadcast = local4;
-	__u32 hidden = number | FL_IFINDEX_HIDDEN, to_all = number | FL_LOCAL_BROADCAST;
+	struct fl_numbers numbers = { .port = { number } }, hidden = { .port = { number | FL_NUMBER_HIDDEN } };
+	__u32 to_all = number | FL_LOCAL_BROADCAST;
 
 	port_mac(ports[i].parent, false, port.mac);
-	if (set(MAP(env, fl_ports), &number, &port) || set(MAP(env, fl_ifindex), &ifindex, &number))
+	if (set(MAP(env, fl_ports), &number, &port) || set(MAP(env, fl_ifindex), &ifindex, &numbers))
 		return -EIO;
 	if (!(port.flags & FL_PORT_L3) && set(MAP(env, fl_tx), &number, &xmit))
 		return -EIO;
-	if (vlan.vid && set(MAP(env, fl_vlans), &vlan, &number))
+	if (vlan.vid && set(MAP(env, fl_vlans), &vlan, &numbers))
 		return -EIO;
 	if ((port.flags & FL_PORT_TUNNEL) && set(MAP(env, fl_ifindex), &env->other_end[number], &hidden))
 		return -EIO;
@@ -294,7 +295,7 @@ int tables_control(struct env *env)
 
 void tables_new_generation(struct env *env)
 {
-	env->control.gen++;
+	env->control.gen = FL_GEN_NEXT(env->control.gen);
 	tables_control(env);
 }
 

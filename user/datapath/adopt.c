@@ -13,22 +13,21 @@
 
 static int adopt_ports(struct datapath *dp)
 {
-	struct fl_port *values = calloc(FL_PORTS_MAX, sizeof(*values));
-	int err = values ? map_read(dp, DP_MAP_PORTS, 0, FL_PORTS_MAX, values) : -ENOMEM;
+	const struct fl_port *values = dp->in_map[set_in_force(dp)];
+	int err = map_read(dp, DP_MAP_PORTS, 0, FL_PORTS_MAX, dp->in_map[0]);
 
+	err = err ?: map_read(dp, DP_MAP_PORTS, FL_PORTS_MAX, FL_PORTS_MAX, dp->in_map[1]);
 	for (uint32_t i = 1; i < FL_PORTS_MAX && !err; i++) {
 		struct port *port = &dp->ports[i];
 
 		port->number = i;
 		if (!(values[i].flags & FL_PORT_UP))
 			continue;
-		port->value = port->in_map = values[i];
-		port->written = true;
+		port->value = values[i];
 		port->kind = values[i].flags & FL_PORT_TUNNEL ? PORT_TUNNEL
 			     : values[i].flags & FL_PORT_ICMP ? PORT_ICMP
 							      : PORT_INTERFACE;
 	}
-	free(values);
 	return err;
 }
 
@@ -130,14 +129,14 @@ static int adopt_control(struct datapath *dp)
 
 	if (err)
 		return err;
-	dp->control.set &= 1;
 	dp->control.reassembly_until_ns = 0;
 	if (dp->control.layout == FL_LAYOUT_VERSION)
 		return 0;
 	dp->control.layout = FL_LAYOUT_VERSION;
-	dp->control.gen = 1;
+	dp->control.gen = FL_GEN_NEXT(0);
 	dp->control.forward = 0;
-	return control_write(dp);
+	control_write(dp);
+	return 0;
 }
 
 int adopt(struct datapath *dp)
@@ -160,7 +159,7 @@ int adopt(struct datapath *dp)
 	err = err
 		      ?: adopt_entries(dp, DP_MAP_NPT_PREFIX, offsetof(struct fl_npt_key, set),
 				       sizeof(((struct fl_npt_key *)0)->set), offsetof(struct tables, npt_prefix));
-	err = err ?: adopt_endpoints(dp, dp->sets[dp->control.set]);
-	err = err ?: adopt_npts(dp, dp->sets[dp->control.set]);
+	err = err ?: adopt_endpoints(dp, dp->sets[set_in_force(dp)]);
+	err = err ?: adopt_npts(dp, dp->sets[set_in_force(dp)]);
 	return err ? log_ret(err, "cannot take over the maps in %s", dp->pins) : 0;
 }

@@ -18,8 +18,8 @@ struct change {
 	struct port *next;
 	uint32_t *peers;
 	struct tables *tables; /* NULL once installed, or where they could not be compiled */
-	bool installed;
-	int err; /* the first one */
+	bool filled;	       /* the set that is not in force */
+	int err;	       /* the first one */
 };
 
 static bool goes_on(const struct change *c)
@@ -37,7 +37,7 @@ static void step(struct change *c, int err)
 
 static int change_plan(struct datapath *dp, struct change *c, struct config_report *report)
 {
-	const struct tables *current = dp->sets[dp->control.set];
+	const struct tables *current = tables_in_force(dp);
 
 	c->next = calloc(FL_PORTS_MAX, sizeof(*c->next));
 	c->peers = calloc(c->config->n_tunnels + 1, sizeof(*c->peers));
@@ -63,18 +63,18 @@ static void forward_back(struct datapath *dp, const void *data)
 }
 
 /* ICMP errors have a way when our program is on the far end of fl-icmp; and packets may pass. */
-static int forward_on(struct datapath *dp, const struct change *c)
+static void forward_on(struct datapath *dp, const struct change *c)
 {
 	const struct port *icmp = port_by_name(c->next, "fl-icmp-rx");
 	uint32_t before = dp->control.forward;
 	uint32_t icmp_ifindex = icmp && icmp->present && icmp->mode == PORT_MODE_NATIVE ? dp->icmp_ifindex : 0;
 
 	if (dp->control.forward && dp->control.icmp_ifindex == icmp_ifindex)
-		return 0;
+		return;
 	dp->control.forward = 1;
 	dp->control.icmp_ifindex = icmp_ifindex;
 	undo_push(c->undo, forward_back, &before, sizeof(before));
-	return control_write(dp);
+	control_write(dp);
 }
 
 /*
@@ -91,42 +91,70 @@ static bool is_guarded(struct datapath *dp, const struct port *next)
 	return true;
 }
 
-static int install(struct datapath *dp, struct change *c)
+static void attach(struct datapath *dp, struct change *c)
 {
-	struct tables *tables = c->tables;
-
-	if (!tables || tables_equal(tables, dp->sets[dp->control.set]))
-		return 0;
-	c->tables = NULL;
-	c->installed = true;
-	return tables_install(dp, tables, c->undo);
-}
-
-static int write_ports(struct datapath *dp, struct change *c)
-{
-	ports_values(dp, c->next, c->tables ? c->tables : dp->sets[dp->control.set]);
-	return ports_write(dp, c->next, c->undo);
-}
-
-static void change_make(struct datapath *dp, struct change *c)
-{
-	step(c, locals_sync(dp, c->next));
-	if (goes_on(c))
-		sysctls_withdraw(dp, c->next, c->undo);
-	if (goes_on(c))
-		step(c, install(dp, c));
-	if (goes_on(c))
-		step(c, write_ports(dp, c));
-	if (goes_on(c) && !dp->control.forward && is_guarded(dp, c->next))
-		step(c, forward_on(dp, c));
 	if (goes_on(c))
 		step(c, hooks_attach(dp, c->next, c->undo, c->why));
 	if (goes_on(c))
 		sysctls_withdraw(dp, c->next, c->undo); /* where they could not be attached */
+	if (c->tables)
+		ports_values(dp, c->next, c->tables); /* the programs' modes are known now */
+}
+
+/*
+ * The set that is not in force becomes what the change wants. When only ports differ, and only because the machine has changed,
+ * the set in force is written: what packets meet half done is true at each moment.
+ */
+static void fill(struct datapath *dp, struct change *c)
+{
+	bool same_tables = c->tables && tables_equal(c->tables, tables_in_force(dp));
+
+	if (!goes_on(c) || !c->tables)
+		return;
+	if (same_tables && (!c->undo || ports_equal(dp, c->next, set_in_force(dp)))) {
+		step(c, ports_write(dp, c->next, set_in_force(dp)));
+		return;
+	}
+	step(c, tables_fill(dp, c->tables, c->next));
+	c->tables = NULL;
+	c->filled = goes_on(c);
+}
+
+/* The tables at one moment, then the kernel's routes; who would meet only one of the two is held. */
+static void switch_over(struct datapath *dp, struct change *c)
+{
 	if (goes_on(c))
-		step(c, write_ports(dp, c)); /* the programs' modes are known now */
+		step(c, routes_hold(dp, c->config, c->next));
+	if (goes_on(c) && c->filled)
+		tables_switch(dp, c->undo);
+}
+
+/*
+ * New devices get their programs before the tables know them: these pass everything until then. The first time, other maps
+ * may be in force in the programs of an earlier daemon: the tables are complete when this one's replace them.
+ */
+static void change_make(struct datapath *dp, struct change *c)
+{
+	bool first = !dp->config;
+
+	ports_values(dp, c->next, c->tables ? c->tables : tables_in_force(dp));
+	step(c, locals_sync(dp, c->next));
 	if (goes_on(c))
-		step(c, forward_on(dp, c));
+		sysctls_withdraw(dp, c->next, c->undo);
+	if (!first)
+		attach(dp, c);
+	fill(dp, c);
+	switch_over(dp, c);
+	if (first && goes_on(c) && !dp->control.forward && is_guarded(dp, c->next))
+		forward_on(dp, c);
+	if (first)
+		attach(dp, c);
+	if (first && goes_on(c)) {
+		ports_values(dp, c->next, tables_in_force(dp));
+		step(c, ports_write(dp, c->next, set_in_force(dp)));
+	}
+	if (goes_on(c))
+		forward_on(dp, c);
 	if (goes_on(c))
 		step(c, routes_apply(dp, c->config, c->next, c->undo, c->why));
 	if (goes_on(c))
@@ -137,23 +165,23 @@ static void change_make(struct datapath *dp, struct change *c)
 
 static void release_port(struct datapath *dp, struct port *next, uint32_t number)
 {
-	uint32_t before = dp->ports[number].written ? dp->ports[number].in_map.ifindex : 0;
+	uint32_t before = dp->ports[number].value.ifindex;
 	const struct system_link *link = before ? system_link_by_index(dp->system, before) : NULL;
-	bool gone = next[number].kind == PORT_NONE && next[number].written;
+	bool gone = next[number].kind == PORT_NONE && dp->ports[number].kind != PORT_NONE;
 
 	if (link && (gone || before != next[number].value.ifindex) && !port_by_ifindex(next, before)) {
 		hooks_detach(dp, before);
 		offload_release(dp, before);
 	}
-	if (gone && port_clear(dp, &next[number]))
-		log_warnx("cannot clear port %u", number);
+	if (gone)
+		dp->port_freed_ms[number] = monotonic_ms();
 }
 
 static void change_keep(struct datapath *dp, struct change *c)
 {
 	if (c->tables) { /* nothing new for the maps, but these point into the new configuration */
-		tables_free(dp->sets[dp->control.set]);
-		dp->sets[dp->control.set] = c->tables;
+		tables_free(dp->sets[set_in_force(dp)]);
+		dp->sets[set_in_force(dp)] = c->tables;
 		c->tables = NULL;
 	}
 	for (uint32_t i = 1; i < FL_PORTS_MAX; i++)
@@ -193,6 +221,7 @@ int datapath_apply(struct datapath *dp, const struct config *config, struct conf
 		change_keep(dp, &c);
 		undo_free(&undo);
 	}
+	routes_release(dp);
 	change_free(&c);
 	return c.err;
 }
@@ -206,6 +235,7 @@ static void follow(struct datapath *dp)
 	change_plan(dp, &c, NULL);
 	if (c.next && c.peers) {
 		change_make(dp, &c);
+		routes_release(dp);
 		change_keep(dp, &c);
 	}
 	if (c.err)

@@ -36,18 +36,19 @@ static int forget_the_dead(struct datapath *dp)
 	int err = 0;
 
 	for (size_t i = 1; i < FL_PORTS_MAX && !alive; i++)
-		alive = dp->ports[i].written && tc_is_attached(dp, dp->ports[i].in_map.ifindex, true);
+		alive = dp->ports[i].kind != PORT_NONE && tc_is_attached(dp, dp->ports[i].value.ifindex, true);
 	if (alive) {
 		log_info("taking over a running data plane");
 		return 0;
 	}
-	for (size_t i = 1; i < FL_PORTS_MAX && !err; i++)
-		if (dp->ports[i].written)
-			err = port_clear(dp, &dp->ports[i]);
-	memset(dp->port_freed_ms, 0, sizeof(dp->port_freed_ms));
+	for (uint32_t i = 1; i < FL_PORTS_MAX; i++)
+		dp->ports[i] = (struct port){ .number = i };
+	for (int set = 0; set < 2 && !err; set++)
+		err = ports_write(dp, dp->ports, set);
 	dp->control.forward = 0;
 	dp->control.icmp_ifindex = 0;
-	return err ?: control_write(dp);
+	control_write(dp);
+	return err;
 }
 
 int datapath_open(struct datapath **out, const char *instance, struct system *system)
@@ -63,8 +64,11 @@ int datapath_open(struct datapath **out, const char *instance, struct system *sy
 		return -ENAMETOOLONG;
 	}
 	dp->ports = calloc(FL_PORTS_MAX, sizeof(*dp->ports));
-	err = dp->ports ? open_netlink(dp) : -ENOMEM;
+	for (int set = 0; set < 2; set++)
+		dp->in_map[set] = calloc(FL_PORTS_MAX, sizeof(*dp->in_map[set]));
+	err = dp->ports && dp->in_map[0] && dp->in_map[1] ? open_netlink(dp) : -ENOMEM;
 	err = err ?: objects_load(dp);
+	err = err ?: control_map_open(dp);
 	err = err ?: adopt(dp);
 	err = err ?: nexthops_adopt(dp);
 	err = err ?: saved_load(dp);
@@ -88,6 +92,7 @@ void datapath_close(struct datapath *dp)
 	dp->control.alive_until = 0;
 	if (dp->config)
 		control_write(dp);
+	control_map_close(dp);
 	dry_run_close(dp);
 	joins_free(dp);
 	nexthops_free(dp);
@@ -98,6 +103,8 @@ void datapath_close(struct datapath *dp)
 	if (dp->nl)
 		nl_socket_free(dp->nl);
 	free(dp->locals.records);
+	for (int set = 0; set < 2; set++)
+		free(dp->in_map[set]);
 	free(dp->ports);
 	free(dp);
 }
@@ -107,24 +114,20 @@ void datapath_close(struct datapath *dp)
 /* What a veth can transmit hangs on its other end, and no message tells of it. */
 static void check_veths(struct datapath *dp)
 {
-	bool any = false, changed = false;
+	bool any = false;
 
 	for (size_t i = 1; i < FL_PORTS_MAX && !any; i++)
 		any = dp->ports[i].present && dp->ports[i].veth && dp->ports[i].kind == PORT_INTERFACE;
 	if (!any)
 		return;
-	ports_values(dp, dp->ports, dp->sets[dp->control.set]);
-	for (size_t i = 1; i < FL_PORTS_MAX && !changed; i++)
-		changed = dp->ports[i].present &&
-			  memcmp(&dp->ports[i].value, &dp->ports[i].in_map, sizeof(struct fl_port)) != 0;
-	if (changed && ports_write(dp, dp->ports, NULL) == 0)
-		control_bump(dp);
+	ports_values(dp, dp->ports, tables_in_force(dp));
+	ports_write(dp, dp->ports, set_in_force(dp));
 }
 
 /* RFC 1191 6.3: a path MTU is tried anew after ten minutes. The programs set the time and heed it; this tidies up. */
 static void expire_paths(struct datapath *dp)
 {
-	const struct tables *tables = dp->sets[dp->control.set];
+	const struct tables *tables = tables_in_force(dp);
 	const struct fl_endpoint_path none = {};
 	struct fl_endpoint_path *paths;
 	uint32_t n = 0, now = monotonic_ms() / 1000;

@@ -72,7 +72,7 @@ static uint32_t lookup(struct datapath *dp, enum dp_map_id id, const void *key)
 
 static uint32_t find_endpoint(struct datapath *dp, const struct outer *outer, uint32_t remote)
 {
-	const struct fl_endpoint_key key = { dp->control.set, outer->ip->daddr, remote };
+	const struct fl_endpoint_key key = { set_in_force(dp), outer->ip->daddr, remote };
 
 	return lookup(dp, DP_MAP_EP_IN, &key);
 }
@@ -115,7 +115,7 @@ static enum fl_drop check_inner(struct datapath *dp, struct outer *outer)
 	if (dp->ports[outer->endpoint.tunnel].value.flags & FL_PORT_BROKER) {
 		struct fl_client_route_key key = {
 			.prefixlen = 32 + 128,
-			.set = dp->control.set,
+			.set = set_in_force(dp),
 			.tunnel = outer->endpoint.tunnel,
 		};
 

@@ -147,18 +147,21 @@ static void wait_grace(struct datapath *dp)
 		usleep((GRACE_MS - since) * 1000);
 }
 
-static void switch_back(struct datapath *dp, const void *data)
+uint32_t set_in_force(const struct datapath *dp)
 {
-	memcpy(&dp->control.set, data, sizeof(dp->control.set));
-	control_bump(dp);
-	dp->switched_ms = monotonic_ms();
+	return FL_GEN_SET(dp->control.gen);
 }
 
-/* Takes over `tables`, also on failure: it is then what the set not in force may hold parts of. */
-int tables_install(struct datapath *dp, struct tables *tables, struct undo *undo)
+const struct tables *tables_in_force(const struct datapath *dp)
 {
-	uint32_t old = dp->control.set, set = !old;
-	const struct tables *current = dp->sets[old];
+	return dp->sets[set_in_force(dp)];
+}
+
+/* Fills the set that is not in force. Takes over `tables`, also on failure: then that set may hold parts of them. */
+int tables_fill(struct datapath *dp, struct tables *tables, const struct port *ports)
+{
+	uint32_t set = !set_in_force(dp);
+	const struct tables *current = tables_in_force(dp);
 	int err;
 
 	wait_grace(dp);
@@ -174,13 +177,19 @@ int tables_install(struct datapath *dp, struct tables *tables, struct undo *undo
 	err = err ?: set_write(dp, tables, set, true);
 	if (err)
 		return log_ret(err, "cannot fill the tables");
-	dp->control.set = set;
-	err = control_bump(dp);
-	if (err) {
-		dp->control.set = old;
-		return err;
-	}
-	undo_push(undo, switch_back, &old, sizeof(old));
+	return ports_write(dp, ports, set);
+}
+
+static void switch_back(struct datapath *dp, const void *data)
+{
+	(void)data;
+	tables_switch(dp, NULL);
+}
+
+/* Puts what tables_fill() has filled in force. */
+void tables_switch(struct datapath *dp, struct undo *undo)
+{
+	control_switch(dp);
 	dp->switched_ms = monotonic_ms();
-	return 0;
+	undo_push(undo, switch_back, NULL, 0);
 }

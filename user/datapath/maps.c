@@ -148,17 +148,3 @@ void percpu_sum(const struct datapath *dp, const void *value, size_t words, uint
 		for (size_t i = 0; i < words; i++)
 			sum[i] += *v++;
 }
-
-int control_write(struct datapath *dp)
-{
-	const __u32 zero = 0;
-	int err = map_put(dp, DP_MAP_CONTROL, &zero, &dp->control);
-
-	return err ? log_ret(err, "cannot write fl_control") : 0;
-}
-
-int control_bump(struct datapath *dp)
-{
-	dp->control.gen++;
-	return control_write(dp);
-}

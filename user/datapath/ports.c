@@ -81,8 +81,7 @@ static struct port *port_match(struct datapath *dp, struct port *next, enum port
 		if (next[i].kind == kind && strcmp(next[i].name, name) == 0)
 			port = &next[i];
 	for (size_t i = 1; i < FL_PORTS_MAX && !port && link; i++)
-		if (next[i].kind == kind && next[i].name[0] == '\0' && next[i].written &&
-		    next[i].in_map.ifindex == link->ifindex)
+		if (next[i].kind == kind && next[i].name[0] == '\0' && next[i].value.ifindex == link->ifindex)
 			port = &next[i];
 	if (!port && link)
 		port = port_allocate(dp, next);
@@ -195,10 +194,7 @@ static int plan_device(struct datapath *dp, enum port_kind kind, const char *nam
 	return 0;
 }
 
-/*
- * Numbers and what the machine says of each port. Ports of `next` that the configuration no longer has become PORT_NONE; they
- * are still `written`.
- */
+/* Numbers and what the machine says of each port. Ports of `next` that the configuration no longer has become PORT_NONE. */
 int ports_plan(struct datapath *dp, const struct config *config, const uint32_t *peers, struct port *next,
 	       struct config_report *report, char **why)
 {
@@ -291,111 +287,91 @@ void ports_values(struct datapath *dp, struct port *next, const struct tables *t
 
 /* ---- writing ---- */
 
-static int map_device(struct datapath *dp, uint32_t ifindex, uint32_t vid, uint32_t number, bool add)
+/* A device's port in one set; the other set's stays. Without `add`: nobody's, if it is still this port's. */
+static int map_device(struct datapath *dp, uint32_t set, uint32_t ifindex, uint32_t vid, uint32_t number, bool add)
 {
 	const struct fl_vlan_key key = { .ifindex = ifindex, .vid = vid };
 	bool by_array = vid == 0 && ifindex < FL_IFINDEX_MAX;
-	const uint32_t nobody = 0;
-	uint32_t owner = 0;
-	int err;
+	enum dp_map_id map = by_array ? DP_MAP_IFINDEX : DP_MAP_VLANS;
+	const void *device = by_array ? (const void *)&ifindex : &key;
+	struct fl_numbers numbers = {};
+	int err = map_get(dp, map, device, &numbers);
 
-	if (add)
-		return by_array ? map_put(dp, DP_MAP_IFINDEX, &ifindex, &number)
-				: map_put(dp, DP_MAP_VLANS, &key, &number);
-	/* another port may have the device by now */
-	err = by_array ? map_get(dp, DP_MAP_IFINDEX, &ifindex, &owner) : map_get(dp, DP_MAP_VLANS, &key, &owner);
-	if (err || owner != number)
+	if (err && err != -ENOENT)
+		return err;
+	if (!add && (numbers.port[set] & ~FL_NUMBER_HIDDEN) != (number & ~FL_NUMBER_HIDDEN))
 		return 0;
-	return by_array ? map_put(dp, DP_MAP_IFINDEX, &ifindex, &nobody) : map_delete(dp, DP_MAP_VLANS, &key);
+	numbers.port[set] = add ? number : 0;
+	if (!by_array && !numbers.port[!set] && !add)
+		return map_delete(dp, map, device);
+	return map_put(dp, map, device, &numbers);
 }
 
 /* By which devices and tags packets find the port. */
-static int map_devices(struct datapath *dp, const struct fl_port *port, uint32_t number, bool add)
+static int map_devices(struct datapath *dp, uint32_t set, const struct fl_port *port, uint32_t number, bool add)
 {
-	int err = map_device(dp, port->ifindex, 0, number, add);
+	int err = map_device(dp, set, port->ifindex, 0, number, add);
 
 	if (!err && port->peer_ifindex)
-		err = map_device(dp, port->peer_ifindex, 0, number | FL_IFINDEX_HIDDEN, add);
-	return err || !port->vid ? err : map_device(dp, port->xmit_ifindex, port->vid, number, add);
+		err = map_device(dp, set, port->peer_ifindex, 0, number | FL_NUMBER_HIDDEN, add);
+	return err || !port->vid ? err : map_device(dp, set, port->xmit_ifindex, port->vid, number, add);
 }
 
-static int map_transmit(struct datapath *dp, uint32_t number, const struct fl_port *port)
+static int map_transmit(struct datapath *dp, uint32_t index, const struct fl_port *port)
 {
 	uint32_t value[4] = { port->xmit_ifindex }; /* struct bpf_devmap_val: ifindex, then no program */
 	int err;
 
 	if (!(port->flags & FL_PORT_UP) || (port->flags & FL_PORT_L3))
-		return map_delete(dp, DP_MAP_TX, &number);
-	err = map_put(dp, DP_MAP_TX, &number, value);
+		return map_delete(dp, DP_MAP_TX, &index);
+	err = map_put(dp, DP_MAP_TX, &index, value);
 	return err == -EINVAL ? 0 : err; /* the device has gone since */
 }
 
-/* Old ways to changed ports are closed before new ones open: devices may have been swapped. */
-static int ports_sync(struct datapath *dp, const struct fl_port *before, const struct fl_port *after)
+static bool same_devices(const struct fl_port *a, const struct fl_port *b)
+{
+	return a->ifindex == b->ifindex && a->xmit_ifindex == b->xmit_ifindex && a->vid == b->vid &&
+	       a->peer_ifindex == b->peer_ifindex;
+}
+
+static int port_write(struct datapath *dp, uint32_t set, uint32_t number, const struct fl_port *value)
+{
+	uint32_t index = FL_PORT_INDEX(set, number);
+	int err = map_put(dp, DP_MAP_PORTS, &index, value);
+
+	err = err ?: map_transmit(dp, index, value);
+	if (!err && (value->flags & FL_PORT_UP))
+		err = map_devices(dp, set, value, number, true);
+	if (!err)
+		dp->in_map[set][number] = *value;
+	return err;
+}
+
+bool ports_equal(const struct datapath *dp, const struct port *ports, uint32_t set)
+{
+	for (size_t i = 1; i < FL_PORTS_MAX; i++)
+		if (memcmp(&ports[i].value, &dp->in_map[set][i], sizeof(struct fl_port)) != 0)
+			return false;
+	return true;
+}
+
+/*
+ * Makes the set what `ports` says. Old ways to changed ports are closed before new ones open: devices may have been swapped. In
+ * the set that is in force packets may meet a change half done: for what the machine changed, not for a configuration.
+ */
+int ports_write(struct datapath *dp, const struct port *ports, uint32_t set)
 {
 	int err = 0;
 
+	if (ports_equal(dp, ports, set))
+		return 0;
 	for (uint32_t i = 1; i < FL_PORTS_MAX && !err; i++)
-		if ((before[i].flags & FL_PORT_UP) &&
-		    (before[i].ifindex != after[i].ifindex || before[i].xmit_ifindex != after[i].xmit_ifindex ||
-		     before[i].vid != after[i].vid || before[i].peer_ifindex != after[i].peer_ifindex))
-			err = map_devices(dp, &before[i], i, false);
-	for (uint32_t i = 1; i < FL_PORTS_MAX && !err; i++) {
-		if (memcmp(&before[i], &after[i], sizeof(before[i])) == 0)
-			continue;
-		err = map_put(dp, DP_MAP_PORTS, &i, &after[i]);
-		err = err ?: map_transmit(dp, i, &after[i]);
-		if (!err && (after[i].flags & FL_PORT_UP))
-			err = map_devices(dp, &after[i], i, true);
-	}
-	return err;
-}
-
-struct ports_change {
-	struct fl_port before[FL_PORTS_MAX], after[FL_PORTS_MAX];
-};
-
-static void ports_change_back(struct datapath *dp, const void *data)
-{
-	const struct ports_change *change = data;
-
-	if (ports_sync(dp, change->after, change->before))
-		log_warnx("cannot put the table of ports back");
-}
-
-/* Writes what differs from the maps. Ports that are PORT_NONE stay as they are in the maps: see port_clear(). */
-int ports_write(struct datapath *dp, struct port *next, struct undo *undo)
-{
-	struct ports_change *change = calloc(1, sizeof(*change));
-	int err;
-
-	if (!change)
-		return -ENOMEM;
-	for (size_t i = 1; i < FL_PORTS_MAX; i++) {
-		change->before[i] = next[i].in_map;
-		change->after[i] = next[i].kind == PORT_NONE ? next[i].in_map : next[i].value;
-	}
-	undo_push(undo, ports_change_back, change, sizeof(*change));
-	err = ports_sync(dp, change->before, change->after);
-	for (size_t i = 1; i < FL_PORTS_MAX && !err; i++) {
-		next[i].in_map = change->after[i];
-		next[i].written = change->after[i].flags & FL_PORT_UP;
-	}
-	free(change);
+		if ((dp->in_map[set][i].flags & FL_PORT_UP) && !same_devices(&dp->in_map[set][i], &ports[i].value))
+			err = map_devices(dp, set, &dp->in_map[set][i], i, false);
+	for (uint32_t i = 1; i < FL_PORTS_MAX && !err; i++)
+		if (memcmp(&dp->in_map[set][i], &ports[i].value, sizeof(struct fl_port)) != 0)
+			err = port_write(dp, set, i, &ports[i].value);
+	if (set == set_in_force(dp))
+		control_bump(dp);
 	return err ? log_ret(err, "cannot write the table of ports") : 0;
-}
-
-/* Nothing leads to the port any more and its number is free, after a while. */
-int port_clear(struct datapath *dp, struct port *port)
-{
-	const struct fl_port none = {};
-	uint32_t number = port->number;
-	const struct fl_port *in_map = &port->in_map;
-	int err = map_devices(dp, in_map, number, false);
-
-	err = err ?: map_delete(dp, DP_MAP_TX, &number);
-	err = err ?: map_put(dp, DP_MAP_PORTS, &number, &none);
-	*port = (struct port){ .number = number };
-	dp->port_freed_ms[number] = monotonic_ms();
-	return err;
 }

@@ -32,7 +32,8 @@
 	X(NH_BY_ADDR, "fl_nh_by_addr") \
 	X(NH, "fl_nh") \
 	X(NH_FAILED, "fl_nh_failed") \
-	X(LOCALS, "fl_locals")
+	X(LOCALS, "fl_locals") \
+	X(HELD, "fl_held")
 
 enum dp_map_id {
 #define DP_MAP_ENUM(id, name) DP_MAP_##id,
@@ -106,8 +107,10 @@ struct datapath {
 	uint32_t hz;	    /* jiffies a second */
 	struct nl_sock *nl; /* for tc filters */
 
-	struct fl_control control; /* as in the map */
-	struct port *ports;	   /* FL_PORTS_MAX, by number; as in the maps */
+	struct fl_control control; /* as in the map; control_write() writes it */
+	struct fl_control *shared; /* the map itself */
+	struct port *ports;	   /* FL_PORTS_MAX, by number; as configured */
+	struct fl_port *in_map[2]; /* each set's fl_ports */
 	uint64_t port_freed_ms[FL_PORTS_MAX];
 	struct tables *sets[2]; /* what the maps hold of each set */
 	uint64_t switched_ms;	/* the other set may be in use until a grace period after it */
@@ -152,8 +155,11 @@ int map_walk(struct datapath *dp, enum dp_map_id id, void (*each)(void *arg, con
 int map_zero(struct datapath *dp, enum dp_map_id id, const uint32_t *index, size_t n);
 /* Sum over the CPUs of a per-CPU value that consists of u64s only; `words` of them */
 void percpu_sum(const struct datapath *dp, const void *value, size_t words, uint64_t *sum);
-int control_write(struct datapath *dp);
-int control_bump(struct datapath *dp); /* gen + 1: every memo of the programs is stale */
+int control_map_open(struct datapath *dp);
+void control_map_close(struct datapath *dp);
+void control_write(struct datapath *dp);
+void control_bump(struct datapath *dp);	  /* every memo of the programs is stale */
+void control_switch(struct datapath *dp); /* the other set of tables is in force */
 
 /* ---- object.c ---- */
 int objects_load(struct datapath *dp);
@@ -177,8 +183,8 @@ const struct port *port_of_tunnel(const struct port *ports, const struct config_
 int ports_plan(struct datapath *dp, const struct config *config, const uint32_t *peers, struct port *next,
 	       struct config_report *report, char **why);
 void ports_values(struct datapath *dp, struct port *next, const struct tables *tables);
-int ports_write(struct datapath *dp, struct port *next, struct undo *undo);
-int port_clear(struct datapath *dp, struct port *port);
+bool ports_equal(const struct datapath *dp, const struct port *ports, uint32_t set); /* are they what the set has? */
+int ports_write(struct datapath *dp, const struct port *ports, uint32_t set);
 
 /* ---- facts.c: addresses of ports ---- */
 void facts_addresses(struct datapath *dp, struct port *ports);
@@ -190,7 +196,10 @@ void devices_remove(struct datapath *dp, const struct config *config);
 uint32_t tunnel_mtu(const struct system *system, const struct config_tunnel *tunnel);
 
 /* ---- install.c ---- */
-int tables_install(struct datapath *dp, struct tables *tables, struct undo *undo);
+uint32_t set_in_force(const struct datapath *dp);
+const struct tables *tables_in_force(const struct datapath *dp);
+int tables_fill(struct datapath *dp, struct tables *tables, const struct port *ports);
+void tables_switch(struct datapath *dp, struct undo *undo);
 
 /* ---- attach.c, xdp.c ---- */
 int tc_attach(struct datapath *dp, struct port *port, bool egress, struct undo *undo);
@@ -235,6 +244,8 @@ void saved_unlink(struct datapath *dp);
 /* ---- routes.c, sysctls.c, offloads.c ---- */
 int routes_apply(struct datapath *dp, const struct config *config, const struct port *ports, struct undo *undo,
 		 char **why);
+int routes_hold(struct datapath *dp, const struct config *config, const struct port *ports);
+void routes_release(struct datapath *dp);
 int sysctls_apply(struct datapath *dp, const struct port *ports, struct undo *undo, char **why);
 void sysctls_withdraw(struct datapath *dp, const struct port *ports, struct undo *undo);
 void sysctls_restore(struct datapath *dp);

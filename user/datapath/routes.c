@@ -2,8 +2,11 @@
 /* Routes that fairlead keeps in the kernel's main table: those of the configuration and those to brokers' clients. */
 
 #include <errno.h>
+#include <linux/membarrier.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "user/datapath/private.h"
 #include "user/lib/log.h"
@@ -148,14 +151,20 @@ static int refused(const struct route_list *list, size_t conflict, int err, char
 		    strerror(-err));
 }
 
+static int wanted_routes(const struct config *config, const struct port *ports, struct route_list *list)
+{
+	int err = config_routes(config, ports, list);
+
+	return err ?: brokers_routes(config, ports, list);
+}
+
 int routes_apply(struct datapath *dp, const struct config *config, const struct port *ports, struct undo *undo,
 		 char **why)
 {
 	struct route_list list = {};
 	size_t conflict = SIZE_MAX;
-	int err = config_routes(config, ports, &list);
+	int err = wanted_routes(config, ports, &list);
 
-	err = err ?: brokers_routes(config, ports, &list);
 	if (!err && undo)
 		err = remember_routes(dp, undo);
 	if (!err) {
@@ -165,4 +174,137 @@ int routes_apply(struct datapath *dp, const struct config *config, const struct 
 	}
 	free(list.routes);
 	return err;
+}
+
+/* ---- routes that a change moves ---- */
+
+static int compare_routes(const void *a, const void *b)
+{
+	const struct system_route *x = a, *y = b;
+	int order = addr_compare(&x->destination.addr, &y->destination.addr);
+
+	if (!order)
+		order = x->destination.len < y->destination.len ? -1 : x->destination.len > y->destination.len;
+	if (!order)
+		order = addr_compare(&x->gateway, &y->gateway);
+	return order ? order : x->ifindex < y->ifindex ? -1 : x->ifindex > y->ifindex;
+}
+
+static int hold(struct datapath *dp, const struct prefix *destination, uint32_t held)
+{
+	unsigned int len = destination->len + (destination->addr.family == AF_INET ? 96 : 0);
+	const struct fl_held_key key = { .prefixlen = 32 + len, .addr = addr_to_map(&destination->addr) };
+
+	return map_put(dp, DP_MAP_HELD, &key, &held);
+}
+
+/* How many routes of two sorted lists differ; with `write`, fl_held is told of all. */
+static int hold_differences(struct datapath *dp, const struct route_list *a, const struct route_list *b, bool write,
+			    size_t *n)
+{
+	size_t i = 0, j = 0;
+	int err = 0;
+
+	*n = 0;
+	while (!err && (i < a->n || j < b->n)) {
+		int order = i == a->n ? 1 : j == b->n ? -1 : compare_routes(&a->routes[i], &b->routes[j]);
+
+		*n += order != 0;
+		if (write)
+			err = hold(dp, order <= 0 ? &a->routes[i].destination : &b->routes[j].destination, order != 0);
+		i += order <= 0;
+		j += order >= 0;
+	}
+	return err;
+}
+
+/* What has a longer route that stays is not held: others' routes, which go in first, and those of ours. */
+static int hold_fill(struct datapath *dp, const struct route_list *there, const struct route_list *wanted)
+{
+	struct prefix *others = NULL;
+	size_t n = 0;
+	int err = system_get_others_destinations(dp->system, &others, &n);
+
+	for (size_t i = 0; i < n && !err; i++)
+		err = hold(dp, &others[i], 0);
+	free(others);
+	return err ?: hold_differences(dp, there, wanted, true, &n);
+}
+
+static void collect_held(void *arg, const void *key, const void *value)
+{
+	struct entries *entries = arg;
+
+	(void)value;
+	if (entries_add(entries, key, 0))
+		log_warnx("out of memory");
+}
+
+static void hold_clear(struct datapath *dp)
+{
+	struct entries held = { .key_size = sizeof(struct fl_held_key) };
+
+	map_walk(dp, DP_MAP_HELD, collect_held, &held);
+	for (size_t i = 0; i < held.n; i++)
+		map_delete(dp, DP_MAP_HELD, entry_key(&held, i));
+	free(held.records);
+}
+
+/* Where the tables of routes are more than fl_held has room for. */
+static int hold_everything(struct datapath *dp)
+{
+	const struct prefix all = { .addr = { .family = AF_INET6 } }; /* IPv4-mapped addresses too */
+
+	hold_clear(dp);
+	return hold(dp, &all, 1);
+}
+
+/* No program that has begun before runs any more after it. */
+static void wait_for_programs(void)
+{
+	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
+		usleep(20000);
+}
+
+/*
+ * From here on until routes_release() packets to destinations whose route the configuration changes are dropped: they would
+ * meet the tables of one configuration and the routes of the other. All others go on.
+ */
+int routes_hold(struct datapath *dp, const struct config *config, const struct port *ports)
+{
+	struct route_list wanted = {}, there = {};
+	size_t n = 0;
+	int err = wanted_routes(config, ports, &wanted);
+
+	err = err ?: system_get_routes(dp->system, &there.routes, &there.n);
+	if (err)
+		goto out;
+	if (wanted.n)
+		qsort(wanted.routes, wanted.n, sizeof(*wanted.routes), compare_routes);
+	qsort(there.routes, there.n, sizeof(*there.routes), compare_routes);
+	hold_differences(dp, &there, &wanted, false, &n);
+	if (!n)
+		goto out;
+	err = hold_fill(dp, &there, &wanted);
+	if (err == -ENOSPC)
+		err = hold_everything(dp);
+	if (err)
+		goto out;
+	dp->control.held = 1;
+	control_bump(dp);
+	wait_for_programs();
+out:
+	free(wanted.routes);
+	free(there.routes);
+	return err ? log_ret(err, "cannot hold packets to destinations whose routes change") : 0;
+}
+
+/* Also what a daemon held that was killed in the middle of a change. */
+void routes_release(struct datapath *dp)
+{
+	if (!dp->control.held)
+		return;
+	dp->control.held = 0;
+	control_bump(dp);
+	hold_clear(dp);
 }

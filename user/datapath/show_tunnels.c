@@ -168,7 +168,7 @@ static json_t *tunnel_json(struct datapath *dp, const struct config_tunnel *tunn
 
 json_t *datapath_show_tunnels(struct datapath *dp)
 {
-	const struct tables *tables = dp->sets[dp->control.set];
+	const struct tables *tables = tables_in_force(dp);
 	json_t *array = json_array();
 	struct snapshot s;
 
@@ -242,7 +242,7 @@ static json_t *translation_json(struct datapath *dp, const struct config_transla
 
 json_t *datapath_show_translations(struct datapath *dp)
 {
-	const struct tables *tables = dp->sets[dp->control.set];
+	const struct tables *tables = tables_in_force(dp);
 	json_t *array = json_array();
 
 	for (size_t i = 0; array && dp->config && i < dp->config->n_translations; i++)

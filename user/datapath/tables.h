@@ -18,14 +18,12 @@ enum port_mode { PORT_MODE_NONE, PORT_MODE_TC, PORT_MODE_GENERIC, PORT_MODE_NATI
 struct port {
 	enum port_kind kind;
 	bool present;	 /* its device is there */
-	bool written;	 /* the maps have it */
 	uint16_t number; /* its place in the array */
 	char name[64];	 /* of the interface or tunnel; "" for what was found in the maps and not yet matched */
 	char device[16];
 	const struct config_interface *interface; /* of the configuration in force; by kind */
 	const struct config_tunnel *tunnel;
 	struct fl_port value;
-	struct fl_port in_map;
 
 	struct addr own4;	 /* the device's own first global IPv4 address */
 	struct prefix delegated; /* prefix of the first global IPv6 address that was given to it */

@@ -108,7 +108,7 @@ static int change_existing(struct change *c, struct system *s)
 {
 	struct route_entry *entries = NULL;
 	size_t n;
-	int err = route_dump(s, &entries, &n);
+	int err = route_dump(s, true, &entries, &n);
 
 	if (err)
 		return err;
@@ -220,7 +220,7 @@ int system_get_routes(struct system *s, struct system_route **out, size_t *n)
 	struct route_entry *entries = NULL;
 	struct system_route *routes;
 	size_t n_entries, k = 0;
-	int err = route_dump(s, &entries, &n_entries);
+	int err = route_dump(s, true, &entries, &n_entries);
 
 	if (err)
 		return err;
@@ -236,4 +236,20 @@ int system_get_routes(struct system *s, struct system_route **out, size_t *n)
 	*out = routes;
 	*n = k;
 	return 0;
+}
+
+int system_get_others_destinations(struct system *s, struct prefix **out, size_t *n)
+{
+	struct route_entry *entries = NULL;
+	struct prefix *destinations;
+	int err = route_dump(s, false, &entries, n);
+
+	if (err)
+		return err;
+	destinations = calloc(*n + 1, sizeof(*destinations));
+	for (size_t i = 0; destinations && i < *n; i++)
+		destinations[i] = entries[i].route.destination;
+	free(entries);
+	*out = destinations;
+	return destinations ? 0 : -ENOMEM;
 }

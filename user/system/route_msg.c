@@ -12,6 +12,7 @@
 struct routes {
 	struct route_entry *entries;
 	size_t n, capacity;
+	bool ours;
 };
 
 /* ---- parsing ---- */
@@ -76,14 +77,15 @@ static int on_route(struct nlmsghdr *h, void *arg)
 	struct nlattr *tb[RTA_MAX + 1];
 	struct rtmsg *rtm = nlmsg_data(h);
 	struct system_route *route = &entry.route;
+	struct routes *routes = arg;
 	uint32_t table;
 
 	if (nlmsg_parse(h, sizeof(*rtm), tb, RTA_MAX, NULL) || h->nlmsg_type != RTM_NEWROUTE)
 		return 0;
 	table = tb[RTA_TABLE] ? nla_get_u32(tb[RTA_TABLE]) : rtm->rtm_table;
 	/* the kernel filters already, where it can */
-	if (rtm->rtm_protocol != RTPROT_FAIRLEAD || table != RT_TABLE_MAIN || rtm->rtm_flags & RTM_F_CLONED ||
-	    (rtm->rtm_family != AF_INET && rtm->rtm_family != AF_INET6))
+	if ((rtm->rtm_protocol == RTPROT_FAIRLEAD) != routes->ours || table != RT_TABLE_MAIN ||
+	    rtm->rtm_flags & RTM_F_CLONED || (rtm->rtm_family != AF_INET && rtm->rtm_family != AF_INET6))
 		return 0;
 	entry.type = rtm->rtm_type;
 	entry.tos = rtm->rtm_tos;
@@ -94,23 +96,23 @@ static int on_route(struct nlmsghdr *h, void *arg)
 		return 0;
 	route->metric = tb[RTA_PRIORITY] ? nla_get_u32(tb[RTA_PRIORITY]) : 0;
 	if (tb[RTA_MULTIPATH])
-		return add_nexthops(arg, &entry, tb[RTA_MULTIPATH]);
+		return add_nexthops(routes, &entry, tb[RTA_MULTIPATH]);
 	route->ifindex = tb[RTA_OIF] ? nla_get_u32(tb[RTA_OIF]) : 0;
 	parse_gateway(rtm->rtm_family, tb, &route->gateway);
-	return routes_add(arg, &entry);
+	return routes_add(routes, &entry);
 }
 
-int route_dump(struct system *s, struct route_entry **out, size_t *n)
+int route_dump(struct system *s, bool ours, struct route_entry **out, size_t *n)
 {
 	static const uint8_t families[] = { AF_INET, AF_INET6 };
-	struct routes routes = { 0 };
+	struct routes routes = { .ours = ours };
 	int err = 0;
 
 	for (size_t i = 0; i < 2 && !err; i++) {
 		struct rtmsg rtm = {
 			.rtm_family = families[i],
 			.rtm_table = RT_TABLE_MAIN,
-			.rtm_protocol = RTPROT_FAIRLEAD,
+			.rtm_protocol = ours ? RTPROT_FAIRLEAD : RTPROT_UNSPEC,
 		};
 		size_t before = routes.n;
 

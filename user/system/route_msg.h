@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Routes of fairlead's protocol number in the main table, as rtnetlink messages. */
+/* Routes of the main table as rtnetlink messages; all that are made here bear fairlead's protocol number. */
 #pragma once
 
 #include "user/system/system.h"
@@ -11,8 +11,8 @@ struct route_entry {
 	uint32_t nexthop; /* id of a nexthop object; 0: none. Not of our making, but may bear our number */
 };
 
-/* All that are there, a multipath route as one entry for each of its next hops. *out is malloc'ed. */
-int route_dump(struct system *s, struct route_entry **out, size_t *n);
+/* All of ours, or all others'; a multipath route as one entry for each of its next hops. *out is malloc'ed. */
+int route_dump(struct system *s, bool ours, struct route_entry **out, size_t *n);
 
 /* `how`: NLM_F_EXCL (the only one of its destination and metric) or NLM_F_APPEND (beside those that are there). */
 int route_add(struct system *s, const struct route_entry *entry, int how);
