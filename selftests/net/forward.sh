@@ -48,7 +48,7 @@ scenario() {
 	run_test tcp-100-mb-down tcp_down
 	run_test udp-sizes udp_sizes
 	run_test interfaces interfaces_shown "$1"
-	[ "$1" != native ] || python_tests verified.py --limit 300000
+	[ "$1" != native ] || python_tests verified.py --limit 300000 --instance "$(instance router)"
 }
 
 modes scenario
