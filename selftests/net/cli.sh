@@ -197,6 +197,9 @@ explains() {
 	check_equal "gateways" "$(for dst in "$INET_HOST" "$LAN_ROUTER"; do
 		fl router --json explain --in lan --src "$LAN_HOST" --dst "$dst" --proto tcp | json 'd["gateway"]'
 	done | xargs)" "he_gw None"
+	explained "('forward', 'he0', 'wan', None, None)" --in self --src :: --dst "$INET_HOST" --proto ipv6-icmp
+	check_equal "the source that the router chooses" "$(fl router --json explain --in self --src :: --dst "$INET_HOST" --proto tcp |
+		json 'd["source"]')" "$TUNNEL_ROUTER"
 	check_equal "reason for a link-local source" "$(fl router --json explain --in lan --src fe80::1 --dst "$INET_HOST" --proto udp |
 		json '(d["verdict"], d["reason"], d["egress"])')" "('drop', 'beyond-scope', None)"
 	check_equal "reason for an untranslatable one" "$(fl router --json explain --in lan --src 2001:db8:aa:0:ffff:ffff:ffff:ffff \
@@ -313,6 +316,9 @@ unloads() {
 	check_equal "routes" "$(ip -n "$router" -6 route show default)" ""
 	check_equal "forwarding" "$(in_ns "$router" sysctl -n net.ipv6.conf.all.forwarding net.ipv4.ip_forward | xargs)" "0 0"
 	status_of 3 fl router status
+	status_of 0 in_ns "$router" "$FL_BUILD/fairlead" --instance "$(instance router)" unload --yes
+	check_match "again, where nothing is" "$output" 'nothing of instance'
+	check_not "what holds as before" grep -q he0 <<< "$output"
 }
 
 if ! started lab_with auto || ! run_test warm-up warm_up; then

@@ -138,6 +138,23 @@ Test(addr, link_local)
 	cr_expect_not(addr_is_link_local(&none));
 }
 
+Test(addr, unspecified)
+{
+	static const char *const no[] = { "::1", "0.0.0.1", "8000::", "128.0.0.0", "::ffff:0.0.0.0" };
+	struct addr a, none = { .family = AF_UNSPEC };
+	size_t i;
+
+	a = addr_of("::");
+	cr_expect(addr_is_unspecified(&a));
+	a = addr_of("0.0.0.0");
+	cr_expect(addr_is_unspecified(&a));
+	cr_expect(addr_is_unspecified(&none));
+	for (i = 0; i < sizeof(no) / sizeof(no[0]); i++) {
+		a = addr_of(no[i]);
+		cr_expect_not(addr_is_unspecified(&a), "%s", no[i]);
+	}
+}
+
 Test(addr, network_at_every_length)
 {
 	struct prefix p = prefix_of("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128");

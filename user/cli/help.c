@@ -33,8 +33,8 @@ const struct cli_command cli_commands[] = {
 	  "  interfaces    mode that runs and why, packets\n"
 	  "  tunnels       ends, MTU, packets, drops by reason\n"
 	  "  translations  prefix translations and their packets\n"
-	  "  routes        of the configuration, as they are installed\n"
-	  "  gateways      and whether they are used\n"
+	  "  routes        of the configuration and to clients, as they are installed\n"
+	  "  gateways      and whether they are up\n"
 	  "  drops         by reason and interface\n"
 	  "  config        the running configuration\n"
 	  "  history       its versions, the newest first\n",
@@ -44,6 +44,7 @@ const struct cli_command cli_commands[] = {
 	  "Runs that packet through the programs' own code and the live maps, without sending it and without\n"
 	  "leaving a trace.\n"
 	  "  --in         interface or tunnel by which it comes in; self: the router's own\n"
+	  "  --src        with --in self :: or 0.0.0.0 is the address that the router would choose\n"
 	  "  --proto      name of /etc/protocols, or number\n"
 	  "  --sport, --dport  number, or name of /etc/services\n"
 	  "  --tcp-flags  letters of FSRPAUEW; S if left out\n"
@@ -53,7 +54,7 @@ const struct cli_command cli_commands[] = {
 	  "Says what is no longer protected; the daemon ends. Works without a daemon too: then `fairleadd --unload`\n"
 	  "takes away what the last one left. Without --yes nothing is done, exit status 2.\n",
 	  cmd_unload },
-	{ "help", "[COMMAND]", "this", "", cmd_help },
+	{ "help", "[COMMAND]", "the commands, or more on one", "", cmd_help },
 	{ 0 },
 };
 

@@ -62,7 +62,7 @@ int main(int argc, char **argv)
 	if (!instance_name_valid(cli.instance))
 		return cli_usage(NULL, "--instance \"%s\" is no name of an instance", cli.instance);
 	if (argc < 2)
-		return cli_usage(NULL, "which command?");
+		return cli_usage(NULL, "no command is given");
 	if (!strcmp(argv[1], "--version")) {
 		puts("fairlead " FAIRLEAD_VERSION);
 		return CLI_DONE;

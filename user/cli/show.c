@@ -58,7 +58,7 @@ int cmd_show(const struct cli *cli, int argc, char **argv)
 	int status;
 
 	if (argc != 2)
-		return cli_usage("show", "show what?");
+		return cli_usage("show", "it takes one word, what to show");
 	while (i < N_SHOWS && strcmp(argv[1], shows[i].what))
 		i++;
 	if (i == N_SHOWS)

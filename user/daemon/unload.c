@@ -77,12 +77,23 @@ static void remove_socket(const char *instance)
 	free(path);
 }
 
+static void print_effects(const struct options *options)
+{
+	struct config *config = last_config(options);
+	json_t *effects = unload_effects(config), *effect;
+	size_t i;
+
+	json_array_foreach(effects, i, effect) {
+		puts(json_string_value(effect));
+	}
+	json_decref(effects);
+	config_free(config);
+}
+
 int unload_orphan(struct daemon *d)
 {
-	struct config *config = NULL;
-	json_t *effects, *effect;
 	int err = daemon_open_datapath(d);
-	size_t i;
+	bool ran = !err && datapath_forwards(d->datapath);
 
 	if (!err) {
 		err = datapath_unload(d->datapath);
@@ -91,13 +102,11 @@ int unload_orphan(struct daemon *d)
 	}
 	if (!err) {
 		remove_socket(d->options.instance);
-		config = last_config(&d->options);
-		effects = unload_effects(config);
-		json_array_foreach(effects, i, effect) {
-			puts(json_string_value(effect));
-		}
-		json_decref(effects);
-		config_free(config);
+		if (ran)
+			print_effects(&d->options);
+		else
+			log_info("nothing of instance \"%s\" was at work in this network namespace",
+				 d->options.instance);
 	}
 	daemon_close(d);
 	return err ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -197,6 +197,11 @@ void datapath_tick(struct datapath *dp)
 
 /* ---- unload ---- */
 
+bool datapath_forwards(const struct datapath *dp)
+{
+	return dp->control.forward;
+}
+
 /* Also what an interrupted apply left attached to devices that the maps know nothing of. */
 static void detach_everywhere(struct datapath *dp)
 {

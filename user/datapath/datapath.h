@@ -39,6 +39,9 @@ void datapath_refresh(struct datapath *dp, unsigned int what);
 /* Once a second: heartbeat for outer fragments, neighbours in use kept resolved, learned path MTUs expired. */
 void datapath_tick(struct datapath *dp);
 
+/* Whether it forwards: of one that was just opened, whether an earlier daemon's is at work in this network namespace. */
+bool datapath_forwards(const struct datapath *dp);
+
 /* Detaches all, removes pins, devices, routes; puts sysctls back. */
 int datapath_unload(struct datapath *dp);
 

@@ -241,8 +241,11 @@ static const struct port *port_of_self(struct datapath *dp, struct question *q, 
 	const struct system_link *link;
 	const struct port *port;
 	struct addr source = {};
-	int err = system_route_get(dp->system, &q->query->dst, &q->query->src, &q->ifindex, &source);
+	bool asks = addr_is_unspecified(&q->query->src); /* the kernel for a source */
+	int err = system_route_get(dp->system, &q->query->dst, asks ? NULL : &q->query->src, &q->ifindex, &source);
 
+	if (!err && asks && source.family != AF_UNSPEC)
+		q->packet.src = source;
 	if (err) {
 		*answer = answer_host(q, "drop", "no route", NULL);
 		return NULL;

@@ -108,6 +108,13 @@ bool addr_equal(const struct addr *a, const struct addr *b)
 	return addr_compare(a, b) == 0;
 }
 
+bool addr_is_unspecified(const struct addr *a)
+{
+	if (a->family == AF_INET)
+		return a->v4.s_addr == INADDR_ANY;
+	return a->family != AF_INET6 || IN6_IS_ADDR_UNSPECIFIED(&a->v6);
+}
+
 bool addr_is_link_local(const struct addr *a)
 {
 	if (a->family == AF_INET)
