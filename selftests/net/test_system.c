@@ -181,6 +181,29 @@ Test(system, tells_of_routes_and_rules)
 	cr_assert_eq(dispatch(), 0);
 }
 
+Test(system, tells_of_hooks_and_forwarding)
+{
+	char kind[16];
+
+	run("ip link add a0 type veth peer name a1 && ip link set a0 up && ip link set a1 up");
+	settle();
+	cr_assert_eq(device_ingress_qdisc(sys, index_of("a0"), kind), -ENOENT);
+	run("tc qdisc add dev a0 clsact");
+	cr_assert_eq(dispatch(), 0, "what is added takes nothing away");
+	cr_assert_eq(device_ingress_qdisc(sys, index_of("a0"), kind), 0);
+	cr_assert_str_eq(kind, "clsact");
+	dispatch();
+	run("tc qdisc del dev a0 clsact");
+	cr_assert_eq(dispatch(), SYSTEM_HOOK);
+	run("sysctl -qw net.ipv4.conf.a0.forwarding=1");
+	cr_assert_eq(dispatch(), SYSTEM_HOOK);
+	run("sysctl -qw net.ipv6.conf.a0.forwarding=1");
+	cr_assert(dispatch() & SYSTEM_HOOK);
+	run("tc qdisc add dev a0 ingress");
+	cr_assert_eq(device_ingress_qdisc(sys, index_of("a0"), kind), 0);
+	cr_assert_str_eq(kind, "ingress");
+}
+
 Test(system, neighbour_noise_is_not_told)
 {
 	run("ip link add a0 type veth peer name a1 && ip link set a0 up && ip link set a1 up");

@@ -133,6 +133,15 @@ static void check_routes(struct daemon *d, json_t *reasons)
 	json_decref(rows);
 }
 
+/* What others take away is put back at once: what is told here could not be, or not yet. */
+static void check_missing(struct daemon *d, json_t *reasons)
+{
+	json_t *missing = datapath_missing(d->datapath);
+
+	json_array_extend(reasons, missing);
+	json_decref(missing);
+}
+
 /* ---- all of it ---- */
 
 static void check_trial(const struct apply *apply, json_t *reasons)
@@ -155,6 +164,7 @@ static json_t *reasons_of(struct daemon *d, const json_t *interfaces, const json
 		check_tunnel(d, &config->tunnels[i], tunnels, reasons);
 	check_translations(d, reasons);
 	check_routes(d, reasons);
+	check_missing(d, reasons);
 	check_trial(&d->apply, reasons);
 	return reasons;
 }

@@ -237,18 +237,26 @@ static void follow(struct datapath *dp)
 		change_make(dp, &c);
 		routes_release(dp);
 		change_keep(dp, &c);
+		watch_settled(dp);
 	}
-	if (c.err)
-		log_warnx("not everything follows the machine's change: %s", why ? why : strerror(-c.err));
-	free(why);
+	if (c.err && !why)
+		fail(&why, c.err, "%s", strerror(-c.err));
+	if (why && (!dp->trouble || strcmp(why, dp->trouble) != 0)) /* once, though it is tried every few seconds */
+		log_warnx("not everything follows the machine's change: %s", why);
+	free(dp->trouble);
+	dp->trouble = why;
 	change_free(&c);
 }
 
 void datapath_refresh(struct datapath *dp, unsigned int what)
 {
+	bool missing = false;
+
 	if (!dp->config || !what)
 		return;
-	if (what & (SYSTEM_LINK | SYSTEM_ADDR))
+	if (what & (SYSTEM_LINK | SYSTEM_HOOK))
+		missing = watch_all(dp);
+	if (missing || (what & (SYSTEM_LINK | SYSTEM_ADDR)))
 		follow(dp);
 	else if (what & SYSTEM_NEIGH)
 		nexthops_sync(dp);

@@ -160,31 +160,44 @@ static int qdisc_make(struct datapath *dp, uint32_t ifindex)
 	return err ?: saved_add(dp, "qdisc", ifindex, "clsact", "none");
 }
 
-/* *n_before: filters of others that see packets first. */
-static int tc_attach_device(struct datapath *dp, uint32_t ifindex, bool egress, uint32_t *n_before, struct undo *undo)
+/* -ENOTUNIQ: an ingress qdisc is in its place. That takes a filter for egress too, and runs it at ingress. */
+static int qdisc_check(struct datapath *dp, uint32_t ifindex)
+{
+	char kind[16];
+	int err = device_ingress_qdisc(dp->system, ifindex, kind);
+
+	return err || strcmp(kind, "clsact") == 0 ? err : -ENOTUNIQ;
+}
+
+/* *n_before: filters of others that see packets first; *priority: of ours. */
+static int tc_attach_device(struct datapath *dp, uint32_t ifindex, bool egress, uint32_t *n_before, uint16_t *priority,
+			    struct undo *undo)
 {
 	const struct dp_prog *prog = &dp->progs[egress ? DP_PROG_TC_OUT : DP_PROG_TC_IN];
 	const struct tc_change change = { ifindex, egress };
 	struct bpf_tc_hook hook;
 	struct filters filters;
-	uint16_t priority;
 	int err;
 
 	err = qdisc_make(dp, ifindex);
 	err = err ?: filters_list(dp, ifindex, egress, &filters);
+	if (!err && !filters.ours)
+		err = qdisc_check(dp, ifindex);
 	if (err)
 		return err;
 	hook_set(&hook, ifindex, egress);
+	if (filters.ours)
+		*priority = filters.ours;
 	if (filters.ours && filters.prog_id != prog->id) {
 		LIBBPF_OPTS(bpf_tc_opts, opts, .handle = OUR_HANDLE, .priority = filters.ours, .prog_fd = prog->fd,
 			    .flags = BPF_TC_F_REPLACE);
 
 		err = bpf_tc_attach(&hook, &opts);
 	} else if (!filters.ours) {
-		err = filter_add(dp, ifindex, egress, &filters, &priority);
+		err = filter_add(dp, ifindex, egress, &filters, priority);
 		if (!err) {
 			undo_push(undo, tc_change_back, &change, sizeof(change));
-			for (uint16_t p = 1; p < priority; p++)
+			for (uint16_t p = 1; p < *priority; p++)
 				filters.n_foreign_before += filters.taken >> p & 1;
 		}
 	}
@@ -195,13 +208,34 @@ static int tc_attach_device(struct datapath *dp, uint32_t ifindex, bool egress, 
 int tc_attach(struct datapath *dp, struct port *port, bool egress, struct undo *undo)
 {
 	uint32_t n_before;
-	int err = tc_attach_device(dp, port->value.ifindex, egress, &n_before, undo);
+	int err = tc_attach_device(dp, port->value.ifindex, egress, &n_before, &port->priority[egress], undo);
 
 	if (!err && n_before)
 		port->foreign_filters |= 1 << egress;
 	if (!err && !egress && port->value.peer_ifindex)
-		err = tc_attach_device(dp, port->value.peer_ifindex, false, &n_before, undo);
+		err = tc_attach_device(dp, port->value.peer_ifindex, false, &n_before, &port->priority[FILTER_HIDDEN],
+				       undo);
 	return err;
+}
+
+uint32_t tc_missing(struct datapath *dp, const struct port *port)
+{
+	const uint32_t ifindexes[] = { port->value.ifindex, port->value.ifindex, port->value.peer_ifindex };
+	uint32_t missing = 0;
+
+	if (port->unguarded) /* it may look as if they were there */
+		return MISSING_GUARD | MISSING_INGRESS;
+	for (int place = FILTER_INGRESS; place <= FILTER_HIDDEN; place++) {
+		bool egress = place == FILTER_EGRESS;
+		uint32_t ours = dp->progs[egress ? DP_PROG_TC_OUT : DP_PROG_TC_IN].id;
+
+		if (!ifindexes[place] || (egress && port->kind == PORT_ICMP))
+			continue;
+		if (port->priority[place] &&
+		    program_at(ifindexes[place], egress, OUR_HANDLE, port->priority[place]) != ours)
+			missing |= 1 << place;
+	}
+	return missing;
 }
 
 bool tc_is_attached(struct datapath *dp, uint32_t ifindex, bool egress)
@@ -267,6 +301,12 @@ static int attached(struct port *port, int err, const char *what, char **why)
 		port->value = (struct fl_port){};
 		return 0;
 	}
+	if (err == -ENOTUNIQ)
+		return fail(
+			why, err,
+			"%s (%s): cannot attach %s: an ingress qdisc is in the place of clsact, which serves as one too; "
+			"replace it (tc qdisc del dev %s ingress)",
+			port->name, port->device, what, port->device);
 	return fail(why, err, "%s (%s): cannot attach %s: %s", port->name, port->device, what, strerror(-err));
 }
 

@@ -105,6 +105,7 @@ void datapath_close(struct datapath *dp)
 	free(dp->locals.records);
 	for (int set = 0; set < 2; set++)
 		free(dp->in_map[set]);
+	free(dp->trouble);
 	free(dp->ports);
 	free(dp);
 }
@@ -193,6 +194,7 @@ void datapath_tick(struct datapath *dp)
 	check_veths(dp);
 	expire_paths(dp);
 	check_routes(dp);
+	watch_tick(dp);
 }
 
 /* ---- unload ---- */

@@ -36,7 +36,10 @@ void datapath_warn(struct datapath *dp, const struct config *config, struct conf
 /* The machine changed (SYSTEM_* or-ed): ports, addresses, next hops, underlay addresses and MTUs follow. */
 void datapath_refresh(struct datapath *dp, unsigned int what);
 
-/* Once a second: heartbeat for outer fragments, neighbours in use kept resolved, learned path MTUs expired. */
+/*
+ * Once a second: heartbeat for outer fragments, neighbours in use kept resolved, learned path MTUs expired; what others have
+ * taken from our hooks and settings put back.
+ */
 void datapath_tick(struct datapath *dp);
 
 /* Whether it forwards: of one that was just opened, whether an earlier daemon's is at work in this network namespace. */
@@ -44,6 +47,9 @@ bool datapath_forwards(const struct datapath *dp);
 
 /* Detaches all, removes pins, devices, routes; puts sysctls back. */
 int datapath_unload(struct datapath *dp);
+
+/* What somebody has taken away and is not back: an array of texts. */
+json_t *datapath_missing(struct datapath *dp);
 
 /* Reading: arrays of objects with the contract's keys. NULL when memory is out. */
 json_t *datapath_show_interfaces(struct datapath *dp);

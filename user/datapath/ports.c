@@ -96,8 +96,11 @@ static void port_take_link(struct port *port, const struct system_link *link)
 		port->mode = PORT_MODE_NONE;
 		return;
 	}
-	if (port->value.ifindex != link->ifindex)
+	if (port->value.ifindex != link->ifindex) {
 		port->mode = PORT_MODE_NONE;
+		memset(port->priority, 0, sizeof(port->priority));
+		port->missing = 0;
+	}
 	port->value.ifindex = link->ifindex;
 	port->value.mtu = link->mtu;
 	memcpy(port->value.mac, link->mac, sizeof(link->mac));

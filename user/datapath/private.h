@@ -116,6 +116,9 @@ struct datapath {
 	uint64_t switched_ms;	/* the other set may be in use until a grace period after it */
 	uint32_t icmp_ifindex;
 
+	uint32_t watched; /* which part of the ports was looked at last */
+	char *trouble;	  /* what could not follow the machine's last change; NULL: nothing */
+
 	bool routes_dirty; /* somebody changed the routing tables */
 	uint64_t routes_checked_ms;
 
@@ -240,6 +243,16 @@ void saved_drop(struct datapath *dp, struct saved_setting *saved); /* the last o
 void saved_prune(struct datapath *dp);
 int saved_write(struct datapath *dp);
 void saved_unlink(struct datapath *dp);
+
+/* ---- watch.c: what of ours somebody has taken away; enum missing ---- */
+bool watch_all(struct datapath *dp);	 /* tells what is newly missing; true: something is */
+void watch_settled(struct datapath *dp); /* after it was put back */
+void watch_tick(struct datapath *dp);
+/* now; *text says it */
+uint32_t watch_port(struct datapath *dp, const struct port *port, char *text, size_t len);
+uint32_t tc_missing(struct datapath *dp, const struct port *port);
+uint32_t xdp_missing(struct datapath *dp, const struct port *port);
+uint32_t sysctls_missing(struct datapath *dp, const struct port *port);
 
 /* ---- routes.c, sysctls.c, offloads.c ---- */
 int routes_apply(struct datapath *dp, const struct config *config, const struct port *ports, struct undo *undo,

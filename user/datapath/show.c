@@ -86,18 +86,28 @@ static json_t *interface_json(struct datapath *dp, const struct config_interface
 	const struct port *port = port_of_interface(dp->ports, interface);
 	struct fl_port_stats stats = {};
 	const char *reason = "no such device";
+	enum port_mode mode = port ? port->mode : PORT_MODE_NONE;
+	char missing[256], text[512];
 	uint64_t drops = 0;
+	uint32_t bits;
 
 	if (port) {
 		port_stats_read(dp, port->number, &stats);
 		drops = drops_total(dp, port->number);
 		if (port->present)
 			reason = port->reason;
+		bits = watch_port(dp, port, missing, sizeof(missing));
+		if (bits) {
+			snprintf(text, sizeof(text), "%s; missing: %s", reason, missing);
+			reason = text;
+		}
+		if ((bits & MISSING_XDP) || mode == PORT_MODE_TC)
+			mode = bits & MISSING_INGRESS ? PORT_MODE_NONE : PORT_MODE_TC;
 	}
 	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s}", "name", interface->name,
-			 "device", interface->device, "mode", mode_names[port ? port->mode : PORT_MODE_NONE], "reason",
-			 reason, "rx_packets", (json_int_t)stats.rx_packets, "tx_packets", (json_int_t)stats.tx_packets,
-			 "drops", (json_int_t)drops, "xdp_packets", (json_int_t)stats.xdp_packets, "rx_bytes",
+			 "device", interface->device, "mode", mode_names[mode], "reason", reason, "rx_packets",
+			 (json_int_t)stats.rx_packets, "tx_packets", (json_int_t)stats.tx_packets, "drops",
+			 (json_int_t)drops, "xdp_packets", (json_int_t)stats.xdp_packets, "rx_bytes",
 			 (json_int_t)stats.rx_bytes, "tx_bytes", (json_int_t)stats.tx_bytes, "mtu",
 			 (json_int_t)(port ? port->value.mtu : 0), "family", family_names[interface->family]);
 }
@@ -106,6 +116,7 @@ json_t *datapath_show_interfaces(struct datapath *dp)
 {
 	json_t *array = json_array();
 
+	system_dispatch(dp->system);
 	for (size_t i = 0; array && dp->config && i < dp->config->n_interfaces; i++)
 		json_array_append_new(array, interface_json(dp, &dp->config->interfaces[i]));
 	return array;

@@ -217,6 +217,20 @@ int sysctls_apply(struct datapath *dp, const struct port *ports, struct undo *un
 	return err;
 }
 
+/* A setting that is not there, for a device without IPv6, is not missing. */
+uint32_t sysctls_missing(struct datapath *dp, const struct port *port)
+{
+	uint32_t ifindex = port->value.ifindex, missing = 0;
+
+	for (size_t i = 0; i < N_SWITCHES; i++)
+		if ((families(port) & switches[i].family) && device_has(dp, ifindex, switches[i].key, "0"))
+			missing |= switches[i].family == FL_INET6 ? MISSING_INET6 : MISSING_INET;
+	if ((families(port) & FL_INET6) && saved_find(dp, "sysctl", ifindex, ACCEPT_RA) &&
+	    device_has(dp, ifindex, ACCEPT_RA, "1"))
+		missing |= MISSING_ACCEPT_RA;
+	return missing;
+}
+
 /* ---- taking back ---- */
 
 static const struct port *port_at(const struct port *ports, uint32_t ifindex)

@@ -15,6 +15,18 @@
 enum port_kind { PORT_NONE, PORT_INTERFACE, PORT_TUNNEL, PORT_ICMP };
 enum port_mode { PORT_MODE_NONE, PORT_MODE_TC, PORT_MODE_GENERIC, PORT_MODE_NATIVE };
 
+enum filter_place { FILTER_INGRESS, FILTER_EGRESS, FILTER_HIDDEN };
+
+enum missing {
+	MISSING_INGRESS = 1 << FILTER_INGRESS,
+	MISSING_GUARD = 1 << FILTER_EGRESS,
+	MISSING_HIDDEN = 1 << FILTER_HIDDEN,
+	MISSING_XDP = 1 << 3,
+	MISSING_INET6 = 1 << 4,
+	MISSING_INET = 1 << 5,
+	MISSING_ACCEPT_RA = 1 << 6,
+};
+
 struct port {
 	enum port_kind kind;
 	bool present;	 /* its device is there */
@@ -34,6 +46,8 @@ struct port {
 	bool on_parent;		 /* the program on the parent serves it */
 	uint8_t foreign_filters; /* of others, before ours: 1 at ingress, 2 at egress */
 	bool unguarded;		 /* a filter of ours could not be attached */
+	uint16_t priority[3];	 /* of our filters, by enum filter_place; 0: not attached */
+	uint32_t missing;	 /* what somebody has taken away, as seen last: enum missing */
 	enum port_mode mode;
 	char reason[192]; /* why this mode; what stands in our way */
 };

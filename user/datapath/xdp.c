@@ -71,6 +71,19 @@ static int xdp_query(struct datapath *dp, uint32_t ifindex, struct xdp_now *now)
 	return 0;
 }
 
+/* By what netlink has told: to ask for one device costs a look at all of them (libbpf). */
+uint32_t xdp_missing(struct datapath *dp, const struct port *port)
+{
+	const struct system_link *link = system_link_by_index(dp->system, port->value.ifindex);
+	enum dp_prog_id id = port->kind == PORT_ICMP ? DP_PROG_ICMP : prog_of_mode(port->mode);
+
+	if (!link || port->on_parent || (port->mode != PORT_MODE_NATIVE && port->mode != PORT_MODE_GENERIC))
+		return 0;
+	if (link->xdp_prog_id == dp->progs[id].id)
+		return 0;
+	return link->xdp_prog_id && joined_dispatcher(dp, link->ifindex, NULL) ? 0 : MISSING_XDP;
+}
+
 struct xdp_change {
 	uint32_t ifindex;
 	enum port_mode before;

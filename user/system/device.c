@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <linux/if_link.h>
+#include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <stdio.h>
@@ -380,6 +381,26 @@ int device_set_mtu(struct system *s, uint32_t ifindex, uint32_t mtu)
 	struct link_change change = { .mtu = mtu };
 
 	return mtu ? link_change(s, ifindex, &change) : -EINVAL;
+}
+
+static int on_qdisc(struct nlmsghdr *h, void *arg)
+{
+	struct nlattr *tb[TCA_MAX + 1];
+
+	if (!nlmsg_parse(h, sizeof(struct tcmsg), tb, TCA_MAX, NULL) && tb[TCA_KIND])
+		nla_strlcpy(arg, tb[TCA_KIND], 16);
+	return 0;
+}
+
+int device_ingress_qdisc(struct system *s, uint32_t ifindex, char kind[16])
+{
+	struct tcmsg tcm = { .tcm_ifindex = (int)ifindex, .tcm_parent = TC_H_INGRESS };
+	int err;
+
+	kind[0] = '\0';
+	/* without ECHO the kernel tells the answer to its listeners only */
+	err = request_send(s, request_new(RTM_GETQDISC, NLM_F_ECHO, &tcm, sizeof(tcm)), on_qdisc, kind);
+	return err || kind[0] ? err : -ENOENT;
 }
 
 /* The end that goes with another one; not one whose other end is not here. */

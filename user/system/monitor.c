@@ -21,7 +21,7 @@
 /* A few thousand neighbours that go at once are some MB of notifications. Twice this is what the kernel charges. */
 #define EVENTS_BUFFER (8 << 20)
 
-#define EVERYTHING (SYSTEM_LINK | SYSTEM_ADDR | SYSTEM_NEIGH | SYSTEM_ROUTE)
+#define EVERYTHING (SYSTEM_LINK | SYSTEM_ADDR | SYSTEM_NEIGH | SYSTEM_ROUTE | SYSTEM_HOOK)
 
 /* The kernel's own set (include/net/neighbour.h): there is a link-layer address that may be used. */
 #define NUD_VALID (NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_PROBE | NUD_STALE | NUD_DELAY)
@@ -148,6 +148,12 @@ static int take_route(struct caches *c, struct nlmsghdr *h)
 	return nlmsg_datalen(h) >= (int)sizeof(*rtm) && rtm->rtm_flags & RTM_F_CLONED ? 0 : SYSTEM_ROUTE;
 }
 
+static int take_hook(struct caches *c, struct nlmsghdr *h)
+{
+	(void)c, (void)h;
+	return SYSTEM_HOOK;
+}
+
 static const struct {
 	uint16_t first, last; /* nlmsg_type */
 	int (*take)(struct caches *c, struct nlmsghdr *h);
@@ -155,6 +161,8 @@ static const struct {
 	{ RTM_NEWLINK, RTM_DELLINK, take_link },    { RTM_NEWADDR, RTM_DELADDR, take_addr },
 	{ RTM_NEWNEIGH, RTM_DELNEIGH, take_neigh }, { RTM_NEWROUTE, RTM_DELROUTE, take_route },
 	{ RTM_NEWRULE, RTM_DELRULE, take_route },   { RTM_NEWNEXTHOP, RTM_DELNEXTHOP, take_route },
+	{ RTM_DELQDISC, RTM_DELQDISC, take_hook },  { RTM_DELTFILTER, RTM_DELTFILTER, take_hook },
+	{ RTM_DELCHAIN, RTM_DELCHAIN, take_hook },  { RTM_NEWNETCONF, RTM_NEWNETCONF, take_hook },
 };
 
 static int take(struct caches *c, struct nlmsghdr *h)
@@ -279,8 +287,9 @@ int system_dispatch(struct system *s)
 }
 
 static const int groups[] = {
-	RTNLGRP_LINK,	    RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_NEIGH,   RTNLGRP_IPV4_ROUTE,
-	RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_RULE,	 RTNLGRP_IPV6_RULE,   RTNLGRP_NEXTHOP,
+	RTNLGRP_LINK,	    RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,  RTNLGRP_NEIGH,
+	RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE,	 RTNLGRP_IPV4_RULE,    RTNLGRP_IPV6_RULE,
+	RTNLGRP_NEXTHOP,    RTNLGRP_TC,		 RTNLGRP_IPV4_NETCONF, RTNLGRP_IPV6_NETCONF,
 };
 
 static int subscribe(struct system *s)

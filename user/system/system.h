@@ -20,6 +20,8 @@ enum system_change {
 	SYSTEM_ADDR = 1 << 1,
 	SYSTEM_NEIGH = 1 << 2,
 	SYSTEM_ROUTE = 1 << 3, /* routes and rules: no cache, only that they changed */
+	SYSTEM_HOOK =
+		1 << 4, /* a tc filter or qdisc was removed, or forwarding of a device switched: no cache either */
 };
 
 struct system_link {
@@ -91,6 +93,9 @@ int device_delete(struct system *s, const char *instance, const char *name); /* 
 size_t device_list_own(const struct system *s, const char *instance, char (*names)[16], size_t max);
 
 int device_set_mtu(struct system *s, uint32_t ifindex, uint32_t mtu);
+
+/* The kind of the qdisc at the device's ingress: "clsact", "ingress"; -ENOENT: there is none. */
+int device_ingress_qdisc(struct system *s, uint32_t ifindex, char kind[16]);
 
 /* Addresses on a tunnel's device become exactly these (link-local ones of the kernel are left alone). nodad. */
 int device_set_addresses(struct system *s, uint32_t ifindex, const struct prefix *addresses, size_t n);
