@@ -345,7 +345,55 @@ first_start_fails() {
 	want 1 "a start with the tunnel's name taken"
 	check_match "why" "$out" 'tunnel he0: a device of that name exists'
 	same "the machine" before
+	nothing_of_it
 	ip -n "$router" link del he0
+	# and late, when programs, devices and routes have been set up
+	cp "$FL_TMP/router.json" "$FL_TMP/old.json"
+	config_edit "$FL_TMP/router.json" "$ROUTE"
+	ip -n "$router" -6 route add 2001:db8:77::/48 via "$LAN_HOST" dev lan0 metric 1024
+	save before
+	out=$(in_ns "$router" timeout 20 "$FL_BUILD/fairleadd" -c "$FL_TMP/router.json" --instance "$(instance router)" 2>&1)
+	status=$?
+	want 1 "a start with a route in the way"
+	check_match "why" "$out" "2001:db8:77::/48 that is not fairlead's"
+	same "the machine" before
+	nothing_of_it
+	ip -n "$router" -6 route del 2001:db8:77::/48 via "$LAN_HOST" dev lan0 metric 1024
+	cp "$FL_TMP/old.json" "$FL_TMP/router.json"
+}
+
+nothing_of_it() {
+	check_not "pins" test -e "/sys/fs/bpf/fairlead/$(instance router)"
+	check_not "the control socket" test -e "/run/fairlead/$(instance router).sock"
+	check_not "saved settings" test -e "/run/fairlead/$(instance router).sysctl"
+}
+
+# A default route that the system has itself, with the metric of ours, stays and is used; ours comes when it goes
+learned_default() {
+	ip -n "$router" -6 route add default via "$LAN_HOST" dev lan0 metric 1024 proto ra
+	daemon_start router "$router" "$FL_TMP/router.json" || return
+	check_match "the log" "$(cat "$FL_TMP/router.log")" '/routes/0: warning: the system has a default route of its own, .*by lan0 via'
+	check_equal "default routes" "$(ip -n "$router" -6 route show default | grep -o 'dev [a-z0-9]*' | xargs)" "dev lan0"
+	cli status
+	want 1 "status"
+	check_match "status" "$out" "^DEGRADED: route ::/0 by he_gw: the system's own default by lan is used"
+	cli apply "$FL_TMP/router.json"
+	want 0 "apply"
+	check_match "apply" "$err" '/routes/0: warning: the system has a default route of its own'
+	ip -n "$router" -6 route del default dev lan0 proto ra
+	slowwait 10 fl router status || fail "ours has not come: $(ip -n "$router" -6 route show default)"
+	check_equal "default routes" "$(ip -n "$router" -6 route show default | grep -o 'dev [a-z0-9]*' | xargs)" "dev he0"
+	# the same way as ours would be: nothing is wrong
+	cli unload --yes
+	want 0 "unload"
+	config_edit "$FL_TMP/router.json" 'd["gateways"]["isp_gw"] = { "interface": "wan", "address": "203.0.113.1" }
+d["routes"].append({ "destination": "0.0.0.0/0", "gateway": "isp_gw" })'
+	daemon_start router "$router" "$FL_TMP/router.json" || return
+	cli status
+	want 0 "status with the system's default the same as ours"
+	cli unload --yes
+	cp "$FL_TMP/old.json" "$FL_TMP/router.json"
+	gone
 }
 
 # ---- all of it ----
@@ -369,6 +417,7 @@ ping_pid=
 scenario() {
 	started lab || return
 	run_test first-start-fails first_start_fails
+	run_test learned-default learned_default
 	run_test first-start start || return
 	run_test looks looks
 	run_test refused refused

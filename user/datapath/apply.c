@@ -220,6 +220,7 @@ int datapath_apply(struct datapath *dp, const struct config *config, struct conf
 	} else {
 		change_keep(dp, &c);
 		undo_free(&undo);
+		routes_warn(dp, config, dp->ports, report);
 	}
 	routes_release(dp);
 	change_free(&c);

@@ -41,6 +41,7 @@ static int forget_the_dead(struct datapath *dp)
 		log_info("taking over a running data plane");
 		return 0;
 	}
+	dp->first = true;
 	for (uint32_t i = 1; i < FL_PORTS_MAX; i++)
 		dp->ports[i] = (struct port){ .number = i };
 	for (int set = 0; set < 2 && !err; set++)
@@ -73,6 +74,7 @@ int datapath_open(struct datapath **out, const char *instance, struct system *sy
 	err = err ?: nexthops_adopt(dp);
 	err = err ?: saved_load(dp);
 	err = err ?: forget_the_dead(dp);
+	dp->ready = !err;
 	if (err) {
 		datapath_close(dp);
 		return err;
@@ -85,6 +87,12 @@ void datapath_close(struct datapath *dp)
 {
 	if (!dp)
 		return;
+	if (dp->first && !dp->config) { /* a first start that came to nothing leaves nothing */
+		if (dp->ready)
+			datapath_unload(dp);
+		else
+			objects_unpin(dp);
+	}
 	if (dp->reassembly) {
 		reassembly_close(dp);
 		dp->control.reassembly_until_ns = 0; /* else the kernel would answer for a socket that is gone */
@@ -239,5 +247,6 @@ int datapath_unload(struct datapath *dp)
 		log_ret(err, "cannot remove the routes");
 	devices_remove(dp, NULL);
 	dp->config = NULL;
+	dp->first = false;
 	return objects_unpin(dp) ?: err;
 }

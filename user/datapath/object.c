@@ -87,7 +87,8 @@ static int make_folder(struct datapath *dp)
 	snprintf(dp->pins, sizeof(dp->pins), "%s/%s", PIN_ROOT, dp->instance);
 	if (mkdir(PIN_ROOT, 0700) && errno != EEXIST)
 		return log_ret(errno, "cannot make %s", PIN_ROOT);
-	if (mkdir(dp->pins, 0700) && errno != EEXIST)
+	dp->first = mkdir(dp->pins, 0700) == 0;
+	if (!dp->first && errno != EEXIST)
 		return log_ret(errno, "cannot make %s", dp->pins);
 	return 0;
 }

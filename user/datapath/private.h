@@ -96,6 +96,8 @@ struct datapath {
 	char instance[64];
 	char pins[128]; /* the instance's folder in bpffs */
 	struct system *system;
+	bool first;		     /* nothing was running that could be taken over */
+	bool ready;		     /* datapath_open() has done all */
 	const struct config *config; /* in force; the caller keeps it. NULL before the first apply */
 
 	struct xdp *xdp;
@@ -259,6 +261,11 @@ int routes_apply(struct datapath *dp, const struct config *config, const struct 
 		 char **why);
 int routes_hold(struct datapath *dp, const struct config *config, const struct port *ports);
 void routes_release(struct datapath *dp);
+enum route_state { ROUTE_MISSING, ROUTE_ACTIVE, ROUTE_YIELDS };
+/* ROUTE_YIELDS: *others is the system's default that is used in its place. Active, too, where that is the same way */
+enum route_state route_state(struct datapath *dp, const struct config_route *wanted, struct system_route *others);
+void routes_warn(struct datapath *dp, const struct config *config, const struct port *ports,
+		 struct config_report *report);
 int sysctls_apply(struct datapath *dp, const struct port *ports, struct undo *undo, char **why);
 void sysctls_withdraw(struct datapath *dp, const struct port *ports, struct undo *undo);
 void sysctls_restore(struct datapath *dp);

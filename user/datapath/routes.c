@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <linux/membarrier.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -31,22 +32,89 @@ static int route_add(struct route_list *list, const struct system_route *route)
 	return 0;
 }
 
-static int config_routes(const struct config *config, const struct port *ports, struct route_list *list)
+/* As the kernel would have it; false: the device is not there yet. */
+static bool route_of(const struct config_route *wanted, const struct port *ports, struct system_route *route)
 {
+	const struct config_gateway *gateway = wanted->gateway;
+	const struct port *port = gateway->interface ? port_of_interface(ports, gateway->interface)
+						     : port_of_tunnel(ports, gateway->tunnel);
+
+	*route = (struct system_route){ .destination = wanted->destination };
+	if (!port || !port->present)
+		return false;
+	route->ifindex = port->value.ifindex;
+	route->gateway = gateway->address;
+	return true;
+}
+
+static bool is_installed(struct datapath *dp, const struct prefix *destination)
+{
+	struct system_route *routes = NULL;
+	bool found = false;
+	size_t n = 0;
+
+	if (system_get_routes(dp->system, &routes, &n))
+		return false;
+	for (size_t i = 0; i < n && !found; i++)
+		found = routes[i].destination.len == destination->len &&
+			addr_equal(&routes[i].destination.addr, &destination->addr);
+	free(routes);
+	return found;
+}
+
+/*
+ * A default that the system has learned, or was given by others, is used as it is: where it has the metric of ours, which then
+ * finds no place, ours waits until it goes.
+ */
+static bool yields(struct datapath *dp, const struct system_route *route, struct system_route *others)
+{
+	return !route->destination.len && !system_get_others_default(dp->system, route, others) &&
+	       !is_installed(dp, &route->destination);
+}
+
+enum route_state route_state(struct datapath *dp, const struct config_route *wanted, struct system_route *others)
+{
+	struct system_route route;
+
+	if (is_installed(dp, &wanted->destination))
+		return ROUTE_ACTIVE;
+	if (!route_of(wanted, dp->ports, &route) || !yields(dp, &route, others))
+		return ROUTE_MISSING;
+	return others->ifindex == route.ifindex && addr_equal(&others->gateway, &route.gateway) ? ROUTE_ACTIVE
+												: ROUTE_YIELDS;
+}
+
+void routes_warn(struct datapath *dp, const struct config *config, const struct port *ports,
+		 struct config_report *report)
+{
+	char pointer[32], gateway[ADDR_STRLEN];
+	struct system_route route, others;
+	const struct system_link *link;
+
+	for (size_t i = 0; i < config->n_routes; i++) {
+		if (!route_of(&config->routes[i], ports, &route) || !yields(dp, &route, &others) ||
+		    (others.ifindex == route.ifindex && addr_equal(&others.gateway, &route.gateway)))
+			continue;
+		link = system_link_by_index(dp->system, others.ifindex);
+		snprintf(pointer, sizeof(pointer), "/routes/%zu", i);
+		config_report_add(
+			report, true, pointer,
+			"the system has a default route of its own, with the same metric, by %s%s%s: that one "
+			"is used as it is",
+			link ? link->name : "no device", others.gateway.family ? " via " : "",
+			addr_format(&others.gateway, gateway));
+	}
+}
+
+static int config_routes(struct datapath *dp, const struct config *config, const struct port *ports,
+			 struct route_list *list)
+{
+	struct system_route route, others;
 	int err = 0;
 
-	for (size_t i = 0; i < config->n_routes && !err; i++) {
-		const struct config_gateway *gateway = config->routes[i].gateway;
-		const struct port *port = gateway->interface ? port_of_interface(ports, gateway->interface)
-							     : port_of_tunnel(ports, gateway->tunnel);
-		struct system_route route = { .destination = config->routes[i].destination };
-
-		if (!port || !port->present)
-			continue; /* the device is not there yet */
-		route.ifindex = port->value.ifindex;
-		route.gateway = gateway->address;
-		err = route_add(list, &route);
-	}
+	for (size_t i = 0; i < config->n_routes && !err; i++)
+		if (route_of(&config->routes[i], ports, &route) && !yields(dp, &route, &others))
+			err = route_add(list, &route);
 	return err;
 }
 
@@ -151,9 +219,10 @@ static int refused(const struct route_list *list, size_t conflict, int err, char
 		    strerror(-err));
 }
 
-static int wanted_routes(const struct config *config, const struct port *ports, struct route_list *list)
+static int wanted_routes(struct datapath *dp, const struct config *config, const struct port *ports,
+			 struct route_list *list)
 {
-	int err = config_routes(config, ports, list);
+	int err = config_routes(dp, config, ports, list);
 
 	return err ?: brokers_routes(config, ports, list);
 }
@@ -163,7 +232,7 @@ int routes_apply(struct datapath *dp, const struct config *config, const struct 
 {
 	struct route_list list = {};
 	size_t conflict = SIZE_MAX;
-	int err = wanted_routes(config, ports, &list);
+	int err = wanted_routes(dp, config, ports, &list);
 
 	if (!err && undo)
 		err = remember_routes(dp, undo);
@@ -274,7 +343,7 @@ int routes_hold(struct datapath *dp, const struct config *config, const struct p
 {
 	struct route_list wanted = {}, there = {};
 	size_t n = 0;
-	int err = wanted_routes(config, ports, &wanted);
+	int err = wanted_routes(dp, config, ports, &wanted);
 
 	err = err ?: system_get_routes(dp->system, &there.routes, &there.n);
 	if (err)

@@ -189,6 +189,15 @@ static json_t *route_json(const char *destination, const char *gateway, const ch
 			 interface, "metric", (json_int_t)metric, "state", state);
 }
 
+static void route_state_text(struct datapath *dp, enum route_state state, const struct system_route *others, char *text,
+			     size_t len)
+{
+	if (state == ROUTE_YIELDS)
+		snprintf(text, len, "the system's own default by %s is used", device_name(dp, others->ifindex));
+	else
+		snprintf(text, len, "%s", state == ROUTE_ACTIVE ? "active" : "missing");
+}
+
 /* Those of the configuration by their gateway's name, whether they are there or not; then those to clients. */
 json_t *datapath_show_routes(struct datapath *dp)
 {
@@ -203,10 +212,13 @@ json_t *datapath_show_routes(struct datapath *dp)
 		const struct config_route *route = &dp->config->routes[i];
 		const struct system_route *there = route_find(routes, n, &route->destination);
 		const struct config_gateway *gw = route->gateway;
+		struct system_route others;
+		char state[128];
 
+		route_state_text(dp, route_state(dp, route, &others), &others, state, sizeof(state));
 		json_array_append_new(array, route_json(prefix_format(&route->destination, destination), gw->name,
 							gw->interface ? gw->interface->name : gw->tunnel->name,
-							there ? there->metric : 0, there ? "active" : "missing"));
+							there ? there->metric : 0, state));
 	}
 	for (size_t i = 0; i < n; i++) {
 		bool listed = false;

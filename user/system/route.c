@@ -253,3 +253,23 @@ int system_get_others_destinations(struct system *s, struct prefix **out, size_t
 	*out = destinations;
 	return destinations ? 0 : -ENOMEM;
 }
+
+int system_get_others_default(struct system *s, const struct system_route *route, struct system_route *out)
+{
+	struct route_entry *entries = NULL, like;
+	size_t n = 0;
+	int err = route_dump(s, false, &entries, &n);
+
+	if (err)
+		return err;
+	normalise(route, &like);
+	err = -ENOENT;
+	for (size_t i = 0; i < n && err; i++) {
+		if (compare_key(&entries[i].route, &like.route) || entries[i].tos)
+			continue;
+		*out = entries[i].route;
+		err = 0;
+	}
+	free(entries);
+	return err;
+}

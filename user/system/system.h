@@ -117,6 +117,8 @@ int system_set_routes(struct system *s, const struct system_route *routes, size_
 int system_get_routes(struct system *s, struct system_route **out, size_t *n);
 /* Where the main table's other routes lead to; some may be named twice. *out is malloc'ed. */
 int system_get_others_destinations(struct system *s, struct prefix **out, size_t *n);
+/* Another protocol's default route in the main table, of the family and metric of `route`, which is one too. -ENOENT: none. */
+int system_get_others_default(struct system *s, const struct system_route *route, struct system_route *out);
 
 /* Asks the kernel which way: for explain of the router's own traffic. 0, *ifindex and *source (preferred) set. */
 int system_route_get(struct system *s, const struct addr *dst, const struct addr *src, uint32_t *ifindex,
