@@ -22,6 +22,7 @@ struct system {
 	struct caches caches;
 	unsigned int what; /* SYSTEM_* of the dispatch that is under way */
 	bool lost;	   /* messages are missing: the caches must be read anew */
+	bool advertised;   /* a router has: addresses may be new that no message is about yet */
 	void (*changed)(void *arg, unsigned int what);
 	void *arg;
 };

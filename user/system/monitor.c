@@ -182,7 +182,18 @@ static int dumped(struct nlmsghdr *h, void *arg)
 	return changed < 0 ? changed : 0;
 }
 
-static int dump(struct system *s, struct caches *c, int type, const void *header, int len)
+static int dumped_anew(struct nlmsghdr *h, void *arg)
+{
+	struct system *s = arg;
+	int changed = take(&s->caches, h);
+
+	if (changed > 0)
+		s->what |= (unsigned int)changed;
+	return changed < 0 ? changed : 0;
+}
+
+static int dump(struct system *s, int (*each)(struct nlmsghdr *h, void *arg), void *arg, int type, const void *header,
+		int len)
 {
 	int err = -EINTR;
 
@@ -191,7 +202,7 @@ static int dump(struct system *s, struct caches *c, int type, const void *header
 	 * unsteady dump may only lack something.
 	 */
 	for (int i = 0; i < REQUEST_DUMP_TRIES && err == -EINTR; i++)
-		err = request_send(s, request_new(type, NLM_F_DUMP, header, len), dumped, c);
+		err = request_send(s, request_new(type, NLM_F_DUMP, header, len), each, arg);
 	return err;
 }
 
@@ -204,11 +215,11 @@ static int read_all(struct system *s)
 	int err;
 
 	caches_init(&fresh);
-	err = dump(s, &fresh, RTM_GETLINK, &ifi, sizeof(ifi));
+	err = dump(s, dumped, &fresh, RTM_GETLINK, &ifi, sizeof(ifi));
 	if (!err)
-		err = dump(s, &fresh, RTM_GETADDR, &ifa, sizeof(ifa));
+		err = dump(s, dumped, &fresh, RTM_GETADDR, &ifa, sizeof(ifa));
 	if (!err)
-		err = dump(s, &fresh, RTM_GETNEIGH, &ndm, sizeof(ndm));
+		err = dump(s, dumped, &fresh, RTM_GETNEIGH, &ndm, sizeof(ndm));
 	if (err) {
 		caches_free(&fresh);
 		return err;
@@ -216,6 +227,17 @@ static int read_all(struct system *s)
 	caches_free(&s->caches);
 	s->caches = fresh;
 	return 0;
+}
+
+/*
+ * Addresses that an advertisement made: the kernel tells of them only when they have been found unique, a second or two
+ * later, but of the advertised prefix at once. Adds and changes only: what goes is told.
+ */
+static int read_advertised(struct system *s)
+{
+	struct ifaddrmsg ifa = { .ifa_family = AF_INET6 };
+
+	return dump(s, dumped_anew, s, RTM_GETADDR, &ifa, sizeof(ifa));
 }
 
 /* ---- notifications ---- */
@@ -228,6 +250,7 @@ static int on_event(struct nl_msg *msg, void *arg)
 	/* lost: what is read now is older than the caches will be; not from the kernel: nobody's business */
 	if (s->lost || nlmsg_get_src(msg)->nl_pid != 0)
 		return NL_OK;
+	s->advertised |= nlmsg_hdr(msg)->nlmsg_type == RTM_NEWPREFIX;
 	changed = take(&s->caches, nlmsg_hdr(msg));
 	if (changed < 0)
 		s->lost = true;
@@ -277,8 +300,11 @@ int system_dispatch(struct system *s)
 		if (err) /* lost stays set: the next notification tries again */
 			return log_ret(err, "netlink: can't read links, addresses and neighbours");
 		s->lost = false;
+		s->advertised = false;
 		s->what = EVERYTHING;
 	}
+	if (s->advertised && err == -EAGAIN)
+		s->advertised = read_advertised(s) != 0; /* else with the next notification */
 	what = s->what;
 	s->what = 0;
 	if (what && s->changed)
@@ -287,9 +313,9 @@ int system_dispatch(struct system *s)
 }
 
 static const int groups[] = {
-	RTNLGRP_LINK,	    RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,  RTNLGRP_NEIGH,
-	RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE,	 RTNLGRP_IPV4_RULE,    RTNLGRP_IPV6_RULE,
-	RTNLGRP_NEXTHOP,    RTNLGRP_TC,		 RTNLGRP_IPV4_NETCONF, RTNLGRP_IPV6_NETCONF,
+	RTNLGRP_LINK,	      RTNLGRP_IPV4_IFADDR,  RTNLGRP_IPV6_IFADDR, RTNLGRP_NEIGH,	  RTNLGRP_IPV4_ROUTE,
+	RTNLGRP_IPV6_ROUTE,   RTNLGRP_IPV4_RULE,    RTNLGRP_IPV6_RULE,	 RTNLGRP_NEXTHOP, RTNLGRP_TC,
+	RTNLGRP_IPV4_NETCONF, RTNLGRP_IPV6_NETCONF, RTNLGRP_IPV6_PREFIX,
 };
 
 static int subscribe(struct system *s)

@@ -127,6 +127,7 @@ int parse_link(struct nlmsghdr *h, struct link_entry *out)
 int parse_addr(struct nlmsghdr *h, struct addr_entry *out)
 {
 	struct nlattr *tb[IFA_MAX + 1], *own;
+	const struct ifa_cacheinfo *times;
 	struct ifaddrmsg *ifa = nlmsg_data(h);
 
 	memset(out, 0, sizeof(*out));
@@ -143,6 +144,10 @@ int parse_addr(struct nlmsghdr *h, struct addr_entry *out)
 	out->addr.prefix.len = ifa->ifa_prefixlen;
 	out->addr.flags = tb[IFA_FLAGS] ? nla_get_u32(tb[IFA_FLAGS]) : ifa->ifa_flags;
 	out->addr.scope = ifa->ifa_scope;
+	if (tb[IFA_CACHEINFO] && nla_len(tb[IFA_CACHEINFO]) >= (int)sizeof(*times)) {
+		times = nla_data(tb[IFA_CACHEINFO]);
+		out->addr.created = times->cstamp;
+	}
 	if (tb[IFA_PROTO])
 		out->origin = nla_get_u8(tb[IFA_PROTO]);
 	return 0;

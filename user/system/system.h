@@ -43,8 +43,9 @@ struct system_link {
 struct system_addr {
 	uint32_t ifindex;
 	struct prefix prefix;
-	uint32_t flags; /* IFA_F_* */
-	uint8_t scope;	/* RT_SCOPE_* */
+	uint32_t flags;	  /* IFA_F_* */
+	uint8_t scope;	  /* RT_SCOPE_* */
+	uint32_t created; /* when, in 1/100 s since boot; wraps */
 };
 
 struct system_neigh {
