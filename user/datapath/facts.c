@@ -19,38 +19,48 @@ static bool is_unique_local(const struct addr *a)
 }
 
 /*
- * Which of two IPv6 addresses tells the delegated prefix: one with a lifetime (given by RA or DHCPv6) before one that was
- * set by hand. Temporary addresses and unique local ones never do.
+ * Whether it tells a prefix that the outside routes here. Not yet checked for duplicates (IFA_F_TENTATIVE), or found to be one, it
+ * does: that concerns its lower half. Deprecated it does not (RFC 4862 5.5.4), nor does a temporary one, or a unique local one.
  */
-static void take_delegated(struct port *port, const struct system_addr *a, bool *dynamic)
+static bool tells_delegated(const struct system_addr *a)
 {
-	bool has_lifetime = !(a->flags & IFA_F_PERMANENT);
+	return a->prefix.addr.family == AF_INET6 && a->scope == RT_SCOPE_UNIVERSE &&
+	       !(a->flags & (IFA_F_TEMPORARY | IFA_F_DEPRECATED)) && !is_unique_local(&a->prefix.addr);
+}
 
-	if ((a->flags & IFA_F_TEMPORARY) || is_unique_local(&a->prefix.addr))
-		return;
-	if (port->delegated.addr.family != AF_UNSPEC && (*dynamic || !has_lifetime))
-		return;
-	port->delegated = a->prefix;
-	*dynamic = has_lifetime;
+/*
+ * Which of two: one with a lifetime (given by RA or DHCPv6) before one that was set by hand; then the older one, so that
+ * another one beside it, or another daemon, changes nothing; and of two that came by one advertisement the lower.
+ */
+static bool tells_it_better(const struct system_addr *a, const struct system_addr *than)
+{
+	bool by_hand = a->flags & IFA_F_PERMANENT, than_by_hand = than->flags & IFA_F_PERMANENT;
+
+	if (by_hand != than_by_hand)
+		return than_by_hand;
+	if (a->created != than->created)
+		return (int32_t)(a->created - than->created) < 0;
+	return memcmp(&a->prefix.addr.v6, &than->prefix.addr.v6, sizeof(a->prefix.addr.v6)) < 0;
 }
 
 static void port_addresses(struct datapath *dp, struct port *port)
 {
-	const struct system_addr *a;
+	const struct system_addr *a, *delegated = NULL;
 	struct addr own6 = {}, local6 = {}, temporary6 = {};
-	bool dynamic = false;
 
 	port->own4 = (struct addr){};
-	port->delegated = (struct prefix){};
 	for (size_t i = 0; (a = system_addr_at(dp->system, i)); i++) {
-		if (a->ifindex != port->value.ifindex || !is_usable(a))
+		if (a->ifindex != port->value.ifindex)
+			continue;
+		if (tells_delegated(a) && (!delegated || tells_it_better(a, delegated)))
+			delegated = a;
+		if (!is_usable(a))
 			continue;
 		if (a->prefix.addr.family == AF_INET) {
 			if (port->own4.family == AF_UNSPEC)
 				port->own4 = a->prefix.addr;
 			continue;
 		}
-		take_delegated(port, a, &dynamic);
 		if (a->flags & IFA_F_TEMPORARY)
 			temporary6 = temporary6.family ? temporary6 : a->prefix.addr;
 		else if (is_unique_local(&a->prefix.addr))
@@ -58,6 +68,7 @@ static void port_addresses(struct datapath *dp, struct port *port)
 		else if (own6.family == AF_UNSPEC)
 			own6 = a->prefix.addr;
 	}
+	port->delegated = delegated ? delegated->prefix : (struct prefix){};
 	/* who is far away can't take an error from a unique local address for what it is */
 	if (own6.family == AF_UNSPEC)
 		own6 = temporary6.family ? temporary6 : local6;

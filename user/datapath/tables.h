@@ -38,7 +38,7 @@ struct port {
 	struct fl_port value;
 
 	struct addr own4;	 /* the device's own first global IPv4 address */
-	struct prefix delegated; /* prefix of the first global IPv6 address that was given to it */
+	struct prefix delegated; /* of the oldest global IPv6 address that was given to it */
 	bool veth;
 	uint32_t peer;	 /* tunnel: the hidden end of its device */
 	uint32_t parent; /* VLAN: the lower device */

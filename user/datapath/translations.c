@@ -10,8 +10,8 @@
 #include "user/datapath/private.h"
 
 /*
- * The external prefix of `{ "from": INTERFACE, "subnet": N }`: the network of INTERFACE's first global IPv6 address, L bits
- * long, with N in the bits behind L up to bit 64; L is 64 at most, and with L = 64 there is only subnet 0.
+ * The external prefix of `{ "from": INTERFACE, "subnet": N }`: the network of the global IPv6 address that tells it (facts.c), L
+ * bits long, with N in the bits behind L up to bit 64; L is 64 at most, and with L = 64 there is only subnet 0.
  */
 int delegated_subnet(const struct prefix *delegated, uint32_t subnet, struct prefix *out)
 {
