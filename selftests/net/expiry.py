@@ -27,7 +27,7 @@ def now_s():
 
 def endpoint():
     """The number of the tunnel's endpoint, in the set that is in force."""
-    active = state.element(INSTANCE, "fl_control", 0)["set"]
+    active = state.element(INSTANCE, "fl_control", 0)["gen"] & 1  # FL_GEN_SET()
     remotes = [value & 0xFFFF for key, value in state.dump(INSTANCE, "fl_ep_in") if key["set"] == active and key["remote"]]
     check_equal(len(remotes), 1, "the endpoints")
     return remotes[0]
