@@ -226,6 +226,7 @@ int fl_tc_out(struct fl_ctx *ctx)
 		return CTX_PASS;
 	if (flow->npt_dst)
 		return transmit(ctx, &s->pkt, flow, &s->hop, 0);
-	rewrite(ctx, &s->pkt, s->pkt.l3, s->pkt.l4, 0, flow, &s->hop);
+	rewrite(ctx, &s->pkt, s->pkt.l3, s->pkt.l4, 0, flow);
+	rewrite_payload(ctx, &s->pkt, s->pkt.l4, flow, &s->hop);
 	return CTX_PASS;
 }

@@ -2,12 +2,12 @@
 /* The upper floor. fl_xdp, fl_xdp_generic: ingress of every port; fl_icmp: where ICMP errors are made (lib/icmp.h). */
 #include "ctx/xdp.h"
 
-#include "ctx/xdp_transmit.h"
+#include "ctx/xdp_short.h"
 #include "lib/icmp_build.h"
 
 char _license[] SEC("license") = "GPL";
 
-static __always_inline int ingress(struct fl_ctx *ctx, bool generic)
+static __always_inline int long_way(struct fl_ctx *ctx, bool generic)
 {
 	const struct fl_control *control = control_get();
 	struct scratch *s = scratch_get();
@@ -38,7 +38,14 @@ static __always_inline int ingress(struct fl_ctx *ctx, bool generic)
 	}
 	if (r != STAGE_GO)
 		return XDP_PASS; /* for the host, or for tc to answer */
-	return transmit(ctx, &s->pkt, generic, flow, &s->hop);
+	return transmit(ctx, &s->pkt, generic, false, flow, &s->hop);
+}
+
+static __always_inline int ingress(struct fl_ctx *ctx, bool generic)
+{
+	int r = short_way(ctx, generic);
+
+	return r != LONG_WAY ? r : long_way(ctx, generic);
 }
 
 SEC("xdp.frags")

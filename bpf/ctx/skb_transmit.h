@@ -96,7 +96,8 @@ static __always_inline int transmit(struct fl_ctx *ctx, struct pkt *pkt, const s
 	l3 = pkt->outer + (ep ? sizeof(struct iphdr) : 0);
 	l4 = pkt->l4 ? pkt->l4 - pkt->l3 + l3 : 0;
 	ctx_pull(ctx, l4 + 60);
-	rewrite(ctx, pkt, l3, l4, hops, flow, hop);
+	rewrite(ctx, pkt, l3, l4, hops, flow);
+	rewrite_payload(ctx, pkt, l4, flow, hop);
 	if (ep) {
 		struct iphdr *ip = pkt_at(ctx, pkt->outer, 0x1f, sizeof(*ip));
 
@@ -132,7 +133,8 @@ static __always_inline int deliver(struct fl_ctx *ctx, struct pkt *pkt, const st
 	}
 	if (decap || plain.npt_dst) {
 		ctx_pull(ctx, l4 + 60);
-		rewrite(ctx, pkt, l3, l4, 0, &plain, NULL);
+		rewrite(ctx, pkt, l3, l4, 0, &plain);
+		rewrite_payload(ctx, pkt, l4, &plain, NULL);
 	}
 	port_count_rx(pkt->l2_port, pkt->len);
 	if (!decap) {

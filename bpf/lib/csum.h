@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Internet checksums (RFC 1071, RFC 1624). Sums are native-endian over words as loaded from network order. */
+/*
+ * Internet checksums (RFC 1071, RFC 1624). Sums are native-endian over words as loaded from network order; in 64 bits there is
+ * room for the carries of 2^31 words of 32.
+ */
 #pragma once
 
 #include <linux/types.h>
@@ -14,19 +17,19 @@ static __always_inline __u16 csum_fold(__u64 sum)
 	return sum;
 }
 
-/* Adds 8 bytes to a sum. The carry comes back in, so that no bit is lost however many are added. */
+/* Adds 8 bytes, or another sum, to a sum. As two words: a carry brought back in would be a branch that no CPU can predict. */
 static __always_inline __u64 csum_add(__u64 sum, __u64 value)
 {
-	sum += value;
-	return sum + (sum < value);
+	return sum + (__u32)value + (value >> 32);
 }
 
 /* The pseudo-header's sum for an IPv6 packet (RFC 8200 8.1). */
 static __always_inline __u64 csum_pseudo6(const __u64 *src, const __u64 *dst, __u32 len, __u8 proto)
 {
-	__u64 sum = csum_add(csum_add(src[0], src[1]), csum_add(dst[0], dst[1]));
+	__u64 sum = csum_add(csum_add(0, src[0]), src[1]);
 
-	return csum_add(sum, (__u64)bpf_htonl(len) + bpf_htonl(proto));
+	sum = csum_add(csum_add(sum, dst[0]), dst[1]);
+	return sum + bpf_htonl(len) + bpf_htonl(proto);
 }
 
 static __always_inline __u64 csum_pseudo4(__be32 src, __be32 dst, __u16 len, __u8 proto)

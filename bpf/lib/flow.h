@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The flow cache: what the slow path (lib/route.h) found for (port, source, destination), a set of FL_FLOW_WAYS entries for each
- * hash value. Each CPU has its own part, so that no entry is written by two.
+ * The flow cache: what the slow path (lib/route.h) found for (port, outer addresses, source, destination), FL_FLOW_WAYS entries
+ * for each hash value. Each CPU has its own part, so that no entry is written by two.
  *
  * Only answers that forward are kept. An entry is good while its generation is in force and for FLOW_ALIVE_S; without a
  * daemon that watches routes and neighbours, and would bump the generation, for FLOW_ALONE_S.
@@ -15,11 +15,11 @@
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, FL_FLOW_SETS); /* times CPUs: the daemon sets it */
+	__uint(max_entries, FL_FLOWS);	   /* times CPUs: the daemon sets it */
 	__uint(map_flags, BPF_F_MMAPABLE); /* for the alignment: an entry is one cache line */
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__type(key, __u32);
-	__type(value, struct fl_flow_set);
+	__type(value, struct fl_flow);
 } fl_flows SEC(".maps");
 
 /* explain's: a dry run must not touch the cache */
@@ -28,7 +28,7 @@ struct fl_flow fl_explain_flow;
 static __always_inline bool flow_is_of(const struct fl_flow *flow, const struct fl_flow *key)
 {
 	return flow->src.q[1] == key->src.q[1] && flow->dst.q[1] == key->dst.q[1] && flow->src.q[0] == key->src.q[0] &&
-	       flow->dst.q[0] == key->dst.q[0] && flow->from == key->from && flow->in_endpoint == key->in_endpoint;
+	       flow->dst.q[0] == key->dst.q[0] && flow->outer == key->outer && flow->from == key->from;
 }
 
 static __always_inline __u32 flow_hash(const struct fl_flow *key)
@@ -42,21 +42,42 @@ static __always_inline __u32 flow_hash(const struct fl_flow *key)
 	return ((h ^ h >> 32) * 0x9fb21c651e98df25ULL) >> 32;
 }
 
-/* Which entry but the first is the flow's; or which one it shall have: of another generation, or the oldest. */
-GLOBAL int flow_way(struct fl_flow_set *set, struct fl_flow *key)
+/* Index of the first of the entries that may be the flow's. */
+static __always_inline __u32 flow_slot(const struct fl_flow *key)
 {
-	__u32 victim = 0, age = 0;
+	return (bpf_get_smp_processor_id() * FL_FLOW_SETS + flow_hash(key) % FL_FLOW_SETS) * FL_FLOW_WAYS;
+}
 
-	if (!set || !key)
-		return 0;
-	for (int i = 0; i < FL_FLOW_WAYS; i++) {
-		struct fl_flow *flow = &set->way[i];
-		__u32 since = flow->gen == key->gen ? key->stamp - flow->stamp : ~0u;
+/* The flow's entry, NULL if it has none. Branches of one kind, which the verifier follows once: each entry is a value of its own. */
+static __always_inline struct fl_flow *flow_find_known(const struct fl_flow *key)
+{
+	__u32 slot = flow_slot(key);
+	struct fl_flow *flow;
 
-		if (flow_is_of(flow, key))
-			return i;
+#pragma unroll
+	for (int i = 0; i < FL_FLOW_WAYS; i++, slot++) {
+		flow = bpf_map_lookup_elem(&fl_flows, &slot);
+		if (flow && flow_is_of(flow, key))
+			return flow;
+	}
+	return NULL;
+}
+
+/* Which of the entries from `slot` on is the flow's; or which one it shall have: of another generation, or the oldest. */
+GLOBAL __u32 flow_way(__u32 slot, struct fl_flow *key)
+{
+	__u32 victim = slot, age = 0, since;
+
+	if (!key)
+		return slot;
+	for (int i = 0; i < FL_FLOW_WAYS; i++, slot++) {
+		struct fl_flow *flow = bpf_map_lookup_elem(&fl_flows, &slot);
+
+		if (!flow || flow_is_of(flow, key))
+			return slot;
+		since = flow->gen == key->gen ? key->stamp - flow->stamp : ~0u;
 		if (since > age) {
-			victim = i;
+			victim = slot;
 			age = since;
 		}
 	}
@@ -66,21 +87,15 @@ GLOBAL int flow_way(struct fl_flow_set *set, struct fl_flow *key)
 /* The flow's entry (*known), or the one to make it. NULL: no cache. */
 static __always_inline struct fl_flow *flow_find(struct fl_flow *key, bool *known)
 {
-	__u32 slot = bpf_get_smp_processor_id() * FL_FLOW_SETS + flow_hash(key) % FL_FLOW_SETS;
-	struct fl_flow_set *set;
 	struct fl_flow *flow;
+	__u32 slot;
 
 	*known = false;
 	if (fl_dry_run)
 		return &fl_explain_flow;
-	set = bpf_map_lookup_elem(&fl_flows, &slot);
-	if (!set)
-		return NULL;
-	*known = true;
-	if (flow_is_of(&set->way[0], key))
-		return &set->way[0];
-	flow = &set->way[flow_way(set, key) & (FL_FLOW_WAYS - 1)];
-	*known = flow_is_of(flow, key);
+	slot = flow_way(flow_slot(key), key);
+	flow = bpf_map_lookup_elem(&fl_flows, &slot);
+	*known = flow && flow_is_of(flow, key);
 	return flow;
 }
 
@@ -117,23 +132,32 @@ static __always_inline void flow_begin(struct fl_flow *flow, const struct fl_flo
 	flow->gen = 0;
 	flow->src = key->src;
 	flow->dst = key->dst;
+	flow->outer = key->outer;
 	flow->from = key->from;
 	flow->in_endpoint = key->in_endpoint;
 	flow->stamp = key->stamp;
-	flow->npt_src = flow->npt_dst = flow->mss = flow->mtu = 0;
+	flow->npt_src = flow->npt_dst = flow->mtu = flow->xmit = 0;
 	flow->endpoint = flow->nexthop = 0;
 	clock_tell(key->stamp);
 }
 
-/* What finds the packet's entry: its addresses, and where it came from; and what an entry must match to be fresh. */
+/*
+ * What finds the packet's entry: its addresses, those of the outer header that it came in, and the port; and what an entry must
+ * match to be fresh.
+ */
 static __always_inline bool flow_key(struct fl_ctx *ctx, const struct pkt *pkt, __u32 from, struct fl_flow *key)
 {
+	const union fl_addr *src;
+
 	if (pkt->family == FL_INET6) {
 		struct ipv6hdr *ip = pkt_at(ctx, pkt->l3, L3_MAX, sizeof(*ip));
 
 		if (!ip)
 			return false;
-		__builtin_memcpy(&key->src, &ip->saddr, 32);
+		src = (const union fl_addr *)&ip
+			      ->saddr; /* in words of 8 bytes, which a copy by the header's alignment isn't */
+		key->src = src[0];
+		key->dst = src[1];
 	} else {
 		struct iphdr *ip = pkt_at(ctx, pkt->l3, L3_MAX, sizeof(*ip));
 
@@ -143,6 +167,14 @@ static __always_inline bool flow_key(struct fl_ctx *ctx, const struct pkt *pkt, 
 		addr_set4(&key->dst, ip->daddr);
 	}
 	key->from = from;
+	key->outer = 0;
+	if (pkt->l3 != pkt->outer) {
+		struct iphdr *ip = pkt_at(ctx, pkt->outer, 0x1f, sizeof(*ip));
+
+		if (!ip)
+			return false;
+		key->outer = *(const __u64 *)&ip->saddr;
+	}
 	key->in_endpoint = pkt->endpoint;
 	key->gen = control_generation(pkt->gen);
 	key->stamp = bpf_jiffies64();

@@ -2,7 +2,7 @@
 /* Holds the MSS that TCP SYNs announce to what fits the tunnel (RFC 9293 3.7.1 names the option). */
 #pragma once
 
-#include "lib/packet.h"
+#include "lib/tunnel.h"
 
 #define TCP_OPTIONS_MAX 20 /* looked at; a SYN has about five */
 #define TCP_OPTIONS_LEN 40 /* bytes */
@@ -30,11 +30,23 @@ static __always_inline __u32 mss_find(struct fl_ctx *ctx, __u32 l4, __u32 end)
 	return 0;
 }
 
-/* Lowers the MSS option of the SYN whose TCP header is at l4 to mss. What is no SYN, or asks for less, stays as it is. */
-GLOBAL int mss_clamp(struct fl_ctx *ctx, __u32 l4, __u32 mss)
+/* What a tunnel with room for `mtu` bytes allows, or `other` if that is less; 0: all. */
+static __always_inline __u16 mss_for(const struct fl_endpoint *ep, __u32 mtu, __u16 other)
 {
+	__u16 mss = ep->mss == FL_MSS_AUTO ? mtu - sizeof(struct ipv6hdr) - sizeof(struct tcphdr) : ep->mss;
+
+	return other && (other < mss || !mss) ? other : mss;
+}
+
+/*
+ * Lowers the MSS option of the SYN whose TCP header is at l4 to what the tunnels allow that it came in and leaves by; mtu: of the
+ * way out. What is no SYN, or asks for less, stays as it is.
+ */
+GLOBAL int mss_clamp(struct fl_ctx *ctx, __u32 l4, __u32 in_endpoint, __u32 endpoint, __u32 mtu)
+{
+	const struct fl_endpoint *in, *out;
 	struct tcphdr *tcp = pkt_at(ctx, l4, L4_MAX, sizeof(*tcp));
-	__u16 was, is = bpf_htons(mss);
+	__u16 was, is, mss;
 	__u32 off;
 	__u8 *opt;
 
@@ -45,8 +57,13 @@ GLOBAL int mss_clamp(struct fl_ctx *ctx, __u32 l4, __u32 mss)
 	if (!opt)
 		return 0;
 	__builtin_memcpy(&was, &opt[2], sizeof(was));
-	if (bpf_ntohs(was) <= mss)
+	in = in_endpoint ? endpoint_get(in_endpoint) : NULL;
+	mss = in ? mss_for(in, endpoint_mtu(in_endpoint, in), 0) : 0;
+	out = endpoint ? endpoint_get(endpoint) : NULL;
+	mss = out ? mss_for(out, mtu, mss) : mss;
+	if (!mss || bpf_ntohs(was) <= mss)
 		return 0;
+	is = bpf_htons(mss);
 	__builtin_memcpy(&opt[2], &is, sizeof(is));
 	if (off & 1) { /* the option lies across two words of the sum */
 		was = __builtin_bswap16(was);

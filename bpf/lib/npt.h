@@ -95,7 +95,7 @@ static __always_inline void npt_count_failed(__u32 index)
 
 static __always_inline __u64 addr_sum(const union fl_addr *a)
 {
-	return csum_add(a->q[0], a->q[1]);
+	return csum_add(csum_add(0, a->q[0]), a->q[1]);
 }
 
 /* Where a transport protocol that covers the pseudo-header keeps its checksum; 0: it has none. */
@@ -144,31 +144,28 @@ static __always_inline void npt_fix_checksum(struct fl_ctx *ctx, struct pkt *pkt
 #endif
 }
 
-/* Rewrites the addresses of the IPv6 header at l3, transport header at l4. The flow cache holds only what can be translated. */
-static __always_inline void npt_rewrite(struct fl_ctx *ctx, struct pkt *pkt, __u32 l3, __u32 l4, __u32 npt_src,
-					__u32 npt_dst)
+/*
+ * Rewrites an address of the IPv6 header at l3, transport header at l4: the source to the outside, or the destination to the inside.
+ * The flow cache holds only what can be translated. One by one, which costs the verifier least.
+ */
+static __always_inline void npt_rewrite(struct fl_ctx *ctx, struct pkt *pkt, __u32 l3, __u32 l4, __u32 index, bool out)
 {
-	const struct fl_npt *src = npt_src ? npt_get(npt_src) : NULL, *dst = npt_dst ? npt_get(npt_dst) : NULL;
+	const struct fl_npt *npt = index ? npt_get(index) : NULL;
 	struct ipv6hdr *ip = pkt_at(ctx, l3, L3_MAX, sizeof(*ip));
-	__u64 before, after;
-	union fl_addr *a;
+	union fl_addr *addr;
+	__u64 before;
 
-	if (!ip)
+	if (!npt || !ip)
 		return;
-	a = (union fl_addr *)&ip->saddr;
-	before = csum_add(addr_sum(&a[0]), addr_sum(&a[1]));
-	if (src)
-		fl_npt_to_external(src, &a[0]);
-	if (dst)
-		fl_npt_to_internal(dst, &a[1]);
-	if ((src && src->mode == FL_NPT_PLAIN) || (dst && dst->mode == FL_NPT_PLAIN)) {
-		after = csum_add(addr_sum(&a[0]), addr_sum(&a[1]));
-		npt_fix_checksum(ctx, pkt, l4, before, after);
-	}
-	if (src)
-		npt_count(npt_src, true, pkt->len);
-	if (dst)
-		npt_count(npt_dst, false, pkt->len);
+	addr = (union fl_addr *)(out ? &ip->saddr : &ip->daddr);
+	before = addr_sum(addr);
+	if (out)
+		fl_npt_to_external(npt, addr);
+	else
+		fl_npt_to_internal(npt, addr);
+	if (npt->mode == FL_NPT_PLAIN)
+		npt_fix_checksum(ctx, pkt, l4, before, addr_sum(addr));
+	npt_count(index, out, pkt->len);
 }
 
 static __always_inline bool is_icmp6_error(struct fl_ctx *ctx, const struct pkt *pkt, __u32 l4)

@@ -88,7 +88,7 @@ static __always_inline int ethernet_parse(struct fl_ctx *ctx, __u16 *vid, __be16
 	*vid = 0;
 	if (!eth)
 		return -1;
-	*proto = eth->h_proto;
+	*proto = *(const __be16 *)((const void *)eth + offsetof(struct ethhdr, h_proto));
 	if (*proto != bpf_htons(ETH_P_8021Q))
 		return ETH_HLEN;
 	tag = pkt_at(ctx, ETH_HLEN, 0x1f, sizeof(*tag));
@@ -103,8 +103,9 @@ static __always_inline bool ethernet_is_for(struct fl_ctx *ctx, const struct fl_
 {
 	struct ethhdr *eth = pkt_at(ctx, 0, 0, sizeof(*eth));
 
-	return eth && *(__u32 *)eth->h_dest == *(__u32 *)port->mac &&
-	       *(__u16 *)(eth->h_dest + 4) == *(__u16 *)(port->mac + 4);
+	const __u16 *to = (const __u16 *)eth, *mac = (const __u16 *)port->mac;
+
+	return eth && !((to[0] ^ mac[0]) | (to[1] ^ mac[1]) | (to[2] ^ mac[2]));
 }
 
 /*
@@ -162,7 +163,7 @@ GLOBAL int ext_headers_walk(struct fl_ctx *ctx, struct pkt *pkt)
 }
 
 /* Reads the IPv6 header at pkt->l3; `room`: bytes of the frame from there. Returns STAGE_GO or -FL_DROP_*. */
-static __always_inline int ipv6_parse(struct fl_ctx *ctx, struct pkt *pkt, __u32 room)
+static __always_inline int ipv6_read(struct fl_ctx *ctx, struct pkt *pkt, __u32 room)
 {
 	struct ipv6hdr *ip = pkt_at(ctx, pkt->l3, L3_MAX, sizeof(*ip));
 
@@ -179,36 +180,54 @@ static __always_inline int ipv6_parse(struct fl_ctx *ctx, struct pkt *pkt, __u32
 	pkt->df = true;
 	pkt->proto = ip->nexthdr;
 	pkt->l4 = pkt->l3 + sizeof(*ip);
-	if (pkt->proto == IPPROTO_TCP || pkt->proto == IPPROTO_UDP || pkt->proto == IPPROTO_ICMPV6)
-		return STAGE_GO;
+	return STAGE_GO;
+}
+
+/* The same, and the extension headers behind it. */
+static __always_inline int ipv6_parse(struct fl_ctx *ctx, struct pkt *pkt, __u32 room)
+{
+	int r = ipv6_read(ctx, pkt, room);
+
+	if (r || pkt->proto == IPPROTO_TCP || pkt->proto == IPPROTO_UDP || pkt->proto == IPPROTO_ICMPV6)
+		return r;
 	return ext_headers_walk(ctx, pkt);
 }
 
-/* RFC 1812 5.2.2: no header is believed, or forwarded, whose checksum is wrong. ip: the header at pkt->l3. */
-static __always_inline bool ipv4_checksum_is_right(struct fl_ctx *ctx, const struct pkt *pkt, const struct iphdr *ip)
+/* The sum of the options of the IPv4 header at pkt->l3, `end` words long; ~0: they are cut off. */
+static __always_inline __u64 ipv4_options_sum(struct fl_ctx *ctx, const struct pkt *pkt, __u32 end)
 {
-	const __u32 *words = (const __u32 *)ip;
-	__u64 sum = (__u64)words[0] + words[1] + words[2] + words[3] + words[4];
+	__u64 sum = 0;
 
-	for (int i = 5; i < 15 && i < ip->ihl; i++) {
+	for (int i = 5; i < 15 && i < end; i++) {
 		const __u32 *option = pkt_at(ctx, pkt->l3 + i * 4, L3_MAX, sizeof(*option));
 
 		if (!option)
-			return false;
+			return ~0ULL;
 		sum += *option;
 	}
-	return csum_fold(sum) == 0xffff;
+	return sum;
 }
 
-static __always_inline int ipv4_parse(struct fl_ctx *ctx, struct pkt *pkt, __u32 room)
+/*
+ * Reads the IPv4 header at pkt->l3; `room`: bytes of the frame from there; `options`: it may have some. Returns STAGE_GO or
+ * -FL_DROP_*. RFC 1812 5.2.2: no header is believed, or forwarded, whose checksum is wrong.
+ */
+static __always_inline int ipv4_parse(struct fl_ctx *ctx, struct pkt *pkt, __u32 room, bool options)
 {
 	struct iphdr *ip = pkt_at(ctx, pkt->l3, L3_MAX, sizeof(*ip));
+	const __u32 *words = (const __u32 *)ip;
+	__u32 len;
+	__u64 sum;
 	__u16 frag;
 
-	if (!ip || ip->version != 4 || ip->ihl < 5)
+	if (!ip || ip->version != 4 || ip->ihl < 5 || (!options && ip->ihl > 5))
 		return -FL_DROP_MALFORMED;
+	len = options ? ip->ihl * 4 : sizeof(*ip);
 	pkt->len = bpf_ntohs(ip->tot_len);
-	if (pkt->len > room || pkt->len < ip->ihl * 4 || !ipv4_checksum_is_right(ctx, pkt, ip))
+	if (pkt->len > room || pkt->len < len)
+		return -FL_DROP_MALFORMED;
+	sum = options ? ipv4_options_sum(ctx, pkt, len / 4) : 0;
+	if (sum == ~0ULL || csum_fold(sum + words[0] + words[1] + words[2] + words[3] + words[4]) != 0xffff)
 		return -FL_DROP_MALFORMED;
 	frag = bpf_ntohs(ip->frag_off);
 	pkt->family = FL_INET;
@@ -217,7 +236,7 @@ static __always_inline int ipv4_parse(struct fl_ctx *ctx, struct pkt *pkt, __u32
 	pkt->df = frag & IP_DF;
 	pkt->fragment = frag & (IP_MF | IP_OFFSET);
 	pkt->proto = ip->protocol;
-	pkt->l4 = frag & IP_OFFSET ? 0 : pkt->l3 + ip->ihl * 4;
+	pkt->l4 = frag & IP_OFFSET ? 0 : pkt->l3 + len;
 	return STAGE_GO;
 }
 

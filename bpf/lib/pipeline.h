@@ -19,7 +19,7 @@ static __always_inline int parse_ip(struct fl_ctx *ctx, struct pkt *pkt, const s
 
 	if (proto == bpf_htons(ETH_P_IPV6))
 		return port->family & FL_INET6 ? ipv6_parse(ctx, pkt, room) : STAGE_PASS;
-	r = ipv4_parse(ctx, pkt, room);
+	r = ipv4_parse(ctx, pkt, room, true);
 	if (r)
 		return port->family & FL_INET ? r : STAGE_PASS;
 	if (pkt->proto == IPPROTO_IPV6) { /* tunnel outers are fairlead's in every family */
@@ -112,8 +112,8 @@ static __always_inline void rewrite6(struct fl_ctx *ctx, struct pkt *pkt, __u32 
 		ip->flow_lbl[0] = (ip->flow_lbl[0] & 0x0f) | (pkt->tos << 4 & 0xf0);
 	}
 	ctx_sum_changed(ctx, csum_fold(was), csum_fold(*(__u64 *)ip));
-	if (flow->npt_src || flow->npt_dst)
-		npt_rewrite(ctx, pkt, l3, l4, flow->npt_src, flow->npt_dst);
+	npt_rewrite(ctx, pkt, l3, l4, flow->npt_src, true);
+	npt_rewrite(ctx, pkt, l3, l4, flow->npt_dst, false);
 }
 
 static __always_inline void rewrite4(struct fl_ctx *ctx, __u32 l3, __u32 hops)
@@ -141,17 +141,23 @@ static __always_inline void rewrite_quoted(struct fl_ctx *ctx, struct pkt *pkt, 
 		npt_rewrite_quoted(ctx, pkt, l4, from, to);
 }
 
+/* What lies behind the routed header: the MSS of SYNs, and the packets that ICMPv6 errors quote. */
+static __always_inline void rewrite_payload(struct fl_ctx *ctx, struct pkt *pkt, __u32 l4, const struct fl_flow *flow,
+					    const struct hop *hop)
+{
+	if (pkt->proto == IPPROTO_TCP && (flow->in_endpoint || flow->endpoint) && pkt->l4)
+		mss_clamp(ctx, l4, flow->in_endpoint, flow->endpoint, flow->mtu);
+	else if (pkt->family == FL_INET6 && is_icmp6_error(ctx, pkt, l4))
+		rewrite_quoted(ctx, pkt, l4, flow, hop ? flow_out_port(flow, hop) : 0);
+}
+
 static __always_inline void rewrite(struct fl_ctx *ctx, struct pkt *pkt, __u32 l3, __u32 l4, __u32 hops,
-				    const struct fl_flow *flow, const struct hop *hop)
+				    const struct fl_flow *flow)
 {
 	if (pkt->family == FL_INET6)
 		rewrite6(ctx, pkt, l3, l4, hops, flow);
 	else
 		rewrite4(ctx, l3, hops);
-	if (pkt->proto == IPPROTO_TCP && flow->mss && pkt->l4)
-		mss_clamp(ctx, l4, flow->mss);
-	else if (pkt->family == FL_INET6 && is_icmp6_error(ctx, pkt, l4))
-		rewrite_quoted(ctx, pkt, l4, flow, hop ? flow_out_port(flow, hop) : 0);
 }
 
 /* The one place that counts a packet that leaves. */

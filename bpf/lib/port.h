@@ -59,6 +59,16 @@ static __always_inline const struct fl_port *port_get(__u32 set, __u32 number)
 	return bpf_map_lookup_elem(&fl_ports, &index);
 }
 
+/* What a flow that leaves by the port keeps of it: FL_FLOW_*. */
+static __always_inline __u16 port_xmit(const struct fl_port *port)
+{
+	__u16 xmit = port->vid & FL_FLOW_VID;
+
+	if (port->flags & FL_PORT_L3)
+		return xmit;
+	return xmit | FL_FLOW_ETHERNET | (port->flags & FL_PORT_XDP_XMIT ? FL_FLOW_XDP_XMIT : 0);
+}
+
 static __always_inline void port_count_rx(__u32 number, __u32 bytes)
 {
 	struct fl_port_stats *stats = bpf_map_lookup_elem(&fl_port_stats, &number);

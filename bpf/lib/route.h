@@ -122,6 +122,7 @@ struct scratch {
 	struct pkt pkt;
 	struct hop hop;
 	struct fib_query query, outer;
+	struct fl_flow key;    /* route()'s */
 	union fl_addr gateway; /* of the packet, before it is encapsulated; for explain */
 };
 
@@ -161,8 +162,13 @@ static __always_inline __u32 nexthop_confirm(const struct hop *hop, __u32 stamp)
 	return *index;
 }
 
-static __always_inline void hop_from_nexthop(struct hop *hop, const struct fl_nexthop *nh)
+/* The hop by the next hop's entry; false: that is not valid. */
+static __always_inline bool hop_from_nexthop(struct hop *hop, __u32 index)
 {
+	const struct fl_nexthop *nh = bpf_map_lookup_elem(&fl_nh, &index);
+
+	if (!nh || !nh->valid)
+		return false;
 	hop->dmac = nh->dmac;
 	hop->smac = nh->smac;
 	hop->port = nh->port;
@@ -171,6 +177,7 @@ static __always_inline void hop_from_nexthop(struct hop *hop, const struct fl_ne
 	hop->addr = nh->addr;
 	hop->family = nh->addr.q[0] == 0 && nh->addr.w[2] == bpf_htonl(0xffff) ? AF_INET : AF_INET6;
 #endif
+	return true;
 }
 
 /*
@@ -297,14 +304,6 @@ static __always_inline int scope_check4(const union fl_addr *src, const union fl
 	return STAGE_GO;
 }
 
-/* Clamp for SYNs: the smaller of what the tunnels on both sides allow; 0: none. `mtu` as endpoint_mtu() says. */
-static __always_inline __u16 mss_for(const struct fl_endpoint *ep, __u32 mtu, __u16 other)
-{
-	__u16 mss = ep->mss == FL_MSS_AUTO ? mtu - sizeof(struct ipv6hdr) - sizeof(struct tcphdr) : ep->mss;
-
-	return other && (other < mss || !mss) ? other : mss;
-}
-
 /*
  * The way out by s->hop: source translation, tunnel endpoint, the outer's own hop, MTU. s->query.dst is the translated
  * destination. Fills flow. Returns STAGE_GO, STAGE_ERROR or -FL_DROP_*.
@@ -362,9 +361,9 @@ GLOBAL int route_egress(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *f
 			mtu = s->hop.mtu - sizeof(struct iphdr);
 		if (mtu < 1280)
 			mtu = 1280;
-		flow->mss = mss_for(ep, mtu, flow->mss);
 	}
 	flow->mtu = mtu > 0xffff ? 0xffff : mtu;
+	flow->xmit = port ? port_xmit(port) : 0;
 	return STAGE_GO;
 }
 
@@ -457,7 +456,6 @@ static __always_inline bool source_is_spoofed(struct fl_ctx *ctx, struct scratch
  */
 GLOBAL int route_decide(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *flow)
 {
-	const struct fl_endpoint *ep;
 	const struct fl_port *in;
 	int r;
 
@@ -481,15 +479,9 @@ GLOBAL int route_decide(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *f
 		if (!s->pkt.endpoint && !is_link_local(&s->query.src))
 			return -FL_DROP_TUNNEL_CLIENT;
 	}
-	if (s->pkt.endpoint) {
-		ep = endpoint_get(s->pkt.endpoint);
-		if (!ep)
-			return -FL_DROP_INTERNAL;
-		if ((in->flags & FL_PORT_BROKER) && !is_link_local(&flow->src) &&
-		    client_find(s->pkt.set, s->pkt.port, &s->query.src) != s->pkt.endpoint)
-			return -FL_DROP_TUNNEL_CLIENT;
-		flow->mss = mss_for(ep, endpoint_mtu(s->pkt.endpoint, ep), 0);
-	}
+	if (s->pkt.endpoint && (in->flags & FL_PORT_BROKER) && !is_link_local(&flow->src) &&
+	    client_find(s->pkt.set, s->pkt.port, &s->query.src) != s->pkt.endpoint)
+		return -FL_DROP_TUNNEL_CLIENT;
 	if ((in->flags & FL_PORT_ANTISPOOF) && !is_link_local(&s->query.src) &&
 	    !is_group(&s->query.dst, s->pkt.family) && source_is_spoofed(ctx, s, in))
 		return -FL_DROP_SPOOFED;
@@ -580,28 +572,22 @@ GLOBAL int route_own(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *flow
 static __always_inline int route(struct fl_ctx *ctx, struct scratch *s, const struct fl_control *control,
 				 struct fl_flow **out)
 {
-	struct fl_nexthop *nh;
 	struct fl_flow *flow;
-	struct fl_flow key;
+	struct fl_flow *key = &s->key;
 	bool known;
 	int r;
 
-	if (!flow_key(ctx, &s->pkt, s->pkt.port, &key))
+	if (!flow_key(ctx, &s->pkt, s->pkt.l2_port, key))
 		return -FL_DROP_MALFORMED;
-	flow = flow_find(&key, &known);
+	flow = flow_find(key, &known);
 	*out = flow;
 	if (!flow)
 		return -FL_DROP_INTERNAL;
-	if (known && flow_is_fresh(flow, &key, control)) {
-		nh = bpf_map_lookup_elem(&fl_nh, &flow->nexthop);
-		if (nh && nh->valid) {
-			hop_from_nexthop(&s->hop, nh);
-			return STAGE_GO;
-		}
-	}
-	flow_begin(flow, &key);
+	if (known && flow_is_fresh(flow, key, control) && hop_from_nexthop(&s->hop, flow->nexthop))
+		return STAGE_GO;
+	flow_begin(flow, key);
 	r = route_decide(ctx, s, flow);
 	if (r == STAGE_GO && flow->nexthop)
-		flow->gen = key.gen; /* complete: from now on it may be used */
+		flow->gen = key->gen; /* complete: from now on it may be used */
 	return r;
 }

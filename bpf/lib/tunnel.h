@@ -160,7 +160,7 @@ static __always_inline void outer_write(struct iphdr *ip, const struct fl_endpoi
 	ip->check = 0;
 	ip->saddr = ep->local;
 	ip->daddr = ep->remote;
-	ip->check = ~csum_fold(csum_add(csum_add(words[0], words[1]), ip->daddr));
+	ip->check = ~csum_fold(csum_add(csum_add(0, words[0]), words[1]) + ip->daddr);
 }
 
 /*

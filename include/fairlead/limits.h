@@ -5,7 +5,7 @@
 #pragma once
 
 /* Of every pinned struct in include/fairlead; another number: rebuilt, never reinterpreted. */
-#define FL_LAYOUT_VERSION 2
+#define FL_LAYOUT_VERSION 3
 
 #define FL_PORTS_MAX 512	    /* interfaces and tunnels; port 0 is nobody's */
 #define FL_IFINDEX_MAX 65536	    /* ifindexes below are found by array, those above by hash */
@@ -17,7 +17,8 @@
 #define FL_LOCALS_MAX 4096	    /* addresses of the router */
 #define FL_HELD_MAX 65536	    /* destinations whose routes a change of configuration moves */
 #define FL_FLOW_WAYS 4		    /* entries of the flow cache for one hash value */
-#define FL_FLOW_SETS 16384	    /* of so many entries, a CPU: 4 MB; a power of two */
-#define FL_ICMP_BUCKETS 256	    /* rate limit of ICMP errors, by destination; a power of two */
+#define FL_FLOW_SETS 16384	    /* of hash values; a power of two */
+#define FL_FLOWS (FL_FLOW_SETS * FL_FLOW_WAYS) /* a CPU: 4 MB */
+#define FL_ICMP_BUCKETS 256		       /* rate limit of ICMP errors, by destination; a power of two */
 
 #define FL_EXT_HEADERS_MAX 8 /* IPv6 extension headers that are walked; more: dropped */

@@ -254,29 +254,31 @@ struct fl_failed {
 #define FL_LOCAL_BROADCAST (1u << 31) /* with the port */
 
 /*
- * fl_flows: array, FL_FLOW_SETS a CPU, each read and written by its CPU alone: what the tables said of (port, source,
- * destination). A memo, no state.
+ * fl_flows: array, FL_FLOWS a CPU, each read and written by its CPU alone: what the tables said of (port, outer addresses,
+ * source, destination). A memo, no state.
  */
-#define FL_FLOW_OWN (1u << 31)
+#define FL_FLOW_OWN 0x8000 /* in from */
+
+/* In xmit: the VLAN tag that XDP pushes (0: none), and whether it can send there at all. */
+#define FL_FLOW_VID 0x0fff
+#define FL_FLOW_ETHERNET 0x1000 /* the device has an Ethernet header: generic XDP can */
+#define FL_FLOW_XDP_XMIT 0x2000 /* native XDP can */
 
 struct fl_flow {
-	union fl_addr src, dst; /* as received */
+	union fl_addr src, dst; /* as received; of the inner packet where it came in a tunnel */
+	__u64 outer;		/* source and destination of the outer header, as they lie there; 0: plain */
 	__u32 gen;		/* control.gen + learned.gen */
 	__u32 stamp;		/* low word of jiffies64 */
-	__u32 nexthop;		/* index */
-	__u32 endpoint;		/* encapsulate by it; 0: plain */
-	__u32 from;	   /* port that it came in by; or FL_FLOW_OWN and the port that the router's own leaves by */
+	__u16 from; /* port that the frame came in by; or FL_FLOW_OWN and the one that the router's own leaves by */
+	__u16 in_endpoint; /* decapsulated from; 0: plain */
+	__u16 endpoint;	   /* encapsulate by it; 0: plain */
+	__u16 nexthop;	   /* index */
+	__u16 xmit;	   /* FL_FLOW_*: what XDP must know of the port that the frame leaves by */
 	__u16 mtu;	   /* of the inner packet; capped at 65535 */
 	__u16 npt_src;	   /* translation of the source, internal to external: index; 0: none */
 	__u16 npt_dst;	   /* of the destination, external to internal */
-	__u16 mss;	   /* clamp; 0: none */
-	__u32 in_endpoint; /* decapsulated from; 0: plain */
 };
 _Static_assert(sizeof(struct fl_flow) == 64, "one cache line");
-
-struct fl_flow_set {
-	struct fl_flow way[FL_FLOW_WAYS];
-};
 
 /* ---- explain: global data of the second load, where nothing is sent ---- */
 enum fl_verdict {

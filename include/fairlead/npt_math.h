@@ -50,13 +50,12 @@ static inline __attribute__((always_inline)) __u16 fl_npt_adjust(const union fl_
 	return fl_ones_add(fl_half_sum(internal->q[0]), (__u16)~fl_half_sum(external->q[0]));
 }
 
-/* Adds adj to a word; 0xffff is written as 0 (3.2, 3.3). */
-static inline __attribute__((always_inline)) __u64 fl_word_adjust(__u64 half, int shift, __u16 adj)
+/* Adds adj to a word of a half; 0xffff is written as 0 (3.2, 3.3). */
+static inline __attribute__((always_inline)) __u64 fl_word_adjust(__u64 half, __u32 shift, __u16 adj)
 {
-	__u16 word = fl_ones_add(half >> shift, adj);
+	__u32 word = fl_ones_add(half >> shift, adj);
 
-	if (word == 0xffff)
-		word = 0;
+	word = (word + ((word + 1) >> 16)) & 0xffff;
 	return (half & ~(0xffffULL << shift)) | ((__u64)word << shift);
 }
 
@@ -65,6 +64,16 @@ static inline __attribute__((always_inline)) __u64 fl_word_adjust(__u64 half, in
 #else
 #define FL_WORD_SHIFT(i) (48 - (i)*16)
 #endif
+
+/* The shift of the first word of an address's second half that is not 0xffff; of the last one, if none is (3.5). */
+static inline __attribute__((always_inline)) __u32 fl_first_word(__u64 low)
+{
+	if ((__u16)(low >> FL_WORD_SHIFT(0)) != 0xffff)
+		return FL_WORD_SHIFT(0);
+	if ((__u16)(low >> FL_WORD_SHIFT(1)) != 0xffff)
+		return FL_WORD_SHIFT(1);
+	return (__u16)(low >> FL_WORD_SHIFT(2)) != 0xffff ? FL_WORD_SHIFT(2) : FL_WORD_SHIFT(3);
+}
 
 /*
  * Translates *addr between the prefixes `from` and `to`, both npt->len bits. *addr is untouched unless FL_NPT_OK.
@@ -84,14 +93,7 @@ fl_npt_map(const struct fl_npt *npt, union fl_addr *addr, __u64 from, __u64 to, 
 	} else if (npt->mode == FL_NPT_RFC6296) {
 		if (low == 0 || low == ~0ULL)
 			return FL_NPT_BAD_IID;
-		if ((__u16)(low >> FL_WORD_SHIFT(0)) != 0xffff)
-			low = fl_word_adjust(low, FL_WORD_SHIFT(0), adj);
-		else if ((__u16)(low >> FL_WORD_SHIFT(1)) != 0xffff)
-			low = fl_word_adjust(low, FL_WORD_SHIFT(1), adj);
-		else if ((__u16)(low >> FL_WORD_SHIFT(2)) != 0xffff)
-			low = fl_word_adjust(low, FL_WORD_SHIFT(2), adj);
-		else
-			low = fl_word_adjust(low, FL_WORD_SHIFT(3), adj);
+		low = fl_word_adjust(low, fl_first_word(low), adj);
 	}
 	addr->q[0] = (high & ~mask) | (to & mask);
 	addr->q[1] = low;

@@ -26,6 +26,7 @@ struct fuzz {
 	long passed, sent, dropped; /* what XDP did */
 	struct shot *shots;	    /* GROUP of them, `ready` filled */
 	int ready;
+	int groups; /* of shots, so far */
 };
 
 /* Cases whose packets need nothing set up. */
@@ -202,8 +203,12 @@ static void agree(struct fuzz *z, struct shot *shots, int count)
 		agree(z, &shots[i], 1);
 }
 
+/* Every other group has been seen by XDP before, so that flows are known and packets take the short way. */
 static void flush(struct fuzz *z)
 {
+	z->groups++;
+	for (struct shot *s = z->shots; s < z->shots + z->ready && z->groups % 2 == 0; s++)
+		shoot_xdp(z, s);
 	agree(z, z->shots, z->ready);
 	for (struct shot *s = z->shots; s < z->shots + z->ready; s++) {
 		if (s->xdp.verdict == XDP_PASS && s->tc_ifindex)

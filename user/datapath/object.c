@@ -189,7 +189,7 @@ struct tc *tc_open(struct datapath *dp, bool dry_run)
 int object_prepare(struct datapath *dp, struct bpf_object *object, bool remake)
 {
 	struct bpf_map *flows = bpf_object__find_map_by_name(object, "fl_flows");
-	int err = flows ? bpf_map__set_max_entries(flows, FL_FLOW_SETS * dp->n_cpus) : 0;
+	int err = flows ? bpf_map__set_max_entries(flows, FL_FLOWS * dp->n_cpus) : 0;
 
 	return err ?: map_reuse_pinned(object, remake);
 }
