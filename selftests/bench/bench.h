@@ -118,7 +118,8 @@ struct run {
 	double load; /* before the run */
 
 	/* results */
-	double ns[PATH_COUNT][ROUNDS_MAX]; /* per packet, gross */
+	double ns[PATH_COUNT][ROUNDS_MAX];   /* per packet, gross */
+	double cold[PATH_COUNT][ROUNDS_MAX]; /* the same, of the flows' first packets */
 	int n_rounds, n_discarded;
 	double steal_pct, steal_max_pct; /* of the rounds kept; the worst of all */
 	uint64_t sent[PATH_COUNT], received[PATH_COUNT], checked[PATH_COUNT], wrong[PATH_COUNT];
@@ -144,8 +145,11 @@ void live_close(struct run *r);
 /* From now on the generator sends, and the sink expects, what belongs to `path`; its counters are 0 */
 void live_select(struct run *r, enum path_id path);
 uint64_t live_received(const struct run *r);
-/* Sends for about `seconds` and checks that all came out right. Nanoseconds a packet. */
-double live_measure(struct run *r, enum path_id path, double seconds);
+/*
+ * Sends for about `seconds`, once all flows are known, and checks that all came out right. Nanoseconds a packet; *cold: of the
+ * first packets before that.
+ */
+double live_measure(struct run *r, enum path_id path, double seconds, double *cold);
 
 /* ---- rounds.c ---- */
 void rounds_run(struct run *r);

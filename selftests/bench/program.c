@@ -23,7 +23,7 @@
 #define BPF_LOG_STATS 4
 #define LOG_SIZE 65536
 #define PROGRAMS_MAX 8 /* of one object */
-#define TIMES 5	       /* the best counts */
+#define TIMES 30       /* the best counts */
 
 /* Maps of its own: none of a running daemon's. */
 static void unpin(struct bpf_object *object)
@@ -110,7 +110,7 @@ static double time_once(struct run *r, int fd, uint32_t ifindex, uint32_t repeat
 
 static void time_program(struct run *r, enum path_id path, const char *fact_name)
 {
-	const uint32_t repeat = r->brief ? 10000 : 1000000;
+	const uint32_t repeat = r->brief ? 10000 : 100000;
 	double best = 1e9, empty = 1e9, ns;
 	char pin[256];
 	uint32_t r0;

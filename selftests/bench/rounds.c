@@ -35,12 +35,12 @@ static struct cpu_times cpu_times(int cpu)
 	return times;
 }
 
-static double round_run(struct run *r, double seconds, double ns[PATH_COUNT])
+static double round_run(struct run *r, double seconds, double ns[PATH_COUNT], double cold[PATH_COUNT])
 {
 	struct cpu_times before = cpu_times(r->cpu), after;
 
 	for (int p = 0; p < PATH_COUNT; p++)
-		ns[p] = live_measure(r, p, seconds);
+		ns[p] = live_measure(r, p, seconds, &cold[p]);
 	after = cpu_times(r->cpu);
 	if (after.total == before.total)
 		return 0;
@@ -51,10 +51,10 @@ void rounds_run(struct run *r)
 {
 	const double seconds = r->brief ? 0.05 : 0.5;
 	const int tries = r->brief ? r->rounds : 2 * r->rounds;
-	double ns[PATH_COUNT], steal, sum = 0;
+	double ns[PATH_COUNT], cold[PATH_COUNT], steal, sum = 0;
 
 	for (int i = 0; i < tries && r->n_rounds < r->rounds; i++) {
-		steal = round_run(r, seconds, ns);
+		steal = round_run(r, seconds, ns, cold);
 		if (steal > r->steal_max_pct)
 			r->steal_max_pct = steal;
 		if (steal > STEAL_PCT && !r->brief) {
@@ -62,8 +62,10 @@ void rounds_run(struct run *r)
 			continue;
 		}
 		sum += steal;
-		for (int p = 0; p < PATH_COUNT; p++)
+		for (int p = 0; p < PATH_COUNT; p++) {
 			r->ns[p][r->n_rounds] = ns[p];
+			r->cold[p][r->n_rounds] = cold[p];
+		}
 		r->n_rounds++;
 	}
 	r->steal_pct = r->n_rounds ? sum / r->n_rounds : 0;

@@ -164,13 +164,14 @@ static const char *fact_verdict(const struct run *r, const struct fact_row *row,
 
 static void print_paths(const struct run *r)
 {
-	printf("\n%-42s %8s %8s %6s %7s %12s %8s\n", "path", "ns/pkt", "spread", "net ns", "Mpps", "sent", "lost");
+	printf("\n%-42s %8s %8s %6s %7s %8s %12s %8s\n", "path", "ns/pkt", "spread", "net ns", "Mpps", "cold ns",
+	       "sent", "lost");
 	for (int p = 0; p < PATH_COUNT; p++) {
 		struct summary gross = path_summary(r, p, false), net = path_summary(r, p, true);
 
-		printf("%-42s %8.1f %7.1f%% %6.1f %7.3f %12llu", paths[p].text, gross.median,
+		printf("%-42s %8.1f %7.1f%% %6.1f %7.3f %8.0f %12llu", paths[p].text, gross.median,
 		       100 * (gross.max - gross.min) / gross.median, net.median, 1000 / gross.median,
-		       (unsigned long long)r->sent[p]);
+		       summarize(r->cold[p], r->n_rounds).median, (unsigned long long)r->sent[p]);
 		if (paths[p].out == OUT_NOTHING)
 			printf(" %8s\n", "dropped");
 		else
@@ -299,11 +300,12 @@ static json_t *path_json(const struct run *r, enum path_id p)
 {
 	struct summary gross = path_summary(r, p, false), net = path_summary(r, p, true);
 
-	return json_pack("{s:s, s:s, s:i, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I}", "name", paths[p].name, "text",
+	return json_pack("{s:s, s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I}", "name", paths[p].name, "text",
 			 paths[p].text, "flows", (int)paths[p].flows, "ns", number(gross.median), "ns_min",
-			 number(gross.min), "ns_max", number(gross.max), "net_ns", number(net.median), "sent",
-			 (json_int_t)r->sent[p], "received", (json_int_t)r->received[p], "checked",
-			 (json_int_t)r->checked[p], "wrong", (json_int_t)r->wrong[p]);
+			 number(gross.min), "ns_max", number(gross.max), "net_ns", number(net.median), "cold_ns",
+			 number(summarize(r->cold[p], r->n_rounds).median), "sent", (json_int_t)r->sent[p], "received",
+			 (json_int_t)r->received[p], "checked", (json_int_t)r->checked[p], "wrong",
+			 (json_int_t)r->wrong[p]);
 }
 
 static json_t *row_json(const struct run *r, const struct row *row)
