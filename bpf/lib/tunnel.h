@@ -31,8 +31,8 @@ struct {
 } fl_ep_path SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, FL_ENDPOINTS_MAX);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, FL_ENDPOINTS_MAX); /* times CPUs: the daemon sets it */
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__type(key, __u32);
 	__type(value, struct fl_endpoint_stats);
@@ -85,7 +85,8 @@ GLOBAL __u32 tunnel_of_outer(struct fl_ctx *ctx, __u32 set, __u32 l3)
 
 static __always_inline void endpoint_count(__u32 index, bool rx, __u32 bytes)
 {
-	struct fl_endpoint_stats *stats = bpf_map_lookup_elem(&fl_ep_stats, &index);
+	__u32 slot = FL_EP_STATS_INDEX(bpf_get_smp_processor_id(), index);
+	struct fl_endpoint_stats *stats = bpf_map_lookup_elem(&fl_ep_stats, &slot);
 
 	if (!stats || fl_dry_run)
 		return;

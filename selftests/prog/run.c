@@ -127,13 +127,30 @@ static void read_percpu(struct env *env, struct bpf_map *map, void *out, __u32 c
 				sums[i * words + w] += *values++;
 }
 
+static void read_endpoints(struct env *env, struct fl_endpoint_stats sums[EPS])
+{
+	struct fl_endpoint_stats stats;
+
+	memset(sums, 0, EPS * sizeof(*sums));
+	for (int cpu = 0; cpu < env->cpus; cpu++)
+		for (__u32 i = 0; i < EPS; i++) {
+			__u32 slot = FL_EP_STATS_INDEX(cpu, i);
+
+			bpf_map_lookup_elem(bpf_map__fd(env->xdp->maps.fl_ep_stats), &slot, &stats);
+			sums[i].rx_packets += stats.rx_packets;
+			sums[i].rx_bytes += stats.rx_bytes;
+			sums[i].tx_packets += stats.tx_packets;
+			sums[i].tx_bytes += stats.tx_bytes;
+		}
+}
+
 void counters_read(struct env *env, struct counters *c)
 {
 	__u32 zero = 0;
 
 	read_percpu(env, env->xdp->maps.fl_drops, c->drops, PORTS * FL_DROP_SLOTS);
 	read_percpu(env, env->xdp->maps.fl_port_stats, c->ports, PORTS);
-	read_percpu(env, env->xdp->maps.fl_ep_stats, c->eps, EPS);
+	read_endpoints(env, c->eps);
 	read_percpu(env, env->xdp->maps.fl_npt_stats, c->npts, NPTS);
 	for (size_t i = 0; i < PORTS * FL_DROP_SLOTS; i++)
 		c->drops[i].last_ns = 0;

@@ -91,6 +91,27 @@ static void carry_stats(struct datapath *dp, enum dp_map_id id, uint32_t from, u
 	free(value);
 }
 
+/* The counters of one CPU: those of the `n` endpoints in index[] begin anew, or go on. */
+static int endpoint_stats_write(struct datapath *dp, const struct tables *tables, unsigned int cpu,
+				const uint32_t *index, size_t n)
+{
+	uint32_t *slot = calloc(n + 1, sizeof(*slot));
+	int err = slot ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < n && !err; i++)
+		slot[i] = FL_EP_STATS_INDEX(cpu, index[i]);
+	err = err ?: map_zero(dp, DP_MAP_EP_STATS, slot, n);
+	free(slot);
+	for (size_t i = 0; i < tables->n_endpoints && !err; i++) {
+		const struct table_endpoint *ep = &tables->endpoints[i];
+
+		if (ep->previous)
+			carry_stats(dp, DP_MAP_EP_STATS, FL_EP_STATS_INDEX(cpu, ep->previous),
+				    FL_EP_STATS_INDEX(cpu, ep->index));
+	}
+	return err;
+}
+
 static int endpoints_write(struct datapath *dp, const struct tables *tables, const struct tables *current)
 {
 	size_t max = tables->n_endpoints + 1, n = 0;
@@ -109,10 +130,8 @@ static int endpoints_write(struct datapath *dp, const struct tables *tables, con
 	}
 	err = err ?: map_put_all(dp, DP_MAP_EP, index, value, n);
 	err = err ?: map_zero(dp, DP_MAP_EP_PATH, index, n);
-	err = err ?: map_zero(dp, DP_MAP_EP_STATS, index, n);
-	for (size_t i = 0; i < tables->n_endpoints && !err; i++)
-		if (tables->endpoints[i].previous)
-			carry_stats(dp, DP_MAP_EP_STATS, tables->endpoints[i].previous, tables->endpoints[i].index);
+	for (unsigned int cpu = 0; cpu < dp->n_cpus && !err; cpu++)
+		err = endpoint_stats_write(dp, tables, cpu, index, n);
 	free(index);
 	free(value);
 	free(known);

@@ -189,8 +189,13 @@ struct tc *tc_open(struct datapath *dp, bool dry_run)
 int object_prepare(struct datapath *dp, struct bpf_object *object, bool remake)
 {
 	struct bpf_map *flows = bpf_object__find_map_by_name(object, "fl_flows");
-	int err = flows ? bpf_map__set_max_entries(flows, FL_FLOWS * dp->n_cpus) : 0;
+	struct bpf_map *stats = bpf_object__find_map_by_name(object, "fl_ep_stats");
+	int err = 0;
 
+	if (flows)
+		err = bpf_map__set_max_entries(flows, FL_FLOWS * dp->n_cpus);
+	if (stats && !err)
+		err = bpf_map__set_max_entries(stats, FL_ENDPOINTS_MAX * dp->n_cpus);
 	return err ?: map_reuse_pinned(object, remake);
 }
 

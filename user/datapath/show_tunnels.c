@@ -10,24 +10,28 @@
 
 /* Endpoint tables as they are at the moment of asking: read once for all tunnels. */
 struct snapshot {
-	uint32_t n; /* endpoints below it are read */
-	uint8_t *stats;
+	uint32_t n;			 /* endpoints below it are read */
+	struct fl_endpoint_stats *stats; /* of each CPU `n` */
 	struct fl_endpoint_path *paths;
 };
 
 static int snapshot_read(struct datapath *dp, const struct tables *tables, struct snapshot *s)
 {
+	int err = 0;
+
 	memset(s, 0, sizeof(*s));
 	for (size_t i = 0; i < tables->n_endpoints; i++)
 		if (tables->endpoints[i].index >= s->n)
 			s->n = tables->endpoints[i].index + 1;
 	if (!s->n)
 		return 0;
-	s->stats = calloc(s->n, dp->maps[DP_MAP_EP_STATS].value_size);
+	s->stats = calloc((size_t)s->n * dp->n_cpus, sizeof(*s->stats));
 	s->paths = calloc(s->n, sizeof(*s->paths));
 	if (!s->stats || !s->paths)
 		return -ENOMEM;
-	return map_read(dp, DP_MAP_EP_STATS, 0, s->n, s->stats) ?: map_read(dp, DP_MAP_EP_PATH, 0, s->n, s->paths);
+	for (unsigned int cpu = 0; cpu < dp->n_cpus && !err; cpu++)
+		err = map_read(dp, DP_MAP_EP_STATS, FL_EP_STATS_INDEX(cpu, 0), s->n, s->stats + (size_t)cpu * s->n);
+	return err ?: map_read(dp, DP_MAP_EP_PATH, 0, s->n, s->paths);
 }
 
 static void snapshot_free(struct snapshot *s)
@@ -36,12 +40,20 @@ static void snapshot_free(struct snapshot *s)
 	free(s->paths);
 }
 
+static void add(struct fl_endpoint_stats *sum, const struct fl_endpoint_stats *stats)
+{
+	sum->rx_packets += stats->rx_packets;
+	sum->rx_bytes += stats->rx_bytes;
+	sum->tx_packets += stats->tx_packets;
+	sum->tx_bytes += stats->tx_bytes;
+}
+
 static struct fl_endpoint_stats stats_of(struct datapath *dp, const struct snapshot *s, uint32_t index)
 {
-	struct fl_endpoint_stats stats;
+	struct fl_endpoint_stats stats = {};
 
-	percpu_sum(dp, s->stats + (size_t)index * dp->maps[DP_MAP_EP_STATS].value_size,
-		   sizeof(stats) / sizeof(uint64_t), (uint64_t *)&stats);
+	for (unsigned int cpu = 0; s->stats && cpu < dp->n_cpus; cpu++)
+		add(&stats, &s->stats[(size_t)cpu * s->n + index]);
 	reassembly_add_stats(dp, index, &stats);
 	return stats;
 }
@@ -54,14 +66,6 @@ static uint32_t mtu_of(const struct snapshot *s, const struct table_endpoint *ep
 	if (path && path->mtu && path->mtu < ep->value.mtu && path->expires_s > monotonic_ms() / 1000)
 		return path->mtu;
 	return ep->value.mtu;
-}
-
-static void add(struct fl_endpoint_stats *sum, const struct fl_endpoint_stats *stats)
-{
-	sum->rx_packets += stats->rx_packets;
-	sum->rx_bytes += stats->rx_bytes;
-	sum->tx_packets += stats->tx_packets;
-	sum->tx_bytes += stats->tx_bytes;
 }
 
 static json_t *drops_json(struct datapath *dp, const struct port *port)
