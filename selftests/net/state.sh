@@ -281,6 +281,32 @@ second_daemon() {
 	same "machine and maps" before "$(instance router)"
 }
 
+# as nobody COMMAND...
+as_nobody() {
+	setpriv --reuid=nobody --regid=nogroup --clear-groups "$@"
+}
+
+# Who can't have the lock can't keep the daemon from starting; a file that an earlier version made is for root alone too
+lock_of_root() {
+	local lock
+	lock=/run/fairlead/$(instance router).lock
+	check_equal "mode" "$(stat -c %a "$lock")" 600
+	daemon_kill router
+	chmod 644 "$lock"
+	daemon_start router "$router" "$FL_TMP/router.json" || return
+	check_equal "mode of one that was there" "$(stat -c %a "$lock")" 600
+	daemon_kill router
+	check_not "locked by a stranger" as_nobody flock -n "$lock" true
+	mv "$lock" "$FL_TMP/lock"
+	ln -s "$FL_TMP/lock" "$lock"
+	out=$(in_ns "$router" timeout 20 "$FL_BUILD/fairleadd" -c "$FL_TMP/router.json" --instance "$(instance router)" 2>&1)
+	status=$?
+	want 1 "a start with a link for a lock"
+	check_match "it names the file" "$out" "$lock"
+	rm "$lock"
+	daemon_start router "$router" "$FL_TMP/router.json"
+}
+
 # ---- unload ----
 
 unload_asks() {
@@ -429,6 +455,7 @@ scenario() {
 	run_test trial-over trial_over
 	run_test restart-on-trial restart_on_trial
 	run_test second-daemon second_daemon
+	run_test lock-of-root lock_of_root
 	python_tests socket_hostile.py --pid "${fl_daemon_pid[router]}" --socket "/run/fairlead/$(instance router).sock"
 	run_test unload-asks unload_asks
 	run_test unload unload_yes

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -50,6 +51,25 @@ static int lock_and_sign(int fd, const char *path, const char *instance)
 	return 0;
 }
 
+/*
+ * For root alone: whoever may read a file may lock it, and so keep the daemon from starting. One that was made with another
+ * mode gets ours; something else of that name (a link, a pipe) is refused. The file descriptor, or -errno and told.
+ */
+static int open_lock(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+	struct stat st;
+	int err;
+
+	if (fd < 0)
+		return log_ret(errno, "%s", path);
+	if (!fstat(fd, &st) && S_ISREG(st.st_mode) && !fchmod(fd, 0600))
+		return fd;
+	err = S_ISREG(st.st_mode) ? errno : EINVAL;
+	close(fd);
+	return log_ret(err, "%s: not a file of ours to lock; remove it", path);
+}
+
 /* The lock is the kernel's and ends with the process, however that ends; the file itself stays. */
 int lock_instance(const char *instance)
 {
@@ -63,9 +83,9 @@ int lock_instance(const char *instance)
 		log_ret(err, INSTANCE_RUN_DIR);
 		goto out;
 	}
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	fd = open_lock(path);
 	if (fd < 0) {
-		err = log_ret(errno, "%s", path);
+		err = fd;
 		goto out;
 	}
 	err = lock_and_sign(fd, path, instance);
