@@ -181,7 +181,7 @@ dropped() {
 }
 
 explains() {
-	local out_host drops tunnels
+	local out_host drops tunnels proto
 	out_host=$(outside "$LAN_HOST")
 	drops=$(dropped)
 	tunnels=$(fl router --json show tunnels)
@@ -206,6 +206,14 @@ explains() {
 		--dst "$INET_HOST" --proto udp | json 'd["reason"]')" npt-untranslatable
 	status_of 2 fl router explain --in nosuch --src "$LAN_HOST" --dst "$INET_HOST" --proto tcp
 	status_of 2 fl router explain --in lan --src "$LAN_HOST" --dst 192.0.2.99 --proto tcp
+	# each family has an ICMP of its own, by name and by number
+	for proto in icmp 1; do
+		status_of 2 fl router explain --in lan --src "$LAN_HOST" --dst "$INET_HOST" --proto "$proto"
+		check_match "what it is" "$output" 'ipv6-icmp'
+	done
+	status_of 2 fl router explain --in wan --src "$BROKER" --dst "$WAN_ROUTER" --proto ipv6-icmp
+	check_match "what it is" "$output" 'it is icmp'
+	status_of 0 fl router explain --in wan --src "$BROKER" --dst "$WAN_ROUTER" --proto icmp
 	check_equal "no trace in the drops" "$(dropped)" "$drops"
 	check_equal "no trace at the tunnel" "$(fl router --json show tunnels)" "$tunnels"
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What the control socket answers. Requests are unpacked strictly: a key that is not known is an error. */
+#include <netinet/in.h>
 #include <string.h>
 
 #include "user/config/suggest.h"
@@ -193,6 +194,18 @@ static bool in_range(const char *key, int value, int max, struct control_answer 
 	return value >= 0 && value <= max;
 }
 
+/* Each family has an ICMP of its own. */
+static bool icmp_fits(const struct explain_query *query, int proto, struct control_answer *answer)
+{
+	if (proto == IPPROTO_ICMP && query->src.family == AF_INET6)
+		control_fail(answer, 2, "proto: icmp is that of IPv4; between IPv6 addresses it is ipv6-icmp (58)");
+	else if (proto == IPPROTO_ICMPV6 && query->src.family == AF_INET)
+		control_fail(answer, 2, "proto: ipv6-icmp is that of IPv6; between IPv4 addresses it is icmp (1)");
+	else
+		return true;
+	return false;
+}
+
 static void run_explain(void *arg, const json_t *request, struct control_answer *answer)
 {
 	int proto, sport = 0, dport = 0, flags = 0, icmp_type = 0;
@@ -215,6 +228,8 @@ static void run_explain(void *arg, const json_t *request, struct control_answer 
 		control_fail(answer, 2, "src and dst: two IPv4 or two IPv6 addresses");
 		return;
 	}
+	if (!icmp_fits(&query, proto, answer))
+		return;
 	query.proto = proto;
 	query.sport = sport;
 	query.dport = dport;
