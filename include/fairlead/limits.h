@@ -7,7 +7,7 @@
 /* Of every pinned struct in include/fairlead; another number: rebuilt, never reinterpreted. */
 #define FL_LAYOUT_VERSION 3
 
-#define FL_PORTS_MAX 512	    /* interfaces and tunnels; port 0 is nobody's */
+#define FL_PORTS_MAX 512	    /* interfaces and tunnels; port 0 is nobody's, fl-icmp-rx has one too */
 #define FL_IFINDEX_MAX 65536	    /* ifindexes below are found by array, those above by hash */
 #define FL_ENDPOINTS_MAX 32768	    /* tunnel remotes; twice what a configuration may hold, so that two sets fit */
 #define FL_CLIENT_ROUTES_MAX 131072 /* prefixes behind broker clients, both sets */

@@ -129,10 +129,10 @@ static void check_limits(struct check *c)
 	}
 	for (i = 0; i < d->n_translations; i++)
 		translations += !d->translations[i].disabled;
-	/* number 0 is no one's; of tables that change as a whole, both sets have to fit */
-	if (ports > FL_PORTS_MAX - 1)
+	/* number 0 is no one's, one is that of the device for ICMP errors; of tables that change as a whole, both sets have to fit */
+	if (ports > FL_PORTS_MAX - 2)
 		check_error(c, AT(NULL), "found %zu interfaces and tunnels; accepted: at most %d", ports,
-			    FL_PORTS_MAX - 1);
+			    FL_PORTS_MAX - 2);
 	if (remotes > FL_ENDPOINTS_MAX / 2 - 1)
 		check_error(c, AT("tunnels"), "found %zu remotes and clients; accepted: at most %d", remotes,
 			    FL_ENDPOINTS_MAX / 2 - 1);

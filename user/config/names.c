@@ -73,7 +73,7 @@ const char *name_tunnel_fault(const char *text)
 	return NULL;
 }
 
-/* As the kernel's dev_valid_name(). */
+/* As the kernel's dev_valid_name(); what is no network's, and what fairlead makes itself, is no interface. */
 const char *name_device_fault(const char *text)
 {
 	static const char accepts[] =
@@ -86,6 +86,8 @@ const char *name_device_fault(const char *text)
 		if (*c == '/' || *c == ':' || isspace((unsigned char)*c))
 			return accepts;
 	}
+	if (!strcmp(text, "lo") || !strncmp(text, "fl-", 3))
+		return "a network device other than \"lo\" and fairlead's own, whose names begin with \"fl-\"";
 	return NULL;
 }
 

@@ -160,7 +160,7 @@ static int plan_interfaces(struct datapath *dp, const struct config *config, str
 		if (!port && !link)
 			continue;
 		if (!port)
-			return fail(why, ENOSPC, "more than %d interfaces and tunnels", FL_PORTS_MAX - 1);
+			return fail(why, ENOSPC, "more than %d interfaces and tunnels", FL_PORTS_MAX - 2);
 		port->kind = PORT_INTERFACE;
 		port->interface = interface;
 		port->tunnel = NULL;
@@ -185,7 +185,7 @@ static int plan_device(struct datapath *dp, enum port_kind kind, const char *nam
 	if (!port && !link)
 		return 0;
 	if (!port)
-		return fail(why, ENOSPC, "more than %d interfaces and tunnels", FL_PORTS_MAX - 1);
+		return fail(why, ENOSPC, "more than %d interfaces and tunnels", FL_PORTS_MAX - 2);
 	port->kind = kind;
 	port->interface = NULL;
 	snprintf(port->name, sizeof(port->name), "%s", name);
