@@ -23,9 +23,12 @@ static int read_own(struct daemon *d, struct own *own)
 {
 	struct config_report report = { 0 };
 	int err = file_read(d->options.file, &own->text, &own->len);
+	char *why;
 
 	if (err) {
-		log_ret(err, "%s", d->options.file);
+		why = file_why_unread(d->options.file, err);
+		log_warnx("%s: %s", d->options.file, why ? why : strerror(-err));
+		free(why);
 		return EXIT_WRONG;
 	}
 	err = config_load_string(own->text, own->len, &own->config, &report);

@@ -5,12 +5,15 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
+#include <pwd.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "user/lib/log.h"
 
 static int read_all(int fd, char **text, size_t *len)
 {
@@ -87,21 +90,80 @@ static char *resolve(const char *path)
 	return real || errno != ENOENT ? real : strdup(path);
 }
 
+/* Of a file whose group is now another one: to nobody's new right, both have what the old group and all others had. */
+static mode_t without_group(mode_t mode)
+{
+	mode_t both = mode >> 3 & mode & 07;
+
+	return (mode & 0700) | both << 3 | both;
+}
+
+/*
+ * Owner and mode of the file that is there. Without CAP_CHOWN, which a supervisor may have taken, what belonged to another user
+ * becomes ours, and never more readable. The owner last: then the mode is no longer ours to change.
+ */
+static int look_like(int fd, const char *path, const struct stat *st)
+{
+	mode_t mode = st->st_mode & 07777;
+	bool ours = false;
+
+	if (fchown(fd, -1, st->st_gid)) {
+		if (errno != EPERM)
+			return -errno;
+		mode = without_group(mode);
+		ours = true;
+	}
+	if (fchmod(fd, mode))
+		return -errno;
+	if (fchown(fd, st->st_uid, -1)) {
+		if (errno != EPERM)
+			return -errno;
+		ours = true;
+	}
+	if (ours)
+		log_warnx(
+			"%s belonged to user %u and group %u; without the right to give files away (CAP_CHOWN) the new one is "
+			"that of user %u, mode %04o",
+			path, st->st_uid, st->st_gid, geteuid(), mode);
+	return 0;
+}
+
 static int fill(int fd, const char *path, const char *text, size_t len, mode_t mode)
 {
 	struct stat st;
-	bool there = !stat(path, &st);
 	int err;
 
-	/* the mode first: what belongs to another is no longer ours to change */
-	if (fchmod(fd, there ? st.st_mode & 07777 : mode))
-		return -errno;
-	if (there && fchown(fd, st.st_uid, st.st_gid))
-		return -errno;
+	if (!stat(path, &st))
+		err = look_like(fd, path, &st);
+	else
+		err = fchmod(fd, mode) ? -errno : 0;
+	if (err)
+		return err;
 	err = write_all(fd, text, len);
 	if (err)
 		return err;
 	return fsync(fd) ? -errno : 0;
+}
+
+/* FILE's is .FILE.fairlead-new beside it. Malloc'ed, NULL without memory. */
+static char *temp_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	int dir = slash ? slash + 1 - path : 0;
+	char *temp;
+
+	return asprintf(&temp, "%.*s.%s.fairlead-new", dir, path, path + dir) < 0 ? NULL : temp;
+}
+
+/* Always the same name: what a killed one left is replaced by the next. Nobody reads it before it has its owner and mode. */
+static int open_temp(const char *temp)
+{
+	int fd;
+
+	if (unlink(temp) && errno != ENOENT)
+		return -errno;
+	fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	return fd < 0 ? -errno : fd;
 }
 
 int file_prepare(struct file_change *change, const char *path, const char *text, size_t len, mode_t mode)
@@ -112,16 +174,12 @@ int file_prepare(struct file_change *change, const char *path, const char *text,
 	*change = (struct file_change){ .path = resolve(path) };
 	if (!change->path)
 		return -errno;
-	if (asprintf(&temp, "%s.XXXXXX", change->path) < 0) {
-		file_discard(change);
-		return -ENOMEM;
-	}
-	fd = mkostemp(temp, O_CLOEXEC);
+	temp = temp_of(change->path);
+	fd = temp ? open_temp(temp) : -ENOMEM;
 	if (fd < 0) {
-		err = -errno;
 		free(temp);
 		file_discard(change);
-		return err;
+		return fd;
 	}
 	change->temp = temp;
 	err = fill(fd, change->path, text, len, mode);
@@ -176,6 +234,26 @@ int file_replace(const char *path, const char *text, size_t len, mode_t mode)
 	int err = file_prepare(&change, path, text, len, mode);
 
 	return err ? err : file_commit(&change);
+}
+
+char *file_why_unread(const char *path, int err)
+{
+	struct passwd *owner;
+	struct stat st;
+	char *text;
+	int n;
+
+	if (err == -EACCES && !stat(path, &st) && st.st_uid != geteuid()) {
+		owner = getpwuid(st.st_uid);
+		n = asprintf(
+			&text,
+			"%s: it belongs to %s (user %u), mode %04o, and others may not read it (CAP_DAC_OVERRIDE is "
+			"not given); make it root's: chown root %s",
+			strerror(-err), owner ? owner->pw_name : "nobody known", st.st_uid, st.st_mode & 07777, path);
+	} else {
+		n = asprintf(&text, "%s", strerror(-err));
+	}
+	return n < 0 ? NULL : text;
 }
 
 int file_make_dirs(const char *path, mode_t mode)

@@ -10,6 +10,9 @@
 /* *text is malloc'ed and has a 0 behind its end. -errno, -EFBIG above FILE_TEXT_MAX. path "-": standard input. */
 int file_read(const char *path, char **text, size_t *len);
 
+/* Why file_read() of `path` has failed with `err`, and what to do. Malloc'ed; NULL without memory. */
+char *file_why_unread(const char *path, int err);
+
 /* A new text for `path`, written and synced under another name beside it. */
 struct file_change {
 	char *path; /* symbolic links resolved */
@@ -17,7 +20,8 @@ struct file_change {
 };
 
 /*
- * Mode and owner are those of the file that is there, else `mode` and ours. -errno; nothing is left behind on failure.
+ * Mode and owner are those of the file that is there, else `mode` and ours; where the owner may not be given, ours with a
+ * warning. -errno; nothing is left behind on failure. The name beside it is always the same: one writer at a time.
  * Then either file_commit() (0 or -errno; the change is over in both cases) or file_discard().
  */
 int file_prepare(struct file_change *change, const char *path, const char *text, size_t len, mode_t mode);
