@@ -307,6 +307,60 @@ lock_of_root() {
 	daemon_start router "$router" "$FL_TMP/router.json"
 }
 
+# The capabilities of the systemd unit, for setpriv
+LIMITS='--bounding-set=-all,+bpf,+perfmon,+net_admin,+net_raw,+sys_admin --inh-caps=-all --no-new-privs'
+
+# A configuration that another user owns (copied there by scp or cp -p) is applied, and is root's from then on
+file_of_another() {
+	local wrapped=$FL_TMP/limited
+	mkdir "$wrapped"
+	ln -s "$FL_BUILD/fairlead" "$wrapped/fairlead"
+	printf '#!/bin/bash\nexec setpriv %s "%s" "$@"\n' "$LIMITS" "$FL_BUILD/fairleadd" > "$wrapped/fairleadd"
+	chmod +x "$wrapped/fairleadd"
+	daemon_kill router
+	chown nobody "$FL_TMP/router.json"
+	chmod 600 "$FL_TMP/router.json"
+	out=$(in_ns "$router" timeout 20 "$wrapped/fairleadd" -f -c "$FL_TMP/router.json" --instance "$(instance router)" 2>&1)
+	status=$?
+	want 2 "a start with a file that may not be read"
+	check_match "whose it is, and what to do" "$out" 'belongs to nobody .*chown root'
+	chmod 644 "$FL_TMP/router.json"
+	FL_BUILD=$wrapped daemon_start router "$router" "$FL_TMP/router.json" || return
+	changed 'd["tunnels"]["he0"]["ttl"] = 77'
+	cli apply "$FL_TMP/new.json"
+	want 0 "apply"
+	check_equal "owner and mode" "$(stat -c '%u %a' "$FL_TMP/router.json")" "0 644"
+	check_match "the log" "$(cat "$FL_TMP/router.log")" 'router.json belonged to user [0-9]+ and group'
+	cli rollback
+	want 0 "rollback"
+	daemon_kill router
+	daemon_start router "$router" "$FL_TMP/router.json"
+}
+
+# A root file system that can't be written: no history, but a router
+state_read_only() {
+	local wrapped=$FL_TMP/wrapped
+	mkdir "$wrapped"
+	ln -s "$FL_BUILD/fairlead" "$wrapped/fairlead"
+	cat > "$wrapped/fairleadd" <<-SH
+	#!/bin/bash
+	[ -n "\$FL_UNSHARED" ] || FL_UNSHARED=1 exec unshare -m "\$0" "\$@"
+	mount -t tmpfs -o ro none /var/lib/fairlead || exit
+	exec "$FL_BUILD/fairleadd" "\$@"
+	SH
+	chmod +x "$wrapped/fairleadd"
+	daemon_kill router
+	FL_BUILD=$wrapped daemon_start router "$router" "$FL_TMP/router.json" || return
+	slowwait 10 pings "$lan" "$INET_HOST" 1 || fail "it does not carry"
+	check_match "the log" "$(cat "$FL_TMP/router.log")" 'no history is kept'
+	cli status
+	want 1 "status"
+	check_match "why" "$out" '^DEGRADED: no history is kept: .*/history'
+	daemon_kill router
+	daemon_start router "$router" "$FL_TMP/router.json" || return
+	check "status" fl router status
+}
+
 # ---- unload ----
 
 unload_asks() {
@@ -456,6 +510,8 @@ scenario() {
 	run_test restart-on-trial restart_on_trial
 	run_test second-daemon second_daemon
 	run_test lock-of-root lock_of_root
+	run_test file-of-another file_of_another
+	run_test state-read-only state_read_only
 	python_tests socket_hostile.py --pid "${fl_daemon_pid[router]}" --socket "/run/fairlead/$(instance router).sock"
 	run_test unload-asks unload_asks
 	run_test unload unload_yes

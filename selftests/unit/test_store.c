@@ -2,7 +2,10 @@
 /* The daemon's own file and its history on disk. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <linux/capability.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "selftests/unit/tempdir.h"
 #include "user/daemon/store.h"
@@ -154,6 +157,126 @@ Test(store, mode_is_kept_and_links_are_followed)
 	cr_assert(S_ISLNK(st.st_mode));
 	cr_assert_eq(stat(tempdir_file(&dir, "real.json"), &st), 0);
 	cr_assert_eq(st.st_mode & 07777, 0640);
+}
+
+/* What a killed daemon left half written is replaced, and so is a trap of that name; neither stays. */
+Test(store, what_a_killed_one_left_is_replaced)
+{
+	struct store_change change;
+	const char *why;
+	struct stat st;
+
+	put("one", "first");
+	for (int i = 0; i < 2; i++) { /* prepared and never ended, twice */
+		cr_assert_eq(store_prepare(&store, "lost", 4, &change, &why), 0);
+		free(change.own.temp);
+		free(change.own.path);
+		free(change.version_path);
+	}
+	cr_assert_eq(files_in("."), 5, "own file, index, version 1, version 2, one copy");
+	cr_assert_eq(stat(tempdir_file(&dir, ".own.json.fairlead-new"), &st), 0);
+	put("two", "second");
+	cr_assert_eq(files_in("."), 4);
+	cr_assert_eq(symlink("elsewhere.json", tempdir_file(&dir, ".own.json.fairlead-new")), 0);
+	put("three", "third");
+	assert_file("own.json", "three");
+	cr_assert_neq(access(tempdir_file(&dir, "elsewhere.json"), F_OK), 0);
+}
+
+/* In a child: for its capabilities */
+static int replace_without_chown(const char *path)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (!pid) {
+		struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+		struct __user_cap_data_struct none[2] = { 0 };
+
+		if (syscall(SYS_capset, &header, none))
+			_exit(99);
+		_exit(-file_replace(path, "two", 3, 0644));
+	}
+	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	cr_assert(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static void assert_becomes_ours(mode_t before, mode_t after)
+{
+	const char *path = tempdir_file(&dir, "of-another.json");
+	struct stat st;
+
+	cr_assert_eq(file_replace(path, "one", 3, 0644), 0);
+	cr_assert_eq(chown(path, 65534, 65534), 0);
+	cr_assert_eq(chmod(path, before), 0);
+	cr_assert_eq(replace_without_chown(path), 0);
+	cr_assert_eq(stat(path, &st), 0);
+	cr_assert_eq(st.st_uid, geteuid());
+	cr_assert_eq(st.st_mode & 07777, after, "%04o: %04o", before, st.st_mode & 07777);
+	assert_file("of-another.json", "two");
+}
+
+Test(store, file_of_another_user_becomes_ours_without_chown)
+{
+	if (geteuid())
+		cr_skip("only root has files of others\n");
+	assert_becomes_ours(0644, 0644);
+	assert_becomes_ours(0600, 0600);
+	assert_becomes_ours(0640, 0600);
+	assert_becomes_ours(0604, 0600);
+}
+
+Test(store, owner_is_kept_where_it_may_be)
+{
+	struct stat st;
+
+	if (geteuid())
+		cr_skip("only root has files of others\n");
+	put("one", "first");
+	cr_assert_eq(chown(tempdir_file(&dir, "own.json"), 65534, 65533), 0);
+	cr_assert_eq(chmod(tempdir_file(&dir, "own.json"), 0640), 0);
+	put("two", "second");
+	cr_assert_eq(stat(tempdir_file(&dir, "own.json"), &st), 0);
+	cr_assert_eq(st.st_uid, 65534);
+	cr_assert_eq(st.st_gid, 65533);
+	cr_assert_eq(st.st_mode & 07777, 0640);
+}
+
+Test(store, unreadable_file_names_owner_and_remedy)
+{
+	char *why;
+
+	if (geteuid())
+		cr_skip("only root has files of others\n");
+	put("one", "first");
+	cr_assert_eq(chown(tempdir_file(&dir, "own.json"), 65534, 65534), 0);
+	why = file_why_unread(store.file, -EACCES);
+	cr_assert(strstr(why, "(user 65534)"), "%s", why);
+	cr_assert(strstr(why, "chown root "), "%s", why);
+	free(why);
+	why = file_why_unread(store.file, -EIO);
+	cr_assert_str_eq(why, strerror(EIO));
+	free(why);
+}
+
+/* A file where the directory should be is what root can't write to either. */
+Test(store, opens_without_a_directory_and_makes_it_later)
+{
+	struct store_change change;
+	const char *why;
+
+	store_close(&store);
+	cr_assert_eq(rmdir(tempdir_file(&dir, "state/x/history")), 0);
+	cr_assert_eq(rmdir(tempdir_file(&dir, "state/x")), 0);
+	cr_assert_eq(file_replace(tempdir_file(&dir, "state/x"), "", 0, 0600), 0);
+	reopen();
+	cr_assert_eq(store_trouble(&store), -ENOTDIR);
+	cr_assert_eq(store_prepare(&store, "one", 3, &change, &why), -ENOTDIR);
+	cr_assert_eq(unlink(tempdir_file(&dir, "state/x")), 0);
+	put("one", "first");
+	cr_assert_eq(store_trouble(&store), 0);
+	assert_version(0, "one");
 }
 
 Test(store, file_that_cannot_be_written_fails_early)

@@ -210,20 +210,23 @@ void apply_start(struct apply *apply, struct config *config, const char *text, s
 		err = store_commit(&apply->store, &change,
 				   store_newest(&apply->store) ? "changed while no daemon ran" : "first");
 	if (err)
-		log_ret(err, "%s: no history is kept", apply->store.dir);
+		log_ret(err, "%s/history can't be written; no history is kept", apply->store.dir);
 	result->state = "applied";
 }
 
 void apply_own_file(struct apply *apply, struct apply_result *result)
 {
 	struct apply_request request = { .note = "reload" };
-	char *text;
+	char *text, *why;
 	int err;
 
 	*result = (struct apply_result){ 0 };
 	err = file_read(apply->store.file, &text, &request.len);
 	if (err) {
-		fail(result, 2, "%s can't be read: %s; nothing was changed", apply->store.file, strerror(-err));
+		why = file_why_unread(apply->store.file, err);
+		fail(result, 2, "%s can't be read: %s; nothing was changed", apply->store.file,
+		     why ? why : strerror(-err));
+		free(why);
 		return;
 	}
 	request.text = text;

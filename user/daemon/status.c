@@ -142,6 +142,14 @@ static void check_missing(struct daemon *d, json_t *reasons)
 	json_decref(missing);
 }
 
+static void check_history(const struct store *store, json_t *reasons)
+{
+	int err = store_trouble(store);
+
+	if (err)
+		because(reasons, "no history is kept: %s/history can't be written: %s", store->dir, strerror(-err));
+}
+
 /* ---- all of it ---- */
 
 static void check_trial(const struct apply *apply, json_t *reasons)
@@ -165,6 +173,7 @@ static json_t *reasons_of(struct daemon *d, const json_t *interfaces, const json
 	check_translations(d, reasons);
 	check_routes(d, reasons);
 	check_missing(d, reasons);
+	check_history(&d->apply.store, reasons);
 	check_trial(&d->apply, reasons);
 	return reasons;
 }

@@ -74,24 +74,37 @@ static int write_index(const struct store *store)
 	return err;
 }
 
+static int make_dirs(struct store *store)
+{
+	char *history = in_dir(store, "history");
+
+	store->history_err = history ? file_make_dirs(history, 0700) : -ENOMEM;
+	free(history);
+	return store->history_err;
+}
+
 int store_open(struct store *store, const char *file, const char *dir)
 {
-	char *history;
-	int err;
+	int err = 0;
 
 	*store = (struct store){ .file = strdup(file), .dir = strdup(dir), .versions = json_array() };
-	history = store->dir ? in_dir(store, "history") : NULL;
-	if (!store->file || !store->versions || !history) {
+	if (!store->file || !store->dir || !store->versions)
 		err = -ENOMEM;
-		goto out;
-	}
-	err = file_make_dirs(history, 0700);
-	if (!err)
+	if (!err) {
+		make_dirs(store);
 		read_index(store);
-out:
-	free(history);
-	if (err)
+	} else {
 		store_close(store);
+	}
+	return err;
+}
+
+int store_trouble(const struct store *store)
+{
+	char *history = in_dir(store, "history");
+	int err = !history ? -ENOMEM : access(history, W_OK) ? -errno : store->history_err;
+
+	free(history);
 	return err;
 }
 
@@ -127,6 +140,15 @@ static bool newest_has(const struct store *store, const char *text, size_t len)
 	return same;
 }
 
+static int write_version(struct store *store, const char *path, const char *text, size_t len)
+{
+	int err = store->history_err ? make_dirs(store) : 0; /* what could not be then may be possible now */
+
+	err = err ?: file_replace(path, text, len, HISTORY_MODE);
+	store->history_err = err;
+	return err;
+}
+
 int store_prepare(struct store *store, const char *text, size_t len, struct store_change *change, const char **why)
 {
 	int err;
@@ -141,7 +163,7 @@ int store_prepare(struct store *store, const char *text, size_t len, struct stor
 	if (!newest_has(store, text, len)) {
 		*why = store->dir;
 		change->version_path = version_path(store, change->version);
-		err = change->version_path ? file_replace(change->version_path, text, len, HISTORY_MODE) : -ENOMEM;
+		err = change->version_path ? write_version(store, change->version_path, text, len) : -ENOMEM;
 		if (err) {
 			store_discard(change);
 			return err;
@@ -179,6 +201,7 @@ int store_commit(struct store *store, struct store_change *change, const char *s
 								 clock_ms(CLOCK_REALTIME), "summary", summary));
 		forget_oldest(store);
 		err = write_index(store);
+		store->history_err = err;
 		if (err)
 			log_ret(err, "%s/history/index.json: version %lld is not in it", store->dir, change->version);
 	}

@@ -20,11 +20,18 @@ struct store {
 	char *file; /* the daemon's own */
 	char *dir;
 	json_t *versions; /* array of { "version", "time_ms", "summary" }, oldest first */
+	int history_err;  /* of the last attempt to write one: 0 or -errno */
 };
 
-/* Makes the directories, reads the index; versions whose text is gone are left out. -errno */
+/*
+ * Makes the directories, reads the index; versions whose text is gone are left out. Directories that can't be made are no
+ * reason to fail: store_trouble() tells it, and they are made when something is to be written. -errno
+ */
 int store_open(struct store *store, const char *file, const char *dir);
 void store_close(struct store *store);
+
+/* Why no history is kept: 0 (one is) or -errno */
+int store_trouble(const struct store *store);
 
 /* A text that is to become the own file and the newest version: written, synced, not yet in force. */
 struct store_change {
