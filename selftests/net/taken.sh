@@ -119,6 +119,26 @@ forwarding_is() {
 	[ "$(in_ns "$router" sysctl -n net.ipv4.conf.lan0.forwarding net.ipv6.conf.lan0.forwarding | xargs)" = "$1 $1" ]
 }
 
+# A device that comes and goes quickly: nobody has taken anything away from it
+flaps() {
+	local lines i
+	lines=$(log_lines)
+	cp "$FL_TMP/router.json" "$FL_TMP/flap.json"
+	config_edit "$FL_TMP/flap.json" 'd["interfaces"]["flap"] = { "device": "flap0" }'
+	check "apply" fl router apply "$FL_TMP/flap.json"
+	for ((i = 0; i < 120; i++)); do
+		ip -n "$router" link add flap0 type veth peer name flap1
+		ip -n "$router" link set flap0 up
+		ip -n "$router" link set flap1 up
+		sleep "0.0$((i % 6))"
+		ip -n "$router" link del flap0
+	done
+	sleep 1 # it looks again at what it has seen last
+	check_equal "the log" "$(tail -n "+$((lines + 1))" "$FL_TMP/router.log" | grep -c 'somebody has taken')" 0
+	check "rollback" fl router rollback
+	check "it carries" pings "$lan" "$INET_HOST"
+}
+
 # renamed: ren0 is nobody's
 renamed() {
 	[ "$(in_ns "$router" sysctl -n net.ipv4.conf.ren0.forwarding net.ipv6.conf.ren0.forwarding | xargs)" = "0 0" ]
@@ -159,6 +179,7 @@ scenario() {
 	fi
 	run_test forwarding forwarding_off
 	run_test in-the-way in_the_way
+	run_test flaps flaps
 	run_test rename rename
 	run_test rename-unload rename_unload
 }

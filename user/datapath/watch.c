@@ -4,6 +4,7 @@
  * or by setting a device up anew. Most of it is told by netlink and put back at once; all of it is looked at every few seconds.
  */
 
+#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -35,12 +36,19 @@ static void describe(uint32_t missing, char *text, size_t len)
 			n += snprintf(text + n, len - n, "%s%s", n ? ", " : "", parts[i].text);
 }
 
-/* MISSING_*. A device that is gone as a whole lacks nothing. */
+/*
+ * MISSING_*. A device that is gone as a whole lacks nothing, also where netlink has not told yet: the kernel takes it from its
+ * list before it takes the filters off.
+ */
 static uint32_t look(struct datapath *dp, const struct port *port)
 {
+	char name[IF_NAMESIZE];
+	uint32_t missing;
+
 	if (port->kind == PORT_NONE || !port->present || !system_link_by_index(dp->system, port->value.ifindex))
 		return 0;
-	return tc_missing(dp, port) | xdp_missing(dp, port) | sysctls_missing(dp, port);
+	missing = tc_missing(dp, port) | xdp_missing(dp, port) | sysctls_missing(dp, port);
+	return missing && if_indextoname(port->value.ifindex, name) ? missing : 0;
 }
 
 static uint32_t look_and_tell(struct datapath *dp, struct port *port)
@@ -48,7 +56,8 @@ static uint32_t look_and_tell(struct datapath *dp, struct port *port)
 	uint32_t missing = look(dp, port);
 	char text[256];
 
-	if (missing & ~port->missing) {
+	/* what could not be attached, nobody has taken away: that was told when it failed */
+	if (missing & ~port->missing && !port->unguarded) {
 		describe(missing & ~port->missing, text, sizeof(text));
 		log_warnx("%s (%s): somebody has taken away %s; putting it back", port->name, port->device, text);
 	}
