@@ -303,6 +303,15 @@ is_degraded() {
 	fl router status | head -n 1 | grep -q DEGRADED
 }
 
+# What clears /run away does not leave a daemon that nobody can ask
+socket_removed() {
+	rm "/run/fairlead/$(instance router).sock"
+	status_of 3 fl router status
+	slowwait 5 fl router status || fail "no socket again: $output"
+	check_equal "its mode" "$(stat -c %a "/run/fairlead/$(instance router).sock")" 600
+	check_match "the log" "$(cat "$FL_TMP/router.log")" 'removed the control socket; it is there again'
+}
+
 strict() {
 	cp "$FL_TMP/router.json" "$FL_TMP/absent.json"
 	config_edit "$FL_TMP/absent.json" 'd["interfaces"]["later"] = { "device": "eth77" }'
@@ -347,6 +356,7 @@ run_test gateways gateway_states
 run_test external-unknown external_unknown
 run_test without-kernel-configuration without_kernel_configuration
 run_test degraded degraded
+run_test socket-removed socket_removed
 run_test strict strict
 run_test unload unloads
 teardown

@@ -51,14 +51,22 @@ static const struct control_command commands[] = {
 	{ "echo", run_echo }, { "big", run_big }, { "fail", run_fail }, { "last", run_last }, { NULL, NULL },
 };
 
+static void renew(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	control_renew(arg);
+}
+
 static void serve(int ready)
 {
+	const struct timeval often = { .tv_usec = 20000 };
 	struct event_base *base = event_base_new();
 	struct control *control;
 
 	signal(SIGPIPE, SIG_IGN);
 	if (control_open(&control, base, tempdir_file(&dir, "sock"), commands, NULL, TIMEOUT_S))
 		_exit(9);
+	event_add(event_new(base, -1, EV_PERSIST, renew, control), &often);
 	if (write(ready, "", 1) != 1)
 		_exit(9);
 	event_base_dispatch(base);
@@ -181,6 +189,41 @@ Test(control, only_root_may_connect)
 
 	cr_assert_eq(stat(tempdir_file(&dir, "sock"), &st), 0);
 	cr_assert_eq(st.st_mode & 0777, 0600);
+}
+
+Test(control, removed_socket_comes_back)
+{
+	const struct timespec pause = { .tv_nsec = 20000000 };
+	const char *path = tempdir_file(&dir, "sock");
+	int fd = dial();
+	FILE *from = fdopen(fd, "r");
+	struct stat st;
+
+	cr_assert_eq(unlink(path), 0);
+	for (int i = 0; i < 250 && access(path, F_OK); i++)
+		nanosleep(&pause, NULL);
+	assert_alive();
+	cr_assert_eq(stat(path, &st), 0);
+	cr_assert_eq(st.st_mode & 0777, 0600);
+	put(fd, "{\"command\":\"fail\"}\n");
+	cr_assert_eq(status_of(get(from)), 1, "a connection from before goes on");
+	fclose(from);
+}
+
+/* What another one has put in its place is his. */
+Test(control, replaced_socket_is_left)
+{
+	const struct timespec pause = { .tv_nsec = 200000000 };
+	const char *path = tempdir_file(&dir, "sock");
+	FILE *file = fopen(tempdir_file(&dir, "other"), "w");
+	struct stat st;
+
+	cr_assert(file);
+	fclose(file);
+	cr_assert_eq(rename(tempdir_file(&dir, "other"), path), 0);
+	nanosleep(&pause, NULL);
+	cr_assert_eq(lstat(path, &st), 0);
+	cr_assert(S_ISREG(st.st_mode));
 }
 
 Test(control, many_requests_on_one_connection)

@@ -287,11 +287,45 @@ static int bind_socket(const char *path)
 	return fd;
 }
 
+static int listen_at(struct control *control)
+{
+	int fd = bind_socket(control->path);
+
+	if (fd < 0)
+		return fd;
+	control->listener = evconnlistener_new(control->base, accepted, control,
+					       LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 64, fd);
+	if (!control->listener) {
+		close(fd);
+		return -ENOMEM;
+	}
+	evconnlistener_set_error_cb(control->listener, accept_error);
+	return 0;
+}
+
+/* Only where nothing is: what another one has put there is his, though no client finds us then. */
+int control_renew(struct control *control)
+{
+	struct evconnlistener *old = control->listener;
+	struct stat st;
+	int err;
+
+	if (!lstat(control->path, &st) || errno != ENOENT)
+		return 0;
+	err = listen_at(control);
+	if (err) {
+		control->listener = old;
+		return err;
+	}
+	evconnlistener_free(old);
+	return 1;
+}
+
 int control_open(struct control **out, struct event_base *base, const char *path,
 		 const struct control_command *commands, void *arg, int timeout_s)
 {
 	struct control *control = calloc(1, sizeof(*control));
-	int fd;
+	int err;
 
 	if (!control)
 		return -ENOMEM;
@@ -300,21 +334,13 @@ int control_open(struct control **out, struct event_base *base, const char *path
 	control->commands = commands;
 	control->arg = arg;
 	control->timeout_s = timeout_s;
-	fd = bind_socket(path);
-	if (fd < 0) {
-		free(control);
-		return fd;
-	}
 	control->path = strdup(path);
-	control->listener =
-		evconnlistener_new(base, accepted, control, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 64, fd);
-	if (!control->listener || !control->path) {
-		if (!control->listener)
-			close(fd);
-		control_close(control);
-		return -ENOMEM;
+	err = control->path ? listen_at(control) : -ENOMEM;
+	if (err) {
+		free(control->path);
+		free(control);
+		return err;
 	}
-	evconnlistener_set_error_cb(control->listener, accept_error);
 	*out = control;
 	return 0;
 }

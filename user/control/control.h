@@ -42,6 +42,11 @@ struct control_command {
  */
 int control_open(struct control **out, struct event_base *base, const char *path,
 		 const struct control_command *commands, void *arg, int timeout_s);
+/*
+ * To be called now and then: when somebody has removed the socket's file, a new one takes its place; connections go on. 0 where it
+ * is there, 1 when it was made anew, or -errno.
+ */
+int control_renew(struct control *control);
 /* Closes all connections and removes the socket. NULL is allowed. */
 void control_close(struct control *control);
 

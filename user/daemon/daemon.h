@@ -48,6 +48,7 @@ struct daemon {
 	struct event *refresh;
 	struct event *tick;
 	struct event *on_signal[3];
+	int control_err;      /* why the control socket could not be made anew, as told; 0 */
 	unsigned int changed; /* SYSTEM_*: what the next refresh takes in */
 };
 

@@ -4,6 +4,8 @@
 #include <signal.h>
 
 #include "user/daemon/daemon.h"
+#include "user/lib/file.h"
+#include "user/lib/instance.h"
 #include "user/lib/log.h"
 
 #define REFRESH_US 20000 /* at most one refresh in this time: a flapping link brings messages by the hundred */
@@ -45,6 +47,20 @@ static void on_refresh(evutil_socket_t fd, short what, void *arg)
 	events_watch_raw(d, false);
 }
 
+/* Somebody who clears /run away, or the socket alone, leaves a daemon that nobody can ask: it makes itself a new one. */
+static void renew_control(struct daemon *d)
+{
+	int err = d->control ? control_renew(d->control) : 0;
+
+	if (err > 0)
+		log_warnx("somebody has removed the control socket; it is there again");
+	if (err == -ENOENT) /* its directory is gone too */
+		file_make_dirs(INSTANCE_RUN_DIR, 0755);
+	else if (err < 0 && err != d->control_err)
+		log_ret(err, "somebody has removed the control socket, and it can't be made anew");
+	d->control_err = err < 0 ? err : 0;
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct daemon *d = arg;
@@ -52,6 +68,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	datapath_tick(d->datapath);
 	events_watch_raw(d, false);
+	renew_control(d);
 	/* an apply, or an answer about ten thousand clients, needed much; with nothing to give back this takes 50 us */
 	malloc_trim(0);
 }
