@@ -33,8 +33,11 @@ struct fl_control {
 	__u64 reassembly_until_ns; /* CLOCK_MONOTONIC; outer fragments go up to the daemon's raw socket until then */
 	__u32 icmp_ifindex;	   /* where a packet is sent to come back as an ICMP error; 0: nowhere yet */
 	__u32 alive_until;	   /* low word of jiffies64: until then a daemon watches routes and neighbours */
+	/* for daemons only: whose maps and programs these are. Written once */
+	__u64 netns;	   /* SO_NETNS_COOKIE: the network namespace that they work in */
+	char instance[64]; /* its name */
 };
-_Static_assert(sizeof(struct fl_control) == 32, "layout");
+_Static_assert(sizeof(struct fl_control) == 104, "layout");
 
 /* Ports, tunnels and translations have two sets of tables. The generation says which one is in force: one word, read once. */
 #define FL_GEN_SET(gen) ((gen)&1)

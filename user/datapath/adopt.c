@@ -130,6 +130,9 @@ static int adopt_control(struct datapath *dp)
 	if (err)
 		return err;
 	dp->control.reassembly_until_ns = 0;
+	dp->control.netns = dp->netns;
+	memcpy(dp->control.instance, dp->instance, sizeof(dp->control.instance));
+	control_sign(dp);
 	if (dp->control.layout == FL_LAYOUT_VERSION)
 		return 0;
 	dp->control.layout = FL_LAYOUT_VERSION;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * tc: our filters on the clsact hooks. A filter of ours is known by its handle and by its program's name; it is replaced in one
- * step. Filters of others, and the hook that they need, are never touched.
+ * tc: our filters on the clsact hooks. A filter of ours is known by its handle and by its program, which is this instance's
+ * (owner.c); it is replaced in one step. Filters of others, and the hook that they need, are never touched.
  */
 
 #include <errno.h>
@@ -30,6 +30,7 @@ struct filters {
 	uint32_t n_foreign, n_foreign_before;
 	uint16_t ours; /* our filter's priority, 0: none */
 	uint32_t prog_id;
+	char instance[64]; /* another one of fairlead's that has a filter here, or "" */
 };
 
 /* libbpf refuses options with anything but zeros in their padding: no initializer, no copy. */
@@ -39,20 +40,6 @@ static void hook_set(struct bpf_tc_hook *hook, uint32_t ifindex, bool egress)
 	hook->sz = sizeof(*hook);
 	hook->ifindex = ifindex;
 	hook->attach_point = egress ? BPF_TC_EGRESS : BPF_TC_INGRESS;
-}
-
-static bool program_is_named(uint32_t id, const char *name)
-{
-	struct bpf_prog_info info = {};
-	__u32 len = sizeof(info);
-	int fd = bpf_prog_get_fd_by_id(id);
-	bool same;
-
-	if (fd < 0)
-		return false;
-	same = bpf_obj_get_info_by_fd(fd, &info, &len) == 0 && strcmp(info.name, name) == 0;
-	close(fd);
-	return same;
 }
 
 static uint32_t program_at(uint32_t ifindex, bool egress, uint32_t handle, uint16_t priority)
@@ -70,17 +57,20 @@ static void filter_see(struct datapath *dp, uint32_t ifindex, bool egress, struc
 	const char *kind = rtnl_tc_get_kind(TC_CAST(cls));
 	uint32_t handle = rtnl_tc_get_handle(TC_CAST(cls));
 	uint16_t priority = rtnl_cls_get_prio(cls);
+	struct program_seen seen;
 	uint32_t id;
 
 	if (!handle)
 		return; /* the list's head */
 	if (handle == OUR_HANDLE && kind && strcmp(kind, "bpf") == 0) {
 		id = program_at(ifindex, egress, handle, priority);
-		if (id && program_is_named(id, dp->progs[egress ? DP_PROG_TC_OUT : DP_PROG_TC_IN].name)) {
+		if (id && program_see(dp, id, &seen) == 0 && seen.owner == OWNER_US) {
 			filters->ours = priority;
 			filters->prog_id = id;
 			return;
 		}
+		if (id && seen.owner == OWNER_INSTANCE)
+			memcpy(filters->instance, seen.instance, sizeof(filters->instance));
 	}
 	filters->n_foreign++;
 	if (priority < 64)
@@ -169,7 +159,7 @@ static int qdisc_check(struct datapath *dp, uint32_t ifindex)
 	return err || strcmp(kind, "clsact") == 0 ? err : -ENOTUNIQ;
 }
 
-/* *n_before: filters of others that see packets first; *priority: of ours. */
+/* *n_before: filters of others that see packets first; *priority: of ours. -EADDRINUSE: another instance guards the device. */
 static int tc_attach_device(struct datapath *dp, uint32_t ifindex, bool egress, uint32_t *n_before, uint16_t *priority,
 			    struct undo *undo)
 {
@@ -182,7 +172,7 @@ static int tc_attach_device(struct datapath *dp, uint32_t ifindex, bool egress, 
 	err = qdisc_make(dp, ifindex);
 	err = err ?: filters_list(dp, ifindex, egress, &filters);
 	if (!err && !filters.ours)
-		err = qdisc_check(dp, ifindex);
+		err = filters.instance[0] ? -EADDRINUSE : qdisc_check(dp, ifindex);
 	if (err)
 		return err;
 	hook_set(&hook, ifindex, egress);
@@ -243,6 +233,17 @@ bool tc_is_attached(struct datapath *dp, uint32_t ifindex, bool egress)
 	struct filters filters;
 
 	return filters_list(dp, ifindex, egress, &filters) == 0 && filters.ours;
+}
+
+bool tc_instance_at(struct datapath *dp, uint32_t ifindex, bool egress, char *instance)
+{
+	struct filters filters;
+
+	if (filters_list(dp, ifindex, egress, &filters) || !filters.instance[0])
+		return false;
+	if (instance)
+		memcpy(instance, filters.instance, sizeof(filters.instance));
+	return true;
 }
 
 int tc_detach(struct datapath *dp, uint32_t ifindex, bool egress)
@@ -312,8 +313,14 @@ static int attached(struct port *port, int err, const char *what, char **why)
 
 static int attach_filters(struct datapath *dp, struct port *port, bool egress, struct undo *undo, char **why)
 {
+	char instance[64] = "";
 	int err = tc_attach(dp, port, egress, undo);
 
+	if (err == -EADDRINUSE && tc_instance_at(dp, port->value.ifindex, egress, instance))
+		fail(why, err,
+		     "%s (%s): instance \"%s\" of fairlead serves this device; a network namespace can have one "
+		     "instance (to remove that one: fairlead --instance %s unload)",
+		     port->name, port->device, instance, instance);
 	err = attached(port, err, egress ? "the egress guard" : "the ingress program", why);
 	if (err)
 		port->unguarded = true;

@@ -2,6 +2,7 @@
 /* fl_control, which is mapped into the daemon: each word is written at once, where a map update would copy bytes. */
 
 #include <errno.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -39,6 +40,13 @@ void control_write(struct datapath *dp)
 	__atomic_store_n(&to->icmp_ifindex, from->icmp_ifindex, __ATOMIC_RELAXED);
 	__atomic_store_n(&to->alive_until, from->alive_until, __ATOMIC_RELAXED);
 	__atomic_store_n(&to->gen, from->gen, __ATOMIC_RELEASE);
+}
+
+/* Before the first program that uses it is attached, so that all know whose it is. */
+void control_sign(struct datapath *dp)
+{
+	memcpy(dp->shared->instance, dp->control.instance, sizeof(dp->shared->instance));
+	__atomic_store_n(&dp->shared->netns, dp->control.netns, __ATOMIC_RELEASE);
 }
 
 void control_bump(struct datapath *dp)

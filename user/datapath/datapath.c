@@ -212,7 +212,7 @@ bool datapath_forwards(const struct datapath *dp)
 	return dp->control.forward;
 }
 
-/* Also what an interrupted apply left attached to devices that the maps know nothing of. */
+/* Also what an interrupted apply left attached to devices that the maps know nothing of. Of this instance only. */
 static void detach_everywhere(struct datapath *dp)
 {
 	const struct system_link *link;
@@ -242,7 +242,8 @@ int datapath_unload(struct datapath *dp)
 	offloads_restore(dp);
 	saved_free(dp);
 	saved_unlink(dp);
-	err = system_set_routes(dp->system, NULL, 0, &conflict);
+	/* routes say no instance's name: those of one that is at work here stay */
+	err = others_at_work(dp) ? 0 : system_set_routes(dp->system, NULL, 0, &conflict);
 	if (err)
 		log_ret(err, "cannot remove the routes");
 	devices_remove(dp, NULL);

@@ -110,6 +110,10 @@ int devices_make(struct datapath *dp, const struct config *config, uint32_t *pee
 	err = device_icmp_create(dp->system, dp->instance, &dp->icmp_ifindex, &peer);
 	if (err == -EEXIST && undo && undo->n)
 		undo_drop(undo);
+	if (err == -EEXIST)
+		return fail(why, err,
+			    "a device fl-icmp is there that is not this instance's; a network namespace can have one "
+			    "instance of fairlead");
 	if (err)
 		return fail(why, err, "cannot make the device fl-icmp, which ICMP errors come through: %s",
 			    strerror(-err));

@@ -57,6 +57,13 @@ static void join_clear(struct join *join)
 	join->skel = NULL;
 }
 
+static bool is_this_instances(struct datapath *dp, uint32_t id)
+{
+	struct program_seen seen;
+
+	return program_see(dp, id, &seen) == 0 && seen.owner == OWNER_US;
+}
+
 /* Is a program of ours, of this daemon or an earlier one, behind the dispatcher of this device? *id: which. */
 bool joined_dispatcher(struct datapath *dp, uint32_t ifindex, uint32_t *id)
 {
@@ -71,7 +78,8 @@ bool joined_dispatcher(struct datapath *dp, uint32_t ifindex, uint32_t *id)
 	while (!found && !xdp_multiprog__is_legacy(dispatcher) && (prog = xdp_multiprog__next_prog(prog, dispatcher))) {
 		const char *name = xdp_program__name(prog);
 
-		found = name && strcmp(name, dp->progs[DP_PROG_XDP_GENERIC].name) == 0;
+		found = name && strcmp(name, dp->progs[DP_PROG_XDP_GENERIC].name) == 0 &&
+			is_this_instances(dp, xdp_program__id(prog));
 		if (found && id)
 			*id = xdp_program__id(prog);
 	}

@@ -30,7 +30,7 @@ static const char *const map_names[] = {
 #undef DP_MAP_NAME
 };
 
-static const char *const prog_names[DP_PROG_COUNT] = { "fl_xdp", "fl_xdp_generic", "fl_icmp", "fl_tc_in", "fl_tc_out" };
+const char *const dp_prog_names[DP_PROG_COUNT] = { "fl_xdp", "fl_xdp_generic", "fl_icmp", "fl_tc_in", "fl_tc_out" };
 
 /* libbpf's own words are for debugging, except what the verifier says of a program that it refuses. */
 static int print_libbpf(enum libbpf_print_level level, const char *fmt, va_list ap)
@@ -133,31 +133,62 @@ static int map_reuse_pinned(struct bpf_object *object, bool remake_misfits)
 	return 0;
 }
 
-/* What an earlier version with other structs left is of no use to the programs of this one: all maps are made anew. */
-static void discard_other_layout(struct datapath *dp)
+static void discard_maps(struct datapath *dp)
 {
-	struct fl_control control = {};
-	const __u32 zero = 0;
 	char path[192];
-	int fd;
 
-	snprintf(path, sizeof(path), "%s/fl_control", dp->pins);
-	fd = bpf_obj_get(path);
-	if (fd >= 0 && bpf_map_lookup_elem(fd, &zero, &control) == 0 &&
-	    (control.layout == FL_LAYOUT_VERSION || control.layout == 0)) {
-		close(fd);
-		return;
-	}
-	if (fd >= 0) {
-		log_info("maps of layout %u are replaced by those of layout %u", control.layout, FL_LAYOUT_VERSION);
-		close(fd);
-	}
 	for (size_t i = 0; i < DP_MAP_COUNT; i++) {
 		snprintf(path, sizeof(path), "%s/%s", dp->pins, map_names[i]);
 		unlink(path);
 	}
 	snprintf(path, sizeof(path), "%s/fl_flows", dp->pins);
 	unlink(path);
+}
+
+/* The fl_control that is pinned, and its id. -ENOENT: none; -EPROTO: of a version that has a bigger one. */
+static int control_pinned(struct datapath *dp, struct fl_control *control, uint32_t *id)
+{
+	struct bpf_map_info info = {};
+	__u32 len = sizeof(info);
+	const __u32 zero = 0;
+	char path[192];
+	int fd, err;
+
+	snprintf(path, sizeof(path), "%s/fl_control", dp->pins);
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return -ENOENT;
+	err = bpf_obj_get_info_by_fd(fd, &info, &len);
+	*id = info.id;
+	if (!err)
+		err = info.value_size > sizeof(*control) ? -EPROTO : bpf_map_lookup_elem(fd, &zero, control);
+	close(fd);
+	return err;
+}
+
+/*
+ * What an earlier version with other structs left is of no use to the programs of this one: all maps are made anew. So they are
+ * where those that are pinned are at work in another network namespace: its programs go on with them. (When they are
+ * signed no program is attached yet, see control_sign(): without a namespace nobody uses them.)
+ */
+static void discard_others_maps(struct datapath *dp)
+{
+	struct fl_control control = {};
+	int err = control_pinned(dp, &control, &dp->older.control);
+
+	owner_remember_pins(dp);
+	if (!err && control.layout == FL_LAYOUT_VERSION && control.netns && control.netns != dp->netns) {
+		log_warnx("instance \"%s\" was at work in another network namespace: its programs go on there, but no "
+			  "daemon cares for them; give each namespace an instance of its own",
+			  dp->instance);
+		dp->older = (struct older){};
+		dp->first = true;
+	} else if (!err && (control.layout == FL_LAYOUT_VERSION || control.layout == 0)) {
+		return;
+	} else if (err != -ENOENT) {
+		log_info("maps of layout %u are replaced by those of layout %u", control.layout, FL_LAYOUT_VERSION);
+	}
+	discard_maps(dp);
 }
 
 struct xdp *xdp_open(struct datapath *dp)
@@ -247,11 +278,11 @@ static int find_programs(struct datapath *dp)
 		__u32 len = sizeof(info);
 		int err;
 
-		dp->progs[i].name = prog_names[i];
+		dp->progs[i].name = dp_prog_names[i];
 		dp->progs[i].fd = bpf_program__fd(progs[i]);
 		err = bpf_obj_get_info_by_fd(dp->progs[i].fd, &info, &len);
 		if (err)
-			return log_ret(err, "cannot read about %s", prog_names[i]);
+			return log_ret(err, "cannot read about %s", dp_prog_names[i]);
 		dp->progs[i].id = info.id;
 		err = pin_program(dp, &dp->progs[i]);
 		if (err)
@@ -265,6 +296,9 @@ int objects_load(struct datapath *dp)
 	int err;
 
 	libbpf_set_print(print_libbpf);
+	err = system_netns_cookie(&dp->netns);
+	if (err)
+		return log_ret(err, "the kernel does not tell network namespaces apart (Linux 5.14 and later do)");
 	err = make_folder(dp);
 	if (err)
 		return err;
@@ -273,7 +307,7 @@ int objects_load(struct datapath *dp)
 	dp->hz = clock_hz();
 	if (!dp->hz)
 		return log_ret(ENOTSUP, "the kernel does not say how long a tick of its clock is");
-	discard_other_layout(dp);
+	discard_others_maps(dp);
 	dp->xdp = xdp_open(dp);
 	dp->tc = tc_open(dp, false);
 	if (!dp->xdp || !dp->tc)

@@ -84,6 +84,14 @@ struct saved_setting {
 	char *value;
 };
 
+/* What an earlier daemon had pinned in the instance's folder. */
+#define OLDER_MAX 16
+struct older {
+	uint32_t ids[OLDER_MAX]; /* programs */
+	size_t n;
+	uint32_t control; /* the map fl_control; 0: none */
+};
+
 struct neighbour;  /* nexthop.c */
 struct join;	   /* join.c */
 struct reassembly; /* fragments.c */
@@ -104,6 +112,8 @@ struct datapath {
 	struct tc *tc;
 	struct dp_map maps[DP_MAP_COUNT];
 	struct dp_prog progs[DP_PROG_COUNT];
+	struct older older;
+	uint64_t netns;	     /* this network namespace's SO_NETNS_COOKIE, as long as the machine is up no other's */
 	unsigned int n_cpus; /* possible ones */
 	bool decap_l3;
 	uint32_t hz;	    /* jiffies a second */
@@ -163,6 +173,7 @@ void percpu_sum(const struct datapath *dp, const void *value, size_t words, uint
 int control_map_open(struct datapath *dp);
 void control_map_close(struct datapath *dp);
 void control_write(struct datapath *dp);
+void control_sign(struct datapath *dp);	  /* instance and namespace */
 void control_bump(struct datapath *dp);	  /* every memo of the programs is stale */
 void control_switch(struct datapath *dp); /* the other set of tables is in force */
 
@@ -176,6 +187,20 @@ int object_prepare(struct datapath *dp, struct bpf_object *object, bool remake);
 void objects_unload(struct datapath *dp);
 int objects_unpin(struct datapath *dp);
 int instance_of_program(uint32_t prog_id, const char *program, char *instance, size_t len);
+
+/* ---- owner.c ---- */
+extern const char *const dp_prog_names[DP_PROG_COUNT]; /* object.c */
+enum owner { OWNER_OTHER, OWNER_US, OWNER_INSTANCE };
+struct program_seen {
+	char name[BPF_OBJ_NAME_LEN];
+	enum owner owner;
+	char instance[64]; /* of OWNER_INSTANCE: which one of fairlead's */
+};
+/* 0, or -errno: *seen is nobody's then */
+int program_see(struct datapath *dp, uint32_t id, struct program_seen *seen);
+void owner_remember_pins(struct datapath *dp);
+/* Has another instance filters in this namespace? */
+bool others_at_work(struct datapath *dp);
 
 /* ---- adopt.c ---- */
 int adopt(struct datapath *dp);
@@ -209,6 +234,8 @@ void tables_switch(struct datapath *dp, struct undo *undo);
 /* ---- attach.c, xdp.c ---- */
 int tc_attach(struct datapath *dp, struct port *port, bool egress, struct undo *undo);
 bool tc_is_attached(struct datapath *dp, uint32_t ifindex, bool egress);
+/* Is another instance's filter there? Its name (64 bytes), unless NULL */
+bool tc_instance_at(struct datapath *dp, uint32_t ifindex, bool egress, char *instance);
 int tc_detach(struct datapath *dp, uint32_t ifindex, bool egress);
 void tc_detach_qdisc(struct datapath *dp, uint32_t ifindex);
 int xdp_attach(struct datapath *dp, struct port *ports, struct port *port, struct undo *undo);

@@ -21,12 +21,10 @@ static void file_name(const struct datapath *dp, char *path, size_t len)
 	snprintf(path, len, RUN_DIR "/%s.sysctl", dp->instance);
 }
 
-/* Namespaces come and go under the same instance name: what was saved in another one says nothing of this. */
-static unsigned long long namespace_id(void)
+/* Where the file of another network namespace is put that was at work under the same instance's name. */
+static void aside_name(const struct datapath *dp, uint64_t netns, char *path, size_t len)
 {
-	struct stat st;
-
-	return stat("/proc/self/ns/net", &st) ? 0 : st.st_ino;
+	snprintf(path, len, RUN_DIR "/%s.sysctl-%llu", dp->instance, (unsigned long long)netns);
 }
 
 int saved_write(struct datapath *dp)
@@ -44,7 +42,7 @@ int saved_write(struct datapath *dp)
 	f = fopen(temporary, "we");
 	if (!f)
 		return log_ret(errno, "cannot write %s", temporary);
-	fprintf(f, "netns %llu\n", namespace_id());
+	fprintf(f, "netns %llu\n", (unsigned long long)dp->netns);
 	for (size_t i = 0; i < dp->n_saved; i++)
 		fprintf(f, "%s %u %s %s\n", dp->saved[i].kind, dp->saved[i].ifindex, dp->saved[i].key,
 			dp->saved[i].value);
@@ -120,23 +118,53 @@ void saved_prune(struct datapath *dp)
 			saved_drop(dp, &dp->saved[i - 1]);
 }
 
+/* The namespace in the file's first line, by its cookie (system_netns_cookie()); 0: none. */
+static uint64_t netns_of(FILE *f)
+{
+	unsigned long long netns;
+
+	return fscanf(f, "netns %llu\n", &netns) == 1 ? netns : 0;
+}
+
+/*
+ * What was saved in another namespace says nothing of this one. It is put aside, for the case that a daemon comes back there;
+ * and what was put aside of this one is taken back.
+ */
+static void change_places(struct datapath *dp, const char *path)
+{
+	char aside[192];
+	FILE *f = fopen(path, "re");
+	uint64_t netns;
+
+	if (f) {
+		netns = netns_of(f);
+		fclose(f);
+		if (netns == dp->netns)
+			return;
+		aside_name(dp, netns, aside, sizeof(aside));
+		if (rename(path, aside))
+			log_warn("cannot rename %s to %s", path, aside);
+	}
+	aside_name(dp, dp->netns, aside, sizeof(aside));
+	if (rename(aside, path) && errno != ENOENT)
+		log_warn("cannot rename %s to %s", aside, path);
+}
+
 int saved_load(struct datapath *dp)
 {
 	char path[128], line[512], kind[16], key[128], value[128];
-	bool here = false;
 	uint32_t ifindex;
 	FILE *f;
 
 	file_name(dp, path, sizeof(path));
+	change_places(dp, path);
 	f = fopen(path, "re");
 	if (!f)
 		return errno == ENOENT ? 0 : log_ret(errno, "cannot read %s", path);
-	while (fgets(line, sizeof(line), f)) {
-		if (strncmp(line, "netns ", 6) == 0)
-			here = strtoull(line + 6, NULL, 10) == namespace_id();
-		else if (here && sscanf(line, "%15s %u %127s %127[^\n]", kind, &ifindex, key, value) == 4)
-			saved_add(dp, kind, ifindex, key, value);
-	}
+	if (netns_of(f) == dp->netns)
+		while (fgets(line, sizeof(line), f))
+			if (sscanf(line, "%15s %u %127s %127[^\n]", kind, &ifindex, key, value) == 4)
+				saved_add(dp, kind, ifindex, key, value);
 	fclose(f);
 	dp->saved_changed = false;
 	return 0;

@@ -20,7 +20,7 @@ struct xdp_now {
 	uint32_t id;
 	char name[BPF_OBJ_NAME_LEN];
 	bool ours;
-	char instance[64]; /* another one of ours, or "" */
+	char instance[64]; /* another one of fairlead's, or "" */
 };
 
 static enum dp_prog_id prog_of_mode(enum port_mode mode)
@@ -33,23 +33,10 @@ static __u32 mode_flag(enum port_mode mode)
 	return mode == PORT_MODE_GENERIC ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE;
 }
 
-static void program_name(uint32_t id, char name[BPF_OBJ_NAME_LEN])
-{
-	struct bpf_prog_info info = {};
-	__u32 len = sizeof(info);
-	int fd = bpf_prog_get_fd_by_id(id);
-
-	name[0] = '\0';
-	if (fd < 0)
-		return;
-	if (bpf_obj_get_info_by_fd(fd, &info, &len) == 0)
-		memcpy(name, info.name, BPF_OBJ_NAME_LEN);
-	close(fd);
-}
-
 static int xdp_query(struct datapath *dp, uint32_t ifindex, struct xdp_now *now)
 {
 	LIBBPF_OPTS(bpf_xdp_query_opts, opts);
+	struct program_seen seen;
 	int err = bpf_xdp_query(ifindex, 0, &opts);
 
 	memset(now, 0, sizeof(*now));
@@ -59,15 +46,11 @@ static int xdp_query(struct datapath *dp, uint32_t ifindex, struct xdp_now *now)
 	if (!now->id)
 		return 0;
 	now->mode = opts.skb_prog_id && !opts.drv_prog_id ? PORT_MODE_GENERIC : PORT_MODE_NATIVE;
-	program_name(now->id, now->name);
-	now->ours = strcmp(now->name, dp->progs[DP_PROG_XDP].name) == 0 ||
-		    strcmp(now->name, dp->progs[DP_PROG_XDP_GENERIC].name) == 0 ||
-		    strcmp(now->name, dp->progs[DP_PROG_ICMP].name) == 0;
-	if (now->ours && instance_of_program(now->id, now->name, now->instance, sizeof(now->instance)) == 0) {
-		now->ours = strcmp(now->instance, dp->instance) == 0;
-		if (now->ours)
-			now->instance[0] = '\0';
-	}
+	program_see(dp, now->id, &seen);
+	memcpy(now->name, seen.name, sizeof(now->name));
+	now->ours = seen.owner == OWNER_US;
+	if (seen.owner == OWNER_INSTANCE)
+		memcpy(now->instance, seen.instance, sizeof(now->instance));
 	return 0;
 }
 

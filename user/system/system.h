@@ -58,6 +58,12 @@ struct system_neigh {
 };
 
 /*
+ * SO_NETNS_COOKIE (Linux 5.14): a number that no other network namespace gets as long as the machine is up, where inode numbers
+ * are given anew. 0 or -errno.
+ */
+int system_netns_cookie(uint64_t *cookie);
+
+/*
  * changed(): called from system_dispatch(), after the caches are up to date, with what changed (SYSTEM_* or-ed). A
  * message lost by the kernel (ENOBUFS) leads to a full re-read and a call with everything set.
  */

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Whose a program is that is found on a device: this instance's, another one's of fairlead, or somebody else's. Programs of all
+ * instances have the same names; the fl_control that they use says which instance's they are. It lives as long as they do,
+ * whatever becomes of the pins.
+ */
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "user/datapath/private.h"
+
+#define MAPS_MAX 64 /* no program of ours uses more */
+
+static bool is_named_like_ours(const char *name)
+{
+	for (size_t i = 0; i < DP_PROG_COUNT; i++)
+		if (strcmp(name, dp_prog_names[i]) == 0)
+			return true;
+	return false;
+}
+
+/* The fl_control among the maps, and its id; -ENOENT. A file descriptor that the caller closes. */
+static int control_of(const uint32_t *map_ids, uint32_t n, struct bpf_map_info *info)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		__u32 len = sizeof(*info);
+		int fd = bpf_map_get_fd_by_id(map_ids[i]);
+
+		if (fd < 0)
+			continue;
+		memset(info, 0, sizeof(*info));
+		if (bpf_obj_get_info_by_fd(fd, info, &len) == 0 && strcmp(info->name, "fl_control") == 0)
+			return fd;
+		close(fd);
+	}
+	return -ENOENT;
+}
+
+/* By its fl_control. false: it has none, or one of an earlier version, which does not tell. */
+static bool owner_by_control(struct datapath *dp, const uint32_t *map_ids, uint32_t n, struct program_seen *seen)
+{
+	struct fl_control control = {};
+	struct bpf_map_info info;
+	const __u32 zero = 0;
+	int fd = control_of(map_ids, n, &info);
+
+	if (fd < 0)
+		return false;
+	if (info.value_size == sizeof(control))
+		bpf_map_lookup_elem(fd, &zero, &control);
+	close(fd);
+	if (info.id == dp->older.control) {
+		seen->owner = OWNER_US;
+		return true;
+	}
+	control.instance[sizeof(control.instance) - 1] = '\0';
+	if (!control.instance[0])
+		return false;
+	seen->owner = strcmp(control.instance, dp->instance) == 0 ? OWNER_US : OWNER_INSTANCE;
+	snprintf(seen->instance, sizeof(seen->instance), "%s", control.instance);
+	return true;
+}
+
+/* By who has pinned it. */
+static void owner_by_pin(struct datapath *dp, uint32_t id, struct program_seen *seen)
+{
+	for (size_t i = 0; i < dp->older.n; i++)
+		if (dp->older.ids[i] == id)
+			seen->owner = OWNER_US;
+	if (seen->owner == OWNER_OTHER &&
+	    instance_of_program(id, seen->name, seen->instance, sizeof(seen->instance)) == 0)
+		seen->owner = strcmp(seen->instance, dp->instance) == 0 ? OWNER_US : OWNER_INSTANCE;
+}
+
+int program_see(struct datapath *dp, uint32_t id, struct program_seen *seen)
+{
+	uint32_t map_ids[MAPS_MAX] = {};
+	struct bpf_prog_info info = { .nr_map_ids = MAPS_MAX, .map_ids = (uintptr_t)map_ids };
+	__u32 len = sizeof(info), n;
+	int fd = bpf_prog_get_fd_by_id(id), err;
+
+	memset(seen, 0, sizeof(*seen));
+	if (fd < 0)
+		return fd;
+	err = bpf_obj_get_info_by_fd(fd, &info, &len);
+	close(fd);
+	if (err)
+		return err;
+	memcpy(seen->name, info.name, sizeof(seen->name));
+	for (size_t i = 0; i < DP_PROG_COUNT; i++)
+		if (dp->progs[i].id == id)
+			seen->owner = OWNER_US;
+	if (seen->owner == OWNER_US || !is_named_like_ours(seen->name))
+		return 0;
+	n = info.nr_map_ids < MAPS_MAX ? info.nr_map_ids : MAPS_MAX;
+	if (!owner_by_control(dp, map_ids, n, seen))
+		owner_by_pin(dp, id, seen);
+	return 0;
+}
+
+/* Before this daemon pins its own in their place. */
+void owner_remember_pins(struct datapath *dp)
+{
+	char path[512];
+	struct dirent *entry;
+	DIR *dir = opendir(dp->pins);
+
+	while (dir && dp->older.n < OLDER_MAX && (entry = readdir(dir))) {
+		struct bpf_prog_info info = {};
+		__u32 len = sizeof(info);
+		int fd;
+
+		if (strncmp(entry->d_name, "prog_", 5) != 0)
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", dp->pins, entry->d_name);
+		fd = bpf_obj_get(path);
+		if (fd < 0)
+			continue;
+		if (bpf_obj_get_info_by_fd(fd, &info, &len) == 0)
+			dp->older.ids[dp->older.n++] = info.id;
+		close(fd);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+bool others_at_work(struct datapath *dp)
+{
+	const struct system_link *link;
+
+	for (size_t i = 0; (link = system_link_at(dp->system, i)); i++)
+		if (tc_instance_at(dp, link->ifindex, true, NULL) || tc_instance_at(dp, link->ifindex, false, NULL))
+			return true;
+	return false;
+}
