@@ -137,6 +137,21 @@ unload_both() {
 	check_equal "saved settings" "$(find /run/fairlead -name "$(instance router).sysctl*")" ""
 }
 
+# As a daemon leaves them that is killed between the making of devices and their naming: without an alias
+half_made() {
+	local device
+	daemon_start router "$router" "$FL_TMP/router.json" || return
+	daemon_kill router
+	for device in $(ip -n "$router" -j link show | json '" ".join(l["ifname"] for l in d if "fairlead" in l.get("ifalias", ""))'); do
+		ip -n "$router" link set dev "$device" alias ''
+	done
+	check_match "devices" "$(ip -n "$router" -br link show)" '^he0@'
+	other --unload > /dev/null
+	check_match "devices after the unload of another" "$(ip -n "$router" -br link show)" '^he0@'
+	check "unload" in_ns "$router" "$FL_BUILD/fairleadd" --unload --instance "$(instance router)"
+	check_equal "devices" "$(ip -n "$router" -br link show | awk '{ print $1 }' | grep -E '^(he|fl-)')" ""
+}
+
 scenario() {
 	started lab_with "$1" || return
 	run_test warm-up warm_up || return
@@ -146,6 +161,7 @@ scenario() {
 	elsewhere_up
 	run_test start-elsewhere start_elsewhere
 	run_test unload-both unload_both
+	run_test half-made half_made
 }
 
 FL_MODES=${FL_MODES:-native tc} modes scenario

@@ -499,5 +499,15 @@ Test(system, lists_and_deletes_its_own)
 	dispatch();
 	cr_assert_eq(device_list_own(sys, INSTANCE, names, 8), 0);
 	cr_assert_eq(device_list_own(sys, "other", names, 8), 1);
+	/* the maker of this one died before it gave the aliases: it is that instance's all the same */
+	run("for d in $(ip -o link show type veth | grep -o '[a-z0-9-]*@' | tr -d @); do ip link set $d alias ''; done");
+	dispatch();
+	cr_assert_eq(device_list_own(sys, INSTANCE, names, 8), 0);
+	cr_assert_eq(device_delete(sys, INSTANCE, "he1"), -EEXIST);
+	cr_assert_eq(device_list_own(sys, "other", names, 8), 1);
+	cr_assert_str_eq(names[0], "he1");
+	cr_assert_eq(device_delete(sys, "other", "he1"), 0);
+	dispatch();
+	cr_assert_eq(device_list_own(sys, "other", names, 8), 0);
 	compare_links();
 }

@@ -24,11 +24,13 @@
 #define MTU_MAX 65535
 
 /*
- * First bytes of the MACs of our devices: locally administered, then "fl". The MAC is set in the request that makes the
- * pair and the alias only in the next; a pair with this MAC and no alias yet is one whose maker died in between. (A MAC
- * that was set also keeps udev from choosing another one.)
+ * First bytes of the MACs of our devices: locally administered, then "fl". The MAC and the group, which says the instance, are
+ * set in the request that makes the pair and the alias only in the next; a pair with these and no alias yet is one whose
+ * maker died in between. (A MAC that was set also keeps udev from choosing another one.)
  */
 static const uint8_t mac_mark[] = { 0x02, 'f', 'l' };
+
+#define GROUP_MARK 0x66000000 /* and 24 bits of a hash of the alias: below 2^31, as ip(8) prints groups */
 
 struct device_sysctl {
 	const char *tree; /* below net/ */
@@ -102,12 +104,22 @@ static int alias_of(const char *instance, char alias[IFALIASZ])
 	return n < 0 || n >= IFALIASZ ? -EINVAL : 0;
 }
 
+/* FNV-1a */
+static uint32_t group_of(const char *alias)
+{
+	uint32_t hash = 2166136261u;
+
+	for (; *alias; alias++)
+		hash = (hash ^ (uint8_t)*alias) * 16777619u;
+	return GROUP_MARK | (hash >> 24 ^ (hash & 0xffffff));
+}
+
 static bool is_ours(const struct link_entry *entry, const char *alias)
 {
 	if (strcmp(entry->link.kind, "veth"))
 		return false;
-	return !strcmp(entry->alias, alias) ||
-	       (!entry->alias[0] && !memcmp(entry->link.mac, mac_mark, sizeof(mac_mark)));
+	return !strcmp(entry->alias, alias) || (!entry->alias[0] && entry->group == group_of(alias) &&
+						!memcmp(entry->link.mac, mac_mark, sizeof(mac_mark)));
 }
 
 /* A name that the kernel takes as it is (dev_valid_name(); '%' would be a pattern). */
@@ -151,7 +163,7 @@ static int link_delete(struct system *s, uint32_t ifindex)
 	return err == -ENODEV ? 0 : err;
 }
 
-static int put_end(struct nl_msg *msg, const char *name, uint32_t mtu)
+static int put_end(struct nl_msg *msg, const char *name, uint32_t mtu, uint32_t group)
 {
 	uint8_t mac[6];
 
@@ -159,18 +171,18 @@ static int put_end(struct nl_msg *msg, const char *name, uint32_t mtu)
 		return -errno;
 	memcpy(mac, mac_mark, sizeof(mac_mark));
 	if (nla_put_string(msg, IFLA_IFNAME, name) || nla_put_u32(msg, IFLA_MTU, mtu) ||
-	    nla_put(msg, IFLA_ADDRESS, sizeof(mac), mac))
+	    nla_put_u32(msg, IFLA_GROUP, group) || nla_put(msg, IFLA_ADDRESS, sizeof(mac), mac))
 		return -ENOMEM;
 	return 0;
 }
 
-static int put_pair(struct nl_msg *msg, const struct pair_kind *kind)
+static int put_pair(struct nl_msg *msg, const struct pair_kind *kind, uint32_t group)
 {
 	struct ifinfomsg ifi = { .ifi_family = AF_UNSPEC };
 	struct nlattr *info, *data, *far;
 	int err;
 
-	err = put_end(msg, kind->near, kind->mtu);
+	err = put_end(msg, kind->near, kind->mtu, group);
 	if (err)
 		return err;
 	info = nla_nest_start(msg, IFLA_LINKINFO);
@@ -180,18 +192,18 @@ static int put_pair(struct nl_msg *msg, const struct pair_kind *kind)
 	far = data ? nla_nest_start(msg, VETH_INFO_PEER) : NULL;
 	if (!far || nlmsg_append(msg, &ifi, sizeof(ifi), NLMSG_ALIGNTO))
 		return -ENOMEM;
-	err = put_end(msg, kind->far, kind->mtu);
+	err = put_end(msg, kind->far, kind->mtu, group);
 	nla_nest_end(msg, far);
 	nla_nest_end(msg, data);
 	nla_nest_end(msg, info);
 	return err;
 }
 
-static int pair_make(struct system *s, const struct pair_kind *kind)
+static int pair_make(struct system *s, const char *alias, const struct pair_kind *kind)
 {
 	struct ifinfomsg ifi = { .ifi_family = AF_UNSPEC };
 	struct nl_msg *msg = request_new(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &ifi, sizeof(ifi));
-	int err = msg ? put_pair(msg, kind) : -ENOMEM;
+	int err = msg ? put_pair(msg, kind, group_of(alias)) : -ENOMEM;
 
 	if (err) {
 		nlmsg_free(msg);
@@ -310,7 +322,7 @@ static int pair_create(struct system *s, const char *instance, const struct pair
 			err = -ENODEV;
 	}
 	if (err == -ENODEV) {
-		err = pair_make(s, kind);
+		err = pair_make(s, alias, kind);
 		made = !err;
 		if (!err)
 			err = pair_find(s, alias, kind, &pair);
@@ -404,7 +416,7 @@ int device_ingress_qdisc(struct system *s, uint32_t ifindex, char kind[16])
 }
 
 /* The end that goes with another one; not one whose other end is not here. */
-static bool is_hidden(const struct system *s, const struct link_entry *entry)
+static bool is_hidden(const struct system *s, const struct link_entry *entry, const char *alias)
 {
 	const struct link_entry *other = NULL;
 
@@ -412,7 +424,7 @@ static bool is_hidden(const struct system *s, const struct link_entry *entry)
 		return false;
 	if (!entry->lower_elsewhere)
 		other = table_get(&s->caches.links, &entry->lower);
-	return other && !strcmp(other->alias, entry->alias);
+	return other && is_ours(other, alias);
 }
 
 size_t device_list_own(const struct system *s, const char *instance, char (*names)[16], size_t max)
@@ -424,7 +436,7 @@ size_t device_list_own(const struct system *s, const char *instance, char (*name
 	if (alias_of(instance, alias))
 		return 0;
 	for (size_t i = 0; n < max && (entry = table_at(&s->caches.links, i)); i++)
-		if (!strcmp(entry->alias, alias) && !strcmp(entry->link.kind, "veth") && !is_hidden(s, entry))
+		if (is_ours(entry, alias) && !is_hidden(s, entry, alias))
 			memcpy(names[n++], entry->link.name, sizeof(entry->link.name));
 	return n;
 }

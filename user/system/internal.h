@@ -32,6 +32,7 @@ struct link_entry {
 	uint32_t lower;		 /* IFLA_LINK: for a veth its peer; 0: none */
 	bool lower_elsewhere;	 /* ... lives in another namespace */
 	uint32_t max_mtu;	 /* 0: no limit told */
+	uint32_t group;		 /* IFLA_GROUP; 0: the default one */
 	char alias[IFALIASZ];
 };
 

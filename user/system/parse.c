@@ -117,6 +117,8 @@ int parse_link(struct nlmsghdr *h, struct link_entry *out)
 	out->lower_elsewhere = tb[IFLA_LINK_NETNSID];
 	if (has_lower(link->kind) && !out->lower_elsewhere)
 		link->parent = out->lower;
+	if (tb[IFLA_GROUP])
+		out->group = nla_get_u32(tb[IFLA_GROUP]);
 	if (tb[IFLA_XDP])
 		parse_xdp(tb[IFLA_XDP], link);
 	if (tb[IFLA_IFALIAS])
