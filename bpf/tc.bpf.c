@@ -58,7 +58,7 @@ static __always_inline int own_route(struct fl_ctx *ctx, struct scratch *s, cons
 	flow_begin(*flow, &key);
 	r = route_own(ctx, s, *flow);
 	if (r == STAGE_GO && segment_len(ctx, &s->pkt) > (*flow)->mtu)
-		r = icmp_too_big(&s->pkt, (*flow)->mtu);
+		r = too_big(&s->pkt, (*flow)->mtu);
 	return r;
 }
 
@@ -132,6 +132,12 @@ int fl_tc_in(struct fl_ctx *ctx)
 	/* a tagged frame is the VLAN device's, where this program runs too */
 	if (ctx->vlan_present && ctx->vlan_tci & 0xfff)
 		return CTX_PASS;
+	/* a priority tag, and another tag in it: the kernel would look below both */
+	if (ctx->vlan_present &&
+	    (ctx->protocol == bpf_htons(ETH_P_8021Q) || ctx->protocol == bpf_htons(ETH_P_8021AD))) {
+		port_count_rx(s->pkt.l2_port, ctx_len(ctx));
+		return drop(ctx, &s->pkt, FL_DROP_MALFORMED);
+	}
 	if (ctx->pkt_type != PACKET_HOST)
 		return to_many(ctx, s);
 	r = parse(ctx, &s->pkt, port, ctx->protocol);

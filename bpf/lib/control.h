@@ -13,6 +13,7 @@
 const volatile bool fl_dry_run;	 /* explain: decide, write nothing */
 const volatile bool fl_decap_l3; /* the kernel has BPF_F_ADJ_ROOM_DECAP_L3_IPV6 (Linux 6.3) */
 const volatile __u32 fl_hz;	 /* jiffies a second */
+const volatile __u64 fl_secret;	 /* random */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

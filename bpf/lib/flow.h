@@ -166,7 +166,7 @@ static __always_inline bool flow_key(struct fl_ctx *ctx, const struct pkt *pkt, 
 		addr_set4(&key->src, ip->saddr);
 		addr_set4(&key->dst, ip->daddr);
 	}
-	key->from = from;
+	key->from = pkt->family == FL_INET ? from | FL_FLOW_INET : from;
 	key->outer = 0;
 	if (pkt->l3 != pkt->outer) {
 		struct iphdr *ip = pkt_at(ctx, pkt->outer, 0x1f, sizeof(*ip));

@@ -17,18 +17,26 @@ struct icmp_bucket {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, FL_ICMP_BUCKETS);
+	__uint(max_entries, 2 * FL_ICMP_BUCKETS);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__type(key, __u32);
 	__type(value, struct icmp_bucket);
 } fl_icmp_rate SEC(".maps");
 
-static __always_inline bool icmp_rate_allows(__u64 who)
+/*
+ * Whose bucket is whose, nobody outside can work out (fl_secret). What says Packet Too Big has buckets of its own: they are
+ * not for others to empty, since without it a path is a black hole.
+ */
+static __always_inline bool icmp_rate_allows(__u64 who, bool too_big)
 {
-	__u32 slot = (who * 0x9e3779b97f4a7c15ULL) >> 56 & (FL_ICMP_BUCKETS - 1), now = bpf_jiffies64();
-	struct icmp_bucket *b = bpf_map_lookup_elem(&fl_icmp_rate, &slot);
+	__u64 hash = (who ^ fl_secret) * 0x9e3779b97f4a7c15ULL;
+	__u32 slot, now = bpf_jiffies64();
+	struct icmp_bucket *b;
 	__u64 new;
 
+	hash = (hash ^ hash >> 32) * 0xd6e8feb86659fd93ULL;
+	slot = (hash >> 32) % FL_ICMP_BUCKETS + (too_big ? FL_ICMP_BUCKETS : 0);
+	b = bpf_map_lookup_elem(&fl_icmp_rate, &slot);
 	if (!b)
 		return false;
 	new = (__u64)(now - b->stamp) * 1000 / fl_hz / ICMP_RATE_MS;
@@ -134,7 +142,7 @@ static __always_inline int icmp6_build(struct fl_ctx *ctx, const struct icmp_req
 	if (!ip || !icmp6_may_answer(ctx, ip, l3, req->type) || (!answers->addr6.q[0] && !answers->addr6.q[1]))
 		return XDP_DROP;
 	__builtin_memcpy(&to, &ip->saddr, sizeof(to));
-	if (!icmp_rate_allows(to.q[0] ^ to.q[1]))
+	if (!icmp_rate_allows(to.q[0] ^ to.q[1] * 3, req->type == 2))
 		return -FL_DROP_ICMP_RATE;
 	if (quote > bpf_ntohs(ip->payload_len) + sizeof(*ip)) /* the rest pads the frame */
 		quote = bpf_ntohs(ip->payload_len) + sizeof(*ip);
@@ -186,7 +194,7 @@ static __always_inline int icmp4_build(struct fl_ctx *ctx, const struct icmp_req
 	if (!ip || !icmp4_may_answer(ctx, ip, l3) || !answers->addr4)
 		return XDP_DROP;
 	to = ip->saddr;
-	if (!icmp_rate_allows(to))
+	if (!icmp_rate_allows(to, req->type == 3 && req->code == 4))
 		return -FL_DROP_ICMP_RATE;
 	if (quote > bpf_ntohs(ip->tot_len)) /* the rest pads the frame */
 		quote = bpf_ntohs(ip->tot_len);

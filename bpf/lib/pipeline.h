@@ -57,6 +57,26 @@ static __always_inline __u32 segment_len(struct fl_ctx *ctx, const struct pkt *p
 	return pkt->l4 - pkt->l3 + (tcp ? tcp->doff * 4 : sizeof(*tcp)) + gso;
 }
 
+/*
+ * The answer to a packet that is bigger than the way: none to one of 1280 bytes or less, since IPv6 has no smaller MTU (RFC 8200 5).
+ * Such a tunnel's underlay must be given an MTU of 1300.
+ */
+static __always_inline int too_big(struct pkt *pkt, __u32 mtu)
+{
+	if (pkt->family == FL_INET6 && mtu < 1280)
+		return pkt->len <= 1280 ? -FL_DROP_TUNNEL_FAILED : icmp_too_big(pkt, 1280);
+	return icmp_too_big(pkt, mtu);
+}
+
+/* Neighbour discovery, and listener discovery, whatever addresses they bear: they belong to one link (RFC 4861, RFC 3810 5). */
+static __always_inline bool is_of_the_link(struct fl_ctx *ctx, const struct pkt *pkt)
+{
+	__u8 *icmp = pkt_at(ctx, pkt->l4, L4_MAX, 8);
+
+	return pkt->proto == IPPROTO_ICMPV6 && pkt->family == FL_INET6 && pkt->l4 && icmp &&
+	       ((icmp[0] >= 130 && icmp[0] <= 137) || icmp[0] == 143);
+}
+
 /* Options of an IPv4 packet to forward are not ours to interpret, and a sender has no good reason for them. */
 static __always_inline bool has_ip_options(struct fl_ctx *ctx, const struct pkt *pkt)
 {
@@ -76,10 +96,12 @@ static __always_inline int forward_check(struct fl_ctx *ctx, struct pkt *pkt, co
 		return -FL_DROP_BLOCKED;
 	if (has_ip_options(ctx, pkt))
 		return -FL_DROP_IP_OPTIONS;
+	if (is_of_the_link(ctx, pkt))
+		return -FL_DROP_SCOPE;
 	if (pkt->hops <= 1)
 		return icmp_time_exceeded(pkt);
 	if (segment_len(ctx, pkt) > flow->mtu)
-		return pkt->df ? icmp_too_big(pkt, flow->mtu) : STAGE_FRAGMENT;
+		return pkt->df ? too_big(pkt, flow->mtu) : STAGE_FRAGMENT;
 	return STAGE_GO;
 }
 

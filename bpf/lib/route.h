@@ -275,10 +275,17 @@ static __always_inline bool is_group(const union fl_addr *a, __u8 family)
 	return family == FL_INET6 ? a->b[0] == 0xff : a->b[12] >> 4 == 14 || a->w[3] == 0xffffffff;
 }
 
+/* ::ffff:0:0/96: IPv4 addresses in sockets and in our maps; on the wire they would be taken for those (RFC 6890 2.2.3). */
+static __always_inline bool is_mapped(const union fl_addr *a)
+{
+	return a->q[0] == 0 && a->w[2] == bpf_htonl(0xffff);
+}
+
 /* Sources and destinations that are never forwarded: STAGE_GO, STAGE_DELIVER or -FL_DROP_*. */
 static __always_inline int scope_check6(const union fl_addr *src, const union fl_addr *dst)
 {
-	if (src->b[0] == 0xff || (src->q[0] == 0 && src->q[1] == bpf_cpu_to_be64(1)) ||
+	if (is_mapped(src) || is_mapped(dst) || src->b[0] == 0xff ||
+	    (src->q[0] == 0 && src->q[1] == bpf_cpu_to_be64(1)) ||
 	    (dst->q[0] == 0 && (dst->q[1] == bpf_cpu_to_be64(1) || dst->q[1] == 0)))
 		return -FL_DROP_MARTIAN;
 	if (dst->b[0] == 0xff || is_link_local(dst) || is_local(dst))
@@ -361,6 +368,8 @@ GLOBAL int route_egress(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *f
 			mtu = s->hop.mtu - sizeof(struct iphdr);
 		if (mtu < 1280)
 			mtu = 1280;
+		if (port && port->mtu < mtu + sizeof(struct iphdr)) /* no link for IPv6: see too_big() */
+			mtu = port->mtu - sizeof(struct iphdr);
 	}
 	flow->mtu = mtu > 0xffff ? 0xffff : mtu;
 	flow->xmit = port ? port_xmit(port) : 0;

@@ -265,7 +265,8 @@ struct fl_failed {
  * fl_flows: array, FL_FLOWS a CPU, each read and written by its CPU alone: what the tables said of (port, outer addresses,
  * source, destination). A memo, no state.
  */
-#define FL_FLOW_OWN 0x8000 /* in from */
+#define FL_FLOW_OWN 0x8000  /* in from */
+#define FL_FLOW_INET 0x4000 /* in from: IPv4, whose addresses IPv6 could write too */
 
 /* In xmit: the VLAN tag that XDP pushes (0: none), and whether it can send there at all. */
 #define FL_FLOW_VID 0x0fff
@@ -277,7 +278,7 @@ struct fl_flow {
 	__u64 outer;		/* source and destination of the outer header, as they lie there; 0: plain */
 	__u32 gen;		/* control.gen + learned.gen */
 	__u32 stamp;		/* low word of jiffies64 */
-	__u16 from; /* port that the frame came in by; or FL_FLOW_OWN and the one that the router's own leaves by */
+	__u16 from; /* port that the frame came in by; or FL_FLOW_OWN and the one that the router's own leaves by. FL_FLOW_INET */
 	__u16 in_endpoint; /* decapsulated from; 0: plain */
 	__u16 endpoint;	   /* encapsulate by it; 0: plain */
 	__u16 nexthop;	   /* index */

@@ -89,6 +89,30 @@ static void route_changes(struct env *env)
 	links_run("ip route del 2001:db8:4f00::/48");
 }
 
+/* IPv6 can write IPv4 addresses (::ffff:0:0/96), which the cache knows in the same words. */
+static void mapped_addresses(struct env *env)
+{
+	static const struct spec four = { .src = LAN_HOST4, .dst = NET_HOST4 };
+	static const struct spec six = { .src = "::ffff:" LAN_HOST4, .dst = "::ffff:" NET_HOST4 };
+	static const struct {
+		const struct spec *spec;
+		int verdict;
+	} sent[] = { { &six, XDP_DROP }, { &four, XDP_REDIRECT }, { &six, XDP_DROP }, { &four, XDP_REDIRECT } };
+	__u8 dmac[6], smac[6];
+	struct frame f;
+	struct result r;
+
+	port_mac(LAN, false, dmac);
+	port_mac(LAN, true, smac);
+	tables_new_generation(env);
+	for (size_t i = 0; i < sizeof(sent) / sizeof(*sent); i++) {
+		frame_build(&f, sent[i].spec, dmac, smac);
+		run_xdp(env, env->ifindex[LAN], &f, &r);
+		if (r.verdict != sent[i].verdict)
+			fail(env, "  packet %zu: XDP says %d instead of %d\n", i, r.verdict, sent[i].verdict);
+	}
+}
+
 static int find_nexthop(struct env *env, const char *addr, enum port port, __u32 *index, struct fl_nexthop *nh)
 {
 	struct fl_nexthop_key key = { .ifindex = env->ifindex[port], .addr = addr_of(addr) };
@@ -210,6 +234,7 @@ const struct procedure cache_procedures[] = {
 	{ "cache/neighbour-changes", neighbour_changes },
 	{ "cache/learned", learned },
 	{ "cache/other-origin", other_origin },
+	{ "cache/mapped-addresses", mapped_addresses },
 	{ "cache/collisions", collisions },
 	{ 0 },
 };

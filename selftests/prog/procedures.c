@@ -87,6 +87,25 @@ static void other_tags(struct env *env)
 	expect_untouched(env, "half a tag", LAN, &f, false);
 }
 
+/* The kernel takes off a priority tag and then the tag in it: nothing of ours would see what lies below. */
+static void tag_in_priority_tag(struct env *env)
+{
+	static const __u16 tags[] = { 0x8100, 0x88a8 };
+	const struct skb_extra priority = { .vlan = 1 };
+	struct spec s = plain6;
+	struct result out;
+	struct frame f;
+
+	s.vid = NIL;
+	for (size_t i = 0; i < sizeof(tags) / sizeof(*tags); i++) {
+		s.tpid = tags[i];
+		build(&f, &s, LAN);
+		run_tc(env, TC_IN, env->ifindex[LAN], &priority, &f, &out);
+		if (out.verdict != TC_ACT_SHOT)
+			fail(env, "  tag %04x: tc says %d\n", tags[i], out.verdict);
+	}
+}
+
 static void other_protocols(struct env *env)
 {
 	static const __u16 protocols[] = { 0x0806, 0x88cc, 0x8863, 0x0026, 0x05dc, 0x0600, 0xffff };
@@ -232,6 +251,7 @@ static void no_ethernet(struct env *env)
 const struct procedure procedures[] = {
 	{ "frame/other-macs", other_macs },
 	{ "frame/other-tags", other_tags },
+	{ "frame/tag-in-priority-tag", tag_in_priority_tag },
 	{ "frame/other-protocols", other_protocols },
 	{ "frame/transport-at-the-edge", edge },
 	{ "frame/in-pieces", pieces },

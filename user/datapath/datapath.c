@@ -12,7 +12,7 @@
 #include "user/datapath/private.h"
 #include "user/lib/log.h"
 
-#define ALIVE_S 3	     /* the programs think that the daemon lives for so long after the last tick */
+#define ALIVE_MS 1500	     /* the programs think that the daemon lives for so long after the last tick */
 #define ROUTES_EVERY_MS 5000 /* at most so often are our routes compared, while others change theirs */
 
 static int open_netlink(struct datapath *dp)
@@ -187,7 +187,7 @@ static void alive_update(struct datapath *dp)
 	if (map_get(dp, DP_MAP_LEARNED, &zero, &learned) || !learned.jiffies_ns)
 		return;
 	since = monotonic_ms() - learned.jiffies_ns / 1000000;
-	dp->control.alive_until = learned.jiffies + since * dp->hz / 1000 + ALIVE_S * dp->hz;
+	dp->control.alive_until = learned.jiffies + since * dp->hz / 1000 + ALIVE_MS * dp->hz / 1000;
 }
 
 void datapath_tick(struct datapath *dp)

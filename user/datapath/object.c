@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -199,6 +200,8 @@ struct xdp *xdp_open(struct datapath *dp)
 	if (!skel)
 		return NULL;
 	skel->rodata->fl_dry_run = false;
+	if (getrandom((void *)&skel->rodata->fl_secret, sizeof(skel->rodata->fl_secret), GRND_NONBLOCK) < 0)
+		log_debug("no random numbers yet: buckets of ICMP errors may be guessed");
 	skel->rodata->fl_decap_l3 = dp->decap_l3;
 	skel->rodata->fl_hz = dp->hz;
 	return skel;
