@@ -52,6 +52,31 @@ start() {
 	check_match "hooks" "$(cat "$FL_TMP/hooks")" 'wan0.accept_ra = 2'
 }
 
+pins_of_router() {
+	find "/sys/fs/bpf/fairlead/$(instance router)" | sort
+}
+
+pins_are() {
+	[ "$(pins_of_router)" = "$1" ]
+}
+
+# What the next daemon takes over
+pins_removed() {
+	local before lines rx
+	before=$(pins_of_router)
+	lines=$(log_lines)
+	check_match "pins" "$before" '/fl_control$'
+	rm -rf "/sys/fs/bpf/fairlead/$(instance router)"
+	slowwait 8 pins_are "$before" || fail "not put back: $(diff <(echo "$before") <(pins_of_router))"
+	check "the log" told "$lines" 'somebody has removed [0-9]* pins'
+	pings "$lan" "$INET_HOST" 20 > /dev/null
+	rx=$(fl router --json show tunnels | json 'd[0]["rx_packets"]')
+	daemon_kill router
+	daemon_start router "$router" "$FL_TMP/router.json" || return
+	[ "$(fl router --json show tunnels | json 'd[0]["rx_packets"]')" -ge "$rx" ] || fail "the next daemon did not adopt them"
+	check "it carries" pings "$lan" "$INET_HOST"
+}
+
 filters() {
 	local hidden
 	hidden=$(ip -n "$router" -j link show | json 'next(l["ifname"] for l in d if l.get("link") == "he0")')
@@ -171,6 +196,7 @@ scenario() {
 	started lab_up && broker_python && router_config "$1" || return
 	run_test start start || return
 	run_test filters filters
+	run_test pins-removed pins_removed
 	if [ "$1" != tc ]; then
 		run_test xdp xdp
 	fi

@@ -321,6 +321,65 @@ int objects_load(struct datapath *dp)
 	return err ?: find_programs(dp);
 }
 
+/* How many were not there, or -errno. */
+static int repin_maps(struct bpf_object *object)
+{
+	struct bpf_map *map;
+	int n = 0;
+
+	bpf_object__for_each_map(map, object)
+	{
+		const char *path = bpf_map__pin_path(map);
+
+		if (!path || access(path, F_OK) == 0)
+			continue;
+		if (bpf_obj_pin(bpf_map__fd(map), path))
+			return -errno;
+		n++;
+	}
+	return n;
+}
+
+static int repin_programs(struct datapath *dp)
+{
+	char path[192];
+	int n = 0;
+
+	for (size_t i = 0; i < DP_PROG_COUNT; i++) {
+		snprintf(path, sizeof(path), "%s/prog_%s", dp->pins, dp->progs[i].name);
+		if (access(path, F_OK) == 0)
+			continue;
+		if (pin_program(dp, &dp->progs[i]))
+			return -EIO; /* told there */
+		n++;
+	}
+	return n;
+}
+
+/* Without pins the next daemon would find nothing to take over. Both objects have most maps: the first one pins them. */
+void objects_repin(struct datapath *dp)
+{
+	int xdp, tc = 0, programs = 0;
+
+	if ((mkdir(PIN_ROOT, 0700) && errno != EEXIST) || (mkdir(dp->pins, 0700) && errno != EEXIST))
+		xdp = -errno;
+	else
+		xdp = repin_maps(dp->xdp->obj);
+	if (xdp >= 0)
+		tc = repin_maps(dp->tc->obj);
+	if (xdp >= 0 && tc >= 0)
+		programs = repin_programs(dp);
+	if (xdp < 0 || tc < 0 || programs < 0) {
+		if (!dp->pins_lost)
+			log_ret(xdp < 0 ? xdp : tc < 0 ? tc : programs, "cannot put the pins in %s back", dp->pins);
+		dp->pins_lost = true;
+		return;
+	}
+	if (xdp || tc || programs)
+		log_warnx("somebody has removed %d pins in %s; put back", xdp + tc + programs, dp->pins);
+	dp->pins_lost = false;
+}
+
 void objects_unload(struct datapath *dp)
 {
 	xdp__destroy(dp->xdp);

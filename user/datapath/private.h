@@ -128,6 +128,7 @@ struct datapath {
 	uint64_t switched_ms;	/* the other set may be in use until a grace period after it */
 	uint32_t icmp_ifindex;
 
+	bool pins_lost;	  /* and cannot be put back: told */
 	uint32_t watched; /* which part of the ports was looked at last */
 	char *trouble;	  /* what could not follow the machine's last change; NULL: nothing */
 
@@ -186,6 +187,7 @@ struct tc *tc_open(struct datapath *dp, bool dry_run);
 int object_prepare(struct datapath *dp, struct bpf_object *object, bool remake);
 void objects_unload(struct datapath *dp);
 int objects_unpin(struct datapath *dp);
+void objects_repin(struct datapath *dp); /* what somebody has removed */
 int instance_of_program(uint32_t prog_id, const char *program, char *instance, size_t len);
 
 /* ---- owner.c ---- */

@@ -89,6 +89,8 @@ void watch_tick(struct datapath *dp)
 
 	system_dispatch(dp->system);
 	dp->watched = (dp->watched + 1) % LOOK_EVERY;
+	if (!dp->watched)
+		objects_repin(dp);
 	for (size_t i = 1 + dp->watched; i < FL_PORTS_MAX; i += LOOK_EVERY)
 		any |= look_and_tell(dp, &dp->ports[i]) != 0;
 	if (any)
