@@ -173,8 +173,12 @@ started() {
 	run_test start "$@"
 }
 
+# pings NS ADDRESS [COUNT]: every one is answered
 pings() {
-	in_ns "$1" ping -6 -n -q -c "${3:-3}" -i 0.02 -W 2 "$2"
+	local output
+	output=$(in_ns "$1" ping -6 -n -q -c "${3:-3}" -i 0.02 -W 2 "$2")
+	echo "$output"
+	grep -q ' 0% packet loss' <<< "$output"
 }
 
 # LAN host's neighbour entry and the like are learned by the first packet

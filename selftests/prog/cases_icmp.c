@@ -76,17 +76,19 @@ static const struct learn {
 	enum endpoint ep;
 	int mtu, type, code, inner_version;
 	__u32 expected; /* inner MTU; 0: nothing learned */
+	const char *to; /* the error goes there; NULL: to LOCAL4 */
 } learns[] = {
-	{ "an MTU", LOCAL4, HE1_REMOTE, EP_HE1, 1400, 3, 4, 6, 1380 },
-	{ "a larger one", LOCAL4, HE1_REMOTE, EP_HE1, 1450, 3, 4, 6, 1380 },
-	{ "a smaller one", LOCAL4, HE1_REMOTE, EP_HE1, 1320, 3, 4, 6, 1300 },
-	{ "one below the floor", LOCAL4, HE1_REMOTE, EP_HE1, 600, 3, 4, 6, 1280 },
-	{ "of an old router, without MTU", LOCAL4, C3_REMOTE, EP_C3, 0, 3, 4, 6, 1280 },
-	{ "of a static tunnel", LOCAL4, HE0_REMOTE, EP_HE0, 1400, 3, 4, 6, 0 },
-	{ "of a stranger", LOCAL4, "203.0.113.99", EP_HE1, 1400, 3, 4, 6, 1280 },
-	{ "of another address", "198.51.100.2", HE1_REMOTE, EP_HE1, 1290, 3, 4, 6, 1280 },
-	{ "another code", LOCAL4, C2_REMOTE, EP_C2, 1300, 3, 1, 6, 0 },
-	{ "a quote that is no IPv6", LOCAL4, DYN0_REMOTE, EP_DYN0, 1200, 3, 4, 4, 0 },
+	{ "an MTU", LOCAL4, HE1_REMOTE, EP_HE1, 1400, 3, 4, 6, 1380, NULL },
+	{ "a larger one", LOCAL4, HE1_REMOTE, EP_HE1, 1450, 3, 4, 6, 1380, NULL },
+	{ "a smaller one", LOCAL4, HE1_REMOTE, EP_HE1, 1320, 3, 4, 6, 1300, NULL },
+	{ "to an address that did not send", LOCAL4, HE1_REMOTE, EP_HE1, 1300, 3, 4, 6, 1300, "192.0.2.1" },
+	{ "one below the floor", LOCAL4, HE1_REMOTE, EP_HE1, 600, 3, 4, 6, 1280, NULL },
+	{ "of an old router, without MTU", LOCAL4, C3_REMOTE, EP_C3, 0, 3, 4, 6, 1280, NULL },
+	{ "of a static tunnel", LOCAL4, HE0_REMOTE, EP_HE0, 1400, 3, 4, 6, 0, NULL },
+	{ "of a stranger", LOCAL4, "203.0.113.99", EP_HE1, 1400, 3, 4, 6, 1280, NULL },
+	{ "of another address", "198.51.100.2", HE1_REMOTE, EP_HE1, 1290, 3, 4, 6, 1280, NULL },
+	{ "another code", LOCAL4, C2_REMOTE, EP_C2, 1300, 3, 1, 6, 0, NULL },
+	{ "a quote that is no IPv6", LOCAL4, DYN0_REMOTE, EP_DYN0, 1200, 3, 4, 4, 0, NULL },
 };
 
 static void learn_one(struct env *env, const struct learn *l)
@@ -94,7 +96,7 @@ static void learn_one(struct env *env, const struct learn *l)
 	const struct spec quoted = {
 		.osrc = l->osrc, .odst = l->odst, .src = LAN_HOST, .dst = HE1_HOST, .version = l->inner_version
 	};
-	struct spec error = { .src = "203.0.113.200", .dst = LOCAL4, .l4 = L4_RAW, .payload = NIL };
+	struct spec error = { .src = "203.0.113.200", .dst = l->to ? l->to : LOCAL4, .l4 = L4_RAW, .payload = NIL };
 	struct counters before, after;
 	struct frame in, inner;
 	struct result out;
