@@ -110,8 +110,8 @@ static __always_inline bool ethernet_is_for(struct fl_ctx *ctx, const struct fl_
 
 /*
  * Walks the extension headers of the IPv6 packet at pkt->l3 to the transport header: sets proto, l4 and fragment.
- * Returns STAGE_GO, or -FL_DROP_* for a malformed chain (RFC 8200 4). A later fragment, or an upper layer that is
- * out of reach, leaves l4 at 0.
+ * Returns STAGE_GO, or -FL_DROP_* for a malformed chain (RFC 8200 4) and for one that is longer than can be looked at: no rule could
+ * judge such a packet, nor a translation mend its checksum. A later fragment leaves l4 at 0.
  */
 GLOBAL int ext_headers_walk(struct fl_ctx *ctx, struct pkt *pkt)
 {
@@ -134,14 +134,11 @@ GLOBAL int ext_headers_walk(struct fl_ctx *ctx, struct pkt *pkt)
 			return STAGE_GO;
 		if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_DSTOPTS &&
 		    next != IPPROTO_FRAGMENT && next != IPPROTO_AH) {
-			if (off <= L4_REACH)
-				pkt->l4 = off;
-			return STAGE_GO;
+			pkt->l4 = off;
+			return off <= L4_REACH ? STAGE_GO : -FL_DROP_EXT_HEADERS;
 		}
-		if (i == FL_EXT_HEADERS_MAX)
+		if (i == FL_EXT_HEADERS_MAX || off > L4_REACH)
 			return -FL_DROP_EXT_HEADERS;
-		if (off > L4_MAX)
-			return STAGE_GO;
 		h = pkt_at(ctx, off, L4_MAX, 8);
 		if (!h)
 			return -FL_DROP_MALFORMED;

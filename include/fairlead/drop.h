@@ -9,7 +9,7 @@
 #define FL_DROP_REASONS(X) \
 	X(NONE, "none", "not dropped") \
 	X(MALFORMED, "malformed", "header truncated or inconsistent") \
-	X(EXT_HEADERS, "too-many-extension-headers", "more IPv6 extension headers than are walked") \
+	X(EXT_HEADERS, "too-many-extension-headers", "more, or longer, IPv6 extension headers than are walked") \
 	X(IP_OPTIONS, "ip-options", "IPv4 options on a packet to forward") \
 	X(MARTIAN, "martian", "a source or destination that no forwarded packet may have") \
 	X(SCOPE, "beyond-scope", "a link-local source and a destination off the link") \

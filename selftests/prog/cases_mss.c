@@ -123,17 +123,12 @@ static const struct test_case mss[] = {
 	  .opts = "01 0204058c 010101" } },
 };
 
-/* A transport header that comes to lie out of reach when the outer header goes before it is left alone. */
-#define DEEP(name, units) \
-	{ "mss/deep-" name, TO_HE1, .pkt.ext = "d", .pkt.extlen = units, .pkt.tflags = TCP_SYN, .pkt.opts = "020405b4" }
-
+/* Where the transport header is the last that can be read, also behind the outer header: one unit more is dropped. */
 static const struct test_case deep[] = {
-	{ "mss/deep-in-reach", TO_HE1, .pkt.ext = "d", .pkt.extlen = 99, .pkt.tflags = TCP_SYN, .pkt.opts = "020405b4",
+	{ "mss/deep-in-reach", TO_HE1, .pkt.ext = "d", .pkt.extlen = 109, .pkt.tflags = TCP_SYN, .pkt.opts = "020405b4",
 	  .change.opts = "0204058c" },
-	DEEP("at-the-edge", 120),
-	DEEP("at-the-edge-less-8", 119),
-	DEEP("at-the-edge-less-16", 118),
-	DEEP("beyond", 121),
+	{ "mss/deep-beyond", .in = LAN, .pkt.src = LAN_HOST, .pkt.dst = HE1_HOST, .pkt.l4 = L4_TCP, .pkt.ext = "d",
+	  .pkt.extlen = 110, .pkt.tflags = TCP_SYN, .pkt.opts = "020405b4", .want = DROP, .reason = FL_DROP_EXT_HEADERS },
 };
 /* clang-format on */
 

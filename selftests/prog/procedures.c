@@ -119,8 +119,8 @@ static void other_protocols(struct env *env)
 }
 
 /*
- * A transport header at the end of what is looked at moves when an outer header goes before it. What lies at the
- * frame's start must not be taken for it: here the sender's MAC and address would look like a SYN with an MSS option.
+ * A transport header at the end of what is looked at moves when an outer header goes before it; one behind it has the packet dropped.
+ * What lies at the frame's start must not be taken for it: here the sender's MAC and address would look like a SYN with an MSS option.
  */
 static void edge(struct env *env)
 {
@@ -137,9 +137,11 @@ static void edge(struct env *env)
 		f.data[10] = 0xf0; /* data offset, flags */
 		f.data[11] = 0x02;
 		run_xdp(env, env->ifindex[LAN], &f, &out);
+		if (s.extlen > 109 && out.verdict == XDP_DROP)
+			continue;
 		sent = spec_merge(&s, &change);
 		build(&expected, &sent, WAN);
-		if (out.verdict != XDP_REDIRECT || out.frame.len != expected.len ||
+		if (s.extlen > 109 || out.verdict != XDP_REDIRECT || out.frame.len != expected.len ||
 		    memcmp(out.frame.data + ETH_LEN, expected.data + ETH_LEN, expected.len - ETH_LEN))
 			fail(env, "  extension header of %d bytes: verdict %d, or another packet leaves\n",
 			     8 * (s.extlen + 1), out.verdict);
