@@ -8,6 +8,8 @@ import packet
 from lab import *
 from wire import check, check_equal, check_fields, check_sound, main
 
+PRIORITY = 5 << 13  # a tag of VLAN 0
+
 lab = Lab()
 random.seed(4213)
 
@@ -82,6 +84,19 @@ def test_extension_headers_pass():
     options = bytes([packet.UDP, 0, 1, 4, 0, 0, 0, 0])  # one PadN
     outer = send_out(packet.ip6(LAN_HOST, INET_HOST, 60, options + datagram), token)
     check_fields(outer.inner, "inner", proto=packet.UDP, l4_check_ok=True)
+
+
+def test_priority_tag_stays_behind():
+    token = lab.token()
+    lab.flush()
+    lab.lan.send_to(LAN_ROUTER_MAC, packet.udp6(LAN_HOST, INET_HOST, data=token), vid=PRIORITY)
+    outer = lab.wan.expect("the encapsulated packet", lambda p: p.inner is not None and p.inner.data == token)
+    check_fields(outer, "outer", vlans=[], ethertype=packet.ETH_IP)
+    token = lab.token()
+    inner = packet.udp6(INET_HOST, LAN_OUTSIDE, data=token)
+    lab.wan.send_to(WAN_ROUTER_MAC, packet.ip4(BROKER, WAN_ROUTER, packet.IPV6, inner), vid=PRIORITY)
+    p = lab.lan.expect("the decapsulated packet", lambda p: p.version == 6 and p.data == token)
+    check_fields(p, "frame", vlans=[], ethertype=packet.ETH_IPV6)
 
 
 def test_outer_padding_is_left_behind():
