@@ -21,6 +21,17 @@
 #define LAN6(to) .in = LAN, .pkt.src = LAN_HOST, .pkt.dst = to
 #define FULL_INNER (1480 - 40 - 8)
 
+/* Less than IPv6 and an outer header need */
+static int underlay_1200(struct env *env)
+{
+	return tables_port_mtu(env, WAN, 1200);
+}
+
+static int underlay_whole(struct env *env)
+{
+	return tables_port_mtu(env, WAN, 1500);
+}
+
 static int reassemble(struct env *env)
 {
 	env->control.reassembly_until_ns = ~0ULL;
@@ -270,6 +281,14 @@ static const struct test_case encap[] = {
 	{ "encap/underlay-mtu-1400-and-1", LAN6(HE1_HOST), .pkt.payload = 1381 - 48, .want = ERROR,
 	  .reason = FL_DROP_TOO_BIG,
 	  .icmp_type = 2, .icmp_value = 1380, .before = underlay_1400, .after = underlay_1500 },
+	{ "encap/underlay-mtu-1200", LAN6(HE_HOST), .pkt.payload = 1180 - 48, TO_HE0(0), .before = underlay_1200,
+	  .after = underlay_whole },
+	{ "encap/underlay-mtu-1200-and-1", LAN6(HE_HOST), .pkt.payload = 1181 - 48, .want = DROP,
+	  .reason = FL_DROP_TUNNEL_FAILED, .before = underlay_1200, .after = underlay_whole },
+	{ "encap/underlay-mtu-1200-ipv6-least", LAN6(HE1_HOST), .pkt.payload = 1280 - 48, .want = DROP,
+	  .reason = FL_DROP_TUNNEL_FAILED, .before = underlay_1200, .after = underlay_whole },
+	{ "encap/underlay-mtu-1200-more", LAN6(HE1_HOST), .pkt.payload = 1281 - 48, .want = ERROR,
+	  .reason = FL_DROP_TOO_BIG, .icmp_type = 2, .icmp_value = 1280, .before = underlay_1200, .after = underlay_whole },
 	{ "encap/no-underlay", LAN6(HE_HOST), .want = DROP, .reason = FL_DROP_NO_UNDERLAY, .before = underlay_gone,
 	  .after = underlay_back },
 	{ "encap/underlay-unresolved", LAN6(HE_HOST), .pkt.payload = FULL_INNER, .xdp_down = true, TO_HE0(0),

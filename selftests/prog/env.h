@@ -115,4 +115,5 @@ bool tables_failed_asked(struct env *env, enum port port, const char *addr);
 void tables_forget_icmp(struct env *env); /* the rates of ICMP errors start anew */
 int tables_port(struct env *env, enum port port, struct fl_port *out);
 int tables_port_flags(struct env *env, enum port port, int set, int clear);
+int tables_port_mtu(struct env *env, enum port port, int mtu);
 union fl_addr addr_of(const char *text); /* IPv4: mapped */

@@ -198,6 +198,17 @@ int tables_port_flags(struct env *env, enum port port, int more, int less)
 	return set(MAP(env, fl_ports), &number, &p);
 }
 
+int tables_port_mtu(struct env *env, enum port port, int mtu)
+{
+	__u32 number = port;
+	struct fl_port p;
+
+	if (tables_port(env, port, &p))
+		return -ENOENT;
+	p.mtu = mtu;
+	return set(MAP(env, fl_ports), &number, &p);
+}
+
 int tables_failed(struct env *env, enum port port, const char *addr, int seconds)
 {
 	struct fl_nexthop_key key = { .ifindex = env->ifindex[port], .addr = addr_of(addr) };
