@@ -155,12 +155,12 @@ int fl_tc_in(struct fl_ctx *ctx)
 		port_count_rx(s->pkt.l2_port, ctx_len(ctx));
 	if (r < 0)
 		return drop(ctx, &s->pkt, -r);
+	if (ctx->vlan_present && (r == STAGE_GO || r == STAGE_ERROR)) /* a priority tag ends here */
+		bpf_skb_vlan_pop(ctx);
 	switch (r) {
 	case STAGE_GO:
 		if (!flow)
 			return CTX_DROP;
-		if (ctx->vlan_present)
-			bpf_skb_vlan_pop(ctx);
 		return transmit(ctx, &s->pkt, flow, &s->hop, 1);
 	case STAGE_DELIVER:
 		/* to an address of ours that no tunnel uses; the kernel's answer would say what is here */

@@ -83,8 +83,8 @@ static __always_inline int to_neighbour(struct fl_ctx *ctx, const struct pkt *pk
 }
 
 /* Sends the packet on; `hops` to take off its hop limit. */
-static __always_inline int transmit(struct fl_ctx *ctx, struct pkt *pkt, const struct fl_flow *flow,
-				    const struct hop *hop, __u32 hops)
+static __always_inline int transmit(struct fl_ctx *ctx, struct pkt *pkt, struct fl_flow *flow, const struct hop *hop,
+				    __u32 hops)
 {
 	const struct fl_endpoint *ep = flow->endpoint ? endpoint_get(flow->endpoint) : NULL;
 	__u32 l3, l4;
@@ -121,6 +121,7 @@ static __always_inline int deliver(struct fl_ctx *ctx, struct pkt *pkt, const st
 	struct ethhdr *eth;
 	__u32 l3, l4;
 
+	plain.in_endpoint = pkt->endpoint;
 	if (!tunnel)
 		return drop(ctx, pkt, FL_DROP_INTERNAL);
 	if (decap && (skb_add_ethernet(ctx, pkt) || skb_reshape(ctx, pkt, false)))

@@ -61,6 +61,9 @@ static __always_inline int short_way_of(struct fl_ctx *ctx, const struct fl_cont
 	if (!flow || !flow_is_fresh(flow, &key, control) || !hop_from_nexthop(&hop, flow->nexthop))
 		return LONG_WAY;
 	pkt.endpoint = flow->in_endpoint;
+	/* an outer header of nothing but zeros has the key of a packet without one */
+	if (kind == SHORT_6IN4 && !pkt.endpoint)
+		return LONG_WAY;
 	if (!control->forward || pkt.hops <= 1 || pkt.len > flow->mtu || wants_clamp(ctx, &pkt, flow))
 		return LONG_WAY;
 	if (kind == SHORT_6IN4 && ecn_decapsulate(pkt.outer_tos, pkt.tos) < 0)

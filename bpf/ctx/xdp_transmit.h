@@ -67,7 +67,7 @@ static __always_inline bool ethernet_write(struct fl_ctx *ctx, const struct hop 
  * if it can't.
  */
 static __always_inline int transmit(struct fl_ctx *ctx, struct pkt *pkt, bool generic, bool headers,
-				    const struct fl_flow *flow, const struct hop *hop)
+				    struct fl_flow *flow, const struct hop *hop)
 {
 	const struct fl_endpoint *ep;
 	const struct fl_port *out;

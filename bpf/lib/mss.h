@@ -38,29 +38,44 @@ static __always_inline __u16 mss_for(const struct fl_endpoint *ep, __u32 mtu, __
 	return other && (other < mss || !mss) ? other : mss;
 }
 
-/*
- * Lowers the MSS option of the SYN whose TCP header is at l4 to what the tunnels allow that it came in and leaves by; mtu: of the
- * way out. What is no SYN, or asks for less, stays as it is.
- */
-GLOBAL int mss_clamp(struct fl_ctx *ctx, __u32 l4, __u32 in_endpoint, __u32 endpoint, __u32 mtu)
+/* The MTU of the tunnel to an endpoint as far as the underlay's device has room for it: the other end's answers come this way. */
+static __always_inline __u32 endpoint_room(__u32 set, __u32 index, const struct fl_endpoint *ep)
 {
-	const struct fl_endpoint *in, *out;
+	const struct fl_port *underlay = port_get(set, ep->underlay);
+	__u32 mtu = endpoint_mtu(index, ep);
+
+	return underlay && underlay->mtu < mtu + sizeof(struct iphdr) ? underlay->mtu - sizeof(struct iphdr) : mtu;
+}
+
+/* What the tunnels allow that a packet of the flow came in and leaves by; 0: all. */
+static __always_inline __u16 mss_of_flow(__u32 set, const struct fl_flow *flow)
+{
+	const struct fl_endpoint *in = flow->in_endpoint ? endpoint_get(flow->in_endpoint) : NULL;
+	const struct fl_endpoint *out = flow->endpoint ? endpoint_get(flow->endpoint) : NULL;
+	__u16 mss = in ? mss_for(in, endpoint_room(set, flow->in_endpoint, in), 0) : 0;
+
+	return out ? mss_for(out, flow->mtu, mss) : mss;
+}
+
+/*
+ * Lowers the MSS option of the SYN whose TCP header is at l4 to what the flow's tunnels allow. What is no SYN, or asks for less,
+ * stays as it is.
+ */
+GLOBAL int mss_clamp(struct fl_ctx *ctx, struct pkt *pkt, __u32 l4, struct fl_flow *flow)
+{
 	struct tcphdr *tcp = pkt_at(ctx, l4, L4_MAX, sizeof(*tcp));
 	__u16 was, is, mss;
 	__u32 off;
 	__u8 *opt;
 
-	if (!tcp || !tcp->syn)
+	if (!pkt || !flow || !tcp || !tcp->syn)
 		return 0;
 	off = mss_find(ctx, l4, tcp->doff * 4);
 	opt = off ? pkt_at(ctx, l4 + off, L4_MAX, 4) : NULL;
 	if (!opt)
 		return 0;
 	__builtin_memcpy(&was, &opt[2], sizeof(was));
-	in = in_endpoint ? endpoint_get(in_endpoint) : NULL;
-	mss = in ? mss_for(in, endpoint_mtu(in_endpoint, in), 0) : 0;
-	out = endpoint ? endpoint_get(endpoint) : NULL;
-	mss = out ? mss_for(out, mtu, mss) : mss;
+	mss = mss_of_flow(pkt->set, flow);
 	if (!mss || bpf_ntohs(was) <= mss)
 		return 0;
 	is = bpf_htons(mss);

@@ -237,6 +237,16 @@ static __always_inline int ipv4_parse(struct fl_ctx *ctx, struct pkt *pkt, __u32
 	return STAGE_GO;
 }
 
+#define SCTP_CHECKSUM 8 /* offset of the CRC32c (RFC 9260 3.1) */
+
+/* A sender that leaves the CRC to its device leaves it 0; once in four billion packets it is 0. */
+static __always_inline bool crc_is_unfinished(struct fl_ctx *ctx, const struct pkt *pkt)
+{
+	__u32 *crc = pkt_at(ctx, pkt->l4 + SCTP_CHECKSUM, L4_MAX, sizeof(*crc));
+
+	return crc && *crc == 0;
+}
+
 /*
  * True where the TCP or UDP checksum is the folded, uninverted pseudo-header sum: a veth or tap sender left the rest to its
  * device, which a frame that XDP redirects never passes. Such packets go down; once in 65,536 a whole one goes with them.
@@ -261,7 +271,7 @@ static __always_inline bool checksum_is_unfinished(struct fl_ctx *ctx, const str
 			return false;
 		check = udp->check;
 	} else {
-		return false;
+		return pkt->proto == IPPROTO_SCTP && crc_is_unfinished(ctx, pkt);
 	}
 	if (pkt->family == FL_INET6) {
 		struct ipv6hdr *ip = pkt_at(ctx, pkt->l3, L3_MAX, sizeof(*ip));

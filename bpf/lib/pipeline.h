@@ -164,11 +164,11 @@ static __always_inline void rewrite_quoted(struct fl_ctx *ctx, struct pkt *pkt, 
 }
 
 /* What lies behind the routed header: the MSS of SYNs, and the packets that ICMPv6 errors quote. */
-static __always_inline void rewrite_payload(struct fl_ctx *ctx, struct pkt *pkt, __u32 l4, const struct fl_flow *flow,
+static __always_inline void rewrite_payload(struct fl_ctx *ctx, struct pkt *pkt, __u32 l4, struct fl_flow *flow,
 					    const struct hop *hop)
 {
 	if (pkt->proto == IPPROTO_TCP && (flow->in_endpoint || flow->endpoint) && pkt->l4)
-		mss_clamp(ctx, l4, flow->in_endpoint, flow->endpoint, flow->mtu);
+		mss_clamp(ctx, pkt, l4, flow);
 	else if (pkt->family == FL_INET6 && is_icmp6_error(ctx, pkt, l4))
 		rewrite_quoted(ctx, pkt, l4, flow, hop ? flow_out_port(flow, hop) : 0);
 }

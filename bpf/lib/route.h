@@ -124,6 +124,7 @@ struct scratch {
 	struct fib_query query, outer;
 	struct fl_flow key;    /* route()'s */
 	union fl_addr gateway; /* of the packet, before it is encapsulated; for explain */
+	bool hairpin;	       /* from inside to an outside address of the inside */
 };
 
 struct {
@@ -426,6 +427,7 @@ static __always_inline int route_translate_in(struct fl_ctx *ctx, struct scratch
 		index = npt_find(s->pkt.set, FL_NPT_HAIRPIN, 0, &s->query.dst);
 		if (!index)
 			return STAGE_GO;
+		s->hairpin = true;
 		if (npt_has_internal(index, &src)) {
 			flow->npt_src = index;
 			r = npt_translate(&s->pkt, index, true, &src);
@@ -475,6 +477,7 @@ GLOBAL int route_decide(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *f
 	s->query.family = s->pkt.family;
 	s->query.out = false;
 	s->query.set = s->pkt.set;
+	s->hairpin = false;
 	in = port_get(s->pkt.set, s->pkt.port);
 	if (!in)
 		return -FL_DROP_INTERNAL;
@@ -503,6 +506,9 @@ GLOBAL int route_decide(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *f
 	}
 	s->query.ifindex = in->ifindex;
 	r = fib_ask(ctx, &s->query, &s->hop);
+	/* the kernel would quote the translated destination, which the sender does not know */
+	if (r == STAGE_DELIVER && s->hairpin && flow->npt_dst)
+		return icmp_unreachable(&s->pkt, FL_DROP_UNREACHABLE);
 	if (r)
 		return r;
 	if (!s->hop.port)

@@ -32,6 +32,14 @@ def test_hop_limit_0_from_the_lan():
     time_exceeded_at_lan(0)
 
 
+def test_hop_limit_1_with_a_priority_tag():
+    lab.flush()
+    lab.lan.send_to(LAN_ROUTER_MAC, packet.udp6(LAN_HOST, INET_HOST, data=lab.token(), hop=1), vid=5 << 13)
+    error = lab.lan.expect("Time Exceeded", is_time_exceeded)
+    check_sound(error, "Time Exceeded")
+    check_fields(error, "Time Exceeded", src=LAN_ROUTER, dst=LAN_HOST, vlans=[])
+
+
 def test_hop_limit_2_passes():
     token = lab.token()
     lab.flush()

@@ -201,6 +201,20 @@ static void other_origin(struct env *env)
 			check_hooks(env, &cases[i], "after the others");
 }
 
+/* An outer header of nothing but zeros, which in the cache's key is the same as none. */
+static void zero_outer(struct env *env)
+{
+	static const struct test_case cases[] = {
+		{ "", .in = WAN, .pkt.src = NET_HOST, .pkt.dst = LAN_HOST, .want = FORWARD, .out = LAN },
+		{ "", .in = WAN, .pkt.osrc = "0.0.0.0", .pkt.odst = "0.0.0.0", .pkt.src = NET_HOST, .pkt.dst = LAN_HOST,
+		  .want = DROP, .reason = FL_DROP_MARTIAN },
+	};
+
+	for (int round = 0; round < 3; round++)
+		for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+			check_hooks(env, &cases[i], "after the other");
+}
+
 /* More flows than there are slots: each packet must go its own flow's way, whoever had the slot before. */
 static void collisions(struct env *env)
 {
@@ -235,6 +249,7 @@ const struct procedure cache_procedures[] = {
 	{ "cache/learned", learned },
 	{ "cache/other-origin", other_origin },
 	{ "cache/mapped-addresses", mapped_addresses },
+	{ "cache/zero-outer", zero_outer },
 	{ "cache/collisions", collisions },
 	{ 0 },
 };

@@ -224,6 +224,9 @@ static const struct test_case ways[] = {
 	{ "way/unfinished-tcp4", LAN4(NET_HOST4), .pkt.l4 = L4_TCP, .pkt.sum = SUM_UNFINISHED, .xdp_down = true,
 	  TO_WAN },
 	{ "way/unfinished-udp4", LAN4(NET_HOST4), .pkt.sum = SUM_UNFINISHED, .xdp_down = true, TO_WAN },
+	{ "way/unfinished-sctp", LAN6(NET_HOST), .pkt.l4 = L4_SCTP, .pkt.sum = SUM_ZERO, .xdp_down = true, TO_WAN },
+	{ "way/unfinished-sctp4", LAN4(NET_HOST4), .pkt.l4 = L4_SCTP, .pkt.sum = SUM_ZERO, .xdp_down = true, TO_WAN },
+	{ "way/finished-sctp", LAN6(NET_HOST), .pkt.l4 = L4_SCTP, TO_WAN },
 	{ "way/unfinished-behind-extension", LAN6(NET_HOST), .pkt.ext = "d", .pkt.sum = SUM_UNFINISHED,
 	  .xdp_down = true, TO_WAN },
 };

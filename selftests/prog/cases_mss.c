@@ -123,6 +123,27 @@ static const struct test_case mss[] = {
 	  .opts = "01 0204058c 010101" } },
 };
 
+/* What fits the underlay counts, too */
+static int underlay_1400(struct env *env)
+{
+	return tables_port_mtu(env, WAN, 1400);
+}
+
+static int underlay_whole(struct env *env)
+{
+	return tables_port_mtu(env, WAN, 1500);
+}
+
+static const struct test_case ways[] = {
+	{ "mss/to-the-router", .in = WAN, .pkt.osrc = HE1_REMOTE, .pkt.odst = LOCAL4, .pkt.src = HE1_HOST,
+	  .pkt.dst = "2001:db8:80::3", .pkt.l4 = L4_TCP, .pkt.tflags = TCP_SYN, .pkt.opts = "020405b4", .want = DELIVER,
+	  .blame = HE1, .ep_in = EP_HE1, .change = { .osrc = NO_OUTER, .opts = "0204058c" } },
+	{ "mss/underlay-1400-in", FROM_HE1, .pkt.tflags = TCP_SYN, .pkt.opts = "020405b4", .change.opts = "02040528",
+	  .before = underlay_1400, .after = underlay_whole },
+	{ "mss/underlay-1400-out", TO_HE1, .pkt.tflags = TCP_SYN, .pkt.opts = "020405b4", .change.opts = "02040528",
+	  .before = underlay_1400, .after = underlay_whole },
+};
+
 /* Where the transport header is the last that can be read, also behind the outer header: one unit more is dropped. */
 static const struct test_case deep[] = {
 	{ "mss/deep-in-reach", TO_HE1, .pkt.ext = "d", .pkt.extlen = 109, .pkt.tflags = TCP_SYN, .pkt.opts = "020405b4",
@@ -132,4 +153,4 @@ static const struct test_case deep[] = {
 };
 /* clang-format on */
 
-const struct suite mss_suites[] = { CASES(mss), CASES(deep), { 0 } };
+const struct suite mss_suites[] = { CASES(mss), CASES(ways), CASES(deep), { 0 } };

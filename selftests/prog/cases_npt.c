@@ -189,11 +189,27 @@ static const struct test_case errors[] = {
 #define HAIRPIN_TO(port, from) \
 	.in = port, .pkt.src = from, .pkt.dst = EXT2, .want = FORWARD, .out = LAN, .npt_in = NPT_48, .change.dst = INT2
 
+static int inside_gone(struct env *env)
+{
+	(void)env;
+	return links_run("ip route add unreachable " INT2 "/128");
+}
+
+static int inside_back(struct env *env)
+{
+	(void)env;
+	return links_run("ip route del unreachable " INT2 "/128");
+}
+
 static const struct test_case hairpin[] = {
 	{ "npt/hairpin-udp", HAIRPIN },
 	{ "npt/hairpin-tcp", HAIRPIN, .pkt.l4 = L4_TCP },
 	{ "npt/hairpin-echo", HAIRPIN, .pkt.l4 = L4_ECHO },
 	{ "npt/hairpin-error", HAIRPIN_ERROR },
+	{ "npt/hairpin-no-route", .in = LAN, .pkt.src = INT, .pkt.dst = EXT2, .want = ERROR, .reason = FL_DROP_UNREACHABLE,
+	  .icmp_type = 1, .icmp_code = 3, .before = inside_gone, .after = inside_back },
+	{ "npt/hairpin-no-route-not-internal", .in = LAN, .pkt.src = LAN_HOST, .pkt.dst = EXT2, .want = ERROR,
+	  .reason = FL_DROP_UNREACHABLE, .icmp_type = 1, .icmp_code = 3, .before = inside_gone, .after = inside_back },
 	{ "npt/hairpin-to-router", .in = LAN, .pkt.src = INT, .pkt.dst = "2001:db8:1:d554::1", .want = DELIVER,
 	  .npt_out = NPT_48, .npt_in = NPT_48, .change.src = EXT, .change.dst = "fd01:203:405:5::1" },
 	{ "npt/hairpin-not-internal", HAIRPIN_TO(LAN, LAN_HOST) },

@@ -12,6 +12,7 @@
 #define IP4_LEN 20
 #define PROTO_ICMP 1
 #define PROTO_TCP 6
+#define PROTO_SCTP 132
 #define PROTO_UDP 17
 #define PROTO_IPV6 41
 #define PROTO_ICMP6 58
@@ -102,6 +103,8 @@ static __u8 l4_proto(const struct spec *s)
 		return PROTO_UDP;
 	case L4_TCP:
 		return PROTO_TCP;
+	case L4_SCTP:
+		return PROTO_SCTP;
 	case L4_ECHO:
 	case L4_ERROR:
 		return spec_is6(s) ? PROTO_ICMP6 : PROTO_ICMP;
@@ -156,6 +159,12 @@ static __u32 l4_write(__u8 *p, const struct spec *s, __u32 *check)
 		n = 20 + (options + 3) / 4 * 4;
 		*check = 16;
 		return n + pattern(p + n, or_usual(s->payload, 32));
+	case L4_SCTP: /* the CRC is no Internet checksum: any that is not 0 will do */
+		put16(p, 4000);
+		put16(p + 2, 36412);
+		put32(p + 4, 0x01020304);
+		put32(p + 8, s->sum == SUM_ZERO ? 0 : 0xc4c32c01);
+		return 12 + pattern(p + 12, or_usual(s->payload, 32));
 	case L4_ECHO:
 		p[0] = or_usual(s->type, spec_is6(s) ? 128 : 8);
 		p[1] = s->code;

@@ -24,7 +24,8 @@ enum spec_l4 {
 	L4_TCP,
 	L4_ECHO,  /* ICMPv6's or ICMP's, by the family */
 	L4_ERROR, /* the same, quoting another packet */
-	L4_RAW,	  /* payload only */
+	L4_SCTP,
+	L4_RAW, /* payload only */
 };
 
 enum spec_sum {
