@@ -159,6 +159,12 @@ GLOBAL int ext_headers_walk(struct fl_ctx *ctx, struct pkt *pkt)
 	return -FL_DROP_EXT_HEADERS;
 }
 
+static __always_inline bool has_ports(__u8 proto)
+{
+	return proto == IPPROTO_TCP || proto == IPPROTO_UDP || proto == IPPROTO_SCTP || proto == IPPROTO_DCCP ||
+	       proto == IPPROTO_UDPLITE;
+}
+
 /* Reads the IPv6 header at pkt->l3; `room`: bytes of the frame from there. Returns STAGE_GO or -FL_DROP_*. */
 static __always_inline int ipv6_read(struct fl_ctx *ctx, struct pkt *pkt, __u32 room)
 {

@@ -67,11 +67,23 @@ static __always_inline bool is_held(const union fl_addr *addr)
 	struct fl_held_key key = { .prefixlen = 32 + 128, .addr = *addr };
 	const __u32 *held;
 
-	if (!control || !control->held || addr->b[0] == 0xff || is_link_local(addr))
+	if (!control || !control->held_until_ns || addr->b[0] == 0xff || is_link_local(addr))
+		return false;
+	if (control->held_until_ns <
+	    bpf_ktime_get_coarse_ns()) /* a daemon that was killed meanwhile holds nothing for long */
 		return false;
 	held = bpf_map_lookup_elem(&fl_held, &key);
 	return held && *held;
 }
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, FL_ROUTE_MTUS_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_RDONLY_PROG);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, struct fl_route_mtu_key);
+	__type(value, struct fl_route_mtu);
+} fl_route_mtu SEC(".maps"); /* Daemon writes */
 
 /* Linux 6.1 takes no key that lies in an argument of a global function: a copy on the stack. */
 static __always_inline const __u32 *local_find(const union fl_addr *addr)
@@ -112,6 +124,9 @@ struct fib_query {
 	__u32 set;
 	__u8 family; /* enum fl_family */
 	bool out;
+	/* asked for only with FL_ROUTING_TRANSPORT; else 0 */
+	__u8 tos, proto;
+	__be16 sport, dport;
 };
 
 #define AF_INET 2
@@ -216,13 +231,41 @@ static __always_inline int hop_by_kernel(const struct fib_query *query, struct h
 }
 
 /*
+ * What fits the hop: the device's MTU, or its own that the route has. Never what the kernel has learned of the path: that is told by
+ * ICMP, which anybody can forge, and a router does not forward by it (ip_forward_use_pmtu).
+ */
+static __always_inline __u32 hop_mtu(const struct fib_query *query, const struct hop *hop)
+{
+	const struct fl_port *port = port_get(query->set, hop->port);
+	const struct fl_control *control = control_get();
+	struct fl_route_mtu_key key = { .prefixlen = 32 + 128, .addr = query->dst };
+	const struct fl_route_mtu *route = NULL;
+	__u32 mtu;
+
+	if (!port || !control)
+		return 0;
+	mtu = query->family == FL_INET6 ? port->mtu6 : port->mtu;
+	if (control->routing & FL_ROUTING_MTU)
+		route = bpf_map_lookup_elem(&fl_route_mtu, &key);
+	if (!route || route->mtu >= mtu)
+		return mtu;
+	if (!route->ifindex)
+		return route->mtu;
+	/* a longer route without MTU has another next hop */
+	if (route->ifindex != hop->ifindex)
+		return mtu;
+	if (!(route->gateway.q[0] | route->gateway.q[1]))
+		return hop->addr.q[0] == query->dst.q[0] && hop->addr.q[1] == query->dst.q[1] ? route->mtu : mtu;
+	return hop->addr.q[0] == route->gateway.q[0] && hop->addr.q[1] == route->gateway.q[1] ? route->mtu : mtu;
+}
+
+/*
  * Asks the kernel's tables (bpf_fib_lookup). Fills hop. Returns STAGE_GO, STAGE_DELIVER (for the host, or no route: the
  * kernel's answer is best) or -FL_DROP_*.
  */
 GLOBAL int fib_ask(struct fl_ctx *ctx, struct fib_query *query, struct hop *hop)
 {
-	struct bpf_fib_lookup fib = { .tot_len = 1 /* so that mtu_result is filled */ };
-	const struct fl_port *port;
+	struct bpf_fib_lookup fib = {};
 	int r;
 
 	if (!query || !hop)
@@ -230,12 +273,17 @@ GLOBAL int fib_ask(struct fl_ctx *ctx, struct fib_query *query, struct hop *hop)
 	if (is_held(&query->dst))
 		return -FL_DROP_HELD;
 	fib.ifindex = query->ifindex;
+	fib.l4_protocol = query->proto;
+	fib.sport = query->sport;
+	fib.dport = query->dport;
 	if (query->family == FL_INET) {
 		fib.family = AF_INET;
+		fib.tos = query->tos;
 		fib.ipv4_src = query->src.w[3];
 		fib.ipv4_dst = query->dst.w[3];
 	} else {
 		fib.family = AF_INET6;
+		fib.flowinfo = bpf_htonl((__u32)query->tos << 20);
 		__builtin_memcpy(fib.ipv6_src, &query->src, 32);
 	}
 	r = bpf_fib_lookup(ctx, &fib, sizeof(fib), query->out ? BPF_FIB_LOOKUP_OUTPUT : 0);
@@ -262,11 +310,7 @@ GLOBAL int fib_ask(struct fl_ctx *ctx, struct fib_query *query, struct hop *hop)
 	hop->dmac = hop->smac = 0;
 	__builtin_memcpy(&hop->dmac, fib.dmac, ETH_ALEN);
 	__builtin_memcpy(&hop->smac, fib.smac, ETH_ALEN);
-	hop->mtu = fib.mtu_result;
-	if (!hop->resolved) { /* the kernel did not get as far as the MTU */
-		port = port_get(query->set, hop->port);
-		hop->mtu = port ? port->mtu : 0;
-	}
+	hop->mtu = hop_mtu(query, hop);
 	return STAGE_GO;
 }
 
@@ -310,6 +354,24 @@ static __always_inline int scope_check4(const union fl_addr *src, const union fl
 	if (s >> 16 == 0xa9fe || d >> 16 == 0xa9fe)
 		return -FL_DROP_SCOPE;
 	return STAGE_GO;
+}
+
+/* What rules may ask for besides addresses. */
+static __always_inline void query_transport(struct fl_ctx *ctx, struct scratch *s)
+{
+	const struct fl_control *control = control_get();
+	const __be16 *ports;
+
+	s->query.tos = s->query.proto = s->query.sport = s->query.dport = 0;
+	if (!control || !(control->routing & FL_ROUTING_TRANSPORT))
+		return;
+	s->query.tos = s->pkt.tos;
+	s->query.proto = s->pkt.proto;
+	ports = s->pkt.l4 && has_ports(s->pkt.proto) ? pkt_at(ctx, s->pkt.l4, L4_MAX, 4) : NULL;
+	if (ports) {
+		s->query.sport = ports[0];
+		s->query.dport = ports[1];
+	}
 }
 
 /*
@@ -361,10 +423,10 @@ GLOBAL int route_egress(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *f
 		if (!s->hop.port)
 			return -FL_DROP_FOREIGN_EGRESS;
 		port = port_get(s->pkt.set, s->hop.port);
-		/* RFC 4213 3.2.1: a set MTU listens to no path; the route's may be what the kernel learned of it */
-		if (!(ep->flags & FL_EP_DYNAMIC_MTU) && port)
+		if (!(ep->flags & FL_EP_DYNAMIC_MTU) && port) /* RFC 4213 3.2.1: a set MTU listens to no path */
 			s->hop.mtu = port->mtu;
-		mtu = endpoint_mtu(flow->endpoint, ep);
+		if (endpoint_mtu(flow->endpoint, ep) < mtu)
+			mtu = endpoint_mtu(flow->endpoint, ep);
 		if (s->hop.mtu < mtu + sizeof(struct iphdr))
 			mtu = s->hop.mtu - sizeof(struct iphdr);
 		if (mtu < 1280)
@@ -505,6 +567,7 @@ GLOBAL int route_decide(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *f
 			return r;
 	}
 	s->query.ifindex = in->ifindex;
+	query_transport(ctx, s);
 	r = fib_ask(ctx, &s->query, &s->hop);
 	/* the kernel would quote the translated destination, which the sender does not know */
 	if (r == STAGE_DELIVER && s->hairpin && flow->npt_dst)
@@ -548,6 +611,7 @@ static __always_inline int route_own_inside(struct fl_ctx *ctx, struct scratch *
 	}
 	s->query.dst = dst;
 	s->query.family = FL_INET6;
+	query_transport(ctx, s);
 	s->query.ifindex = out->ifindex;
 	s->query.out = false;
 	s->query.set = s->pkt.set;
@@ -602,7 +666,7 @@ static __always_inline int route(struct fl_ctx *ctx, struct scratch *s, const st
 		return STAGE_GO;
 	flow_begin(flow, key);
 	r = route_decide(ctx, s, flow);
-	if (r == STAGE_GO && flow->nexthop)
+	if (r == STAGE_GO && flow->nexthop && !(control->routing & FL_ROUTING_TRANSPORT))
 		flow->gen = key->gen; /* complete: from now on it may be used */
 	return r;
 }

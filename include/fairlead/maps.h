@@ -29,15 +29,22 @@ struct fl_control {
 	__u32 layout;  /* FL_LAYOUT_VERSION */
 	__u32 gen;     /* flow cache entries of another generation are stale. It only grows; see FL_GEN_SET() */
 	__u32 forward; /* 0: nothing is forwarded (start, unload); 1: go */
-	__u32 held;    /* not 0: packets to destinations in fl_held are dropped, their routes are being changed */
+	__u32 routing; /* enum fl_routing: what the kernel's tables have that most do not */
 	__u64 reassembly_until_ns; /* CLOCK_MONOTONIC; outer fragments go up to the daemon's raw socket until then */
-	__u32 icmp_ifindex;	   /* where a packet is sent to come back as an ICMP error; 0: nowhere yet */
-	__u32 alive_until;	   /* low word of jiffies64: until then a daemon watches routes and neighbours */
+	__u64 held_until_ns; /* the same clock; packets to destinations in fl_held are dropped until then: their routes are being changed */
+	__u32 icmp_ifindex; /* where a packet is sent to come back as an ICMP error; 0: nowhere yet */
+	__u32 alive_until;  /* low word of jiffies64: until then a daemon watches routes and neighbours */
 	/* for daemons only: whose maps and programs these are. Written once */
 	__u64 netns;	   /* SO_NETNS_COOKIE: the network namespace that they work in */
 	char instance[64]; /* its name */
 };
-_Static_assert(sizeof(struct fl_control) == 104, "layout");
+_Static_assert(sizeof(struct fl_control) == 112, "layout");
+
+enum fl_routing {
+	FL_ROUTING_TRANSPORT =
+		1 << 0,		 /* rules that ask for DSCP, protocol or ports: every packet is routed by itself */
+	FL_ROUTING_MTU = 1 << 1, /* routes with an MTU of their own: fl_route_mtu has them */
+};
 
 /* Ports, tunnels and translations have two sets of tables. The generation says which one is in force: one word, read once. */
 #define FL_GEN_SET(gen) ((gen)&1)
@@ -49,6 +56,22 @@ struct fl_held_key {
 	__u32 prefixlen; /* 32 + length */
 	__u32 pad;
 	union fl_addr addr;
+};
+
+/*
+ * fl_route_mtu: LPM trie (IPv6 or IPv4-mapped prefix) -> what the route says; it is the packet's only if it has that next hop.
+ * As the kernel forwards: any of IPv4, a locked one of IPv6. Daemon writes
+ */
+struct fl_route_mtu_key {
+	__u32 prefixlen; /* 32 + length */
+	__u32 pad;
+	union fl_addr addr;
+};
+
+struct fl_route_mtu {
+	__u32 ifindex; /* 0: one of several */
+	__u32 mtu;
+	union fl_addr gateway; /* all 0: none */
 };
 
 /* ---- fl_learned: one element. Programs write ---- */
@@ -86,7 +109,8 @@ struct fl_port {
 	__u16 flags;
 	__u16 vid;   /* VLAN tag that XDP pushes; 0: none */
 	__u8 family; /* enum fl_family bits that fairlead takes here */
-	__u8 pad[3];
+	__u8 pad;
+	__u16 mtu6; /* for IPv6: what a router advertised, or an administrator set; else the device's */
 	__u32 mtu;
 	__u32 endpoint; /* of a tunnel with one remote; else 0 */
 	__u8 mac[6];

@@ -112,7 +112,7 @@ def element(instance, name, index):
 def maps(instance):
     control = element(instance, "fl_control", 0)
     now = control["gen"] & 1  # the set in force
-    yield line("fl_control", {"set": now, **{k: control[k] for k in ("layout", "forward", "held", "icmp_ifindex")}})
+    yield line("fl_control", {"set": now, **{k: control[k] for k in ("layout", "forward", "held_until_ns", "routing", "icmp_ifindex")}})
     for table, array in TABLES.items():
         for key, index in dump(instance, table):
             if key["set"] != now:

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Plain forwarding: headers, limits, what is not forwarded, and what is not fairlead's. */
 
+#include <errno.h>
+
 #include "selftests/prog/check.h"
 #include "selftests/prog/hosts.h"
 
@@ -108,6 +110,91 @@ static int dead_and_unblocked(struct env *env)
 	return dead_not_asked(env) ? -1 : unblock(env);
 }
 
+/* Routes with an MTU of their own */
+static int route_1400(struct env *env)
+{
+	return tables_route_mtu(env, "2001:db8:4000::", 36, WAN, "2001:db8:20::fe", 1400);
+}
+
+static int route_1400_multipath(struct env *env)
+{
+	return tables_route_mtu(env, "2001:db8:4000::", 36, NOWHERE, NULL, 1400);
+}
+
+static int route_1400_of_another_gateway(struct env *env)
+{
+	return tables_route_mtu(env, "2001:db8:4000::", 36, WAN, "2001:db8:20::fd", 1400);
+}
+
+static int route_1400_of_another_device(struct env *env)
+{
+	return tables_route_mtu(env, "2001:db8:4000::", 36, THIN, "2001:db8:20::fe", 1400);
+}
+
+static int route_1400_on_link(struct env *env)
+{
+	return tables_route_mtu(env, "2001:db8:4000::", 36, WAN, NULL, 1400);
+}
+
+static int route_9000(struct env *env)
+{
+	return tables_route_mtu(env, "2001:db8:4000::", 36, WAN, "2001:db8:20::fe", 9000);
+}
+
+static int route_whole(struct env *env)
+{
+	return tables_route_mtu(env, "2001:db8:4000::", 36, WAN, NULL, 0);
+}
+
+static int route4_1400(struct env *env)
+{
+	return tables_route_mtu(env, "0.0.0.0", 0, WAN, "198.51.100.254", 1400);
+}
+
+static int route4_whole(struct env *env)
+{
+	return tables_route_mtu(env, "0.0.0.0", 0, WAN, NULL, 0);
+}
+
+/* An IPv6 MTU that a router advertised */
+static int advertised_1400(struct env *env)
+{
+	return tables_port_mtu6(env, WAN, 1400);
+}
+
+static int advertised_none(struct env *env)
+{
+	return tables_port_mtu6(env, WAN, 1500);
+}
+
+/* Rules that ask for more than addresses; without the flag their packets go as all others */
+static int rules(struct env *env)
+{
+	env->control.routing = FL_ROUTING_TRANSPORT;
+	if (tables_control(env))
+		return -EIO;
+	return links_run("ip -6 rule add ipproto udp dport 4242 lookup 100") ?:
+	       links_run("ip -6 rule add ipproto tcp sport 4243 lookup 100") ?:
+	       links_run("ip -6 rule add tos 0xb8 lookup 100") ?:
+	       links_run("ip rule add ipproto udp dport 4242 lookup 100") ?:
+	       links_run("ip rule add tos 0x10 lookup 100") ?:
+	       links_run("ip -6 route add blackhole default table 100") ?:
+	       links_run("ip -4 route add blackhole default table 100");
+}
+
+static int no_rules(struct env *env)
+{
+	env->control.routing = 0;
+	if (tables_control(env))
+		return -EIO;
+	return links_run("ip -6 route flush table 100") ?: links_run("ip -4 route flush table 100") ?:
+	       links_run("ip -6 rule del ipproto udp dport 4242 lookup 100") ?:
+	       links_run("ip -6 rule del ipproto tcp sport 4243 lookup 100") ?:
+	       links_run("ip -6 rule del tos 0xb8 lookup 100") ?:
+	       links_run("ip rule del ipproto udp dport 4242 lookup 100") ?:
+	       links_run("ip rule del tos 0x10 lookup 100");
+}
+
 static int route4_into_tunnel(struct env *env)
 {
 	(void)env;
@@ -182,6 +269,50 @@ static const struct test_case limits[] = {
 	{ "limit/gso-segments-too-big", LAN6("2001:db8:34::10"), .pkt.l4 = L4_TCP, .pkt.payload = 1800, .tc_only = true,
 	  .extra = { .gso_size = 1341, .gso_segs = 2 }, .want = ERROR, .reason = FL_DROP_TOO_BIG, .icmp_type = 2,
 	  .icmp_value = 1400 },
+};
+
+#define TOO_BIG6 .want = ERROR, .reason = FL_DROP_TOO_BIG, .icmp_type = 2, .icmp_value = 1400
+#define TOO_BIG4 .want = ERROR, .reason = FL_DROP_TOO_BIG, .icmp_type = 3, .icmp_code = 4, .icmp_value = 1400
+
+static const struct test_case mtus[] = {
+	{ "mtu/route", LAN6(NET_HOST), .pkt.payload = THIN6, TO_WAN, .before = route_1400, .after = route_whole },
+	{ "mtu/route-and-1", LAN6(NET_HOST), .pkt.payload = THIN6 + 1, TOO_BIG6, .before = route_1400,
+	  .after = route_whole },
+	{ "mtu/route-multipath-and-1", LAN6(NET_HOST), .pkt.payload = THIN6 + 1, TOO_BIG6,
+	  .before = route_1400_multipath, .after = route_whole },
+	{ "mtu/route-of-another-gateway", LAN6(NET_HOST), .pkt.payload = FULL6, TO_WAN,
+	  .before = route_1400_of_another_gateway, .after = route_whole },
+	{ "mtu/route-of-another-device", LAN6(NET_HOST), .pkt.payload = FULL6, TO_WAN,
+	  .before = route_1400_of_another_device, .after = route_whole },
+	{ "mtu/route-on-link", LAN6(NET_HOST), .pkt.payload = FULL6, TO_WAN, .before = route_1400_on_link,
+	  .after = route_whole },
+	{ "mtu/route-more-than-the-device", LAN6(NET_HOST), .pkt.payload = FULL6, TO_WAN, .before = route_9000,
+	  .after = route_whole },
+	{ "mtu/route-ipv4", LAN4(NET_HOST4), .pkt.payload = THIN4, .pkt.frag = IPV4_DF, TO_WAN, .before = route4_1400,
+	  .after = route4_whole },
+	{ "mtu/route-ipv4-and-1", LAN4(NET_HOST4), .pkt.payload = THIN4 + 1, .pkt.frag = IPV4_DF, TOO_BIG4,
+	  .before = route4_1400, .after = route4_whole },
+	{ "mtu/advertised", LAN6(NET_HOST), .pkt.payload = THIN6, TO_WAN, .before = advertised_1400,
+	  .after = advertised_none },
+	{ "mtu/advertised-and-1", LAN6(NET_HOST), .pkt.payload = THIN6 + 1, TOO_BIG6, .before = advertised_1400,
+	  .after = advertised_none },
+	{ "mtu/advertised-is-not-for-ipv4", LAN4(NET_HOST4), .pkt.payload = FULL4, .pkt.frag = IPV4_DF, TO_WAN,
+	  .before = advertised_1400, .after = advertised_none },
+};
+
+#define BLACKHOLE .want = DROP, .reason = FL_DROP_BLACKHOLE, .before = rules, .after = no_rules
+
+static const struct test_case ruled[] = {
+	{ "rule/port", LAN6(NET_HOST), .pkt.dport = 4242, BLACKHOLE },
+	{ "rule/source-port", LAN6(NET_HOST), .pkt.l4 = L4_TCP, .pkt.sport = 4243, BLACKHOLE },
+	{ "rule/dscp", LAN6(NET_HOST), .pkt.tos = 0xb8, BLACKHOLE },
+	{ "rule/port-ipv4", LAN4(NET_HOST4), .pkt.dport = 4242, BLACKHOLE },
+	{ "rule/tos-ipv4", LAN4(NET_HOST4), .pkt.tos = 0x10, BLACKHOLE },
+	{ "rule/port-from-tunnel", .in = WAN, .pkt.osrc = HE0_REMOTE, .pkt.odst = LOCAL4, .pkt.src = HE_HOST,
+	  .pkt.dst = LAN_HOST, .pkt.dport = 4242, .blame = HE0, BLACKHOLE },
+	{ "rule/another-port", LAN6(NET_HOST), .pkt.dport = 4241, TO_WAN, .before = rules,
+	  .after = no_rules },
+	{ "rule/no-ports", LAN6(NET_HOST), .pkt.l4 = L4_ECHO, TO_WAN, .before = rules, .after = no_rules },
 };
 
 static const struct test_case ways[] = {
@@ -367,6 +498,7 @@ static const struct test_case extensions[] = {
 };
 /* clang-format on */
 
-const struct suite forward_suites[] = { CASES(headers),	   CASES(limits),     CASES(ways),
-					CASES(unanswered), CASES(martians),   CASES(spoofed),
-					CASES(malformed),  CASES(extensions), { 0 } };
+const struct suite forward_suites[] = { CASES(headers),	   CASES(limits),  CASES(mtus),
+					CASES(ruled),	   CASES(ways),	   CASES(unanswered),
+					CASES(martians),   CASES(spoofed), CASES(malformed),
+					CASES(extensions), { 0 } };

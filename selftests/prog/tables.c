@@ -132,6 +132,7 @@ static int fill_port(struct env *env, int i)
 		.vid = ports[i].vid,
 		.family = ports[i].family,
 		.mtu = ports[i].mtu,
+		.mtu6 = ports[i].mtu,
 		.endpoint = ports[i].endpoint,
 		.underlay = ports[i].flags & FL_PORT_TUNNEL ? WAN : 0,
 		.addr4 = addr_of(ports[i].addr4).w[3],
@@ -205,8 +206,35 @@ int tables_port_mtu(struct env *env, enum port port, int mtu)
 
 	if (tables_port(env, port, &p))
 		return -ENOENT;
-	p.mtu = mtu;
+	p.mtu = p.mtu6 = mtu;
 	return set(MAP(env, fl_ports), &number, &p);
+}
+
+int tables_port_mtu6(struct env *env, enum port port, int mtu)
+{
+	__u32 number = port;
+	struct fl_port p;
+
+	if (tables_port(env, port, &p))
+		return -ENOENT;
+	p.mtu6 = mtu;
+	return set(MAP(env, fl_ports), &number, &p);
+}
+
+int tables_route_mtu(struct env *env, const char *prefix, int len, enum port port, const char *gateway, int mtu)
+{
+	struct fl_route_mtu_key key = { .prefixlen = 32 + len + (strchr(prefix, ':') ? 0 : 96),
+					.addr = addr_of(prefix) };
+	struct fl_route_mtu value = { .ifindex = port ? env->ifindex[port] : 0, .mtu = mtu };
+
+	env->control.routing = mtu ? FL_ROUTING_MTU : 0;
+	if (tables_control(env))
+		return -EIO;
+	if (!mtu)
+		return bpf_map_delete_elem(MAP(env, fl_route_mtu), &key);
+	if (gateway)
+		value.gateway = addr_of(gateway);
+	return set(MAP(env, fl_route_mtu), &key, &value);
 }
 
 int tables_failed(struct env *env, enum port port, const char *addr, int seconds)

@@ -139,6 +139,7 @@ static void change_make(struct datapath *dp, struct change *c)
 
 	ports_values(dp, c->next, c->tables ? c->tables : tables_in_force(dp));
 	step(c, locals_sync(dp, c->next));
+	step(c, routing_sync(dp, true));
 	if (goes_on(c))
 		sysctls_withdraw(dp, c->next, c->undo);
 	if (!first)
@@ -155,6 +156,7 @@ static void change_make(struct datapath *dp, struct change *c)
 	}
 	if (goes_on(c))
 		forward_on(dp, c);
+	routes_hold_on(dp);
 	if (goes_on(c))
 		step(c, routes_apply(dp, c->config, c->next, c->undo, c->why));
 	if (goes_on(c))
@@ -261,6 +263,8 @@ void datapath_refresh(struct datapath *dp, unsigned int what)
 		follow(dp);
 	else if (what & SYSTEM_NEIGH)
 		nexthops_sync(dp);
+	if (what & SYSTEM_ROUTE)
+		routing_sync(dp, what & SYSTEM_ROUTE_MTU);
 	if (what & (SYSTEM_LINK | SYSTEM_ADDR | SYSTEM_ROUTE))
 		control_bump(dp);
 	if (what & SYSTEM_ROUTE)

@@ -35,7 +35,8 @@ void control_write(struct datapath *dp)
 
 	__atomic_store_n(&to->layout, from->layout, __ATOMIC_RELAXED);
 	__atomic_store_n(&to->forward, from->forward, __ATOMIC_RELAXED);
-	__atomic_store_n(&to->held, from->held, __ATOMIC_RELAXED);
+	__atomic_store_n(&to->routing, from->routing, __ATOMIC_RELAXED);
+	__atomic_store_n(&to->held_until_ns, from->held_until_ns, __ATOMIC_RELAXED);
 	__atomic_store_n(&to->reassembly_until_ns, from->reassembly_until_ns, __ATOMIC_RELAXED);
 	__atomic_store_n(&to->icmp_ifindex, from->icmp_ifindex, __ATOMIC_RELAXED);
 	__atomic_store_n(&to->alive_until, from->alive_until, __ATOMIC_RELAXED);

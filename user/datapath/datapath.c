@@ -120,15 +120,9 @@ void datapath_close(struct datapath *dp)
 
 /* ---- once a second ---- */
 
-/* What a veth can transmit hangs on its other end, and no message tells of it. */
-static void check_veths(struct datapath *dp)
+/* No message tells what a veth can transmit, which hangs on its other end, nor of an MTU that a router advertises. */
+static void check_ports(struct datapath *dp)
 {
-	bool any = false;
-
-	for (size_t i = 1; i < FL_PORTS_MAX && !any; i++)
-		any = dp->ports[i].present && dp->ports[i].veth && dp->ports[i].kind == PORT_INTERFACE;
-	if (!any)
-		return;
 	ports_values(dp, dp->ports, tables_in_force(dp));
 	ports_write(dp, dp->ports, set_in_force(dp));
 }
@@ -199,7 +193,7 @@ void datapath_tick(struct datapath *dp)
 		return;
 	nexthops_tick(dp);
 	failed_tick(dp);
-	check_veths(dp);
+	check_ports(dp);
 	expire_paths(dp);
 	check_routes(dp);
 	watch_tick(dp);

@@ -12,6 +12,8 @@
 
 #define NUMBER_GRACE_MS 5000 /* a port's number is not another's so soon */
 
+#define MTU6_MIN 1280 /* RFC 8200 5 */
+
 /* NETDEV_XDP_ACT_NDO_XMIT of linux/netdev.h, Linux 6.3 */
 #define XDP_ACT_NDO_XMIT 4
 
@@ -253,10 +255,34 @@ static bool can_xmit(struct datapath *dp, const struct port *ports, uint32_t ifi
 	return false;
 }
 
+/* What the kernel holds IPv6 packets to: an advertised MTU, or one set by hand, is below the device's. */
+static uint16_t mtu6_of(const struct port *port)
+{
+	uint32_t mtu = port->value.mtu;
+	unsigned long set;
+	char key[64], text[16];
+
+	snprintf(key, sizeof(key), "net/ipv6/conf/%s/mtu", port->device);
+	if (sysctl_get(key, text, sizeof(text)) == 0) {
+		set = strtoul(text, NULL, 10);
+		mtu = set >= MTU6_MIN && set < mtu ? set : mtu;
+	}
+	return mtu < UINT16_MAX ? mtu : UINT16_MAX;
+}
+
+/* A frame that XDP sends into a cable that is not there is lost without a word; tc says why. */
+static bool has_carrier(struct datapath *dp, uint32_t ifindex)
+{
+	const struct system_link *link = system_link_by_index(dp->system, ifindex);
+
+	return link && link->carrier;
+}
+
 static void port_value(struct datapath *dp, const struct port *ports, struct port *port)
 {
 	struct fl_port *value = &port->value;
 
+	value->mtu6 = mtu6_of(port);
 	value->flags &= ~(FL_PORT_XDP_XMIT | FL_PORT_NPT);
 	value->xmit_ifindex = port->on_parent ? port->parent : value->ifindex;
 	value->vid = port->on_parent ? port->vid : 0;
@@ -264,7 +290,7 @@ static void port_value(struct datapath *dp, const struct port *ports, struct por
 	value->underlay = 0;
 	if (port->kind != PORT_INTERFACE || (value->flags & FL_PORT_L3) || (port->parent && !port->on_parent))
 		return;
-	if (can_xmit(dp, ports, value->xmit_ifindex))
+	if (has_carrier(dp, value->xmit_ifindex) && can_xmit(dp, ports, value->xmit_ifindex))
 		value->flags |= FL_PORT_XDP_XMIT;
 }
 

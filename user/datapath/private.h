@@ -33,7 +33,8 @@
 	X(NH, "fl_nh") \
 	X(NH_FAILED, "fl_nh_failed") \
 	X(LOCALS, "fl_locals") \
-	X(HELD, "fl_held")
+	X(HELD, "fl_held") \
+	X(ROUTE_MTU, "fl_route_mtu")
 
 enum dp_map_id {
 #define DP_MAP_ENUM(id, name) DP_MAP_##id,
@@ -132,7 +133,8 @@ struct datapath {
 	uint32_t watched; /* which part of the ports was looked at last */
 	char *trouble;	  /* what could not follow the machine's last change; NULL: nothing */
 
-	bool routes_dirty; /* somebody changed the routing tables */
+	size_t held_routes; /* that the change under way moves */
+	bool routes_dirty;  /* somebody changed the routing tables */
 	uint64_t routes_checked_ms;
 
 	struct neighbour *neighbours; /* FL_NEXTHOPS_MAX, by index in fl_nh */
@@ -264,6 +266,9 @@ void nexthops_free(struct datapath *dp);
 void nexthops_release(struct datapath *dp);
 int locals_sync(struct datapath *dp, const struct port *ports);
 
+/* ---- routing.c ---- */
+int routing_sync(struct datapath *dp, bool mtus); /* mtus: routes with an MTU of their own have changed */
+
 /* ---- saved.c ---- */
 int saved_load(struct datapath *dp);
 void saved_free(struct datapath *dp);
@@ -289,6 +294,7 @@ uint32_t sysctls_missing(struct datapath *dp, const struct port *port);
 int routes_apply(struct datapath *dp, const struct config *config, const struct port *ports, struct undo *undo,
 		 char **why);
 int routes_hold(struct datapath *dp, const struct config *config, const struct port *ports);
+void routes_hold_on(struct datapath *dp);
 void routes_release(struct datapath *dp);
 enum route_state { ROUTE_MISSING, ROUTE_ACTIVE, ROUTE_YIELDS };
 /* ROUTE_YIELDS: *others is the system's default that is used in its place. Active, too, where that is the same way */

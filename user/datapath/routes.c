@@ -328,6 +328,15 @@ static int hold_everything(struct datapath *dp)
 	return hold(dp, &all, 1);
 }
 
+#define HOLD_MS \
+	200 /* and a tenth of a millisecond for each route: what is held is let go by itself if this daemon is killed */
+
+static void hold_until(struct datapath *dp, size_t n)
+{
+	dp->held_routes = n;
+	dp->control.held_until_ns = (monotonic_ms() + HOLD_MS + n / 10) * 1000000;
+}
+
 /* No program that has begun before runs any more after it. */
 static void wait_for_programs(void)
 {
@@ -359,7 +368,7 @@ int routes_hold(struct datapath *dp, const struct config *config, const struct p
 		err = hold_everything(dp);
 	if (err)
 		goto out;
-	dp->control.held = 1;
+	hold_until(dp, n);
 	control_bump(dp);
 	wait_for_programs();
 out:
@@ -368,12 +377,21 @@ out:
 	return err ? log_ret(err, "cannot hold packets to destinations whose routes change") : 0;
 }
 
+/* A while more. */
+void routes_hold_on(struct datapath *dp)
+{
+	if (!dp->control.held_until_ns)
+		return;
+	hold_until(dp, dp->held_routes);
+	control_write(dp);
+}
+
 /* Also what a daemon held that was killed in the middle of a change. */
 void routes_release(struct datapath *dp)
 {
-	if (!dp->control.held)
+	if (!dp->control.held_until_ns)
 		return;
-	dp->control.held = 0;
+	dp->control.held_until_ns = 0;
 	control_bump(dp);
 	hold_clear(dp);
 }

@@ -11,9 +11,11 @@
 #include "user/system/table.h"
 
 struct caches {
-	struct table links;  /* struct link_entry */
-	struct table addrs;  /* struct addr_entry */
-	struct table neighs; /* struct system_neigh */
+	struct table links;	 /* struct link_entry */
+	struct table addrs;	 /* struct addr_entry */
+	struct table neighs;	 /* struct system_neigh */
+	struct table route_mtus; /* struct system_route_mtu */
+	bool rules_changed;	 /* since they were read */
 };
 
 struct system {
@@ -22,7 +24,8 @@ struct system {
 	struct caches caches;
 	unsigned int what; /* SYSTEM_* of the dispatch that is under way */
 	bool lost;	   /* messages are missing: the caches must be read anew */
-	bool advertised;   /* a router has: addresses may be new that no message is about yet */
+	bool rules_look_at_transport;
+	bool advertised; /* a router has: addresses may be new that no message is about yet */
 	void (*changed)(void *arg, unsigned int what);
 	void *arg;
 };
@@ -50,6 +53,13 @@ int parse_neigh(struct nlmsghdr *h, struct system_neigh *out);
 int parse_address(int family, struct nlattr *attr, struct addr *out);
 
 int put_address(struct nl_msg *msg, int attr, const struct addr *a);
+/* The next hop among a route's attributes; AF_UNSPEC: none. */
+void parse_gateway(int family, struct nlattr **tb, struct addr *out);
+
+/* ---- routing.c: messages of routes and rules into the caches: what changed (SYSTEM_*) or -ENOMEM ---- */
+int take_route(struct caches *c, struct nlmsghdr *h);
+int take_rule(struct caches *c, struct nlmsghdr *h);
+int read_rules(struct system *s);
 
 /* ---- request.c ---- */
 int request_open(struct system *s);

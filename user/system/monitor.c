@@ -21,13 +21,14 @@
 /* A few thousand neighbours that go at once are some MB of notifications. Twice this is what the kernel charges. */
 #define EVENTS_BUFFER (8 << 20)
 
-#define EVERYTHING (SYSTEM_LINK | SYSTEM_ADDR | SYSTEM_NEIGH | SYSTEM_ROUTE | SYSTEM_HOOK)
+#define EVERYTHING (SYSTEM_LINK | SYSTEM_ADDR | SYSTEM_NEIGH | SYSTEM_ROUTE | SYSTEM_ROUTE_MTU | SYSTEM_HOOK)
 
 /* The kernel's own set (include/net/neighbour.h): there is a link-layer address that may be used. */
 #define NUD_VALID (NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_PROBE | NUD_STALE | NUD_DELAY)
 
 #define ADDR_KEY (offsetof(struct addr_entry, addr) + offsetof(struct system_addr, flags))
 #define NEIGH_KEY offsetof(struct system_neigh, mac)
+#define ROUTE_MTU_KEY offsetof(struct system_route_mtu, ifindex)
 
 /* the keys are compared as bytes: nothing but the fields may lie in them */
 _Static_assert(ADDR_KEY == 2 * sizeof(struct addr) + sizeof(uint32_t) + sizeof(unsigned int), "no padding");
@@ -38,6 +39,8 @@ static void caches_init(struct caches *c)
 	table_init(&c->links, sizeof(struct link_entry), sizeof(uint32_t));
 	table_init(&c->addrs, sizeof(struct addr_entry), ADDR_KEY);
 	table_init(&c->neighs, sizeof(struct system_neigh), NEIGH_KEY);
+	table_init(&c->route_mtus, sizeof(struct system_route_mtu), ROUTE_MTU_KEY);
+	c->rules_changed = true;
 }
 
 static void caches_free(struct caches *c)
@@ -45,6 +48,7 @@ static void caches_free(struct caches *c)
 	table_free(&c->links);
 	table_free(&c->addrs);
 	table_free(&c->neighs);
+	table_free(&c->route_mtus);
 }
 
 /* ---- single messages into the caches ---- */
@@ -61,11 +65,11 @@ static int put_if_new(struct table *t, const void *item)
 
 static int remove_key(struct table *t, const void *key)
 {
-	unsigned char *item = table_get(t, key);
+	const void *item = table_get(t, key);
 
 	if (!item)
 		return 0;
-	table_remove_at(t, (size_t)(item - t->items) / t->item_size);
+	table_remove(t, item);
 	return 1;
 }
 
@@ -89,21 +93,37 @@ static unsigned int forget_link(struct caches *c, uint32_t ifindex)
 	return what;
 }
 
+/* IPv4 routes go with a device that goes down, and nothing tells of them. */
+static unsigned int forget_routes(struct caches *c, uint32_t ifindex)
+{
+	unsigned int what = 0;
+
+	for (size_t i = c->route_mtus.n; i-- > 0;) {
+		if (((struct system_route_mtu *)table_at(&c->route_mtus, i))->ifindex == ifindex) {
+			table_remove_at(&c->route_mtus, i);
+			what |= SYSTEM_ROUTE | SYSTEM_ROUTE_MTU;
+		}
+	}
+	return what;
+}
+
 /* Each: what changed (SYSTEM_*) or -ENOMEM. */
 
 static int take_link(struct caches *c, struct nlmsghdr *h)
 {
 	struct link_entry entry;
-	int changed;
+	int changed, routes = 0;
 
 	if (parse_link(h, &entry))
 		return 0;
+	if (h->nlmsg_type == RTM_DELLINK || !(entry.link.flags & IFF_UP))
+		routes = (int)forget_routes(c, entry.link.ifindex);
 	if (h->nlmsg_type == RTM_NEWLINK) {
 		changed = put_if_new(&c->links, &entry);
-		return changed > 0 ? SYSTEM_LINK : changed;
+		return changed < 0 ? changed : (changed ? SYSTEM_LINK : 0) | routes;
 	}
 	changed = remove_key(&c->links, &entry) ? SYSTEM_LINK : 0;
-	return changed | (int)forget_link(c, entry.link.ifindex);
+	return changed | routes | (int)forget_link(c, entry.link.ifindex);
 }
 
 static int take_addr(struct caches *c, struct nlmsghdr *h)
@@ -137,17 +157,6 @@ static int take_neigh(struct caches *c, struct nlmsghdr *h)
 	return same ? 0 : SYSTEM_NEIGH;
 }
 
-/* Entries of the kernel's path MTU and redirect cache are no routes. */
-static int take_route(struct caches *c, struct nlmsghdr *h)
-{
-	struct rtmsg *rtm = nlmsg_data(h);
-
-	(void)c;
-	if (h->nlmsg_type != RTM_NEWROUTE && h->nlmsg_type != RTM_DELROUTE)
-		return SYSTEM_ROUTE;
-	return nlmsg_datalen(h) >= (int)sizeof(*rtm) && rtm->rtm_flags & RTM_F_CLONED ? 0 : SYSTEM_ROUTE;
-}
-
 static int take_hook(struct caches *c, struct nlmsghdr *h)
 {
 	(void)c, (void)h;
@@ -160,7 +169,7 @@ static const struct {
 } messages[] = {
 	{ RTM_NEWLINK, RTM_DELLINK, take_link },    { RTM_NEWADDR, RTM_DELADDR, take_addr },
 	{ RTM_NEWNEIGH, RTM_DELNEIGH, take_neigh }, { RTM_NEWROUTE, RTM_DELROUTE, take_route },
-	{ RTM_NEWRULE, RTM_DELRULE, take_route },   { RTM_NEWNEXTHOP, RTM_DELNEXTHOP, take_route },
+	{ RTM_NEWRULE, RTM_DELRULE, take_rule },    { RTM_NEWNEXTHOP, RTM_DELNEXTHOP, take_route },
 	{ RTM_DELQDISC, RTM_DELQDISC, take_hook },  { RTM_DELTFILTER, RTM_DELTFILTER, take_hook },
 	{ RTM_DELCHAIN, RTM_DELCHAIN, take_hook },  { RTM_NEWNETCONF, RTM_NEWNETCONF, take_hook },
 };
@@ -211,6 +220,7 @@ static int read_all(struct system *s)
 	struct ifinfomsg ifi = { .ifi_family = AF_UNSPEC };
 	struct ifaddrmsg ifa = { .ifa_family = AF_UNSPEC };
 	struct ndmsg ndm = { .ndm_family = AF_UNSPEC };
+	struct rtmsg rtm = { .rtm_family = AF_UNSPEC };
 	struct caches fresh;
 	int err;
 
@@ -220,13 +230,15 @@ static int read_all(struct system *s)
 		err = dump(s, dumped, &fresh, RTM_GETADDR, &ifa, sizeof(ifa));
 	if (!err)
 		err = dump(s, dumped, &fresh, RTM_GETNEIGH, &ndm, sizeof(ndm));
+	if (!err)
+		err = dump(s, dumped, &fresh, RTM_GETROUTE, &rtm, sizeof(rtm));
 	if (err) {
 		caches_free(&fresh);
 		return err;
 	}
 	caches_free(&s->caches);
 	s->caches = fresh;
-	return 0;
+	return read_rules(s);
 }
 
 /*
@@ -305,6 +317,8 @@ int system_dispatch(struct system *s)
 	}
 	if (s->advertised && err == -EAGAIN)
 		s->advertised = read_advertised(s) != 0; /* else with the next notification */
+	if (s->caches.rules_changed && err == -EAGAIN && read_rules(s))
+		s->what |= SYSTEM_ROUTE; /* tried again with the next notification */
 	what = s->what;
 	s->what = 0;
 	if (what && s->changed)

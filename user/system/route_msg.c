@@ -43,7 +43,7 @@ static void parse_via(struct nlattr *attr, struct addr *out)
 	memcpy(&out->v6, via->rtvia_addr, sizeof(out->v6));
 }
 
-static void parse_gateway(int family, struct nlattr **tb, struct addr *out)
+void parse_gateway(int family, struct nlattr **tb, struct addr *out)
 {
 	memset(out, 0, sizeof(*out));
 	if (tb[RTA_GATEWAY])

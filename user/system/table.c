@@ -122,3 +122,8 @@ void table_remove_at(struct table *t, size_t i)
 	}
 	t->n--;
 }
+
+void table_remove(struct table *t, const void *item)
+{
+	table_remove_at(t, (size_t)((const unsigned char *)item - t->items) / t->item_size);
+}

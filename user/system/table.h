@@ -31,3 +31,5 @@ void *table_at(const struct table *t, size_t i);
 int table_put(struct table *t, const void *item);
 /* Removes the i-th; the last one takes its place. */
 void table_remove_at(struct table *t, size_t i);
+/* The same for an item that table_get() gave. */
+void table_remove(struct table *t, const void *item);
