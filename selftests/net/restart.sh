@@ -89,6 +89,52 @@ second_daemon() {
 	check "and carries" pings "$lan" "$INET_HOST"
 }
 
+# field of fl_control
+control() {
+	bpftool -j map dump pinned "/sys/fs/bpf/fairlead/$(instance router)/fl_control" |
+		json "d[0]['formatted']['value']['$1']"
+}
+
+# Whether the device of the kernel's default route is a port in the set of tables that is in force: an apply switches the one, and then the other
+is_of_one_configuration() {
+	local pins device ifindex set
+	pins=/sys/fs/bpf/fairlead/$(instance router)
+	device=$(ip -n "$router" -6 -j route show default | json 'd[0]["dev"]')
+	ifindex=$(ip -n "$router" -j link show dev "$device" | json 'd[0]["ifindex"]')
+	set=$(($(control gen) & 1))
+	bpftool -j map lookup pinned "$pins/fl_ifindex" key "$((ifindex & 255))" "$((ifindex >> 8))" 0 0 |
+		json "d['formatted']['value']['port'][$set]" | grep -qv '^0$'
+}
+
+# Killed at any moment of an apply that moves the default route from one tunnel's device to another's: who comes too soon after it may find
+# its route held, later nobody does
+killed_in_apply() {
+	local i name=hex torn=0 held=0
+	cp "$FL_TMP/router.json" "$FL_TMP/before.json"
+	for i in 4 8 12 16 20 24 28 32 36 40 44 48 52 60 70 80; do
+		cp "$FL_TMP/before.json" "$FL_TMP/renamed.json"
+		config_edit "$FL_TMP/renamed.json" "d['tunnels']['$name'] = d['tunnels'].pop('he0')
+d['gateways']['he_gw']['interface'] = d['prefix_translations'][0]['interface'] = '$name'
+for t in d['prefix_translations']: t['interface'] = '$name'"
+		fl router apply "$FL_TMP/renamed.json" > "$FL_TMP/apply" 2>&1 &
+		sleep "0.0$(printf '%02d' "$i")"
+		daemon_kill router
+		wait "$!" # the client, which has lost its daemon
+		[ "$(control held_until_ns)" = 0 ] || held=$((held + 1))
+		sleep 0.4
+		if is_of_one_configuration; then
+			pings "$lan" "$INET_HOST" 20 > "$FL_TMP/ping" || fail "killed after $i ms: $(tail -n 3 "$FL_TMP/ping")"
+		else
+			torn=$((torn + 1))
+		fi
+		cp "$FL_TMP/before.json" "$FL_TMP/router.json"
+		daemon_start router "$router" "$FL_TMP/router.json" || return
+		check "the next daemon, after $i ms" slowwait 10 pings "$lan" "$INET_HOST"
+	done
+	[ "$held" -ge 1 ] || fail "none of 16 was killed while routes were held"
+	[ "$torn" -le 3 ] || fail "$torn of 16 were killed between the tables and the routes: that should take a millisecond or two"
+}
+
 # Another node of the same machine has its own instance
 two_instances() {
 	broker_stop_python
@@ -114,6 +160,7 @@ scenario() {
 	run_test adopt-with-another-configuration adopted_with_another_configuration
 	run_test reload reloaded
 	run_test hangup hangup
+	run_test kill-9-in-apply killed_in_apply
 	run_test second-daemon-refused second_daemon
 	run_test two-instances two_instances
 }

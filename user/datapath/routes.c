@@ -328,8 +328,8 @@ static int hold_everything(struct datapath *dp)
 	return hold(dp, &all, 1);
 }
 
-#define HOLD_MS \
-	200 /* and a tenth of a millisecond for each route: what is held is let go by itself if this daemon is killed */
+/* How long something is held that a daemon which is killed meanwhile leaves; and a tenth of a millisecond more for each route */
+#define HOLD_MS 200
 
 static void hold_until(struct datapath *dp, size_t n)
 {
