@@ -58,7 +58,7 @@ static __always_inline int own_route(struct fl_ctx *ctx, struct scratch *s, cons
 	flow_begin(*flow, &key);
 	r = route_own(ctx, s, *flow);
 	if (r == STAGE_GO && segment_len(ctx, &s->pkt) > (*flow)->mtu)
-		r = too_big(&s->pkt, (*flow)->mtu);
+		r = too_big(&s->pkt, *flow);
 	return r;
 }
 

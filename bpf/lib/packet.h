@@ -59,6 +59,7 @@ struct pkt {
 	__u32 gen;	  /* of the configuration in force, read once … */
 	__u32 set;	  /* … and the set of tables that it says */
 	__u32 npt_failed; /* the translation that could not do it */
+	__u32 blame;	  /* the port whose drop it is; 0: `port`'s */
 };
 
 /* Keeps the compiler from knowing a value: what it knows it leaves out, also where the verifier would need it. */

@@ -61,11 +61,16 @@ static __always_inline __u32 segment_len(struct fl_ctx *ctx, const struct pkt *p
  * The answer to a packet that is bigger than the way: none to one of 1280 bytes or less, since IPv6 has no smaller MTU (RFC 8200 5).
  * Such a tunnel's underlay must be given an MTU of 1300.
  */
-static __always_inline int too_big(struct pkt *pkt, __u32 mtu)
+static __always_inline int too_big(struct pkt *pkt, const struct fl_flow *flow)
 {
-	if (pkt->family == FL_INET6 && mtu < 1280)
-		return pkt->len <= 1280 ? -FL_DROP_TUNNEL_FAILED : icmp_too_big(pkt, 1280);
-	return icmp_too_big(pkt, mtu);
+	const struct fl_endpoint *ep = flow->endpoint ? endpoint_get(flow->endpoint) : NULL;
+
+	if (pkt->family != FL_INET6 || flow->mtu >= 1280)
+		return icmp_too_big(pkt, flow->mtu);
+	if (pkt->len > 1280)
+		return icmp_too_big(pkt, 1280);
+	pkt->blame = ep ? ep->tunnel : 0;
+	return -FL_DROP_TUNNEL_FAILED;
 }
 
 /* Neighbour discovery, and listener discovery, whatever addresses they bear: they belong to one link (RFC 4861, RFC 3810 5). */
@@ -101,7 +106,7 @@ static __always_inline int forward_check(struct fl_ctx *ctx, struct pkt *pkt, co
 	if (pkt->hops <= 1)
 		return icmp_time_exceeded(pkt);
 	if (segment_len(ctx, pkt) > flow->mtu)
-		return pkt->df ? too_big(pkt, flow->mtu) : STAGE_FRAGMENT;
+		return pkt->df ? too_big(pkt, flow) : STAGE_FRAGMENT;
 	return STAGE_GO;
 }
 
@@ -204,7 +209,7 @@ static __always_inline void count_own(const struct pkt *pkt, const struct fl_flo
 /* The one place that drops: negative `stage`, or STAGE_ERROR whose answer could not be sent. */
 static __always_inline int drop(struct fl_ctx *ctx, const struct pkt *pkt, __u32 reason)
 {
-	drop_count(pkt->port ? pkt->port : pkt->l2_port, reason, ctx_len(ctx));
+	drop_count(pkt->blame ? pkt->blame : pkt->port ? pkt->port : pkt->l2_port, reason, ctx_len(ctx));
 	return CTX_DROP;
 }
 

@@ -418,8 +418,12 @@ GLOBAL int route_egress(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *f
 		s->outer.out = true;
 		s->outer.set = s->pkt.set;
 		r = fib_ask(ctx, &s->outer, &s->hop);
-		if (r)
-			return r == -FL_DROP_HELD ? r : -FL_DROP_NO_UNDERLAY;
+		if (r == -FL_DROP_HELD)
+			return r;
+		if (r) {
+			s->pkt.blame = tunnel;
+			return icmp_unreachable(&s->pkt, FL_DROP_NO_UNDERLAY);
+		}
 		if (!s->hop.port)
 			return -FL_DROP_FOREIGN_EGRESS;
 		port = port_get(s->pkt.set, s->hop.port);

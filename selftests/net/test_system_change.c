@@ -281,6 +281,25 @@ Test(system_change, asks_for_a_way)
 	cr_assert_eq(system_route_get(sys, &dst, &expect, &ifindex, &source), -EAFNOSUPPORT);
 }
 
+Test(system_change, knows_whether_there_is_a_way_by_a_device)
+{
+	struct addr dst = addr("10.3.0.1");
+
+	two_ports();
+	run("ip route add 10.3.0.0/16 via 198.51.100.9 && ip route add unreachable 10.4.0.0/16");
+	cr_assert_eq(system_route_by(sys, &dst, index_of("b0")), 0);
+	cr_assert_eq(system_route_by(sys, &dst, index_of("a0")), -EHOSTUNREACH);
+	dst = addr("198.51.100.77");
+	cr_assert_eq(system_route_by(sys, &dst, index_of("b0")), 0);
+	dst = addr("203.0.113.1");
+	cr_assert_eq(system_route_by(sys, &dst, index_of("b0")), -EHOSTUNREACH);
+	run("ip route add default via 192.0.2.9");
+	cr_assert_eq(system_route_by(sys, &dst, index_of("a0")), 0);
+	cr_assert_eq(system_route_by(sys, &dst, index_of("b0")), -EHOSTUNREACH);
+	dst = addr("2001:db8::1");
+	cr_assert_eq(system_route_by(sys, &dst, index_of("b0")), -EAFNOSUPPORT);
+}
+
 /* ---- neighbours ---- */
 
 static void neigh_is(const char *dst, bool managed, const char *lladdr, const char *state)

@@ -188,6 +188,12 @@ static void compare_forwarded(const struct run *r, struct frame *is)
 	compare_bytes(r, "what leaves", is->data + l3, is->len - l3, expected.data + l3, expected.len - l3);
 }
 
+/* The port that the packet came in by: whose address an ICMP error has. */
+static enum port answers(const struct test_case *c)
+{
+	return c->pkt.osrc && c->blame ? c->blame : c->in;
+}
+
 /* What tc writes before the packet for fl_icmp, as bpf/lib/icmp.h draws it. */
 static void compare_request(const struct run *r, const struct frame *in, const struct frame *is)
 {
@@ -200,7 +206,7 @@ static void compare_request(const struct run *r, const struct frame *in, const s
 	q[1] = c->icmp_type;
 	q[2] = c->icmp_code;
 	q[3] = c->pkt.osrc && *c->pkt.osrc ? (c->pkt.oihl ? c->pkt.oihl : 5) * 4 : 0;
-	put16(q + 4, c->blame ? c->blame : c->in);
+	put16(q + 4, answers(c));
 	put32(q + 8, c->icmp_value);
 	put16(q + 12, spec_is6(&c->pkt) ? 0x86dd : 0x0800);
 	compare_bytes(r, "the request", is->data, is->len, expected.data, expected.len);
@@ -227,7 +233,7 @@ static void build_answer(const struct run *r, struct frame *f)
 	struct fl_port port;
 	__u8 dmac[6];
 
-	tables_port(r->env, c->blame ? c->blame : c->in, &port);
+	tables_port(r->env, answers(c), &port);
 	if (is6)
 		inet_ntop(AF_INET6, &port.addr6, text, sizeof(text));
 	else

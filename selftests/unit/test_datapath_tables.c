@@ -157,7 +157,8 @@ Test(datapath_tables, clients_addresses_and_prefixes)
 	one = endpoint_of(tables, "198.51.100.1");
 	two = endpoint_of(tables, "198.51.100.2");
 	cr_assert(one && two && one != two);
-	cr_assert_eq(tables->clients.n, 5);
+	cr_assert_eq(tables->clients.n, 7);
+	cr_assert_eq(client_of(tables, 3, "fe80::c633:6401/128"), one, "RFC 4213 3.7: of 198.51.100.1");
 	cr_assert_eq(client_of(tables, 3, "2001:db8:5::a/128"), one);
 	cr_assert_eq(client_of(tables, 3, "2001:db8:6:1::/64"), one);
 	cr_assert_eq(client_of(tables, 3, "2001:db8:5::b/128"), two);

@@ -95,6 +95,13 @@ static const char *missing_reason(const struct config_tunnel *tunnel, size_t n_e
 			      : "the remote's host name is not resolved";
 }
 
+/* A broker's clients come and go; of one remote a user wants to know. */
+static bool has_way(const struct datapath *dp, const struct config_tunnel *tunnel, const struct port *underlay)
+{
+	return tunnel->broker || tunnel->remotes[0].address_outer.family != AF_INET ||
+	       system_route_by(dp->system, &tunnel->remotes[0].address_outer, underlay->value.ifindex) != -EHOSTUNREACH;
+}
+
 static const char *tunnel_reason(const struct datapath *dp, const struct config_tunnel *tunnel, size_t n_endpoints)
 {
 	const struct port *underlay = port_of_interface(dp->ports, tunnel->underlay);
@@ -108,7 +115,9 @@ static const char *tunnel_reason(const struct datapath *dp, const struct config_
 		return "the underlay has no IPv4 address";
 	if (n_endpoints < tunnel->n_remotes)
 		return missing_reason(tunnel, n_endpoints);
-	return port->foreign_filters ? "tc filters of another owner run before ours" : "";
+	if (port->foreign_filters)
+		return "tc filters of another owner run before ours";
+	return has_way(dp, tunnel, underlay) ? "" : "no route to its remote by the underlay";
 }
 
 static json_t *client_json(const struct table_endpoint *ep, const struct fl_endpoint_stats *stats, uint32_t mtu)

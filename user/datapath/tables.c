@@ -226,6 +226,20 @@ static int client_add(struct tables *tables, const struct table_endpoint *ep, co
 	return entries_add(&tables->clients, &key, ep->index);
 }
 
+/*
+ * RFC 4213 3.7: the link-local address of a tunnel's end is made of its IPv4 address. Linux makes it so too, and a client that speaks from
+ * it is answered. From any other only what it sends is taken: nothing says whose it is.
+ */
+static int client_add_link_local(struct tables *tables, const struct table_endpoint *ep)
+{
+	struct prefix host = { { .family = AF_INET6 }, 128 };
+
+	host.addr.v6.s6_addr[0] = 0xfe;
+	host.addr.v6.s6_addr[1] = 0x80;
+	memcpy(&host.addr.v6.s6_addr[12], &ep->value.remote, sizeof(ep->value.remote));
+	return client_add(tables, ep, &host);
+}
+
 static int endpoint_entries(struct tables *tables, const struct table_endpoint *ep)
 {
 	struct fl_endpoint_key key = { .local = ep->value.local, .remote = ep->value.remote };
@@ -240,6 +254,7 @@ static int endpoint_entries(struct tables *tables, const struct table_endpoint *
 
 		err = err ?: client_add(tables, ep, &host);
 	}
+	err = err ?: client_add_link_local(tables, ep);
 	for (size_t i = 0; i < ep->remote->n_routes; i++)
 		err = err ?: client_add(tables, ep, &ep->remote->routes[i]);
 	return err;

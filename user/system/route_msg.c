@@ -275,3 +275,22 @@ int system_route_get(struct system *s, const struct addr *dst, const struct addr
 	*source = has_src ? *src : way.source;
 	return 0;
 }
+
+/* By the route that matches, since for a device that is asked for the kernel would take an address without route to be on its link. */
+int system_route_by(struct system *s, const struct addr *dst, uint32_t ifindex)
+{
+	struct rtmsg rtm = { .rtm_family = AF_INET, .rtm_dst_len = 32, .rtm_flags = RTM_F_FIB_MATCH };
+	struct way way = { 0 };
+	struct nl_msg *msg;
+	int err;
+
+	if (dst->family != AF_INET)
+		return -EAFNOSUPPORT;
+	msg = request_new(RTM_GETROUTE, 0, &rtm, sizeof(rtm));
+	if (!msg || put_address(msg, RTA_DST, dst) || nla_put_u32(msg, RTA_OIF, ifindex)) {
+		nlmsg_free(msg);
+		return -ENOMEM;
+	}
+	err = request_send(s, msg, on_way, &way);
+	return err ? err : way.err;
+}

@@ -144,6 +144,9 @@ int system_get_others_default(struct system *s, const struct system_route *route
 int system_route_get(struct system *s, const struct addr *dst, const struct addr *src, uint32_t *ifindex,
 		     struct addr *source);
 
+/* Whether the routing tables have a way to an IPv4 address by that device: 0, -EHOSTUNREACH or another -errno. */
+int system_route_by(struct system *s, const struct addr *dst, uint32_t ifindex);
+
 /* NTF_EXT_MANAGED on or off for a neighbour (made if absent). -EOPNOTSUPP before Linux 5.16. */
 int system_neigh_manage(struct system *s, uint32_t ifindex, const struct addr *addr, bool on);
 
