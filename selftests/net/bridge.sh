@@ -47,21 +47,24 @@ hairpin() {
 }
 
 shown() {
-	check_match "mode and reason of br0" "$(mode_of_bridge)" "^\[\('(tc|generic)', '.+'\)\]$"
+	check_match "mode and reason of br0" "$(mode_of_bridge)" "^\[\('tc', '$1'\)\]$"
 }
 
 scenario() {
-	started bridged "$1" "${2:-}" || return
+	started bridged "$1" "$2" || return
 	run_test warm-up warm_up || return
-	run_test mode shown
+	run_test mode shown "$3"
 	run_test carries carries
 	run_test hairpin hairpin
 }
 
 test_group auto
-scenario native
+scenario native '' 'the driver refuses native XDP .*; tc runs'
 teardown
 test_group tc
-scenario tc ", 'mode': 'tc'"
+scenario tc ", 'mode': 'tc'" 'tc, as asked'
+teardown
+test_group generic # a tag lies beside the frame when generic XDP looks
+scenario native ", 'mode': 'generic'" 'generic XDP does not see VLAN tags on such a device; tc runs'
 teardown
 finish

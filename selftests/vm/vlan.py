@@ -14,7 +14,8 @@ args = arguments()
 lab = None
 trunk, ends = None, None
 PLAIN_HOST, PLAIN_NET = "2001:db8:ab::80", "2001:db8:ab::/64"
-PARENT = {"trunk": {"device": "p0", "mode": "auto"}}
+PARENT = {"trunk": {"device": "p0", "mode": "native"}}
+PARENT_AUTO = {"trunk": {"device": "p0", "mode": "auto"}}
 
 
 def config(interfaces=None):
@@ -171,6 +172,21 @@ def test_tc_on_the_vlans():
 
 def test_tc_traffic():
     real_traffic()
+
+
+def test_tags_beside_the_frames():
+    """As a veth sends them if it is left alone: XDP would take them for untagged ones."""
+    lab.run("peer", "ethtool", "-K", "s0", "txvlan", "on", "rxvlan", "on")
+    lab.apply(config(PARENT_AUTO))
+    rows = {i["name"]: (i["mode"], i["reason"]) for i in lab.fl("show", "interfaces")}
+    check_equal(rows["trunk"], ("tc", "VLANs lie on it, whose tags XDP does not see on a veth; tc runs"), "mode and reason of trunk")
+    check_equal(rows["lan"][0], "tc", "the mode of lan")
+    for _ in range(2):
+        ends.round_trip()
+    for vid in (30, 40, 20):
+        refused(vid)
+    real_traffic()
+    lab.run("peer", "ethtool", "-K", "s0", "txvlan", "off", "rxvlan", "off")
 
 
 def test_unload_restores_the_offloads():

@@ -189,13 +189,48 @@ static int attach_beside(struct datapath *dp, struct port *port, const struct xd
 	return settle(port, now->mode, "joined the XDP dispatcher that is attached (id %u)", now->id);
 }
 
+static bool has_vlans(struct datapath *dp, uint32_t ifindex)
+{
+	const struct system_link *link;
+
+	for (size_t i = 0; (link = system_link_at(dp->system, i)); i++)
+		if (link->vid && link->parent == ifindex)
+			return true;
+	return false;
+}
+
+/*
+ * Why XDP would take frames with a VLAN tag for frames without; NULL: it would not. A card can be told to leave tags in frames. A veth's
+ * sender leaves them beside, and so do devices made of others by the time that generic XDP looks: only tc sees them there.
+ */
+static const char *blind_to_tags(struct datapath *dp, const struct port *port, enum port_mode mode)
+{
+	const struct system_link *link = system_link_by_index(dp->system, port->value.ifindex);
+	bool tap = link && strcmp(link->kind, "tun") == 0;
+
+	if (port->veth)
+		return port->interface->mode == CONFIG_MODE_AUTO && has_vlans(dp, port->value.ifindex)
+			       ? "VLANs lie on it, whose tags XDP does not see on a veth; tc runs"
+			       : NULL;
+	if (mode == PORT_MODE_GENERIC && link && link->kind[0] && !port->vid && !tap)
+		return "generic XDP does not see VLAN tags on such a device; tc runs";
+	return NULL;
+}
+
 static const char *const mode_words[] = { [PORT_MODE_GENERIC] = "generic XDP", [PORT_MODE_NATIVE] = "native XDP" };
 
 static int attach_mode(struct datapath *dp, struct port *port, enum port_mode mode, const struct xdp_now *now,
 		       struct undo *undo)
 {
 	bool asked = port->interface->mode != CONFIG_MODE_AUTO;
-	int err = xdp_set(dp, port->value.ifindex, prog_of_mode(mode), mode, now, undo);
+	const char *blind = blind_to_tags(dp, port, mode);
+	int err;
+
+	if (blind) {
+		drop_ours(port, now, undo);
+		return settle(port, PORT_MODE_TC, "%s", blind);
+	}
+	err = xdp_set(dp, port->value.ifindex, prog_of_mode(mode), mode, now, undo);
 
 	if (err == -ENODEV)
 		return err;
