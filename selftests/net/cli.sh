@@ -168,6 +168,63 @@ restart_on_trial() {
 	check_equal "the MTU after a restart" "$(mtu)" 1350
 }
 
+file_mtu() {
+	json 'd["tunnels"]["he0"]["mtu"]' < "$FL_TMP/router.json"
+}
+
+# edit_and_try SECONDS: as one does it from afar: the daemon's own file is edited and applied
+edit_and_try() {
+	config_edit "$FL_TMP/router.json" "d['tunnels']['he0']['mtu'] = 1340"
+	cp "$FL_TMP/router.json" "$FL_TMP/edited.json"
+	status_of 0 fl router apply "$FL_TMP/router.json" --confirm "$1"
+	check_match "where the edited text is" "$output" '/pending.json'
+	check_equal "the MTU on trial" "$(mtu)" 1340
+	check_equal "the daemon's file" "$(file_mtu)" 1350
+}
+
+undone_text() {
+	check "the edited text" cmp "/var/lib/fairlead/$(instance router)/undone.json" "$FL_TMP/edited.json"
+}
+
+trial_of_own_file() {
+	local signal
+	for signal in KILL TERM; do
+		edit_and_try 60
+		daemon_kill router $signal
+		daemon_start router "$router" "$FL_TMP/router.json" || return
+		check_equal "the MTU after SIG$signal" "$(mtu)" 1350
+		undone_text
+		check_match "the log" "$(tail -n 20 "$FL_TMP/router.log")" 'never confirmed; its text is in .*/undone.json'
+	done
+	edit_and_try 1
+	slowwait 5 mtu_is 1350 || fail "it was not undone"
+	undone_text
+	kill -HUP "${fl_daemon_pid[router]}"
+	check_equal "the daemon's file" "$(file_mtu)" 1350
+	status_of 0 fl router status
+	check_equal "the MTU after SIGHUP" "$(mtu)" 1350
+	edit_and_try 60
+	status_of 0 fl router rollback
+	check_match "where the text is" "$output" 'undone.json'
+	check_equal "the daemon's file" "$(file_mtu)" 1350
+	edit_and_try 60
+	status_of 0 fl router confirm
+	check_equal "the daemon's file" "$(file_mtu)" 1340
+	status_of 0 fl router rollback
+}
+
+# Killed between the data plane's change and the own file's: the text on trial is in both
+killed_within_a_trial() {
+	edit_and_try 60
+	daemon_kill router
+	cp "$FL_TMP/edited.json" "$FL_TMP/router.json"
+	daemon_start router "$router" "$FL_TMP/router.json" || return
+	check_equal "the MTU" "$(mtu)" 1350
+	check_equal "the daemon's file" "$(file_mtu)" 1350
+	undone_text
+	check_match "the log" "$(tail -n 20 "$FL_TMP/router.log")" 'the version before is written back there'
+}
+
 # explain EXPECTED ARGUMENT...: of the JSON, these members
 explained() {
 	local want=$1
@@ -351,6 +408,8 @@ run_test apply-and-rollback apply_and_rollback
 run_test ten-versions ten_versions
 run_test trial trial
 run_test restart-on-trial restart_on_trial
+run_test trial-of-own-file trial_of_own_file
+run_test killed-within-a-trial killed_within_a_trial
 run_test explain explains
 run_test gateways gateway_states
 run_test external-unknown external_unknown

@@ -312,6 +312,116 @@ Test(apply, restart_during_a_trial_takes_the_old_one)
 	cr_assert_neq(access(tempdir_file(&dir, "state/pending.json"), F_OK), 0);
 }
 
+/* What an editor and `fairlead apply --confirm` of the own file do */
+static void try_own(const char *node, unsigned int confirm_s)
+{
+	write_own(node);
+	cr_assert_eq(run(text_for(node), confirm_s, false, false, "pending"), 0);
+}
+
+static void assert_file(const char *name, const char *node)
+{
+	char *text;
+	size_t len;
+
+	cr_assert_eq(file_read(tempdir_file(&dir, name), &text, &len), 0, "%s", name);
+	cr_assert_str_eq(text, text_for(node));
+	free(text);
+}
+
+static void assert_nothing_pending(void)
+{
+	cr_assert_neq(access(tempdir_file(&dir, "state/pending.json"), F_OK), 0);
+}
+
+Test(apply, trial_of_the_own_file_leaves_the_old_one_there)
+{
+	try_own("two", 1);
+	assert_state("two", "one", 1);
+	assert_file("state/pending.json", "two");
+	run_loop_ms(1500);
+	assert_state("one", "one", 1);
+	assert_nothing_pending();
+	assert_file("state/undone.json", "two");
+	cr_assert_eq(run_simple(apply_own_file), 0);
+	assert_state("one", "one", 1);
+}
+
+Test(apply, trial_of_the_own_file_says_where_the_text_is)
+{
+	struct apply_request request = { .text = text_for("two"), .len = strlen(text_for("two")), .confirm_s = 60 };
+	struct apply_result result;
+
+	write_own("two");
+	apply_text(&apply, &request, &result);
+	cr_assert_str_eq(result.state, "pending");
+	cr_assert(result.note && strstr(result.note, "/pending.json"), "%s", result.note);
+	apply_result_free(&result);
+	apply_rollback(&apply, 0, &result);
+	cr_assert(result.summary && strstr(result.summary, "/undone.json"), "%s", result.summary);
+	apply_result_free(&result);
+}
+
+Test(apply, trial_of_the_own_file_confirmed)
+{
+	try_own("two", 60);
+	cr_assert_eq(run_simple(apply_confirm), 0);
+	assert_state("two", "two", 2);
+	assert_nothing_pending();
+	cr_assert_neq(access(tempdir_file(&dir, "state/undone.json"), F_OK), 0);
+}
+
+Test(apply, trial_of_the_own_file_that_the_plane_refuses)
+{
+	plane.refuse = "two";
+	write_own("two");
+	cr_assert_eq(run(text_for("two"), 60, false, false, NULL), 1);
+	assert_state("one", "two", 1);
+	assert_nothing_pending();
+}
+
+Test(apply, restart_during_a_trial_of_the_own_file)
+{
+	try_own("two", 60);
+	apply_fini(&apply);
+	start("one");
+	assert_state("one", "one", 1);
+	assert_nothing_pending();
+	assert_file("state/undone.json", "two");
+}
+
+/* Killed before the old text was back in the own file: the history has it */
+Test(apply, restart_with_the_trial_still_in_the_own_file)
+{
+	try_own("two", 60);
+	apply_fini(&apply);
+	write_own("two");
+	start("one");
+	assert_state("one", "one", 1);
+	assert_file("state/undone.json", "two");
+}
+
+/* Killed after the confirmation, before pending.json was removed */
+Test(apply, restart_in_the_midst_of_confirm)
+{
+	const char *text = text_for("two");
+
+	cr_assert_eq(run(text, 0, false, false, "applied"), 0);
+	cr_assert_eq(file_replace(tempdir_file(&dir, "state/pending.json"), text, strlen(text), 0600), 0);
+	apply_fini(&apply);
+	start("two");
+	assert_state("two", "two", 2);
+}
+
+/* What a killed one left half written beside the own file */
+Test(apply, start_removes_what_was_half_written)
+{
+	apply_fini(&apply);
+	cr_assert_eq(file_replace(tempdir_file(&dir, ".own.json.fairlead-new"), "x", 1, 0600), 0);
+	start("one");
+	cr_assert_neq(access(tempdir_file(&dir, ".own.json.fairlead-new"), F_OK), 0);
+}
+
 Test(apply, rollback_goes_back_by_versions)
 {
 	run(text_for("two"), 0, false, false, "applied");

@@ -329,6 +329,13 @@ Test(store, pending_lies_aside)
 {
 	cr_assert_eq(store_pending_write(&store, "trial", 5), 0);
 	assert_file("state/x/pending.json", "trial");
-	cr_assert(store_pending_remove(&store));
-	cr_assert(!store_pending_remove(&store));
+	cr_assert(store_pending_is(&store, "trial", 5));
+	cr_assert(!store_pending_is(&store, "trial!", 6));
+	store_pending_remove(&store);
+	cr_assert(!store_pending_is(&store, "trial", 5));
+	cr_assert(!store_pending_set_aside(&store));
+	cr_assert_eq(store_pending_write(&store, "trial", 5), 0);
+	cr_assert(store_pending_set_aside(&store));
+	assert_file("state/x/undone.json", "trial");
+	cr_assert(!store_pending_is(&store, "trial", 5));
 }

@@ -44,6 +44,8 @@ static int finish(const struct cli *cli, int status, struct answer *answer, cons
 		printf("%s: %s\n", state, text_of(answer->result, "summary"));
 		if (!strcmp(state, "pending"))
 			printf("it is undone in %ld s unless you run `fairlead confirm`\n", confirm_s);
+		if (*text_of(answer->result, "note"))
+			puts(text_of(answer->result, "note"));
 	}
 	cli_answer_free(answer);
 	return status;

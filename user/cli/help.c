@@ -17,7 +17,8 @@ const struct cli_command cli_commands[] = {
 	  "All of it or nothing: on success it is also written over the daemon's own file, and the version\n"
 	  "before is kept (`fairlead show history`).\n"
 	  "  --confirm S  undo it after S seconds unless `fairlead confirm` comes first; until then the\n"
-	  "               daemon's own file is the old one, and so is what a restart comes up with\n"
+	  "               daemon's own file is the old one, and so is what a restart comes up with. If FILE\n"
+	  "               is the own file, the old text is written back there; the answer says where yours is\n"
 	  "  --dry-run    change nothing, list what would differ, as JSON pointers\n"
 	  "  --strict     refuse it when there is a warning\n",
 	  cmd_apply },

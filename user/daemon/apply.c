@@ -32,6 +32,7 @@ void apply_result_free(struct apply_result *result)
 {
 	free(result->error);
 	free(result->summary);
+	free(result->note);
 	json_decref(result->changes);
 	config_report_free(&result->report);
 	*result = (struct apply_result){ 0 };
@@ -133,22 +134,89 @@ static int for_good(struct apply *apply, struct config *config, const struct app
 	return 0;
 }
 
+static bool is_text_of(const struct config *config, const char *text, size_t len)
+{
+	return config->text_len == len && !memcmp(config->text, text, len);
+}
+
+/*
+ * Who edits the own file and applies it on trial has taken the old text from where a restart looks for it: it comes back
+ * there. *own: nothing prepared where it need not.
+ */
+static int prepare_trial(struct apply *apply, const struct apply_request *request, struct file_change *own,
+			 struct apply_result *result)
+{
+	const struct config *running = apply->running;
+	int err = store_pending_write(&apply->store, request->text, request->len);
+
+	*own = (struct file_change){ 0 };
+	if (err) {
+		fail(result, 1, "%s/pending.json can't be written: %s; nothing was changed", apply->store.dir,
+		     strerror(-err));
+		return err;
+	}
+	if (is_text_of(running, request->text, request->len) ||
+	    !store_own_is(&apply->store, request->text, request->len))
+		return 0;
+	err = store_own_prepare(&apply->store, running->text, running->text_len, own);
+	if (err) {
+		fail(result, 1,
+		     "%s, which shall have the old text during the trial, can't be written: %s; nothing was changed",
+		     apply->store.file, strerror(-err));
+		store_pending_remove(&apply->store);
+	}
+	return err;
+}
+
+static int commit_trial(struct apply *apply, struct file_change *own, struct apply_result *result)
+{
+	int err;
+
+	if (!own->temp)
+		return 0;
+	err = file_commit(own);
+	if (err) {
+		fail(result, 1, "%s can't be replaced: %s", apply->store.file, strerror(-err));
+		put_back(apply, apply->running);
+	} else if (asprintf(&result->note,
+			    "%s has the old text again until `fairlead confirm`; the new one is in %s/pending.json",
+			    apply->store.file, apply->store.dir) < 0) {
+		result->note = NULL;
+	}
+	return err;
+}
+
+static int make_trial(struct apply *apply, struct config *config, const struct apply_request *request,
+		      struct apply_result *result)
+{
+	struct file_change own;
+	int err = prepare_trial(apply, request, &own, result);
+
+	if (err)
+		return err;
+	err = to_target(apply, config, result);
+	if (err)
+		file_discard(&own);
+	else
+		err = commit_trial(apply, &own, result);
+	if (err)
+		store_pending_remove(&apply->store);
+	return err;
+}
+
 static int on_trial(struct apply *apply, struct config *config, const struct apply_request *request,
 		    struct apply_result *result)
 {
 	const struct timeval wait = { .tv_sec = request->confirm_s };
 	char *text = malloc(request->len + 1);
-	int err = text ? store_pending_write(&apply->store, request->text, request->len) : -ENOMEM;
+	int err;
 
-	if (err) {
-		fail(result, 1, "%s/pending.json can't be written: %s; nothing was changed", apply->store.dir,
-		     strerror(-err));
-		free(text);
-		return err;
+	if (!text) {
+		fail(result, 1, "out of memory; nothing was changed");
+		return -ENOMEM;
 	}
-	err = to_target(apply, config, result);
+	err = make_trial(apply, config, request, result);
 	if (err) {
-		store_pending_remove(&apply->store);
 		free(text);
 		return err;
 	}
@@ -192,25 +260,83 @@ void apply_text(struct apply *apply, const struct apply_request *request, struct
 		config_free(config);
 }
 
-void apply_start(struct apply *apply, struct config *config, const char *text, size_t len, struct apply_result *result)
+/* ---- start ---- */
+
+/* The version before the one on trial, NULL when that can't be had. */
+static struct config *load_newest(const struct apply *apply)
 {
+	struct config_report report = { 0 };
+	struct config *config = NULL;
+	const json_t *entry;
+	char *text;
+	size_t len;
+
+	if (store_read_version(&apply->store, 0, &text, &len, &entry))
+		return NULL;
+	if (config_load_string(text, len, &config, &report))
+		config = NULL;
+	config_report_free(&report);
+	free(text);
+	return config;
+}
+
+/*
+ * The last daemon ended during a trial, which was never confirmed. Where its text is in the own file (killed before the old one was
+ * back there) the newest version is what ran before: that one is returned. NULL: the own file is right.
+ */
+static struct config *end_unfinished_trial(const struct apply *apply, const char *text, size_t len)
+{
+	bool in_own_file = store_pending_is(&apply->store, text, len);
+	struct config *before = in_own_file ? load_newest(apply) : NULL;
+
+	if (before && is_text_of(before, text, len)) { /* confirmed, and killed then */
+		store_pending_remove(&apply->store);
+		config_free(before);
+		return NULL;
+	}
+	if (!store_pending_set_aside(&apply->store))
+		return before;
+	log_warnx("the configuration that was on trial when the last daemon ended was never confirmed; its text is in "
+		  "%s/undone.json",
+		  apply->store.dir);
+	if (before)
+		log_warnx("%s had that text too: the version before is written back there", apply->store.file);
+	else if (in_own_file)
+		log_warnx("%s has that text too, and no version before it is known: it is taken", apply->store.file);
+	return before;
+}
+
+/* What can't be written is no reason to keep a router from starting. */
+static void record_start(struct apply *apply, bool was_on_trial)
+{
+	const struct config *config = apply->running;
 	struct store_change change;
 	const char *where;
-	int err;
+	int err = store_prepare(&apply->store, config->text, config->text_len, &change, &where);
 
-	*result = (struct apply_result){ 0 };
-	if (store_pending_remove(&apply->store))
-		log_info("what was on trial when the last daemon ended was never confirmed and is forgotten");
-	if (to_target(apply, config, result))
-		return;
-	set_running(apply, config);
-	/* a history that can't be written is no reason to keep a router from starting */
-	err = store_prepare(&apply->store, text, len, &change, &where);
 	if (!err)
 		err = store_commit(&apply->store, &change,
 				   store_newest(&apply->store) ? "changed while no daemon ran" : "first");
-	if (err)
+	if (err && was_on_trial)
+		log_ret(err, "%s can't be written: it has what was on trial still", apply->store.file);
+	else if (err)
 		log_ret(err, "%s/history can't be written; no history is kept", apply->store.dir);
+}
+
+void apply_start(struct apply *apply, struct config *config, const char *text, size_t len, struct apply_result *result)
+{
+	struct config *before = end_unfinished_trial(apply, text, len);
+
+	file_forget_half_written(apply->store.file);
+	*result = (struct apply_result){ 0 };
+	if (to_target(apply, before ? before : config, result)) {
+		config_free(before);
+		return;
+	}
+	set_running(apply, before ? before : config);
+	if (before)
+		config_free(config);
+	record_start(apply, before);
 	result->state = "applied";
 }
 
@@ -236,10 +362,13 @@ void apply_own_file(struct apply *apply, struct apply_result *result)
 
 /* ---- trial ---- */
 
-static void end_trial(struct apply *apply)
+static void end_trial(struct apply *apply, bool confirmed)
 {
 	evtimer_del(apply->timer);
-	store_pending_remove(&apply->store);
+	if (confirmed)
+		store_pending_remove(&apply->store);
+	else
+		store_pending_set_aside(&apply->store);
 	free(apply->trial_text);
 	free(apply->trial_summary);
 	apply->trial_text = apply->trial_summary = NULL;
@@ -256,7 +385,7 @@ static int undo(struct apply *apply)
 		return err;
 	set_running(apply, apply->before);
 	config_free(tried);
-	end_trial(apply);
+	end_trial(apply, false);
 	return 0;
 }
 
@@ -271,7 +400,8 @@ static void trial_over(evutil_socket_t fd, short what, void *arg)
 		evtimer_add(apply->timer, &again);
 		return;
 	}
-	log_warnx("not confirmed in time: the configuration before is back");
+	log_warnx("not confirmed in time: the configuration before is back; the text of the other is in %s/undone.json",
+		  apply->store.dir);
 }
 
 void apply_confirm(struct apply *apply, struct apply_result *result)
@@ -289,7 +419,7 @@ void apply_confirm(struct apply *apply, struct apply_result *result)
 	if (apply->trial_summary)
 		result->summary = strdup(apply->trial_summary);
 	config_free(apply->before);
-	end_trial(apply);
+	end_trial(apply, true);
 	result->state = "applied";
 }
 
@@ -342,7 +472,9 @@ void apply_rollback(struct apply *apply, size_t back, struct apply_result *resul
 		fail(result, 1, "the configuration before could not be put back; the daemon's log says why");
 	} else {
 		result->state = "applied";
-		result->summary = strdup("the configuration on trial is undone");
+		if (asprintf(&result->summary, "the configuration on trial is undone; its text is in %s/undone.json",
+			     apply->store.dir) < 0)
+			result->summary = NULL;
 	}
 }
 

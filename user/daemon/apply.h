@@ -6,7 +6,8 @@
  *
  * Whatever fails takes back what came before it. With `confirm` the files are left for later: the own file keeps the old
  * configuration, which a restart therefore comes up with, until apply_confirm(); after the time is over, the old one is put
- * back into the data plane.
+ * back into the data plane. Where the own file has the text on trial already, since that is what was edited and applied, the
+ * old one is written back there.
  */
 #pragma once
 
@@ -53,6 +54,7 @@ struct apply_result {
 	const char *state; /* "applied", "unchanged", "pending", "dry-run"; NULL unless status is 0 */
 	char *error;	   /* malloc'ed, NULL if status is 0 */
 	char *summary;	   /* malloc'ed, may be NULL */
+	char *note;	   /* what else to tell; malloc'ed, may be NULL */
 	json_t *changes;   /* diff_json() of the running one and this one; may be NULL */
 	struct config_report report;
 };
@@ -62,7 +64,10 @@ int apply_init(struct apply *apply, struct event_base *base, const struct apply_
 	       const char *state_dir);
 void apply_fini(struct apply *apply);
 
-/* The daemon's start: `config`, loaded from `text`, is what the own file says. Owned by apply when result->status is 0. */
+/*
+ * The daemon's start: `config`, loaded from `text`, is what the own file says. Owned by apply when result->status is 0. Where the
+ * last daemon was killed with just that on trial, the version before is taken instead.
+ */
 void apply_start(struct apply *apply, struct config *config, const char *text, size_t len, struct apply_result *result);
 
 void apply_text(struct apply *apply, const struct apply_request *request, struct apply_result *result);

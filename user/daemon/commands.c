@@ -102,8 +102,8 @@ static void answer_result(struct control_answer *answer, struct apply_result *re
 	if (result->status)
 		control_fail(answer, result->status, "%s", result->error ? result->error : "failed");
 	else
-		answer->result = json_pack("{s:s,s:s?,s:O?}", "state", result->state, "summary", result->summary,
-					   "changes", result->changes);
+		answer->result = json_pack("{s:s,s:s?,s:s*,s:O?}", "state", result->state, "summary", result->summary,
+					   "note", result->note, "changes", result->changes);
 	if (result->report.n_findings)
 		answer->findings = config_report_json(&result->report);
 	apply_result_free(result);

@@ -268,11 +268,49 @@ int store_pending_write(const struct store *store, const char *text, size_t len)
 	return err;
 }
 
-bool store_pending_remove(const struct store *store)
+int store_pending_read(const struct store *store, char **text, size_t *len)
 {
 	char *path = in_dir(store, "pending.json");
-	bool was = path && !unlink(path);
+	int err = path ? file_read(path, text, len) : -ENOMEM;
 
 	free(path);
+	return err;
+}
+
+bool store_pending_is(const struct store *store, const char *text, size_t len)
+{
+	char *path = in_dir(store, "pending.json");
+	bool same = path && file_has(path, text, len);
+
+	free(path);
+	return same;
+}
+
+void store_pending_remove(const struct store *store)
+{
+	char *path = in_dir(store, "pending.json");
+
+	if (path)
+		unlink(path);
+	free(path);
+}
+
+bool store_pending_set_aside(const struct store *store)
+{
+	char *path = in_dir(store, "pending.json"), *aside = in_dir(store, "undone.json");
+	bool was = path && aside && !rename(path, aside);
+
+	free(aside);
+	free(path);
 	return was;
+}
+
+bool store_own_is(const struct store *store, const char *text, size_t len)
+{
+	return file_has(store->file, text, len);
+}
+
+int store_own_prepare(const struct store *store, const char *text, size_t len, struct file_change *change)
+{
+	return file_prepare(change, store->file, text, len, CONFIG_MODE);
 }

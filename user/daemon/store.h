@@ -3,8 +3,8 @@
  * The files of the configuration: the daemon's own one, and the versions that it had.
  *
  * DIR/history/N.json is version N as it was written, DIR/history/index.json says when and why. The newest version is the
- * one in force; STORE_EARLIER more are kept. DIR/pending.json is what runs on trial and waits for `fairlead confirm`: only
- * for people to look at; a daemon that starts takes its own file and removes it.
+ * one in force; STORE_EARLIER more are kept. DIR/pending.json is what runs on trial and waits for `fairlead confirm`;
+ * when the trial ends without, it becomes DIR/undone.json: the text may be nowhere else.
  */
 #pragma once
 
@@ -54,4 +54,11 @@ json_t *store_history(const struct store *store);
 long long store_newest(const struct store *store); /* its number; 0: none */
 
 int store_pending_write(const struct store *store, const char *text, size_t len);
-bool store_pending_remove(const struct store *store); /* true if there was one */
+int store_pending_read(const struct store *store, char **text, size_t *len);
+bool store_pending_is(const struct store *store, const char *text, size_t len);
+void store_pending_remove(const struct store *store);
+bool store_pending_set_aside(const struct store *store); /* as undone.json; true if there was one */
+
+/* A trial of the own file's text: the text that runs comes back there, until the trial is confirmed. */
+bool store_own_is(const struct store *store, const char *text, size_t len);
+int store_own_prepare(const struct store *store, const char *text, size_t len, struct file_change *change);

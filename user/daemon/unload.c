@@ -44,7 +44,7 @@ json_t *unload_effects(const struct config *config)
 	return list;
 }
 
-/* What the last daemon ran: the newest version of its history. NULL when that can't be told. */
+/* What the last daemon ran: what was on trial, else the newest version of its history. NULL when that can't be told. */
 static struct config *last_config(const struct options *options)
 {
 	char *dir = instance_state_dir(options->instance), *text = NULL;
@@ -58,7 +58,9 @@ static struct config *last_config(const struct options *options)
 		free(dir);
 		return NULL;
 	}
-	if (!store_read_version(&store, 0, &text, &len, &entry) && config_load_string(text, len, &config, &report))
+	if (store_pending_read(&store, &text, &len) && store_read_version(&store, 0, &text, &len, &entry))
+		text = NULL;
+	if (text && config_load_string(text, len, &config, &report))
 		config = NULL;
 	config_report_free(&report);
 	store_close(&store);

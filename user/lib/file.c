@@ -228,6 +228,16 @@ void file_discard(struct file_change *change)
 	*change = (struct file_change){ 0 };
 }
 
+void file_forget_half_written(const char *path)
+{
+	char *real = resolve(path), *temp = real ? temp_of(real) : NULL;
+
+	if (temp)
+		unlink(temp);
+	free(temp);
+	free(real);
+}
+
 int file_replace(const char *path, const char *text, size_t len, mode_t mode)
 {
 	struct file_change change;

@@ -28,6 +28,9 @@ int file_prepare(struct file_change *change, const char *path, const char *text,
 int file_commit(struct file_change *change);
 void file_discard(struct file_change *change);
 
+/* Removes what a program that was killed between the two has left beside `path`. */
+void file_forget_half_written(const char *path);
+
 /* prepare and commit */
 int file_replace(const char *path, const char *text, size_t len, mode_t mode);
 
