@@ -106,6 +106,19 @@ elsewhere_up() {
 	done
 }
 
+unload_elsewhere() {
+	local out
+	remember
+	daemon_kill router
+	out=$(in_ns "$elsewhere" "$FL_BUILD/fairlead" --instance "$(instance router)" unload --yes 2>&1)
+	check_equal "exit status" $? 1
+	check_match "where it is at work" "$out" "another network namespace.*nsenter --net=/run/netns/$router "
+	check_not "says that it is done" grep -q '^unloaded' <<< "$out"
+	check "pins" test -e "/sys/fs/bpf/fairlead/$(instance router)/fl_control"
+	unmoved "unload elsewhere"
+	daemon_start router "$router" "$FL_TMP/router.json"
+}
+
 start_elsewhere() {
 	local attached
 	daemon_kill router
@@ -131,10 +144,24 @@ unload_both() {
 	check_equal "programs" "$(in_ns "$router" bpftool net show | grep -c fl_)" 0
 	check_match "forwarding" "$(in_ns "$router" sysctl net.ipv6.conf.lan0.forwarding)" '= 0'
 	check_match "forwarding elsewhere" "$(in_ns "$elsewhere" sysctl net.ipv6.conf.lan0.forwarding)" '= 1'
-	check "unload elsewhere" in_ns "$elsewhere" "$FL_BUILD/fairleadd" --unload --instance "$(instance router)"
+	check_match "unload elsewhere" "$(in_ns "$elsewhere" "$FL_BUILD/fairleadd" --unload --instance "$(instance router)")" \
+		'^interface wan \(wan0\): nothing is dropped here any more'
 	check_equal "programs elsewhere" "$(in_ns "$elsewhere" bpftool net show | grep -c fl_)" 0
 	check_match "forwarding elsewhere" "$(in_ns "$elsewhere" sysctl net.ipv6.conf.lan0.forwarding)" '= 0'
 	check_equal "saved settings" "$(find /run/fairlead -name "$(instance router).sysctl*")" ""
+}
+
+# Devices, programs and a route are something at work, whatever became of the pins
+unload_without_pins() {
+	local out
+	daemon_start router "$router" "$FL_TMP/router.json" || return
+	daemon_kill router
+	rm -r "/sys/fs/bpf/fairlead/$(instance router)"
+	out=$(in_ns "$router" "$FL_BUILD/fairlead" --instance "$(instance router)" unload --yes 2>&1)
+	check_equal "exit status" $? 0
+	check_match "what no longer holds" "$out" 'tunnel he0'
+	check_equal "programs" "$(in_ns "$router" bpftool net show | grep -c fl_)" 0
+	check_equal "routes" "$(ip -n "$router" -6 route show proto 250)" ""
 }
 
 # As a daemon leaves them that is killed between the making of devices and their naming: without an alias
@@ -159,8 +186,10 @@ scenario() {
 	beside
 	warm_up
 	elsewhere_up
+	run_test unload-elsewhere unload_elsewhere
 	run_test start-elsewhere start_elsewhere
 	run_test unload-both unload_both
+	run_test unload-without-pins unload_without_pins
 	run_test half-made half_made
 }
 

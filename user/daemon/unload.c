@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -92,10 +93,23 @@ static void print_effects(const struct options *options)
 	config_free(config);
 }
 
+/* What is at work elsewhere can only be taken away there; without its pins it would go on, and nobody would know it. */
+static bool refuse_elsewhere(const char *instance)
+{
+	char *where = NULL;
+
+	if (!datapath_elsewhere(instance, &where))
+		return false;
+	log_warnx("nothing was changed: instance \"%s\" is at work in %s", instance,
+		  where ? where : "another network namespace");
+	free(where);
+	return true;
+}
+
 int unload_orphan(struct daemon *d)
 {
-	int err = daemon_open_datapath(d);
-	bool ran = !err && datapath_forwards(d->datapath);
+	int err = refuse_elsewhere(d->options.instance) ? -EXDEV : daemon_open_datapath(d);
+	bool ran = !err && datapath_at_work(d->datapath);
 
 	if (!err) {
 		err = datapath_unload(d->datapath);

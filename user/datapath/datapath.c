@@ -201,9 +201,17 @@ void datapath_tick(struct datapath *dp)
 
 /* ---- unload ---- */
 
-bool datapath_forwards(const struct datapath *dp)
+bool datapath_at_work(struct datapath *dp)
 {
-	return dp->control.forward;
+	const struct system_link *link;
+	char name[1][16];
+
+	if (dp->control.forward || device_list_own(dp->system, dp->instance, name, 1))
+		return true;
+	for (size_t i = 0; (link = system_link_at(dp->system, i)); i++)
+		if (tc_is_attached(dp, link->ifindex, true) || tc_is_attached(dp, link->ifindex, false))
+			return true;
+	return false;
 }
 
 /* Also what an interrupted apply left attached to devices that the maps know nothing of. Of this instance only. */

@@ -42,8 +42,17 @@ void datapath_refresh(struct datapath *dp, unsigned int what);
  */
 void datapath_tick(struct datapath *dp);
 
-/* Whether it forwards: of one that was just opened, whether an earlier daemon's is at work in this network namespace. */
-bool datapath_forwards(const struct datapath *dp);
+/*
+ * Whether anything of this instance is at work in this network namespace: what its maps say, its programs, its devices. Of one that
+ * was just opened: of an earlier daemon's.
+ */
+bool datapath_at_work(struct datapath *dp);
+
+/*
+ * Whether the instance's maps are at work in another network namespace; *where: malloc'ed text for the user, may be NULL. To be
+ * asked before datapath_open(), which would give this namespace maps of its own in their place.
+ */
+bool datapath_elsewhere(const char *instance, char **where);
 
 /* Detaches all, removes pins, devices, routes; puts sysctls back. */
 int datapath_unload(struct datapath *dp);

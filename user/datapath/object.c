@@ -21,8 +21,6 @@
 #include "tc.skel.h"
 #include "xdp.skel.h"
 
-#define BPFFS "/sys/fs/bpf"
-#define PIN_ROOT BPFFS "/fairlead"
 #define VERIFIER_LOG_TAIL 1500
 
 static const char *const map_names[] = {
@@ -146,27 +144,6 @@ static void discard_maps(struct datapath *dp)
 	unlink(path);
 }
 
-/* The fl_control that is pinned, and its id. -ENOENT: none; -EPROTO: of a version that has a bigger one. */
-static int control_pinned(struct datapath *dp, struct fl_control *control, uint32_t *id)
-{
-	struct bpf_map_info info = {};
-	__u32 len = sizeof(info);
-	const __u32 zero = 0;
-	char path[192];
-	int fd, err;
-
-	snprintf(path, sizeof(path), "%s/fl_control", dp->pins);
-	fd = bpf_obj_get(path);
-	if (fd < 0)
-		return -ENOENT;
-	err = bpf_obj_get_info_by_fd(fd, &info, &len);
-	*id = info.id;
-	if (!err)
-		err = info.value_size > sizeof(*control) ? -EPROTO : bpf_map_lookup_elem(fd, &zero, control);
-	close(fd);
-	return err;
-}
-
 /*
  * What an earlier version with other structs left is of no use to the programs of this one: all maps are made anew. So they are
  * where those that are pinned are at work in another network namespace: its programs go on with them. (When they are
@@ -175,10 +152,10 @@ static int control_pinned(struct datapath *dp, struct fl_control *control, uint3
 static void discard_others_maps(struct datapath *dp)
 {
 	struct fl_control control = {};
-	int err = control_pinned(dp, &control, &dp->older.control);
+	int err = control_pinned(dp->pins, &control, &dp->older.control);
 
 	owner_remember_pins(dp);
-	if (!err && control.layout == FL_LAYOUT_VERSION && control.netns && control.netns != dp->netns) {
+	if (!err && control_is_elsewhere(&control, dp->netns)) {
 		log_warnx("instance \"%s\" was at work in another network namespace: its programs go on there, but no "
 			  "daemon cares for them; give each namespace an instance of its own",
 			  dp->instance);

@@ -9,6 +9,9 @@
 #include "user/datapath/datapath.h"
 #include "user/datapath/tables.h"
 
+#define BPFFS "/sys/fs/bpf"
+#define PIN_ROOT BPFFS "/fairlead"
+
 /* ---- maps ---- */
 
 /* X(enum, name in kernel and bpffs) */
@@ -191,6 +194,12 @@ void objects_unload(struct datapath *dp);
 int objects_unpin(struct datapath *dp);
 void objects_repin(struct datapath *dp); /* what somebody has removed */
 int instance_of_program(uint32_t prog_id, const char *program, char *instance, size_t len);
+
+/* ---- elsewhere.c ---- */
+/* The fl_control that is pinned in that folder, and its id. -ENOENT: none; -EPROTO: of a version that has a bigger one. */
+int control_pinned(const char *pins, struct fl_control *control, uint32_t *id);
+/* Do programs in another network namespace than this one work with it? */
+bool control_is_elsewhere(const struct fl_control *control, uint64_t netns);
 
 /* ---- owner.c ---- */
 extern const char *const dp_prog_names[DP_PROG_COUNT]; /* object.c */

@@ -72,6 +72,8 @@ struct system_route_mtu {
  * are given anew. 0 or -errno.
  */
 int system_netns_cookie(uint64_t *cookie);
+/* What leads to the network namespace of that cookie, for nsenter(1): a name in /run/netns, else that of a process. -ENOENT */
+int system_netns_find(uint64_t cookie, char *path, size_t len);
 
 /*
  * changed(): called from system_dispatch(), after the caches are up to date, with what changed (SYSTEM_* or-ed). A
