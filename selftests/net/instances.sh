@@ -63,6 +63,11 @@ start_of_other() {
 	check_match "it says" "$out" 'a network namespace can have one instance'
 	none_lost
 	unmoved "start"
+	# with a tunnel of the same name too: that is not what hinders it
+	out=$(other -f -c "$FL_TMP/router.json")
+	check_equal "exit status with the same tunnel" $? 1
+	check_match "it says" "$out" 'a network namespace can have one instance'
+	unmoved "start with the same tunnel"
 }
 
 # Without its fl-icmp the first instance does not hinder the making of devices: its filters must

@@ -110,6 +110,16 @@ d["prefix_translations"][0]["external"] = "2001:db8:bb::/129"'
 	check_match "the warning" "$err" '/interfaces/dmz/device: '
 	cli apply --strict --dry-run "$FL_TMP/new.json"
 	want 1 "apply --strict --dry-run of it"
+	in_ns "$router" ip tuntap add tun7 mode tun
+	ip -n "$router" link set tun7 up
+	changed 'd["interfaces"]["vpn"] = { "device": "tun7", "mode": "native" }'
+	cli apply --strict "$FL_TMP/new.json"
+	want 1 "apply --strict of a mode that the device can't have"
+	check_match "the warning" "$err" '/interfaces/vpn/mode: warning: .*no Ethernet header'
+	cli apply --dry-run "$FL_TMP/new.json"
+	want 0 "apply --dry-run of it"
+	check_match "the warning" "$err" '/interfaces/vpn/mode: warning: .*no Ethernet header'
+	ip -n "$router" link del tun7
 	head -c 5000 /dev/urandom > "$FL_TMP/new.json"
 	cli apply "$FL_TMP/new.json"
 	want 2 "apply of random bytes"
@@ -140,7 +150,7 @@ TWIN='d["tunnels"]["twin"] = { "type": "6in4", "underlay": "wan", "local": "inte
 ROUTE='d["routes"].append({ "destination": "2001:db8:77::/48", "gateway": "he_gw" })
 '
 
-# failed PATTERN: apply of new.json, in the midst of traffic, must fail with this and leave everything
+# failed PATTERN [late]: apply of new.json, in the midst of traffic, must fail with this and leave everything
 failed() {
 	cp "$FL_TMP/router.json" "$FL_TMP/old.json"
 	fl router --json show history > "$FL_TMP/history"
@@ -152,6 +162,11 @@ failed() {
 	cli apply --confirm 60 "$FL_TMP/new.json"
 	want 1 "apply --confirm"
 	none_lost
+	if [ "${2:-}" != late ]; then # what only the kernel knows, when it is asked
+		cli apply --dry-run "$FL_TMP/new.json"
+		want 1 "apply --dry-run"
+		check_match "why" "$err" "$1"
+	fi
 	check "the file is not touched" cmp "$FL_TMP/router.json" "$FL_TMP/old.json"
 	check_equal "history" "$(fl router --json show history)" "$(cat "$FL_TMP/history")"
 	check "status" fl router status
@@ -168,7 +183,7 @@ tunnel_name_taken() {
 route_taken() {
 	ip -n "$router" -6 route add 2001:db8:77::/48 via "$LAN_HOST" dev lan0 metric 1024
 	changed "$EVERYTHING$ROUTE"
-	failed "2001:db8:77::/48 that is not fairlead's"
+	failed "2001:db8:77::/48 that is not fairlead's" late
 	ip -n "$router" -6 route del 2001:db8:77::/48 via "$LAN_HOST" dev lan0 metric 1024
 }
 
@@ -241,6 +256,9 @@ trial_over() {
 	cli status
 	want 1 "status on trial"
 	check_match "why" "$out" '^DEGRADED: the configuration is on trial'
+	cli apply --dry-run "$FL_TMP/router.json"
+	want 1 "apply --dry-run on trial"
+	check_match "why" "$err" 'a configuration waits for'
 	slowwait 5 mtu_is 1480 || fail "not undone after two seconds"
 	check "status after that" fl router status
 	check "the file was never touched" cmp "$FL_TMP/router.json" "$FL_TMP/old.json"
@@ -460,6 +478,12 @@ learned_default() {
 	cli apply "$FL_TMP/router.json"
 	want 0 "apply"
 	check_match "apply" "$err" '/routes/0: warning: the system has a default route of its own'
+	cli apply --dry-run "$FL_TMP/router.json"
+	want 0 "apply --dry-run"
+	check_match "apply --dry-run" "$err" '/routes/0: warning: the system has a default route of its own'
+	cli apply --strict "$FL_TMP/router.json"
+	want 1 "apply --strict"
+	check_match "apply --strict" "$err" '/routes/0: warning: the system has a default route of its own'
 	ip -n "$router" -6 route del default dev lan0 proto ra
 	slowwait 10 fl router status || fail "ours has not come: $(ip -n "$router" -6 route show default)"
 	check_equal "default routes" "$(ip -n "$router" -6 route show default | grep -o 'dev [a-z0-9]*' | xargs)" "dev he0"

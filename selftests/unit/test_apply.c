@@ -7,10 +7,13 @@
 #include "selftests/unit/tempdir.h"
 #include "user/daemon/apply.h"
 
-/* node names: what the data plane runs; it refuses the name in `refuse` and warns of the one in `warn` */
+/*
+ * node names: what the data plane runs; it refuses the name in `refuse`, that of `foresees` before it is tried, and warns of the
+ * one in `warn`
+ */
 struct plane {
 	char runs[32];
-	const char *refuse, *warn;
+	const char *refuse, *foresees, *warn;
 	int calls;
 };
 
@@ -33,12 +36,16 @@ static int plane_apply(void *arg, const struct config *config, struct config_rep
 	return 0;
 }
 
-static void plane_warn(void *arg, const struct config *config, struct config_report *report)
+static int plane_preview(void *arg, const struct config *config, struct config_report *report, char **why)
 {
 	const struct plane *p = arg;
 
 	if (p->warn && !strcmp(p->warn, config->node))
 		config_report_add(report, true, "/node", "the plane warns");
+	if (!p->foresees || strcmp(p->foresees, config->node))
+		return 0;
+	*why = strdup("the plane would say no");
+	return -EIO;
 }
 
 static const char *text_for(const char *node)
@@ -78,7 +85,7 @@ static void write_own(const char *node)
 /* What main does at the start of a daemon */
 static void start(const char *expect_running)
 {
-	const struct apply_target target = { plane_apply, &plane, plane_warn };
+	const struct apply_target target = { plane_apply, &plane, plane_preview };
 	struct config_report report = { 0 };
 	struct config *config = NULL;
 	struct apply_result result;
@@ -192,6 +199,14 @@ Test(apply, warnings_of_the_machine_count_with_strict)
 	assert_state("three", "three", 2);
 }
 
+Test(apply, dry_run_refuses_what_the_plane_would)
+{
+	plane.foresees = "two";
+	cr_assert_eq(run(text_for("two"), 0, true, false, NULL), 1);
+	assert_state("one", "one", 1);
+	cr_assert_eq(plane.calls, 1);
+}
+
 Test(apply, wrong_configuration_changes_nothing)
 {
 	cr_assert_eq(run("{ \"interfaces\": 7 }", 0, false, false, NULL), 2);
@@ -298,7 +313,7 @@ Test(apply, nothing_else_during_a_trial)
 	cr_assert_eq(run(text_for("three"), 0, false, false, NULL), 1);
 	cr_assert_eq(run(text_for("three"), 60, false, false, NULL), 1);
 	cr_assert_eq(run_simple(apply_own_file), 1);
-	cr_assert_eq(run(text_for("three"), 0, true, false, "dry-run"), 0);
+	cr_assert_eq(run(text_for("three"), 0, true, false, NULL), 1, "a dry run says what apply would");
 	assert_state("two", "one", 1);
 }
 

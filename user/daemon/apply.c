@@ -231,6 +231,26 @@ static int on_trial(struct apply *apply, struct config *config, const struct app
 	return 0;
 }
 
+/* Before anything is changed: what else speaks against it. */
+static int preview(struct apply *apply, const struct config *config, const struct apply_request *request,
+		   struct apply_result *result)
+{
+	char *why = NULL;
+	int err = 0;
+
+	if (apply->target.preview && (request->strict || request->dry_run))
+		err = apply->target.preview(apply->target.arg, config, &result->report, &why);
+	if (err)
+		fail(result, 1, "%s", why ? why : strerror(-err));
+	else if (request->strict && result->report.n_findings)
+		fail(result, 1, "the configuration has warnings (--strict); nothing was changed");
+	else if (apply->before)
+		fail(result, 1,
+		     "a configuration waits for `fairlead confirm`; confirm it, or end it by `fairlead rollback`");
+	free(why);
+	return result->status;
+}
+
 void apply_text(struct apply *apply, const struct apply_request *request, struct apply_result *result)
 {
 	struct config *config = NULL;
@@ -243,15 +263,10 @@ void apply_text(struct apply *apply, const struct apply_request *request, struct
 		return;
 	}
 	describe(apply, config, request->note, result);
-	if (apply->target.warn && (request->strict || request->dry_run))
-		apply->target.warn(apply->target.arg, config, &result->report);
-	if (request->strict && result->report.n_findings)
-		fail(result, 1, "the configuration has warnings (--strict); nothing was changed");
+	if (preview(apply, config, request, result))
+		;
 	else if (request->dry_run)
 		result->state = "dry-run";
-	else if (apply->before)
-		fail(result, 1,
-		     "a configuration waits for `fairlead confirm`; confirm it, or end it by `fairlead rollback`");
 	else if (request->confirm_s)
 		err = on_trial(apply, config, request, result);
 	else

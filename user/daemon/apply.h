@@ -22,8 +22,8 @@
 struct apply_target {
 	int (*apply)(void *arg, const struct config *config, struct config_report *report, char **why);
 	void *arg;
-	/* the warnings that apply would add, nothing being changed: for a dry run, and where a warning is a failure; or NULL */
-	void (*warn)(void *arg, const struct config *config, struct config_report *report);
+	/* what apply would warn of, or refuse, nothing being changed: for a dry run, and where a warning is a failure; or NULL */
+	int (*preview)(void *arg, const struct config *config, struct config_report *report, char **why);
 };
 
 struct apply {

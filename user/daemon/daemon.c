@@ -58,16 +58,16 @@ static int apply_to_datapath(void *arg, const struct config *config, struct conf
 	return err;
 }
 
-static void warn_of_devices(void *arg, const struct config *config, struct config_report *report)
+static int preview_datapath(void *arg, const struct config *config, struct config_report *report, char **why)
 {
 	struct daemon *d = arg;
 
-	datapath_warn(d->datapath, config, report);
+	return datapath_preview(d->datapath, config, report, why);
 }
 
 static int open_apply(struct daemon *d)
 {
-	const struct apply_target target = { apply_to_datapath, d, warn_of_devices };
+	const struct apply_target target = { apply_to_datapath, d, preview_datapath };
 	char *dir = instance_state_dir(d->options.instance);
 	int err = dir ? apply_init(&d->apply, d->base, &target, d->file, dir) : -ENOMEM;
 

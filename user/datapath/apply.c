@@ -222,6 +222,7 @@ int datapath_apply(struct datapath *dp, const struct config *config, struct conf
 	} else {
 		change_keep(dp, &c);
 		undo_free(&undo);
+		modes_warn(config, dp->ports, report);
 		routes_warn(dp, config, dp->ports, report);
 	}
 	routes_release(dp);

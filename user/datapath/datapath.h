@@ -30,8 +30,12 @@ void datapath_close(struct datapath *dp);
  */
 int datapath_apply(struct datapath *dp, const struct config *config, struct config_report *report, char **why);
 
-/* The warnings that apply would add to the report; changes nothing. */
-void datapath_warn(struct datapath *dp, const struct config *config, struct config_report *report);
+/*
+ * What datapath_apply() would warn of, and whether it would refuse, as far as that can be known without a change: what only the
+ * kernel says when it is asked for something is not among it.
+ */
+int datapath_preview(struct datapath *dp, const struct config *config, struct config_report *report, char **why);
+void datapath_warn(struct datapath *dp, const struct config *config, struct config_report *report); /* absent devices */
 
 /* The machine changed (SYSTEM_* or-ed): ports, addresses, next hops, underlay addresses and MTUs follow. */
 void datapath_refresh(struct datapath *dp, unsigned int what);

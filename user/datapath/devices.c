@@ -11,6 +11,7 @@
 #define MTU_MIN 1280	 /* RFC 8200 5: IPv6 needs it */
 #define MTU_UNKNOWN 1480 /* the underlay is not there yet */
 #define OUTER_LEN 20
+#define ICMP_DEVICE "fl-icmp"
 #define OWN_MAX (2 * FL_PORTS_MAX)
 
 uint32_t tunnel_mtu(const struct system *system, const struct config_tunnel *tunnel)
@@ -72,6 +73,19 @@ static void remember_device(struct datapath *dp, const char *name, struct undo *
 	free(change);
 }
 
+static int name_taken(const char *tunnel, char **why)
+{
+	return fail(why, EEXIST, "tunnel %s: a device of that name exists and is not fairlead's; rename one of the two",
+		    tunnel);
+}
+
+static int namespace_taken(char **why)
+{
+	return fail(why, EEXIST,
+		    "a device fl-icmp is there that is not this instance's; a network namespace can have one instance "
+		    "of fairlead");
+}
+
 static int tunnel_make(struct datapath *dp, const struct config_tunnel *tunnel, uint32_t *peer, struct undo *undo,
 		       char **why)
 {
@@ -84,9 +98,7 @@ static int tunnel_make(struct datapath *dp, const struct config_tunnel *tunnel, 
 	if (err == -EEXIST) {
 		if (undo && undo->n)
 			undo_drop(undo); /* not ours to change, so nothing was changed */
-		return fail(why, err,
-			    "tunnel %s: a device of that name exists and is not fairlead's; rename one of the two",
-			    tunnel->name);
+		return name_taken(tunnel->name, why);
 	}
 	if (err)
 		return fail(why, err, "tunnel %s: cannot make its device: %s", tunnel->name, strerror(-err));
@@ -96,35 +108,53 @@ static int tunnel_make(struct datapath *dp, const struct config_tunnel *tunnel, 
 	return 0;
 }
 
-int devices_make(struct datapath *dp, const struct config *config, uint32_t *peers, struct undo *undo, char **why)
+static int icmp_make(struct datapath *dp, struct undo *undo, char **why)
 {
 	uint32_t peer;
-	int err = 0;
+	int err;
 
-	for (size_t i = 0; i < config->n_tunnels && !err; i++)
-		err = tunnel_make(dp, &config->tunnels[i], &peers[i], undo, why);
-	if (err)
-		return err;
 	if (undo)
-		remember_device(dp, "fl-icmp", undo);
+		remember_device(dp, ICMP_DEVICE, undo);
 	err = device_icmp_create(dp->system, dp->instance, &dp->icmp_ifindex, &peer);
 	if (err == -EEXIST && undo && undo->n)
 		undo_drop(undo);
 	if (err == -EEXIST)
-		return fail(why, err,
-			    "a device fl-icmp is there that is not this instance's; a network namespace can have one "
-			    "instance of fairlead");
+		return namespace_taken(why);
 	if (err)
 		return fail(why, err, "cannot make the device fl-icmp, which ICMP errors come through: %s",
 			    strerror(-err));
-	return system_dispatch(dp->system); /* what was made just now is in the caches then */
+	return 0;
+}
+
+/* fl-icmp first: where another instance is at work, that it is there says more than that it has a tunnel of the same name. */
+int devices_make(struct datapath *dp, const struct config *config, uint32_t *peers, struct undo *undo, char **why)
+{
+	int err = icmp_make(dp, undo, why);
+
+	for (size_t i = 0; i < config->n_tunnels && !err; i++)
+		err = tunnel_make(dp, &config->tunnels[i], &peers[i], undo, why);
+	return err ?: system_dispatch(dp->system); /* what was made just now is in the caches then */
+}
+
+int devices_check(struct datapath *dp, const struct config *config, char **why)
+{
+	int err = device_check(dp->system, dp->instance, ICMP_DEVICE);
+
+	if (err == -EEXIST)
+		return namespace_taken(why);
+	for (size_t i = 0; i < config->n_tunnels && !err; i++) {
+		err = device_check(dp->system, dp->instance, config->tunnels[i].name);
+		if (err == -EEXIST)
+			return name_taken(config->tunnels[i].name, why);
+	}
+	return err;
 }
 
 static bool is_wanted(const struct config *config, const char *name)
 {
 	if (!config)
 		return false;
-	return strcmp(name, "fl-icmp") == 0 || strcmp(name, "fl-icmp-rx") == 0 || config_find_tunnel(config, name);
+	return strcmp(name, ICMP_DEVICE) == 0 || strcmp(name, "fl-icmp-rx") == 0 || config_find_tunnel(config, name);
 }
 
 /* Deletes those of our devices that `config` does not have (NULL: all), also those that an interrupted apply left. */

@@ -235,8 +235,14 @@ void facts_addresses(struct datapath *dp, struct port *ports);
 /* ---- devices.c ---- */
 /* peers: for each tunnel of `config` the ifindex of its device's hidden end is set */
 int devices_make(struct datapath *dp, const struct config *config, uint32_t *peers, struct undo *undo, char **why);
+/* Whether devices_make() would find names taken: -EEXIST */
+int devices_check(struct datapath *dp, const struct config *config, char **why);
 void devices_remove(struct datapath *dp, const struct config *config);
 uint32_t tunnel_mtu(const struct system *system, const struct config_tunnel *tunnel);
+
+/* ---- preview.c ---- */
+/* Interfaces that run in another mode than was asked for */
+void modes_warn(const struct config *config, const struct port *ports, struct config_report *report);
 
 /* ---- install.c ---- */
 uint32_t set_in_force(const struct datapath *dp);
@@ -245,6 +251,7 @@ int tables_fill(struct datapath *dp, struct tables *tables, const struct port *p
 void tables_switch(struct datapath *dp, struct undo *undo);
 
 /* ---- attach.c, xdp.c ---- */
+#define XDP_DISPATCHER "xdp_dispatcher" /* libxdp's; component programs hang behind it */
 int tc_attach(struct datapath *dp, struct port *port, bool egress, struct undo *undo);
 bool tc_is_attached(struct datapath *dp, uint32_t ifindex, bool egress);
 /* Is another instance's filter there? Its name (64 bytes), unless NULL */

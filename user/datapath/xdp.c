@@ -13,8 +13,6 @@
 #include "user/datapath/private.h"
 #include "user/lib/log.h"
 
-#define DISPATCHER "xdp_dispatcher" /* libxdp's; component programs hang behind it */
-
 struct xdp_now {
 	enum port_mode mode; /* PORT_MODE_NONE: no program */
 	uint32_t id;
@@ -102,7 +100,7 @@ void xdp_detach(struct datapath *dp, uint32_t ifindex)
 
 	if (xdp_query(dp, ifindex, &now) || !now.id)
 		return;
-	if (strcmp(now.name, DISPATCHER) == 0) {
+	if (strcmp(now.name, XDP_DISPATCHER) == 0) {
 		err = leave_dispatcher(dp, ifindex);
 		if (err)
 			log_ret(err, "cannot leave the XDP dispatcher of device %u", ifindex);
@@ -177,7 +175,7 @@ static int attach_beside(struct datapath *dp, struct port *port, const struct xd
 	if (now->instance[0])
 		return settle(port, PORT_MODE_TC, "instance \"%s\" of fairlead serves this device; tc runs",
 			      now->instance);
-	if (strcmp(now->name, DISPATCHER) != 0)
+	if (strcmp(now->name, XDP_DISPATCHER) != 0)
 		return settle(port, PORT_MODE_TC, "XDP program \"%s\" (id %u) of another owner is attached; tc runs",
 			      now->name, now->id);
 	err = join_dispatcher(dp, port->value.ifindex, now->id);
@@ -291,7 +289,7 @@ int xdp_attach(struct datapath *dp, struct port *ports, struct port *port, struc
 	switch (port->interface->mode) {
 	case CONFIG_MODE_TC:
 		drop_ours(port, &now, undo);
-		if (strcmp(now.name, DISPATCHER) == 0)
+		if (strcmp(now.name, XDP_DISPATCHER) == 0)
 			leave_dispatcher(dp, port->value.ifindex);
 		return settle(port, PORT_MODE_TC, "tc, as asked");
 	case CONFIG_MODE_GENERIC:

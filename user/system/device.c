@@ -388,6 +388,18 @@ int device_delete(struct system *s, const char *instance, const char *name)
 	return link_delete(s, entry.link.ifindex);
 }
 
+int device_check(struct system *s, const char *instance, const char *name)
+{
+	struct link_entry entry;
+	char alias[IFALIASZ];
+	int err = alias_of(instance, alias);
+
+	err = err ? err : link_query(s, name, 0, &entry);
+	if (err)
+		return err == -ENODEV ? 0 : err;
+	return is_ours(&entry, alias) ? 0 : -EEXIST;
+}
+
 int device_set_mtu(struct system *s, uint32_t ifindex, uint32_t mtu)
 {
 	struct link_change change = { .mtu = mtu };

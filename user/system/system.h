@@ -111,6 +111,8 @@ int device_tunnel_create(struct system *s, const char *instance, const char *nam
  */
 int device_icmp_create(struct system *s, const char *instance, uint32_t *ifindex, uint32_t *peer);
 int device_delete(struct system *s, const char *instance, const char *name); /* only ours; absent is 0 */
+/* Whether a device of that name could be made: 0 (absent, or ours) or -EEXIST. */
+int device_check(struct system *s, const char *instance, const char *name);
 /* Names of fairlead's own devices of this instance, for finding left-overs. Returns how many; names[i] are 16 bytes each. */
 size_t device_list_own(const struct system *s, const char *instance, char (*names)[16], size_t max);
 
