@@ -51,6 +51,33 @@ statuses() {
 	status_of 0 fl router check "$FL_TMP/router.json"
 }
 
+# to_full ARGUMENT...: with an output that takes nothing
+to_full() {
+	fl router "$@" > /dev/full
+}
+
+to_nobody() {
+	fl router "$@" >&-
+}
+
+output_lost() {
+	local where
+	for where in to_full to_nobody; do
+		status_of 1 "$where" show config
+		check_match "$where: it says" "$output" '^fairlead: standard output: '
+		status_of 1 "$where" show interfaces
+		status_of 1 "$where" --json status
+		status_of 1 "$where" check "$FL_TMP/router.json"
+		status_of 1 "$where" help
+		status_of 1 "$where" --version
+	done
+	# a reader that has seen enough is no failure of ours
+	fl router show config 2> "$FL_TMP/err" | head -n 1 > /dev/null
+	check_equal "with head(1)" "$(cat "$FL_TMP/err")" ""
+	(trap '' PIPE; sleep 0.2; fl router show config 2> "$FL_TMP/err") | true
+	check_equal "with nobody, SIGPIPE being ignored" "$(cat "$FL_TMP/err")" ""
+}
+
 every_error() {
 	cp "$FL_TMP/router.json" "$FL_TMP/wrong.json"
 	config_edit "$FL_TMP/wrong.json" 'd["gateways"]["he_gw"]["interface"] = "heo"; d["tunnels"]["he0"]["mtuu"] = 1400
@@ -400,6 +427,7 @@ if ! started lab_with auto || ! run_test warm-up warm_up; then
 fi
 run_test json-keys keys
 run_test exit-statuses statuses
+run_test output-lost output_lost
 run_test every-error every_error
 run_test apply-fails-as-a-whole fails_as_a_whole
 run_test apply-refused-by-the-machine refused_by_the_machine

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "user/cli/cli.h"
 #include "user/config/suggest.h"
@@ -51,7 +55,7 @@ static bool asks_for_help(int argc, char **argv)
 	return false;
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
 	struct cli cli = { .instance = INSTANCE_DEFAULT };
 
@@ -77,4 +81,37 @@ int main(int argc, char **argv)
 		return c->run(&cli, argc - 1, argv + 1);
 	}
 	return unknown(argv[1]);
+}
+
+/*
+ * A caller may have closed them: the socket must not become what we print to. Of standard output it shall be seen that nothing can
+ * be written.
+ */
+static void keep_standard_files(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDOUT_FILENO ? O_RDONLY : O_RDWR) < 0)
+			return;
+}
+
+/* What could not be written is a failure of a command that did all else; a wrong command line stays that. */
+static int close_output(int status)
+{
+	struct pollfd out = { .fd = STDOUT_FILENO, .events = POLLOUT };
+	bool unread = poll(&out, 1, 0) == 1 && out.revents & POLLERR; /* a pipe whose reader has seen enough */
+	bool lost = ferror(stdout);
+
+	errno = 0;
+	if (fclose(stdout))
+		lost = true;
+	if (!lost || unread)
+		return status;
+	fprintf(stderr, "fairlead: standard output: %s\n", errno ? strerror(errno) : "not all of it could be written");
+	return status == CLI_DONE ? CLI_FAILED : status;
+}
+
+int main(int argc, char **argv)
+{
+	keep_standard_files();
+	return close_output(run(argc, argv));
 }
