@@ -75,6 +75,36 @@ hangup() {
 	none_lost
 }
 
+release_mtu() {
+	json 'd["tunnels"]["he0"]["mtu"]' < "$FL_TMP/$1/c.json"
+}
+
+# The daemon's own file by links, as releases are laid out: where they lead counts when it is read or written
+hangup_with_links() {
+	local release
+	mkdir "$FL_TMP/rel1" "$FL_TMP/rel2"
+	for release in rel1:1441 rel2:1442; do
+		cp "$FL_TMP/router.json" "$FL_TMP/${release%:*}/c.json"
+		config_edit "$FL_TMP/${release%:*}/c.json" "d['tunnels']['he0']['mtu'] = ${release#*:}"
+	done
+	ln -s rel1 "$FL_TMP/cur"
+	ln -s cur/c.json "$FL_TMP/own.json"
+	daemon_kill router
+	daemon_start router "$router" "$FL_TMP/own.json" || return
+	mtu_is 1441 || fail "the first release is not in force"
+	ln -sfn rel2 "$FL_TMP/cur"
+	kill -HUP "${fl_daemon_pid[router]}"
+	slowwait 10 mtu_is 1442 || fail "SIGHUP did not bring the second release into force"
+	cp "$FL_TMP/rel2/c.json" "$FL_TMP/new.json"
+	config_edit "$FL_TMP/new.json" 'd["tunnels"]["he0"]["mtu"] = 1443'
+	check "apply" fl router apply "$FL_TMP/new.json"
+	check_equal "the releases" "$(release_mtu rel1) $(release_mtu rel2)" "1441 1443"
+	check_equal "the links" "$(readlink "$FL_TMP/own.json") $(readlink "$FL_TMP/cur")" "cur/c.json rel2"
+	daemon_kill router
+	rm -r "$FL_TMP"/{rel1,rel2,cur,own.json}
+	daemon_start router "$router" "$FL_TMP/router.json"
+}
+
 mtu_is() {
 	[ "$(fl router --json show tunnels | json 'd[0]["mtu"]')" = "$1" ]
 }
@@ -161,6 +191,7 @@ scenario() {
 	run_test reload reloaded
 	run_test hangup hangup
 	run_test kill-9-in-apply killed_in_apply
+	run_test hangup-with-links hangup_with_links
 	run_test second-daemon-refused second_daemon
 	run_test two-instances two_instances
 }

@@ -37,6 +37,19 @@ static int read_own(struct daemon *d, struct own *own)
 	return err ? EXIT_WRONG : 0;
 }
 
+/* Absolute, for a daemon in the background is elsewhere; links in it are followed anew whenever it is read or written. */
+static char *own_path(const char *file)
+{
+	char *cwd = *file == '/' ? NULL : getcwd(NULL, 0), *path = NULL;
+
+	if (*file == '/')
+		path = strdup(file);
+	else if (cwd && asprintf(&path, "%s/%s", cwd, file) < 0)
+		path = NULL;
+	free(cwd);
+	return path;
+}
+
 int daemon_check(struct daemon *d)
 {
 	struct own own = { 0 };
@@ -116,7 +129,7 @@ int daemon_open(struct daemon *d)
 	if (status)
 		goto out;
 	status = EXIT_FAILURE;
-	d->file = realpath(d->options.file, NULL);
+	d->file = own_path(d->options.file);
 	if (!d->file) {
 		log_warn("%s", d->options.file);
 		goto out;
