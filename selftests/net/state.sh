@@ -325,25 +325,89 @@ lock_of_root() {
 	daemon_start router "$router" "$FL_TMP/router.json"
 }
 
-# The capabilities of the systemd unit, for setpriv
-LIMITS='--bounding-set=-all,+bpf,+perfmon,+net_admin,+net_raw,+sys_admin --inh-caps=-all --no-new-privs'
+# limited: in $limited, the programs with what the systemd unit leaves them
+limited=
+limited() {
+	local capabilities
+	limited=$FL_TMP/limited
+	[ ! -e "$limited" ] || return 0
+	capabilities=$(sed -n 's/^CapabilityBoundingSet=//p' "$FL_ROOT/configs/systemd/fairleadd.service" |
+		tr '[:upper:] ' '[:lower:],' | sed 's/cap_/+/g')
+	mkdir "$limited"
+	ln -s "$FL_BUILD/fairlead" "$limited/fairlead"
+	printf '#!/bin/bash\nexec setpriv --bounding-set=-all,%s --inh-caps=-all --no-new-privs "%s" "$@"\n' "$capabilities" \
+		"$FL_BUILD/fairleadd" > "$limited/fairleadd"
+	chmod +x "$limited/fairleadd"
+}
+
+as_the_unit() {
+	FL_BUILD=$limited daemon_start router "$router" "$FL_TMP/router.json"
+}
+
+modes_of_all() {
+	fl router --json show interfaces | json '[(i["name"], i["mode"], i["reason"]) for i in d]'
+}
+
+# With no more rights than the systemd unit gives: what an earlier daemon has left, with all rights or with these, is taken over
+rights_of_the_unit() {
+	local modes i
+	limited
+	check_not "CAP_SYS_ADMIN, which is nearly all" grep -q sys_admin "$limited/fairleadd"
+	modes=$(modes_of_all)
+	for i in 1 2; do
+		daemon_kill router
+		pinging 100
+		as_the_unit || return
+		none_lost
+		check "status" fl router status
+		check_equal "modes" "$(modes_of_all)" "$modes"
+		check_equal "filters" "$(in_ns "$router" tc filter show dev lan0 ingress | grep -c fl_tc_in)" 1
+	done
+	changed "$EVERYTHING"
+	check "apply" fl router apply "$FL_TMP/new.json"
+	check "rollback" fl router rollback
+	check_equal "modes" "$(modes_of_all)" "$modes"
+	daemon_kill router
+	daemon_start router "$router" "$FL_TMP/router.json"
+}
+
+pin_changed() {
+	[ "$(stat -c %i "$1")" != "$2" ]
+}
+
+# Killed between the pinning of its programs and their attaching: those of the one before are known still
+killed_at_start() {
+	local modes pid before pin
+	limited
+	modes=$(modes_of_all)
+	daemon_kill router
+	pin=/sys/fs/bpf/fairlead/$(instance router)/prog_fl_tc_out # the last one
+	for _ in 1 2; do
+		before=$(stat -c %i "$pin")
+		nsenter --net=/run/netns/"$router" -- "$limited/fairleadd" -f -c "$FL_TMP/router.json" --instance "$(instance router)" \
+			>> "$FL_TMP/router.log" 2>&1 &
+		pid=$!
+		slowwait 10 pin_changed "$pin" "$before"
+		kill -KILL $pid
+		wait $pid 2> /dev/null
+	done
+	as_the_unit || return
+	check "status" fl router status
+	check_equal "modes" "$(modes_of_all)" "$modes"
+}
 
 # A configuration that another user owns (copied there by scp or cp -p) is applied, and is root's from then on
 file_of_another() {
-	local wrapped=$FL_TMP/limited
-	mkdir "$wrapped"
-	ln -s "$FL_BUILD/fairlead" "$wrapped/fairlead"
-	printf '#!/bin/bash\nexec setpriv %s "%s" "$@"\n' "$LIMITS" "$FL_BUILD/fairleadd" > "$wrapped/fairleadd"
-	chmod +x "$wrapped/fairleadd"
+	limited
 	daemon_kill router
 	chown nobody "$FL_TMP/router.json"
 	chmod 600 "$FL_TMP/router.json"
-	out=$(in_ns "$router" timeout 20 "$wrapped/fairleadd" -f -c "$FL_TMP/router.json" --instance "$(instance router)" 2>&1)
+	out=$(in_ns "$router" timeout 20 "$limited/fairleadd" -f -c "$FL_TMP/router.json" --instance "$(instance router)" 2>&1)
 	status=$?
 	want 2 "a start with a file that may not be read"
 	check_match "whose it is, and what to do" "$out" 'belongs to nobody .*chown root'
 	chmod 644 "$FL_TMP/router.json"
-	FL_BUILD=$wrapped daemon_start router "$router" "$FL_TMP/router.json" || return
+	as_the_unit || return
 	changed 'd["tunnels"]["he0"]["ttl"] = 77'
 	cli apply "$FL_TMP/new.json"
 	want 0 "apply"
@@ -534,6 +598,8 @@ scenario() {
 	run_test restart-on-trial restart_on_trial
 	run_test second-daemon second_daemon
 	run_test lock-of-root lock_of_root
+	run_test rights-of-the-unit rights_of_the_unit
+	run_test killed-at-start killed_at_start
 	run_test file-of-another file_of_another
 	run_test state-read-only state_read_only
 	python_tests socket_hostile.py --pid "${fl_daemon_pid[router]}" --socket "/run/fairlead/$(instance router).sock"

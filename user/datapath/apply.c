@@ -188,6 +188,8 @@ static void change_keep(struct datapath *dp, struct change *c)
 	}
 	for (uint32_t i = 1; i < FL_PORTS_MAX; i++)
 		release_port(dp, c->next, i);
+	if (!dp->config)
+		objects_settle(dp);
 	free(dp->ports);
 	dp->ports = c->next;
 	c->next = NULL;

@@ -159,7 +159,7 @@ static void discard_others_maps(struct datapath *dp)
 		log_warnx("instance \"%s\" was at work in another network namespace: its programs go on there, but no "
 			  "daemon cares for them; give each namespace an instance of its own",
 			  dp->instance);
-		dp->older = (struct older){};
+		owner_forget_pins(dp);
 		dp->first = true;
 	} else if (!err && (control.layout == FL_LAYOUT_VERSION || control.layout == 0)) {
 		return;
@@ -234,6 +234,23 @@ static int find_maps(struct datapath *dp)
 	return 0;
 }
 
+/*
+ * An earlier daemon's program keeps a pin until those of this one are attached in its place: should this one be killed before that,
+ * the next one must know it. What has such a pin already is what is attached.
+ */
+static void keep_older(const char *path)
+{
+	char kept[200];
+	int fd = bpf_obj_get(path);
+
+	if (fd < 0)
+		return;
+	snprintf(kept, sizeof(kept), "%s_before", path);
+	if (bpf_obj_pin(fd, kept) && errno != EEXIST)
+		log_debug("%s: %s", kept, strerror(errno));
+	close(fd);
+}
+
 /* Pins under a temporary name and renames: at every moment the name leads to a whole program. */
 static int pin_program(struct datapath *dp, const struct dp_prog *prog)
 {
@@ -252,6 +269,7 @@ static int find_programs(struct datapath *dp)
 	const struct bpf_program *progs[DP_PROG_COUNT] = { dp->xdp->progs.fl_xdp, dp->xdp->progs.fl_xdp_generic,
 							   dp->xdp->progs.fl_icmp, dp->tc->progs.fl_tc_in,
 							   dp->tc->progs.fl_tc_out };
+	char path[192];
 
 	for (size_t i = 0; i < DP_PROG_COUNT; i++) {
 		struct bpf_prog_info info = {};
@@ -264,6 +282,8 @@ static int find_programs(struct datapath *dp)
 		if (err)
 			return log_ret(err, "cannot read about %s", dp_prog_names[i]);
 		dp->progs[i].id = info.id;
+		snprintf(path, sizeof(path), "%s/prog_%s", dp->pins, dp_prog_names[i]);
+		keep_older(path);
 		err = pin_program(dp, &dp->progs[i]);
 		if (err)
 			return err;
@@ -357,8 +377,19 @@ void objects_repin(struct datapath *dp)
 	dp->pins_lost = false;
 }
 
+void objects_settle(struct datapath *dp)
+{
+	char path[200];
+
+	for (size_t i = 0; i < DP_PROG_COUNT; i++) {
+		snprintf(path, sizeof(path), "%s/prog_%s_before", dp->pins, dp->progs[i].name);
+		unlink(path);
+	}
+}
+
 void objects_unload(struct datapath *dp)
 {
+	owner_forget_pins(dp);
 	xdp__destroy(dp->xdp);
 	tc__destroy(dp->tc);
 	dp->xdp = NULL;

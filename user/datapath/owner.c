@@ -2,11 +2,13 @@
 /*
  * Whose a program is that is found on a device: this instance's, another one's of fairlead, or somebody else's. Programs of all
  * instances have the same names; the fl_control that they use says which instance's they are. It lives as long as they do,
- * whatever becomes of the pins.
+ * whatever becomes of the pins. But to look at another one's program the kernel asks for CAP_SYS_ADMIN: without it only the pins
+ * tell, and what is pinned nowhere is somebody else's.
  */
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -65,15 +67,48 @@ static bool owner_by_control(struct datapath *dp, const uint32_t *map_ids, uint3
 	return true;
 }
 
-/* By who has pinned it. */
-static void owner_by_pin(struct datapath *dp, uint32_t id, struct program_seen *seen)
+static const struct older_program *older_program(const struct datapath *dp, uint32_t id)
 {
 	for (size_t i = 0; i < dp->older.n; i++)
-		if (dp->older.ids[i] == id)
-			seen->owner = OWNER_US;
-	if (seen->owner == OWNER_OTHER &&
-	    instance_of_program(id, seen->name, seen->instance, sizeof(seen->instance)) == 0)
-		seen->owner = strcmp(seen->instance, dp->instance) == 0 ? OWNER_US : OWNER_INSTANCE;
+		if (dp->older.programs[i].id == id)
+			return &dp->older.programs[i];
+	return NULL;
+}
+
+static bool is_instances_pin(struct datapath *dp, uint32_t id, const char *name, struct program_seen *seen)
+{
+	if (instance_of_program(id, name, seen->instance, sizeof(seen->instance)))
+		return false;
+	snprintf(seen->name, sizeof(seen->name), "%s", name);
+	seen->owner = strcmp(seen->instance, dp->instance) == 0 ? OWNER_US : OWNER_INSTANCE;
+	return true;
+}
+
+/* By who has pinned it. The name need not be known. */
+static void owner_by_pin(struct datapath *dp, uint32_t id, struct program_seen *seen)
+{
+	const struct older_program *older = older_program(dp, id);
+
+	if (older) {
+		memcpy(seen->name, older->name, sizeof(seen->name));
+		seen->owner = OWNER_US;
+		return;
+	}
+	for (size_t i = 0; i < DP_PROG_COUNT; i++)
+		if (is_instances_pin(dp, id, dp_prog_names[i], seen))
+			return;
+}
+
+static bool is_this_daemons(struct datapath *dp, uint32_t id, struct program_seen *seen)
+{
+	for (size_t i = 0; i < DP_PROG_COUNT; i++) {
+		if (dp->progs[i].id != id)
+			continue;
+		snprintf(seen->name, sizeof(seen->name), "%s", dp->progs[i].name);
+		seen->owner = OWNER_US;
+		return true;
+	}
+	return false;
 }
 
 int program_see(struct datapath *dp, uint32_t id, struct program_seen *seen)
@@ -81,9 +116,16 @@ int program_see(struct datapath *dp, uint32_t id, struct program_seen *seen)
 	uint32_t map_ids[MAPS_MAX] = {};
 	struct bpf_prog_info info = { .nr_map_ids = MAPS_MAX, .map_ids = (uintptr_t)map_ids };
 	__u32 len = sizeof(info), n;
-	int fd = bpf_prog_get_fd_by_id(id), err;
+	int fd, err;
 
 	memset(seen, 0, sizeof(*seen));
+	if (is_this_daemons(dp, id, seen))
+		return 0;
+	fd = bpf_prog_get_fd_by_id(id);
+	if (fd == -EPERM) {
+		owner_by_pin(dp, id, seen);
+		return 0;
+	}
 	if (fd < 0)
 		return fd;
 	err = bpf_obj_get_info_by_fd(fd, &info, &len);
@@ -91,15 +133,26 @@ int program_see(struct datapath *dp, uint32_t id, struct program_seen *seen)
 	if (err)
 		return err;
 	memcpy(seen->name, info.name, sizeof(seen->name));
-	for (size_t i = 0; i < DP_PROG_COUNT; i++)
-		if (dp->progs[i].id == id)
-			seen->owner = OWNER_US;
-	if (seen->owner == OWNER_US || !is_named_like_ours(seen->name))
+	if (!is_named_like_ours(seen->name))
 		return 0;
 	n = info.nr_map_ids < MAPS_MAX ? info.nr_map_ids : MAPS_MAX;
 	if (!owner_by_control(dp, map_ids, n, seen))
 		owner_by_pin(dp, id, seen);
 	return 0;
+}
+
+int program_fd(struct datapath *dp, uint32_t id)
+{
+	const struct older_program *older = older_program(dp, id);
+	int fd = older ? older->fd : -1;
+
+	for (size_t i = 0; i < DP_PROG_COUNT; i++)
+		if (dp->progs[i].id == id)
+			fd = dp->progs[i].fd;
+	if (fd < 0)
+		return bpf_prog_get_fd_by_id(id);
+	fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	return fd < 0 ? -errno : fd;
 }
 
 /* Before this daemon pins its own in their place. */
@@ -110,6 +163,7 @@ void owner_remember_pins(struct datapath *dp)
 	DIR *dir = opendir(dp->pins);
 
 	while (dir && dp->older.n < OLDER_MAX && (entry = readdir(dir))) {
+		struct older_program *older = &dp->older.programs[dp->older.n];
 		struct bpf_prog_info info = {};
 		__u32 len = sizeof(info);
 		int fd;
@@ -120,12 +174,23 @@ void owner_remember_pins(struct datapath *dp)
 		fd = bpf_obj_get(path);
 		if (fd < 0)
 			continue;
-		if (bpf_obj_get_info_by_fd(fd, &info, &len) == 0)
-			dp->older.ids[dp->older.n++] = info.id;
-		close(fd);
+		if (bpf_obj_get_info_by_fd(fd, &info, &len)) {
+			close(fd);
+			continue;
+		}
+		*older = (struct older_program){ .id = info.id, .fd = fd };
+		memcpy(older->name, info.name, sizeof(older->name));
+		dp->older.n++;
 	}
 	if (dir)
 		closedir(dir);
+}
+
+void owner_forget_pins(struct datapath *dp)
+{
+	for (size_t i = 0; i < dp->older.n; i++)
+		close(dp->older.programs[i].fd);
+	dp->older = (struct older){};
 }
 
 bool others_at_work(struct datapath *dp)

@@ -90,8 +90,13 @@ struct saved_setting {
 
 /* What an earlier daemon had pinned in the instance's folder. */
 #define OLDER_MAX 16
+struct older_program {
+	uint32_t id;
+	int fd;
+	char name[BPF_OBJ_NAME_LEN];
+};
 struct older {
-	uint32_t ids[OLDER_MAX]; /* programs */
+	struct older_program programs[OLDER_MAX];
 	size_t n;
 	uint32_t control; /* the map fl_control; 0: none */
 };
@@ -192,7 +197,8 @@ struct tc *tc_open(struct datapath *dp, bool dry_run);
 int object_prepare(struct datapath *dp, struct bpf_object *object, bool remake);
 void objects_unload(struct datapath *dp);
 int objects_unpin(struct datapath *dp);
-void objects_repin(struct datapath *dp); /* what somebody has removed */
+void objects_repin(struct datapath *dp);  /* what somebody has removed */
+void objects_settle(struct datapath *dp); /* the programs are attached: those of an earlier daemon are of no more use */
 int instance_of_program(uint32_t prog_id, const char *program, char *instance, size_t len);
 
 /* ---- elsewhere.c ---- */
@@ -205,13 +211,16 @@ bool control_is_elsewhere(const struct fl_control *control, uint64_t netns);
 extern const char *const dp_prog_names[DP_PROG_COUNT]; /* object.c */
 enum owner { OWNER_OTHER, OWNER_US, OWNER_INSTANCE };
 struct program_seen {
-	char name[BPF_OBJ_NAME_LEN];
+	char name[BPF_OBJ_NAME_LEN]; /* "": it could not be asked for */
 	enum owner owner;
 	char instance[64]; /* of OWNER_INSTANCE: which one of fairlead's */
 };
 /* 0, or -errno: *seen is nobody's then */
 int program_see(struct datapath *dp, uint32_t id, struct program_seen *seen);
+/* Its file descriptor, the caller's to close; or -errno. */
+int program_fd(struct datapath *dp, uint32_t id);
 void owner_remember_pins(struct datapath *dp);
+void owner_forget_pins(struct datapath *dp);
 /* Has another instance filters in this namespace? */
 bool others_at_work(struct datapath *dp);
 

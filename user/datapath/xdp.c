@@ -81,9 +81,9 @@ static void xdp_change_back(struct datapath *dp, const void *data)
 		log_warnx("cannot put XDP of device %u back; tc runs there", change->ifindex);
 }
 
-static int detach_seen(uint32_t ifindex, const struct xdp_now *now)
+static int detach_seen(struct datapath *dp, uint32_t ifindex, const struct xdp_now *now)
 {
-	int fd = bpf_prog_get_fd_by_id(now->id), err;
+	int fd = program_fd(dp, now->id), err;
 	LIBBPF_OPTS(bpf_xdp_attach_opts, opts, .old_prog_fd = fd);
 
 	if (fd < 0)
@@ -108,7 +108,7 @@ void xdp_detach(struct datapath *dp, uint32_t ifindex)
 	}
 	if (!now.ours)
 		return;
-	err = detach_seen(ifindex, &now);
+	err = detach_seen(dp, ifindex, &now);
 	if (err && err != -ENODEV)
 		log_ret(err, "cannot take the XDP program from device %u", ifindex);
 }
@@ -126,7 +126,7 @@ static int xdp_set(struct datapath *dp, uint32_t ifindex, enum dp_prog_id id, en
 	if (now->mode == mode) {
 		LIBBPF_OPTS(bpf_xdp_attach_opts, opts);
 
-		fd = bpf_prog_get_fd_by_id(now->id);
+		fd = program_fd(dp, now->id);
 		if (fd < 0)
 			return fd;
 		opts.old_prog_fd = fd;
@@ -136,7 +136,7 @@ static int xdp_set(struct datapath *dp, uint32_t ifindex, enum dp_prog_id id, en
 	}
 	undo_push(undo, xdp_change_back, &change, sizeof(change));
 	if (now->mode != PORT_MODE_NONE) { /* one device cannot have both modes */
-		err = detach_seen(ifindex, now);
+		err = detach_seen(dp, ifindex, now);
 		if (err)
 			return err;
 	}
@@ -156,14 +156,14 @@ static int settle(struct port *port, enum port_mode mode, const char *fmt, ...)
 	return 0;
 }
 
-static void drop_ours(const struct port *port, const struct xdp_now *now, struct undo *undo)
+static void drop_ours(struct datapath *dp, const struct port *port, const struct xdp_now *now, struct undo *undo)
 {
 	const struct xdp_change change = { port->value.ifindex, now->mode, prog_of_mode(now->mode) };
 
 	if (!now->id || !now->ours)
 		return;
 	undo_push(undo, xdp_change_back, &change, sizeof(change));
-	if (detach_seen(port->value.ifindex, now))
+	if (detach_seen(dp, port->value.ifindex, now))
 		log_warnx("cannot take the XDP program from %s", port->device);
 }
 
@@ -175,6 +175,12 @@ static int attach_beside(struct datapath *dp, struct port *port, const struct xd
 	if (now->instance[0])
 		return settle(port, PORT_MODE_TC, "instance \"%s\" of fairlead serves this device; tc runs",
 			      now->instance);
+	if (!now->name[0])
+		return settle(
+			port, PORT_MODE_TC,
+			"an XDP program (id %u) of another owner is attached, which only CAP_SYS_ADMIN may look at; tc "
+			"runs",
+			now->id);
 	if (strcmp(now->name, XDP_DISPATCHER) != 0)
 		return settle(port, PORT_MODE_TC, "XDP program \"%s\" (id %u) of another owner is attached; tc runs",
 			      now->name, now->id);
@@ -249,13 +255,13 @@ static int attach_vlan(struct datapath *dp, struct port *ports, struct port *por
 			  !parent->on_parent && port->interface->mode != CONFIG_MODE_TC &&
 			  port->interface->mode != CONFIG_MODE_GENERIC;
 	if (port->on_parent) {
-		drop_ours(port, now, undo);
+		drop_ours(dp, port, now, undo);
 		offload_off(dp, parent, OFFLOAD_TXVLAN, undo);
 		return settle(port, PORT_MODE_NATIVE, "native XDP, served on its parent %s", parent->device);
 	}
 	if (port->interface->mode == CONFIG_MODE_GENERIC)
 		return attach_mode(dp, port, PORT_MODE_GENERIC, now, undo);
-	drop_ours(port, now, undo);
+	drop_ours(dp, port, now, undo);
 	if (port->interface->mode == CONFIG_MODE_TC)
 		return settle(port, PORT_MODE_TC, "tc, as asked");
 	return settle(port, PORT_MODE_TC, "a VLAN whose parent is not served by native XDP; tc runs");
@@ -288,7 +294,7 @@ int xdp_attach(struct datapath *dp, struct port *ports, struct port *port, struc
 		return attach_vlan(dp, ports, port, &now, undo);
 	switch (port->interface->mode) {
 	case CONFIG_MODE_TC:
-		drop_ours(port, &now, undo);
+		drop_ours(dp, port, &now, undo);
 		if (strcmp(now.name, XDP_DISPATCHER) == 0)
 			leave_dispatcher(dp, port->value.ifindex);
 		return settle(port, PORT_MODE_TC, "tc, as asked");
