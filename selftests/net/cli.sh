@@ -264,6 +264,48 @@ dropped() {
 	fl router --json show drops | json '[(r["reason"], r["interface"], r["packets"]) for r in d]'
 }
 
+reason_of() {
+	fl router --json explain "$@" | json '(d["verdict"], d["reason"])'
+}
+
+# Where the routing table has no way, the host answers
+explains_no_route() {
+	local kind answer="('deliver', 'no route: the host answers Destination Unreachable')"
+	ip -n "$router" route del default
+	check_equal "no route" "$(reason_of --in lan --src 192.0.2.80 --dst 192.168.99.1 --proto udp)" "$answer"
+	ip -n "$router" route add default via 203.0.113.1
+	for kind in unreachable prohibit; do
+		ip -n "$router" route add $kind 192.168.99.0/24
+		ip -n "$router" -6 route add $kind 2001:db8:99::/48
+		check_equal "$kind" "$(reason_of --in lan --src 192.0.2.80 --dst 192.168.99.1 --proto udp)" "$answer"
+		check_equal "$kind" "$(reason_of --in lan --src "$LAN_HOST" --dst 2001:db8:99::1 --proto udp)" "$answer"
+		ip -n "$router" route del $kind 192.168.99.0/24
+		ip -n "$router" -6 route del $kind 2001:db8:99::/48
+	done
+	check_equal "the host itself" "$(reason_of --in lan --src 192.0.2.80 --dst 192.0.2.1 --proto udp)" \
+		"('deliver', 'for the host, or only the host can answer it')"
+}
+
+# The programs have asked for the way back to the source: that is not where the packet goes
+explains_spoofed() {
+	check_equal "spoofed" "$(fl router --json explain --in wan --src 192.0.2.80 --dst "$WAN_ROUTER" --proto udp |
+		json '(d["verdict"], d["reason"], d["egress"], d["next_hop"], d["gateway"], d["tunnel"], d["mtu"])')" \
+		"('drop', 'spoofed-source', None, None, None, None, None)"
+}
+
+explains_what_is_refused() {
+	status_of 2 fl router explain --in lan --src "$LAN_HOST" --dst "$INET_HOST" --proto udp --tcp-flags S
+	check_match "why" "$output" '--tcp-flags: .*--proto tcp'
+	status_of 2 fl router explain --in lan --src "$LAN_HOST" --dst "$INET_HOST" --proto tcp --icmp-type echo-request
+	check_match "why" "$output" '--icmp-type: .*ipv6-icmp'
+	status_of 2 fl router explain --in lan --src "$LAN_HOST" --dst "$INET_HOST" --proto ipv6-icmp --dport 443
+	check_match "why" "$output" '--dport: .*tcp.*udp'
+	status_of 2 fl router explain --in self --src "$LAN_HOST" --dst "$INET_HOST" --proto tcp
+	check_match "what it may be" "$output" 'src: .*no address of this router.*::'
+	status_of 0 fl router explain --in self --src 0.0.0.0 --dst "$BROKER" --proto tcp
+	status_of 0 fl router explain --in self --src "$WAN_ROUTER" --dst "$BROKER" --proto tcp
+}
+
 explains() {
 	local out_host drops tunnels proto
 	out_host=$(outside "$LAN_HOST")
@@ -298,6 +340,9 @@ explains() {
 	status_of 2 fl router explain --in wan --src "$BROKER" --dst "$WAN_ROUTER" --proto ipv6-icmp
 	check_match "what it is" "$output" 'it is icmp'
 	status_of 0 fl router explain --in wan --src "$BROKER" --dst "$WAN_ROUTER" --proto icmp
+	explains_no_route
+	explains_spoofed
+	explains_what_is_refused
 	check_equal "no trace in the drops" "$(dropped)" "$drops"
 	check_equal "no trace at the tunnel" "$(fl router --json show tunnels)" "$tunnels"
 }

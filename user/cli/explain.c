@@ -130,6 +130,23 @@ static int take_args(int argc, char **argv, const char **args)
 	return 0;
 }
 
+/* An option that the packet has no place for would be left out without a word. */
+static int check_fits(const char **args, long proto)
+{
+	bool icmp = proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6;
+	bool ports = proto == IPPROTO_TCP || proto == IPPROTO_UDP;
+
+	if (args[TCPFLAGS] && proto != IPPROTO_TCP)
+		return cli_usage("explain", "--tcp-flags: goes with --proto tcp only");
+	if (args[ICMPTYPE] && !icmp)
+		return cli_usage("explain", "--icmp-type: goes with --proto icmp or ipv6-icmp only");
+	for (int i = SPORT; i <= DPORT; i++) {
+		if (args[i] && !ports)
+			return cli_usage("explain", "--%s: goes with --proto tcp or udp only", options[i].name);
+	}
+	return 0;
+}
+
 /* The request, or NULL: told why. The daemon checks addresses and interface. */
 static json_t *build(const char **args)
 {
@@ -140,6 +157,8 @@ static json_t *build(const char **args)
 	int err;
 
 	err = parse_proto(args[PROTO], &proto);
+	if (!err)
+		err = check_fits(args, proto);
 	if (err)
 		goto out;
 	json_object_set_new(request, "proto", json_integer(proto));

@@ -45,9 +45,9 @@ const struct cli_command cli_commands[] = {
 	  "Runs that packet through the programs' own code and the live maps, without sending it and without\n"
 	  "leaving a trace.\n"
 	  "  --in         interface or tunnel by which it comes in; self: the router's own\n"
-	  "  --src        with --in self :: or 0.0.0.0 is the address that the router would choose\n"
+	  "  --src        with --in self an address of the router; :: or 0.0.0.0: the one that it would choose\n"
 	  "  --proto      name of /etc/protocols, or number\n"
-	  "  --sport, --dport  number, or name of /etc/services\n"
+	  "  --sport, --dport  number, or name of /etc/services; of TCP and UDP\n"
 	  "  --tcp-flags  letters of FSRPAUEW; S if left out\n"
 	  "  --icmp-type  number, or name as in nftables: echo-request (if left out), packet-too-big, …\n",
 	  cmd_explain },

@@ -187,54 +187,121 @@ static bool known_ingress(const struct config *config, const char *name, struct 
 	return false;
 }
 
-static bool in_range(const char *key, int value, int max, struct control_answer *answer)
+static bool in_range(const char *key, json_int_t value, json_int_t max, struct control_answer *answer)
 {
 	if (value < 0 || value > max)
-		control_fail(answer, 2, "%s: 0 to %d", key, max);
+		control_fail(answer, 2, "%s: 0 to %lld", key, max);
 	return value >= 0 && value <= max;
 }
 
 /* Each family has an ICMP of its own. */
-static bool icmp_fits(const struct explain_query *query, int proto, struct control_answer *answer)
+static bool icmp_fits(const struct explain_query *query, struct control_answer *answer)
 {
-	if (proto == IPPROTO_ICMP && query->src.family == AF_INET6)
+	if (query->proto == IPPROTO_ICMP && query->src.family == AF_INET6)
 		control_fail(answer, 2, "proto: icmp is that of IPv4; between IPv6 addresses it is ipv6-icmp (58)");
-	else if (proto == IPPROTO_ICMPV6 && query->src.family == AF_INET)
+	else if (query->proto == IPPROTO_ICMPV6 && query->src.family == AF_INET)
 		control_fail(answer, 2, "proto: ipv6-icmp is that of IPv6; between IPv4 addresses it is icmp (1)");
 	else
 		return true;
 	return false;
 }
 
+/* What the packet has no place for is refused, not left out. */
+static bool transport_fits(const json_t *request, uint8_t proto, struct control_answer *answer)
+{
+	static const struct {
+		const char *key, *with;
+		uint8_t protos[2];
+	} places[] = {
+		{ "sport", "tcp (6) or udp (17)", { IPPROTO_TCP, IPPROTO_UDP } },
+		{ "dport", "tcp (6) or udp (17)", { IPPROTO_TCP, IPPROTO_UDP } },
+		{ "tcp_flags", "tcp (6)", { IPPROTO_TCP, IPPROTO_TCP } },
+		{ "icmp_type", "icmp (1) or ipv6-icmp (58)", { IPPROTO_ICMP, IPPROTO_ICMPV6 } },
+	};
+
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		if (!json_object_get(request, places[i].key) || proto == places[i].protos[0] ||
+		    proto == places[i].protos[1])
+			continue;
+		control_fail(answer, 2, "%s: goes with proto %s only", places[i].key, places[i].with);
+		return false;
+	}
+	return true;
+}
+
+/* The router does not send from another one's address. */
+static bool source_fits(struct daemon *d, const struct explain_query *query, struct control_answer *answer)
+{
+	char text[ADDR_STRLEN];
+	const struct system_addr *a;
+
+	if (strcmp(query->in, "self") || addr_is_unspecified(&query->src))
+		return true;
+	for (size_t i = 0; (a = system_addr_at(d->system, i)); i++) {
+		if (addr_equal(&a->prefix.addr, &query->src))
+			return true;
+	}
+	control_fail(
+		answer, 2,
+		"src: %s is no address of this router; for what it sends itself (in: self) accepted: one of its own, or "
+		"%s for the one that it would choose",
+		addr_format(&query->src, text), query->src.family == AF_INET6 ? "::" : "0.0.0.0");
+	return false;
+}
+
+static bool take_numbers(const json_t *request, struct explain_query *query, struct control_answer *answer)
+{
+	struct {
+		const char *key;
+		json_int_t max, value;
+	} n[] = { { "proto", 255, 0 },
+		  { "sport", 65535, 0 },
+		  { "dport", 65535, 0 },
+		  { "tcp_flags", 255, 0 },
+		  { "icmp_type", 255, 0 } };
+
+	for (size_t i = 0; i < sizeof(n) / sizeof(n[0]); i++) {
+		n[i].value = json_integer_value(json_object_get(request, n[i].key));
+		if (!in_range(n[i].key, n[i].value, n[i].max, answer))
+			return false;
+	}
+	query->proto = n[0].value;
+	query->sport = n[1].value;
+	query->dport = n[2].value;
+	query->tcp_flags = n[3].value;
+	query->icmp_type = n[4].value;
+	return transport_fits(request, query->proto, answer);
+}
+
+static bool take_query(struct daemon *d, const json_t *request, struct explain_query *query,
+		       struct control_answer *answer)
+{
+	const char *command, *src, *dst;
+	json_error_t error;
+	json_int_t n; /* take_numbers() takes them: here they are only seen to be numbers */
+
+	if (!unpacked(json_unpack_ex((json_t *)request, &error, JSON_STRICT, "{s:s,s:s,s:s,s:s,s:I,s?I,s?I,s?I,s?I}",
+				     "command", &command, "in", &query->in, "src", &src, "dst", &dst, "proto", &n,
+				     "sport", &n, "dport", &n, "tcp_flags", &n, "icmp_type", &n),
+		      &error, answer))
+		return false;
+	if (!take_numbers(request, query, answer) || !known_ingress(d->apply.running, query->in, answer))
+		return false;
+	if (addr_parse(src, &query->src) || addr_parse(dst, &query->dst) || query->src.family != query->dst.family) {
+		control_fail(answer, 2, "src and dst: two IPv4 or two IPv6 addresses");
+		return false;
+	}
+	return icmp_fits(query, answer) && source_fits(d, query, answer);
+}
+
 static void run_explain(void *arg, const json_t *request, struct control_answer *answer)
 {
-	int proto, sport = 0, dport = 0, flags = 0, icmp_type = 0;
-	const char *command, *src, *dst;
 	struct explain_query query = { 0 };
 	struct daemon *d = arg;
-	json_error_t error;
 	char *why = NULL;
 
-	if (!unpacked(json_unpack_ex((json_t *)request, &error, JSON_STRICT, "{s:s,s:s,s:s,s:s,s:i,s?i,s?i,s?i,s?i}",
-				     "command", &command, "in", &query.in, "src", &src, "dst", &dst, "proto", &proto,
-				     "sport", &sport, "dport", &dport, "tcp_flags", &flags, "icmp_type", &icmp_type),
-		      &error, answer))
+	if (!take_query(d, request, &query, answer))
 		return;
-	if (!in_range("proto", proto, 255, answer) || !in_range("sport", sport, 65535, answer) ||
-	    !in_range("dport", dport, 65535, answer) || !in_range("tcp_flags", flags, 255, answer) ||
-	    !in_range("icmp_type", icmp_type, 255, answer) || !known_ingress(d->apply.running, query.in, answer))
-		return;
-	if (addr_parse(src, &query.src) || addr_parse(dst, &query.dst) || query.src.family != query.dst.family) {
-		control_fail(answer, 2, "src and dst: two IPv4 or two IPv6 addresses");
-		return;
-	}
-	if (!icmp_fits(&query, proto, answer))
-		return;
-	query.proto = proto;
-	query.sport = sport;
-	query.dport = dport;
-	query.tcp_flags = flags;
-	query.icmp_type = icmp_type;
 	answer->result = datapath_explain(d->datapath, &query, &why);
 	if (!answer->result)
 		control_fail(answer, 1, "%s", why ? why : "out of memory");

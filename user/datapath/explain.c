@@ -155,13 +155,34 @@ struct verdict_words {
 	const char *verdict, *reason;
 };
 
-static struct verdict_words words_of(const struct question *q, const struct fl_explain *e)
+/*
+ * The programs leave to the host what they have no route for, as what is for it. Which one it is they don't tell: the host's own table
+ * says it, though it may be another one than the packet's where routing is by rules.
+ */
+static const char *why_deliver(struct datapath *dp, const struct question *q, const struct fl_explain *e)
+{
+	struct addr dst = addr_or_none(&e->dst), source;
+	uint32_t ifindex;
+
+	if (dst.family == AF_UNSPEC)
+		dst = q->packet.dst;
+	switch (system_route_get(dp->system, &dst, NULL, &ifindex, &source)) {
+	case -ENETUNREACH:
+	case -EHOSTUNREACH:
+	case -EACCES: /* prohibit */
+		return "no route: the host answers Destination Unreachable";
+	default:
+		return "for the host, or only the host can answer it";
+	}
+}
+
+static struct verdict_words words_of(struct datapath *dp, const struct question *q, const struct fl_explain *e)
 {
 	switch (e->verdict) {
 	case FL_VERDICT_FORWARD:
 		return (struct verdict_words){ "forward", q->self ? "own traffic into the tunnel" : "routed" };
 	case FL_VERDICT_DELIVER:
-		return (struct verdict_words){ "deliver", "for the host, or only the host can answer it" };
+		return (struct verdict_words){ "deliver", why_deliver(dp, q, e) };
 	case FL_VERDICT_DROP:
 	case FL_VERDICT_ERROR:
 		return (struct verdict_words){ "drop", drop_name(e->reason) };
@@ -170,6 +191,13 @@ static struct verdict_words words_of(const struct question *q, const struct fl_e
 			return (struct verdict_words){ "forward", "own traffic, sent as the host routes it" };
 		return (struct verdict_words){ "deliver", "left to the host" };
 	}
+}
+
+/* Of a spoofed source the last that was looked up is the way back to it. */
+static void forget_way_back(struct fl_explain *e)
+{
+	if (e->verdict == FL_VERDICT_DROP && e->reason == FL_DROP_SPOOFED)
+		*e = (struct fl_explain){ .verdict = e->verdict, .reason = e->reason, .in_port = e->in_port };
 }
 
 /*
@@ -198,7 +226,7 @@ static json_t *answer_of(struct datapath *dp, const struct question *q, const st
 {
 	const struct port *out = port_at(dp, e->out_port), *xmit = port_at(dp, e->xmit_port);
 	const struct port *tunnel = outer_of(dp, q, e);
-	struct verdict_words words = words_of(q, e);
+	struct verdict_words words = words_of(dp, q, e);
 	struct addr hop = addr_or_none(&e->nexthop), gateway = addr_or_none(&e->gateway);
 	json_t *answer;
 
@@ -305,6 +333,8 @@ json_t *datapath_explain(struct datapath *dp, const struct explain_query *query,
 		return answer;
 	err = dry_run_open(dp);
 	err = err ?: run(dp, &q, &result);
+	if (!err)
+		forget_way_back(&result);
 	if (err) {
 		fail(why, err, "the dry run failed: %s", strerror(-err));
 		return NULL;
