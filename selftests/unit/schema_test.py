@@ -44,7 +44,7 @@ PARSER_ONLY = {
     "the same key again": "duplicate-key duplicate-key-escaped",
     "JSON that Jansson refuses for the sake of C strings": "syntax-escaped-nul",
     "lone surrogates, which Python's JSON lets pass": "syntax-surrogate",
-    "bytes, where a schema counts characters": "interface-device-utf8",
+    "bytes, where a schema counts characters": "interface-device-byte-a0 interface-device-utf8",
     "Python's $, which also matches before a last newline": "tunnel-remote-newline",
 }
 

@@ -24,26 +24,78 @@ static void report_syntax(struct config_report *report, const json_error_t *erro
 		config_report_add(report, false, where, "no valid JSON: %s", error->text);
 }
 
+static bool is_too_big(const char *number, size_t len)
+{
+	if (strspn(number, "-0123456789") < len)
+		return false; /* a fraction or an exponent */
+	errno = 0;
+	strtoll(number, NULL, 10);
+	return errno == ERANGE;
+}
+
+/*
+ * A copy in which no integer has more than 64 bit: the last two digits of such a one become an exponent, which makes a real of it, of
+ * the same size and with as many characters. NULL without memory.
+ */
+static char *without_big_integers(const char *text, size_t len)
+{
+	char *copy = malloc(len + 1), *at = copy;
+
+	if (!copy)
+		return NULL;
+	memcpy(copy, text, len);
+	copy[len] = '\0';
+	while (*at) {
+		size_t n = strspn(at, "-+.eE0123456789");
+
+		if (n && is_too_big(at, n))
+			memcpy(at + n - 2, "e2", 2);
+		if (*at == '"') {
+			for (at++; *at && *at != '"'; at++)
+				at += *at == '\\' && at[1];
+		}
+		at += n ? n : *at != '\0';
+	}
+	return copy;
+}
+
 /*
  * Jansson stops at the first duplicate key, so then the text is read again without minding them (the last one counts),
- * for what else is wrong to be found. NULL: no JSON, or no memory, and the report says so.
+ * for what else is wrong to be found. NULL: no JSON, or no memory.
  */
+static json_t *parse_duplicates(const char *text, size_t len, json_error_t *error, struct config_report *report)
+{
+	json_t *document = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, error);
+
+	if (document || json_error_code(error) != json_error_duplicate_key)
+		return document;
+	document = json_loadb(text, len, JSON_DECODE_ANY, error);
+	if (document && duplicate_report(text, len, report))
+		config_report_add(report, false, "", "out of memory");
+	return document;
+}
+
+/* So it does at an integer that it has no room for. NULL: no JSON, or no memory, and the report says so. */
 static json_t *parse_json(const char *text, size_t len, struct config_report *report)
 {
 	json_error_t error = { .line = 0 };
-	json_t *document = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+	json_t *document;
+	char *copy;
 
-	if (document)
-		return document;
-	if (json_error_code(&error) != json_error_duplicate_key) {
-		report_syntax(report, &error);
+	if (len >= 3 && !memcmp(text, "\xef\xbb\xbf", 3)) {
+		config_report_add(report, false, "line 1, column 1",
+				  "the file begins with a byte order mark; accepted: UTF-8 without one");
 		return NULL;
 	}
-	document = json_loadb(text, len, JSON_DECODE_ANY, &error);
+	document = parse_duplicates(text, len, &error, report);
+	if (!document && json_error_code(&error) == json_error_numeric_overflow) {
+		copy = without_big_integers(text, len);
+		if (copy)
+			document = parse_duplicates(copy, len, &error, report);
+		free(copy);
+	}
 	if (!document)
 		report_syntax(report, &error);
-	else if (duplicate_report(text, len, report))
-		config_report_add(report, false, "", "out of memory");
 	return document;
 }
 

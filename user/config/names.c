@@ -73,17 +73,23 @@ const char *name_tunnel_fault(const char *text)
 	return NULL;
 }
 
+/* The kernel's isspace(): of a byte, in Latin-1, where 0xa0 is a blank too. */
+static bool is_blank(unsigned char c)
+{
+	return isspace(c) || c == 0xa0;
+}
+
 /* As the kernel's dev_valid_name(); what is no network's, and what fairlead makes itself, is no interface. */
 const char *name_device_fault(const char *text)
 {
 	static const char accepts[] =
-		"the name of a network device, 1 to 15 characters without blanks, \"/\" and \":\"";
+		"the name of a network device, 1 to 15 bytes without blanks (0xa0 is one to Linux), \"/\" and \":\"";
 	const char *c;
 
 	if (!text[0] || strlen(text) >= IFNAMSIZ || !strcmp(text, ".") || !strcmp(text, ".."))
 		return accepts;
 	for (c = text; *c; c++) {
-		if (*c == '/' || *c == ':' || isspace((unsigned char)*c))
+		if (*c == '/' || *c == ':' || is_blank(*c))
 			return accepts;
 	}
 	if (!strcmp(text, "lo") || !strncmp(text, "fl-", 3))
