@@ -156,6 +156,23 @@ apply_and_rollback() {
 	check_equal "the MTU" "$(mtu)" 1480
 }
 
+# Without a name it is the daemon's own file, whatever the instance
+apply_own_file() {
+	cp "$FL_TMP/router.json" "$FL_TMP/old.json"
+	config_edit "$FL_TMP/router.json" 'd["tunnels"]["he0"]["mtu"] = 1420'
+	status_of 0 fl router apply --dry-run
+	check_match "what would change" "$output" '/tunnels/he0/mtu'
+	check_equal "the MTU" "$(mtu)" 1480
+	status_of 0 fl router apply
+	check_equal "the MTU" "$(mtu)" 1420
+	config_edit "$FL_TMP/router.json" 'd["tunnels"]["he0"]["mtuu"] = 1'
+	status_of 2 fl router apply
+	check_match "the finding, with the file" "$output" "^fairlead: $FL_TMP/router.json: /tunnels/he0/mtuu: "
+	cp "$FL_TMP/old.json" "$FL_TMP/router.json"
+	status_of 0 fl router apply
+	check_equal "the MTU" "$(mtu)" 1480
+}
+
 ten_versions() {
 	local i
 	for i in 1 2 3 4 5 6 7 8 9 10 11 12; do
@@ -478,6 +495,7 @@ run_test apply-fails-as-a-whole fails_as_a_whole
 run_test apply-refused-by-the-machine refused_by_the_machine
 run_test dry-run dry_run
 run_test apply-and-rollback apply_and_rollback
+run_test apply-own-file apply_own_file
 run_test ten-versions ten_versions
 run_test trial trial
 run_test restart-on-trial restart_on_trial

@@ -87,7 +87,7 @@ def test_socket_not_json():
 
 def test_socket_wrong_requests():
     for request in ({"command": "show"}, {"command": "show", "what": "passwords"}, {"command": "show", "what": 1},
-                    {"command": "show", "what": "tunnels", "more": 1}, {"command": "apply"}, {"command": "apply", "config": {}},
+                    {"command": "show", "what": "tunnels", "more": 1}, {"command": "apply", "config": None}, {"command": "apply", "config": {}},
                     {"command": "apply", "config": "{}", "confirm_s": -1}, {"command": "apply", "config": "{}", "confirm_s": 1 << 40},
                     {"command": "apply", "config": "{", "dry_run": True}, {"command": "rollback", "back": -1},
                     {"command": "rollback", "back": "1"}, {"command": "explain"}, {"command": "x" * 100000},

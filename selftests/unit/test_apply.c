@@ -148,6 +148,13 @@ static int run_simple(void (*what)(struct apply *, struct apply_result *))
 	return status;
 }
 
+static void reload(struct apply *a, struct apply_result *result)
+{
+	const struct apply_request request = { .note = "reload" };
+
+	apply_own_file(a, &request, result);
+}
+
 static int rollback(size_t back)
 {
 	struct apply_result result;
@@ -312,7 +319,7 @@ Test(apply, nothing_else_during_a_trial)
 	cr_assert_eq(run(text_for("two"), 60, false, false, "pending"), 0);
 	cr_assert_eq(run(text_for("three"), 0, false, false, NULL), 1);
 	cr_assert_eq(run(text_for("three"), 60, false, false, NULL), 1);
-	cr_assert_eq(run_simple(apply_own_file), 1);
+	cr_assert_eq(run_simple(reload), 1);
 	cr_assert_eq(run(text_for("three"), 0, true, false, NULL), 1, "a dry run says what apply would");
 	assert_state("two", "one", 1);
 }
@@ -358,7 +365,7 @@ Test(apply, trial_of_the_own_file_leaves_the_old_one_there)
 	assert_state("one", "one", 1);
 	assert_nothing_pending();
 	assert_file("state/undone.json", "two");
-	cr_assert_eq(run_simple(apply_own_file), 0);
+	cr_assert_eq(run_simple(reload), 0);
 	assert_state("one", "one", 1);
 }
 
@@ -452,10 +459,10 @@ Test(apply, rollback_goes_back_by_versions)
 Test(apply, own_file_is_read_again)
 {
 	write_own("two");
-	cr_assert_eq(run_simple(apply_own_file), 0);
+	cr_assert_eq(run_simple(reload), 0);
 	assert_state("two", "two", 2);
 	cr_assert_eq(unlink(tempdir_file(&dir, "own.json")), 0);
-	cr_assert_eq(run_simple(apply_own_file), 2);
+	cr_assert_eq(run_simple(reload), 2);
 	cr_assert_str_eq(plane.runs, "two");
 }
 

@@ -7,7 +7,6 @@
 
 #include "user/cli/cli.h"
 #include "user/lib/file.h"
-#include "user/lib/instance.h"
 
 static const char *text_of(const json_t *object, const char *key)
 {
@@ -104,34 +103,45 @@ static int unsendable(const struct apply_args *args, const char *text, size_t le
 	return CLI_WRONG;
 }
 
-int cmd_apply(const struct cli *cli, int argc, char **argv)
+/* The text of the file as "config" of the request; else the status, told why. */
+static int add_text(json_t *request, const struct apply_args *args)
 {
-	struct apply_args args = { .file = INSTANCE_CONFIG };
-	struct answer answer;
 	json_t *config;
 	char *text;
 	size_t len;
-	int err;
+	int err = file_read(args->file, &text, &len);
 
-	if (parse_apply(&args, argc, argv))
-		return CLI_WRONG;
-	err = file_read(args.file, &text, &len);
 	if (err) {
-		fprintf(stderr, "fairlead: %s: %s\n", args.file, strerror(-err));
+		fprintf(stderr, "fairlead: %s: %s\n", args->file, strerror(-err));
 		return CLI_WRONG;
 	}
 	config = memchr(text, '\0', len) ? NULL : json_stringn(text, len);
-	if (!config) {
-		err = unsendable(&args, text, len);
-		free(text);
-		return err;
-	}
+	err = config ? CLI_DONE : unsendable(args, text, len);
+	if (config)
+		json_object_set_new(request, "config", config);
 	free(text);
-	err = cli_ask(cli,
-		      json_pack("{s:s,s:o,s:i,s:b,s:b}", "command", "apply", "config", config, "confirm_s",
-				(int)args.confirm_s, "dry_run", args.dry_run, "strict", args.strict),
-		      &answer);
-	return finish(cli, err, &answer, args.file, args.confirm_s);
+	return err;
+}
+
+/* Without a file the daemon takes its own: which one that is, it knows itself. */
+int cmd_apply(const struct cli *cli, int argc, char **argv)
+{
+	struct apply_args args = { 0 };
+	struct answer answer;
+	json_t *request;
+	int status;
+
+	if (parse_apply(&args, argc, argv))
+		return CLI_WRONG;
+	request = json_pack("{s:s,s:i,s:b,s:b}", "command", "apply", "confirm_s", (int)args.confirm_s, "dry_run",
+			    args.dry_run, "strict", args.strict);
+	status = args.file ? add_text(request, &args) : CLI_DONE;
+	if (status) {
+		json_decref(request);
+		return status;
+	}
+	status = cli_ask(cli, request, &answer);
+	return finish(cli, status, &answer, args.file, args.confirm_s);
 }
 
 /* ---- confirm, rollback ---- */

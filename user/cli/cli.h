@@ -57,6 +57,7 @@ struct answer {
 	const json_t *result;
 	const char *error;
 	const json_t *findings;
+	const char *file; /* that the findings are of, where the daemon has chosen it */
 };
 
 /*

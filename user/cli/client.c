@@ -134,6 +134,7 @@ int cli_ask(const struct cli *cli, json_t *request, struct answer *answer)
 	answer->result = json_object_get(answer->json, "result");
 	answer->error = json_string_value(json_object_get(answer->json, "error"));
 	answer->findings = json_object_get(answer->json, "findings");
+	answer->file = json_string_value(json_object_get(answer->json, "file"));
 out:
 	free(line);
 	if (fd >= 0)
@@ -162,7 +163,7 @@ void cli_tell(const struct cli *cli, const struct answer *answer, const char *fi
 			continue;
 		config_report_add(&report, !strcmp(severity, "warning"), pointer, "%s", text);
 	}
-	config_report_print(&report, "fairlead", file, stderr);
+	config_report_print(&report, "fairlead", file ? file : answer->file, stderr);
 	config_report_free(&report);
 	if (answer->error)
 		fprintf(stderr, "fairlead: %s\n", answer->error);

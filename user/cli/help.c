@@ -13,7 +13,7 @@ const struct cli_command cli_commands[] = {
 	  "with --strict 1 when there is a warning. --json prints the findings.\n",
 	  cmd_check },
 	{ "apply", "[FILE] [--confirm S] [--dry-run] [--strict]", "make a configuration the running one",
-	  "FILE is " INSTANCE_CONFIG " if none is named, `-` reads standard input.\n"
+	  "FILE is the daemon's own if none is named, `-` reads standard input.\n"
 	  "All of it or nothing: on success it is also written over the daemon's own file, and the version\n"
 	  "before is kept (`fairlead show history`).\n"
 	  "  --confirm S  undo it after S seconds unless `fairlead confirm` comes first; until then the\n"

@@ -89,6 +89,8 @@ static void send_answer(struct client *client, struct control_answer *answer)
 		json_object_set_new(json, "error", json_string(answer->error));
 	if (answer->findings)
 		json_object_set_new(json, "findings", answer->findings);
+	if (answer->file)
+		json_object_set_new(json, "file", json_string(answer->file));
 	text = json_dumps(json, JSON_COMPACT);
 	if (!text || bufferevent_write(client->bev, text, strlen(text)) || bufferevent_write(client->bev, "\n", 1))
 		client->closing = true;
@@ -96,6 +98,7 @@ static void send_answer(struct client *client, struct control_answer *answer)
 	free(text);
 	json_decref(json);
 	free(answer->error);
+	free(answer->file);
 }
 
 static void refuse(struct client *client, const char *why)

@@ -3,7 +3,7 @@
  * The control socket: a unix stream socket on which the CLI asks, and the table of what can be asked.
  *
  * A request is one JSON object on one line, `{"command": "show", "what": "tunnels"}`; its answer is one line
- * `{"status": 0, "result": …, "error": "…", "findings": […]}`, where status is the exit status that the CLI returns and
+ * `{"status": 0, "result": …, "error": "…", "findings": […], "file": "…"}`, where status is the exit status that the CLI returns and
  * all but status may be absent. A connection may ask any number of times, one after the other.
  *
  * The socket is root's alone (0600), yet a client may be broken: lines, connections and the memory for all of them
@@ -27,7 +27,8 @@ struct control_answer {
 	json_t *result;
 	char *error; /* malloc'ed */
 	json_t *findings;
-	bool last; /* when it is sent, the event loop ends */
+	char *file; /* that the findings are of, where the client does not know; malloc'ed */
+	bool last;  /* when it is sent, the event loop ends */
 };
 
 /* One row of the table; the last one has no name. arg is that of control_open(). */

@@ -355,9 +355,9 @@ void apply_start(struct apply *apply, struct config *config, const char *text, s
 	result->state = "applied";
 }
 
-void apply_own_file(struct apply *apply, struct apply_result *result)
+void apply_own_file(struct apply *apply, const struct apply_request *how, struct apply_result *result)
 {
-	struct apply_request request = { .note = "reload" };
+	struct apply_request request = *how;
 	char *text, *why;
 	int err;
 

@@ -71,7 +71,8 @@ void apply_fini(struct apply *apply);
 void apply_start(struct apply *apply, struct config *config, const char *text, size_t len, struct apply_result *result);
 
 void apply_text(struct apply *apply, const struct apply_request *request, struct apply_result *result);
-void apply_own_file(struct apply *apply, struct apply_result *result); /* SIGHUP */
+/* The own file's text; request->text is nothing. */
+void apply_own_file(struct apply *apply, const struct apply_request *request, struct apply_result *result);
 /* Ends a trial at once, or applies the version that is `back` (1 and up) before the newest. back 0: what fits. */
 void apply_rollback(struct apply *apply, size_t back, struct apply_result *result);
 void apply_confirm(struct apply *apply, struct apply_result *result);

@@ -113,12 +113,13 @@ static void run_apply(void *arg, const json_t *json, struct control_answer *answ
 {
 	struct apply_request request = { 0 };
 	struct apply_result result;
-	int confirm = 0, dry_run = 0, strict = 0;
+	int dry_run = 0, strict = 0;
+	json_int_t confirm = 0;
 	struct daemon *d = arg;
 	const char *command;
 	json_error_t error;
 
-	if (!unpacked(json_unpack_ex((json_t *)json, &error, JSON_STRICT, "{s:s,s:s%,s?i,s?b,s?b}", "command", &command,
+	if (!unpacked(json_unpack_ex((json_t *)json, &error, JSON_STRICT, "{s:s,s?s%,s?I,s?b,s?b}", "command", &command,
 				     "config", &request.text, &request.len, "confirm_s", &confirm, "dry_run", &dry_run,
 				     "strict", &strict),
 		      &error, answer))
@@ -130,7 +131,12 @@ static void run_apply(void *arg, const json_t *json, struct control_answer *answ
 	request.confirm_s = confirm;
 	request.dry_run = dry_run;
 	request.strict = strict;
-	apply_text(&d->apply, &request, &result);
+	if (request.text) {
+		apply_text(&d->apply, &request, &result);
+	} else {
+		apply_own_file(&d->apply, &request, &result);
+		answer->file = strdup(d->file);
+	}
 	if (!request.dry_run)
 		daemon_log_result("apply", &result);
 	answer_result(answer, &result);
@@ -152,10 +158,10 @@ static void run_rollback(void *arg, const json_t *request, struct control_answer
 	struct apply_result result;
 	struct daemon *d = arg;
 	const char *command;
+	json_int_t back = 0;
 	json_error_t error;
-	int back = 0;
 
-	if (!unpacked(json_unpack_ex((json_t *)request, &error, JSON_STRICT, "{s:s,s?i}", "command", &command, "back",
+	if (!unpacked(json_unpack_ex((json_t *)request, &error, JSON_STRICT, "{s:s,s?I}", "command", &command, "back",
 				     &back),
 		      &error, answer))
 		return;

@@ -103,6 +103,7 @@ void events_watch_raw(struct daemon *d, bool renew)
 
 static void on_signal(evutil_socket_t number, short what, void *arg)
 {
+	static const struct apply_request reload = { .note = "reload" };
 	struct apply_result result;
 	struct daemon *d = arg;
 
@@ -112,7 +113,7 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
 		event_base_loopbreak(d->base);
 		return;
 	}
-	apply_own_file(&d->apply, &result);
+	apply_own_file(&d->apply, &reload, &result);
 	daemon_log_result(d->file, &result);
 	apply_result_free(&result);
 }
