@@ -371,29 +371,35 @@ rights_of_the_unit() {
 	daemon_start router "$router" "$FL_TMP/router.json"
 }
 
-pin_changed() {
-	[ "$(stat -c %i "$1")" != "$2" ]
+# The pins of programs that are not attached in all places yet
+new_pins() {
+	find "/sys/fs/bpf/fairlead/$(instance router)" -name 'prog_fl_tc_out_*' | wc -l
 }
 
-# Killed between the pinning of its programs and their attaching: those of the one before are known still
+pinned_or_up() {
+	[ "$(new_pins)" -ne "$1" ] || answers router
+}
+
+# Killed between the pinning of its programs and their attaching, or in the midst of that: whatever is attached is known still
 killed_at_start() {
-	local modes pid before pin
+	local modes pid pause before
 	limited
 	modes=$(modes_of_all)
 	daemon_kill router
-	pin=/sys/fs/bpf/fairlead/$(instance router)/prog_fl_tc_out # the last one
-	for _ in 1 2; do
-		before=$(stat -c %i "$pin")
+	for pause in 0 0 0.01 0.02 0.03; do
+		before=$(new_pins)
 		nsenter --net=/run/netns/"$router" -- "$limited/fairleadd" -f -c "$FL_TMP/router.json" --instance "$(instance router)" \
 			>> "$FL_TMP/router.log" 2>&1 &
 		pid=$!
-		slowwait 10 pin_changed "$pin" "$before"
+		slowwait 10 pinned_or_up "$before"
+		sleep "$pause"
 		kill -KILL $pid
 		wait $pid 2> /dev/null
 	done
 	as_the_unit || return
 	check "status" fl router status
 	check_equal "modes" "$(modes_of_all)" "$modes"
+	check_equal "pins of programs that are no more" "$(new_pins)" 0
 }
 
 # A configuration that another user owns (copied there by scp or cp -p) is applied, and is root's from then on
@@ -482,6 +488,8 @@ unload_yes() {
 unload_without_daemon() {
 	daemon_start router "$router" "$FL_TMP/router.json" || return
 	slowwait 5 pings "$lan" "$INET_HOST" 1 || fail "it does not carry"
+	changed "$EVERYTHING"
+	check "apply --confirm" fl router apply --confirm 60 "$FL_TMP/new.json"
 	daemon_kill router
 	out=$(in_ns "$router" "$FL_BUILD/fairlead" --instance "$(instance router)" unload 2>&1)
 	status=$?
@@ -491,6 +499,7 @@ unload_without_daemon() {
 	status=$?
 	want 0 "unload --yes"
 	check_match "what no longer holds" "$out" 'tunnel he0'
+	check_match "what was on trial" "$out" 'tunnel six1'
 	gone
 	out=$(in_ns "$router" "$FL_BUILD/fairlead" --instance "$(instance router)" unload --yes 2>&1)
 	status=$?

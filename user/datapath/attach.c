@@ -228,11 +228,16 @@ uint32_t tc_missing(struct datapath *dp, const struct port *port)
 	return missing;
 }
 
-bool tc_is_attached(struct datapath *dp, uint32_t ifindex, bool egress)
+uint32_t tc_program_at(struct datapath *dp, uint32_t ifindex, bool egress)
 {
 	struct filters filters;
 
-	return filters_list(dp, ifindex, egress, &filters) == 0 && filters.ours;
+	return filters_list(dp, ifindex, egress, &filters) ? 0 : filters.prog_id;
+}
+
+bool tc_is_attached(struct datapath *dp, uint32_t ifindex, bool egress)
+{
+	return tc_program_at(dp, ifindex, egress) != 0;
 }
 
 bool tc_instance_at(struct datapath *dp, uint32_t ifindex, bool egress, char *instance)

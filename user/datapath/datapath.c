@@ -74,6 +74,8 @@ int datapath_open(struct datapath **out, const char *instance, struct system *sy
 	err = err ?: nexthops_adopt(dp);
 	err = err ?: saved_load(dp);
 	err = err ?: forget_the_dead(dp);
+	if (!err)
+		owner_prune_pins(dp);
 	dp->ready = !err;
 	if (err) {
 		datapath_close(dp);

@@ -234,34 +234,23 @@ static int find_maps(struct datapath *dp)
 	return 0;
 }
 
-/*
- * An earlier daemon's program keeps a pin until those of this one are attached in its place: should this one be killed before that,
- * the next one must know it. What has such a pin already is what is attached.
- */
-static void keep_older(const char *path)
+static void program_path(const struct datapath *dp, const struct dp_prog *prog, char *path, size_t len)
 {
-	char kept[200];
-	int fd = bpf_obj_get(path);
-
-	if (fd < 0)
-		return;
-	snprintf(kept, sizeof(kept), "%s_before", path);
-	if (bpf_obj_pin(fd, kept) && errno != EEXIST)
-		log_debug("%s: %s", kept, strerror(errno));
-	close(fd);
+	snprintf(path, len, "%s/" PROGRAM_PIN "%s", dp->pins, prog->name);
 }
 
-/* Pins under a temporary name and renames: at every moment the name leads to a whole program. */
-static int pin_program(struct datapath *dp, const struct dp_prog *prog)
+/*
+ * By its id, beside what an earlier daemon has pinned, until it is attached in place of that (objects_settle()): should this one be
+ * killed before, the next one must know what is attached, be it of the one or of the other.
+ */
+static int pin_new_program(struct datapath *dp, const struct dp_prog *prog)
 {
-	char path[192], temporary[200];
+	char path[192], by_id[208];
 
-	snprintf(path, sizeof(path), "%s/prog_%s", dp->pins, prog->name);
-	snprintf(temporary, sizeof(temporary), "%s_new", path);
-	unlink(temporary);
-	if (bpf_obj_pin(prog->fd, temporary) || rename(temporary, path))
-		return log_ret(errno, "cannot pin %s", path);
-	return 0;
+	program_path(dp, prog, path, sizeof(path));
+	snprintf(by_id, sizeof(by_id), "%s_%u", path, prog->id);
+	unlink(by_id);
+	return bpf_obj_pin(prog->fd, by_id) ? log_ret(errno, "cannot pin %s", by_id) : 0;
 }
 
 static int find_programs(struct datapath *dp)
@@ -269,7 +258,6 @@ static int find_programs(struct datapath *dp)
 	const struct bpf_program *progs[DP_PROG_COUNT] = { dp->xdp->progs.fl_xdp, dp->xdp->progs.fl_xdp_generic,
 							   dp->xdp->progs.fl_icmp, dp->tc->progs.fl_tc_in,
 							   dp->tc->progs.fl_tc_out };
-	char path[192];
 
 	for (size_t i = 0; i < DP_PROG_COUNT; i++) {
 		struct bpf_prog_info info = {};
@@ -282,9 +270,7 @@ static int find_programs(struct datapath *dp)
 		if (err)
 			return log_ret(err, "cannot read about %s", dp_prog_names[i]);
 		dp->progs[i].id = info.id;
-		snprintf(path, sizeof(path), "%s/prog_%s", dp->pins, dp_prog_names[i]);
-		keep_older(path);
-		err = pin_program(dp, &dp->progs[i]);
+		err = pin_new_program(dp, &dp->progs[i]);
 		if (err)
 			return err;
 	}
@@ -343,11 +329,11 @@ static int repin_programs(struct datapath *dp)
 	int n = 0;
 
 	for (size_t i = 0; i < DP_PROG_COUNT; i++) {
-		snprintf(path, sizeof(path), "%s/prog_%s", dp->pins, dp->progs[i].name);
+		program_path(dp, &dp->progs[i], path, sizeof(path));
 		if (access(path, F_OK) == 0)
 			continue;
-		if (pin_program(dp, &dp->progs[i]))
-			return -EIO; /* told there */
+		if (bpf_obj_pin(dp->progs[i].fd, path))
+			return -errno;
 		n++;
 	}
 	return n;
@@ -377,14 +363,19 @@ void objects_repin(struct datapath *dp)
 	dp->pins_lost = false;
 }
 
+/* Renamed, so that at every moment the name leads to a whole program. What else is pinned by an id is attached no more. */
 void objects_settle(struct datapath *dp)
 {
-	char path[200];
+	char path[192], by_id[208];
 
 	for (size_t i = 0; i < DP_PROG_COUNT; i++) {
-		snprintf(path, sizeof(path), "%s/prog_%s_before", dp->pins, dp->progs[i].name);
-		unlink(path);
+		program_path(dp, &dp->progs[i], path, sizeof(path));
+		snprintf(by_id, sizeof(by_id), "%s_%u", path, dp->progs[i].id);
+		if (rename(by_id, path))
+			log_warn("cannot rename %s", by_id);
 	}
+	for (size_t i = 0; i < dp->older.n; i++)
+		older_unpin(dp, &dp->older.programs[i]);
 }
 
 void objects_unload(struct datapath *dp)
@@ -414,23 +405,65 @@ int objects_unpin(struct datapath *dp)
 	return err;
 }
 
-static bool pin_has_id(const char *path, uint32_t id)
+/* A program's pin: what it has of it, and its file descriptor, the caller's to close. */
+static int program_pinned(const char *folder, const char *entry, struct bpf_prog_info *info)
 {
-	struct bpf_prog_info info = {};
-	__u32 len = sizeof(info);
-	int fd = bpf_obj_get(path);
-	bool same;
+	__u32 len = sizeof(*info);
+	char path[512];
+	int fd, err;
 
+	if (strncmp(entry, PROGRAM_PIN, strlen(PROGRAM_PIN)) != 0)
+		return -ENOENT;
+	snprintf(path, sizeof(path), "%s/%s", folder, entry);
+	fd = bpf_obj_get(path);
 	if (fd < 0)
-		return false;
-	same = bpf_obj_get_info_by_fd(fd, &info, &len) == 0 && info.id == id;
-	close(fd);
-	return same;
+		return fd;
+	memset(info, 0, sizeof(*info));
+	err = bpf_obj_get_info_by_fd(fd, info, &len);
+	if (err)
+		close(fd);
+	return err ? err : fd;
 }
 
-/* Which instance has pinned this program? 0 and its name, or -ENOENT. */
-int instance_of_program(uint32_t prog_id, const char *program, char *instance, size_t len)
+int programs_pinned(const char *folder, program_pinned_fn *each, void *arg)
 {
+	struct bpf_prog_info info;
+	struct dirent *entry;
+	DIR *dir = opendir(folder);
+	int found = 0;
+
+	while (dir && !found && (entry = readdir(dir))) {
+		int fd = program_pinned(folder, entry->d_name, &info);
+
+		if (fd >= 0)
+			found = each(arg, entry->d_name, fd, &info);
+	}
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+struct wanted {
+	uint32_t id;
+	char *name; /* BPF_OBJ_NAME_LEN */
+};
+
+static int is_wanted(void *arg, const char *pin, int fd, const struct bpf_prog_info *info)
+{
+	struct wanted *wanted = arg;
+
+	(void)pin;
+	close(fd);
+	if (info->id != wanted->id)
+		return 0;
+	memcpy(wanted->name, info->name, BPF_OBJ_NAME_LEN);
+	return 1;
+}
+
+/* Which instance has pinned this program? 0, its name and the program's, or -ENOENT. */
+int instance_of_program(uint32_t id, char *instance, size_t len, char name[BPF_OBJ_NAME_LEN])
+{
+	struct wanted wanted = { id, name };
 	struct dirent *entry;
 	DIR *dir = opendir(PIN_ROOT);
 	int err = -ENOENT;
@@ -440,8 +473,8 @@ int instance_of_program(uint32_t prog_id, const char *program, char *instance, s
 
 		if (entry->d_name[0] == '.')
 			continue;
-		snprintf(path, sizeof(path), "%s/%s/prog_%s", PIN_ROOT, entry->d_name, program);
-		if (pin_has_id(path, prog_id)) {
+		snprintf(path, sizeof(path), "%s/%s", PIN_ROOT, entry->d_name);
+		if (programs_pinned(path, is_wanted, &wanted)) {
 			snprintf(instance, len, "%s", entry->d_name);
 			err = 0;
 		}

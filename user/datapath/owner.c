@@ -6,7 +6,6 @@
  * tell, and what is pinned nowhere is somebody else's.
  */
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -75,15 +74,6 @@ static const struct older_program *older_program(const struct datapath *dp, uint
 	return NULL;
 }
 
-static bool is_instances_pin(struct datapath *dp, uint32_t id, const char *name, struct program_seen *seen)
-{
-	if (instance_of_program(id, name, seen->instance, sizeof(seen->instance)))
-		return false;
-	snprintf(seen->name, sizeof(seen->name), "%s", name);
-	seen->owner = strcmp(seen->instance, dp->instance) == 0 ? OWNER_US : OWNER_INSTANCE;
-	return true;
-}
-
 /* By who has pinned it. The name need not be known. */
 static void owner_by_pin(struct datapath *dp, uint32_t id, struct program_seen *seen)
 {
@@ -94,9 +84,8 @@ static void owner_by_pin(struct datapath *dp, uint32_t id, struct program_seen *
 		seen->owner = OWNER_US;
 		return;
 	}
-	for (size_t i = 0; i < DP_PROG_COUNT; i++)
-		if (is_instances_pin(dp, id, dp_prog_names[i], seen))
-			return;
+	if (instance_of_program(id, seen->instance, sizeof(seen->instance), seen->name) == 0)
+		seen->owner = strcmp(seen->instance, dp->instance) == 0 ? OWNER_US : OWNER_INSTANCE;
 }
 
 static bool is_this_daemons(struct datapath *dp, uint32_t id, struct program_seen *seen)
@@ -155,35 +144,21 @@ int program_fd(struct datapath *dp, uint32_t id)
 	return fd < 0 ? -errno : fd;
 }
 
+static int remember(void *arg, const char *pin, int fd, const struct bpf_prog_info *info)
+{
+	struct older *older = arg;
+	struct older_program *program = &older->programs[older->n++];
+
+	*program = (struct older_program){ .id = info->id, .fd = fd };
+	memcpy(program->name, info->name, sizeof(program->name));
+	snprintf(program->pin, sizeof(program->pin), "%s", pin);
+	return older->n == OLDER_MAX;
+}
+
 /* Before this daemon pins its own in their place. */
 void owner_remember_pins(struct datapath *dp)
 {
-	char path[512];
-	struct dirent *entry;
-	DIR *dir = opendir(dp->pins);
-
-	while (dir && dp->older.n < OLDER_MAX && (entry = readdir(dir))) {
-		struct older_program *older = &dp->older.programs[dp->older.n];
-		struct bpf_prog_info info = {};
-		__u32 len = sizeof(info);
-		int fd;
-
-		if (strncmp(entry->d_name, "prog_", 5) != 0)
-			continue;
-		snprintf(path, sizeof(path), "%s/%s", dp->pins, entry->d_name);
-		fd = bpf_obj_get(path);
-		if (fd < 0)
-			continue;
-		if (bpf_obj_get_info_by_fd(fd, &info, &len)) {
-			close(fd);
-			continue;
-		}
-		*older = (struct older_program){ .id = info.id, .fd = fd };
-		memcpy(older->name, info.name, sizeof(older->name));
-		dp->older.n++;
-	}
-	if (dir)
-		closedir(dir);
+	programs_pinned(dp->pins, remember, &dp->older);
 }
 
 void owner_forget_pins(struct datapath *dp)
@@ -191,6 +166,35 @@ void owner_forget_pins(struct datapath *dp)
 	for (size_t i = 0; i < dp->older.n; i++)
 		close(dp->older.programs[i].fd);
 	dp->older = (struct older){};
+}
+
+void older_unpin(struct datapath *dp, struct older_program *older)
+{
+	char path[192];
+
+	if (strlen(older->pin) <= strlen(PROGRAM_PIN) + strlen(older->name))
+		return; /* its own name, which is another's by now, or will be */
+	snprintf(path, sizeof(path), "%s/%s", dp->pins, older->pin);
+	unlink(path);
+}
+
+static bool is_attached(struct datapath *dp, uint32_t id)
+{
+	const struct system_link *link;
+
+	for (size_t i = 0; (link = system_link_at(dp->system, i)); i++)
+		if (link->xdp_prog_id == id || tc_program_at(dp, link->ifindex, false) == id ||
+		    tc_program_at(dp, link->ifindex, true) == id)
+			return true;
+	return false;
+}
+
+/* Else a daemon that fails at each start would leave more of them each time. */
+void owner_prune_pins(struct datapath *dp)
+{
+	for (size_t i = 0; i < dp->older.n; i++)
+		if (!is_attached(dp, dp->older.programs[i].id))
+			older_unpin(dp, &dp->older.programs[i]);
 }
 
 bool others_at_work(struct datapath *dp)

@@ -11,6 +11,7 @@
 
 #define BPFFS "/sys/fs/bpf"
 #define PIN_ROOT BPFFS "/fairlead"
+#define PROGRAM_PIN "prog_" /* and its name; and until it is attached "_" and its id */
 
 /* ---- maps ---- */
 
@@ -89,10 +90,11 @@ struct saved_setting {
 };
 
 /* What an earlier daemon had pinned in the instance's folder. */
-#define OLDER_MAX 16
+#define OLDER_MAX 64
 struct older_program {
 	uint32_t id;
 	int fd;
+	char pin[48];
 	char name[BPF_OBJ_NAME_LEN];
 };
 struct older {
@@ -198,8 +200,11 @@ int object_prepare(struct datapath *dp, struct bpf_object *object, bool remake);
 void objects_unload(struct datapath *dp);
 int objects_unpin(struct datapath *dp);
 void objects_repin(struct datapath *dp);  /* what somebody has removed */
-void objects_settle(struct datapath *dp); /* the programs are attached: those of an earlier daemon are of no more use */
-int instance_of_program(uint32_t prog_id, const char *program, char *instance, size_t len);
+void objects_settle(struct datapath *dp); /* the programs are attached: they take the names of an earlier daemon's */
+int instance_of_program(uint32_t id, char *instance, size_t len, char name[BPF_OBJ_NAME_LEN]);
+/* Calls each(arg, its pin, file descriptor that is now the callee's, what it is) for every program pinned there, until one returns not 0 */
+typedef int program_pinned_fn(void *arg, const char *pin, int fd, const struct bpf_prog_info *info);
+int programs_pinned(const char *folder, program_pinned_fn *each, void *arg);
 
 /* ---- elsewhere.c ---- */
 /* The fl_control that is pinned in that folder, and its id. -ENOENT: none; -EPROTO: of a version that has a bigger one. */
@@ -221,6 +226,8 @@ int program_see(struct datapath *dp, uint32_t id, struct program_seen *seen);
 int program_fd(struct datapath *dp, uint32_t id);
 void owner_remember_pins(struct datapath *dp);
 void owner_forget_pins(struct datapath *dp);
+void owner_prune_pins(struct datapath *dp); /* of those that were killed: what is attached nowhere */
+void older_unpin(struct datapath *dp, struct older_program *older); /* if it is pinned by its id */
 /* Has another instance filters in this namespace? */
 bool others_at_work(struct datapath *dp);
 
@@ -263,6 +270,7 @@ void tables_switch(struct datapath *dp, struct undo *undo);
 #define XDP_DISPATCHER "xdp_dispatcher" /* libxdp's; component programs hang behind it */
 int tc_attach(struct datapath *dp, struct port *port, bool egress, struct undo *undo);
 bool tc_is_attached(struct datapath *dp, uint32_t ifindex, bool egress);
+uint32_t tc_program_at(struct datapath *dp, uint32_t ifindex, bool egress); /* the id of ours; 0: none */
 /* Is another instance's filter there? Its name (64 bytes), unless NULL */
 bool tc_instance_at(struct datapath *dp, uint32_t ifindex, bool egress, char *instance);
 int tc_detach(struct datapath *dp, uint32_t ifindex, bool egress);
