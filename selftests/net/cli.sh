@@ -445,6 +445,38 @@ degraded() {
 	slowwait 10 in_ns "$lan" ping -6 -n -q -c 1 -W 1 "$INET_HOST" || fail "it does not carry again"
 }
 
+# The data plane is well, but the next start would not come to anything
+own_file_broken() {
+	cp "$FL_TMP/router.json" "$FL_TMP/old.json"
+	config_edit "$FL_TMP/router.json" 'd["tunnels"]["he0"]["mtuu"] = 1'
+	status_of 1 fl router status
+	check_match "why" "$(head -n 1 <<< "$output")" "^DEGRADED: a restart would fail with $FL_TMP/router.json: it has errors"
+	rm "$FL_TMP/router.json"
+	status_of 1 fl router status
+	check_match "why" "$(head -n 1 <<< "$output")" "router.json: No such file"
+	cp "$FL_TMP/old.json" "$FL_TMP/router.json"
+	status_of 0 fl router status
+}
+
+# ask JSON: on the socket
+ask() {
+	"$FL_PYTHON" -c 'import socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+s.sendall(sys.argv[2].encode() + b"\n")
+print(s.makefile().readline())' "/run/fairlead/$(instance router).sock" "$1"
+}
+
+# What is not understood is refused, never left out
+requests_are_strict() {
+	local request
+	for request in '{"command": "status", "verbose": true}' '{"command": "confirm", "version": 3}' '{"command": "unload", "yes": false}' \
+		'{"command": "apply", "confirm_s": 4294967297}' '{"command": "rollback", "back": -1}'; do
+		check_equal "status of $request" "$(ask "$request" | json 'd["status"]')" 2
+	done
+	status_of 0 fl router status
+}
+
 is_degraded() {
 	fl router status | head -n 1 | grep -q DEGRADED
 }
@@ -506,6 +538,8 @@ run_test gateways gateway_states
 run_test external-unknown external_unknown
 run_test without-kernel-configuration without_kernel_configuration
 run_test degraded degraded
+run_test own-file-broken own_file_broken
+run_test requests-are-strict requests_are_strict
 run_test socket-removed socket_removed
 run_test strict strict
 run_test unload unloads

@@ -456,6 +456,27 @@ Test(apply, rollback_goes_back_by_versions)
 	assert_state("three", "three", 5);
 }
 
+/* rollback(1) must fail with `status` and name the file */
+static void assert_rollback_names_file(int status)
+{
+	struct apply_result result;
+
+	apply_rollback(&apply, 1, &result);
+	cr_assert_eq(result.status, status);
+	cr_assert(strstr(result.error, tempdir_file(&dir, "state/history/1.json")), "%s", result.error);
+	apply_result_free(&result);
+	assert_state("two", "two", 2);
+}
+
+Test(apply, rollback_to_a_version_whose_file_is_damaged_or_gone)
+{
+	run(text_for("two"), 0, false, false, "applied");
+	cr_assert_eq(file_replace(tempdir_file(&dir, "state/history/1.json"), "{", 1, 0600), 0);
+	assert_rollback_names_file(2);
+	cr_assert_eq(unlink(tempdir_file(&dir, "state/history/1.json")), 0);
+	assert_rollback_names_file(1);
+}
+
 Test(apply, own_file_is_read_again)
 {
 	write_own("two");

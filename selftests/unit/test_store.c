@@ -125,7 +125,7 @@ Test(store, ten_earlier_versions_are_kept)
 	}
 	assert_version(0, "v30");
 	assert_version(10, "v20");
-	cr_assert_eq(store_read_version(&store, 11, &out, &len, &entry), -ENOENT);
+	cr_assert_eq(store_read_version(&store, 11, &out, &len, &entry), -ERANGE);
 	cr_assert_eq(files_in("state/x/history"), 12, "eleven texts and the index");
 }
 
@@ -298,9 +298,22 @@ Test(store, history_that_cannot_be_written_fails_early)
 
 	put("one", "first");
 	cr_assert_eq(rename(tempdir_file(&dir, "state/x/history"), tempdir_file(&dir, "state/x/moved")), 0);
-	cr_assert_eq(store_prepare(&store, "two", 3, &change, &why), -ENOENT);
+	cr_assert_eq(file_replace(tempdir_file(&dir, "state/x/history"), "", 0, 0600), 0);
+	cr_assert_eq(store_prepare(&store, "two", 3, &change, &why), -ENOTDIR);
 	cr_assert_str_eq(why, store.dir);
 	assert_file("own.json", "one");
+}
+
+Test(store, directory_that_was_removed_is_made_again)
+{
+	put("one", "first");
+	cr_assert_eq(rename(tempdir_file(&dir, "state"), tempdir_file(&dir, "moved")), 0);
+	put("two", "second");
+	assert_version(0, "two");
+	cr_assert_eq(store_trouble(&store), 0);
+	cr_assert_eq(rename(tempdir_file(&dir, "state"), tempdir_file(&dir, "moved-too")), 0);
+	cr_assert_eq(store_pending_write(&store, "trial", 5), 0);
+	assert_file("state/x/pending.json", "trial");
 }
 
 Test(store, damaged_index_starts_anew)

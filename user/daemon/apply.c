@@ -450,6 +450,18 @@ long apply_trial_left(const struct apply *apply)
 
 /* ---- rollback ---- */
 
+/* entry: its line of the history */
+static void version_fails(struct apply *apply, const json_t *entry, int status, const char *why,
+			  struct apply_result *result)
+{
+	long long version = json_integer_value(json_object_get(entry, "version"));
+	char *path = store_version_path(&apply->store, version);
+
+	fail(result, status, "version %lld, %s: %s; nothing was changed", version,
+	     path ? path : "a file of the history", why);
+	free(path);
+}
+
 static void rollback_to(struct apply *apply, size_t back, struct apply_result *result)
 {
 	struct apply_request request = { 0 };
@@ -458,12 +470,12 @@ static void rollback_to(struct apply *apply, size_t back, struct apply_result *r
 	int err;
 
 	err = store_read_version(&apply->store, back, &text, &request.len, &entry);
-	if (err == -ENOENT) {
+	if (err == -ERANGE) {
 		fail(result, 1, "no version is %zu back; `fairlead show history` lists them", back);
 		return;
 	}
 	if (err) {
-		fail(result, 1, "the version that is %zu back can't be read: %s", back, strerror(-err));
+		version_fails(apply, entry, 1, strerror(-err), result);
 		return;
 	}
 	if (asprintf(&note, "rollback to version %lld", json_integer_value(json_object_get(entry, "version"))) < 0)
@@ -471,6 +483,8 @@ static void rollback_to(struct apply *apply, size_t back, struct apply_result *r
 	request.text = text;
 	request.note = note;
 	apply_text(apply, &request, result);
+	if (result->status == 2)
+		version_fails(apply, entry, 2, "it has errors", result);
 	free(note);
 	free(text);
 }

@@ -88,10 +88,20 @@ static void run_show(void *arg, const json_t *request, struct control_answer *an
 	control_fail(answer, 2, "nothing called \"%s\" to show", what);
 }
 
+/* Of a command that takes nothing. */
+static bool is_bare(const json_t *request, struct control_answer *answer)
+{
+	const char *command;
+	json_error_t error;
+
+	return unpacked(json_unpack_ex((json_t *)request, &error, JSON_STRICT, "{s:s}", "command", &command), &error,
+			answer);
+}
+
 static void run_status(void *arg, const json_t *request, struct control_answer *answer)
 {
-	(void)request;
-	answer->result = status_build(arg, &answer->status);
+	if (is_bare(request, answer))
+		answer->result = status_build(arg, &answer->status);
 }
 
 /* ---- the configuration ---- */
@@ -147,7 +157,8 @@ static void run_confirm(void *arg, const json_t *request, struct control_answer 
 	struct apply_result result;
 	struct daemon *d = arg;
 
-	(void)request;
+	if (!is_bare(request, answer))
+		return;
 	apply_confirm(&d->apply, &result);
 	daemon_log_result("confirm", &result);
 	answer_result(answer, &result);
@@ -319,10 +330,13 @@ static void run_explain(void *arg, const json_t *request, struct control_answer 
 static void run_unload(void *arg, const json_t *request, struct control_answer *answer)
 {
 	struct daemon *d = arg;
-	json_t *effects = unload_effects(d->apply.running);
-	int err = datapath_unload(d->datapath);
+	json_t *effects;
+	int err;
 
-	(void)request;
+	if (!is_bare(request, answer))
+		return;
+	effects = unload_effects(d->apply.running);
+	err = datapath_unload(d->datapath);
 	if (err) {
 		control_fail(answer, 1, "not all of it could be taken away: %s; the daemon's log says what, try again",
 			     strerror(-err));

@@ -168,6 +168,7 @@ void daemon_close(struct daemon *d)
 		event_base_free(d->base);
 	if (d->lock_fd >= 0)
 		close(d->lock_fd);
+	free(d->own_seen.trouble);
 	free(d->file);
 }
 

@@ -9,6 +9,7 @@
 
 #include <event2/event.h>
 #include <stdbool.h>
+#include <sys/stat.h>
 
 #include "user/control/control.h"
 #include "user/daemon/apply.h"
@@ -31,6 +32,12 @@ struct options {
 /* -1: go on; else the exit status (--help, --version, an error that was told) */
 int options_parse(struct options *options, int argc, char **argv);
 
+/* status.c: the own file as it was looked at last, and what a start would say of it; NULL: nothing */
+struct own_seen {
+	struct stat st;
+	char *trouble;
+};
+
 struct daemon {
 	struct options options;
 	char *file;	    /* the daemon's own, as an absolute path */
@@ -48,6 +55,7 @@ struct daemon {
 	struct event *refresh;
 	struct event *tick;
 	struct event *on_signal[3];
+	struct own_seen own_seen;
 	int control_err;      /* why the control socket could not be made anew, as told; 0 */
 	unsigned int changed; /* SYSTEM_*: what the next refresh takes in */
 };

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Is all as the configuration wants it? Facts from the machine and the data plane, one reason a line where not. */
 #include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "user/daemon/daemon.h"
 #include "user/lib/clock.h"
+#include "user/lib/file.h"
 
 static void because(json_t *reasons, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
@@ -150,6 +153,47 @@ static void check_history(const struct store *store, json_t *reasons)
 		because(reasons, "no history is kept: %s/history can't be written: %s", store->dir, strerror(-err));
 }
 
+/* ---- the own file: would a daemon start with it? ---- */
+
+static char *trouble_of(const char *file)
+{
+	struct config_report report = { 0 };
+	struct config *config = NULL;
+	char *text, *why = NULL;
+	size_t len;
+	int err = file_read(file, &text, &len);
+
+	if (err)
+		return file_why_unread(file, err);
+	if (config_load_string(text, len, &config, &report) &&
+	    asprintf(&why, "it has errors; `fairlead check %s` lists them", file) < 0)
+		why = NULL;
+	config_report_free(&report);
+	config_free(config);
+	free(text);
+	return why;
+}
+
+static bool is_same(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+	       a->st_mode == b->st_mode && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+	       a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+/* Somebody may have edited it since. It is read anew when it is another one: it may be big. */
+static void check_own_file(struct daemon *d, json_t *reasons)
+{
+	struct stat st = { 0 };
+
+	if (stat(d->file, &st) || !is_same(&st, &d->own_seen.st)) {
+		free(d->own_seen.trouble);
+		d->own_seen = (struct own_seen){ st, trouble_of(d->file) };
+	}
+	if (d->own_seen.trouble)
+		because(reasons, "a restart would fail with %s: %s", d->file, d->own_seen.trouble);
+}
+
 /* ---- all of it ---- */
 
 static void check_trial(const struct apply *apply, json_t *reasons)
@@ -174,6 +218,7 @@ static json_t *reasons_of(struct daemon *d, const json_t *interfaces, const json
 	check_routes(d, reasons);
 	check_missing(d, reasons);
 	check_history(&d->apply.store, reasons);
+	check_own_file(d, reasons);
 	check_trial(&d->apply, reasons);
 	return reasons;
 }

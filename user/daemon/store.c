@@ -20,7 +20,7 @@ static char *in_dir(const struct store *store, const char *name)
 	return asprintf(&path, "%s/%s", store->dir, name) < 0 ? NULL : path;
 }
 
-static char *version_path(const struct store *store, long long version)
+char *store_version_path(const struct store *store, long long version)
 {
 	char *path;
 
@@ -36,7 +36,7 @@ static long long number_of(const json_t *entry)
 
 static bool entry_usable(const struct store *store, const json_t *entry)
 {
-	char *path = version_path(store, number_of(entry));
+	char *path = store_version_path(store, number_of(entry));
 	bool usable = path && number_of(entry) > 0 && json_is_string(json_object_get(entry, "summary")) &&
 		      json_is_integer(json_object_get(entry, "time_ms")) && !access(path, R_OK);
 
@@ -133,18 +133,28 @@ static bool file_has(const char *path, const char *text, size_t len)
 
 static bool newest_has(const struct store *store, const char *text, size_t len)
 {
-	char *path = store_newest(store) ? version_path(store, store_newest(store)) : NULL;
+	char *path = store_newest(store) ? store_version_path(store, store_newest(store)) : NULL;
 	bool same = path && file_has(path, text, len);
 
 	free(path);
 	return same;
 }
 
+/* Into a directory that somebody may have removed since. */
+static int write_in_state(struct store *store, const char *path, const char *text, size_t len)
+{
+	int err = file_replace(path, text, len, HISTORY_MODE);
+
+	if (err == -ENOENT)
+		err = make_dirs(store) ?: file_replace(path, text, len, HISTORY_MODE);
+	return err;
+}
+
 static int write_version(struct store *store, const char *path, const char *text, size_t len)
 {
 	int err = store->history_err ? make_dirs(store) : 0; /* what could not be then may be possible now */
 
-	err = err ?: file_replace(path, text, len, HISTORY_MODE);
+	err = err ?: write_in_state(store, path, text, len);
 	store->history_err = err;
 	return err;
 }
@@ -162,7 +172,7 @@ int store_prepare(struct store *store, const char *text, size_t len, struct stor
 	}
 	if (!newest_has(store, text, len)) {
 		*why = store->dir;
-		change->version_path = version_path(store, change->version);
+		change->version_path = store_version_path(store, change->version);
 		err = change->version_path ? write_version(store, change->version_path, text, len) : -ENOMEM;
 		if (err) {
 			store_discard(change);
@@ -175,7 +185,7 @@ int store_prepare(struct store *store, const char *text, size_t len, struct stor
 static void forget_oldest(struct store *store)
 {
 	while (json_array_size(store->versions) > STORE_EARLIER + 1) {
-		char *path = version_path(store, number_of(json_array_get(store->versions, 0)));
+		char *path = store_version_path(store, number_of(json_array_get(store->versions, 0)));
 
 		if (path)
 			unlink(path);
@@ -228,9 +238,9 @@ int store_read_version(const struct store *store, size_t back, char **text, size
 	int err;
 
 	if (back >= n)
-		return -ENOENT;
+		return -ERANGE;
 	*entry = json_array_get(store->versions, n - 1 - back);
-	path = version_path(store, number_of(*entry));
+	path = store_version_path(store, number_of(*entry));
 	err = path ? file_read(path, text, len) : -ENOMEM;
 	free(path);
 	return err;
@@ -259,10 +269,10 @@ long long store_newest(const struct store *store)
 
 /* ---- on trial ---- */
 
-int store_pending_write(const struct store *store, const char *text, size_t len)
+int store_pending_write(struct store *store, const char *text, size_t len)
 {
 	char *path = in_dir(store, "pending.json");
-	int err = path ? file_replace(path, text, len, HISTORY_MODE) : -ENOMEM;
+	int err = path ? write_in_state(store, path, text, len) : -ENOMEM;
 
 	free(path);
 	return err;

@@ -46,14 +46,15 @@ int store_prepare(struct store *store, const char *text, size_t len, struct stor
 int store_commit(struct store *store, struct store_change *change, const char *summary);
 void store_discard(struct store_change *change);
 
-/* The version that is `back` before the newest (0: the newest): text as file_read() gives it. -ENOENT if there is none. */
+/* The version that is `back` before the newest (0: the newest): text as file_read() gives it. -ERANGE: there is none so far back. */
 int store_read_version(const struct store *store, size_t back, char **text, size_t *len, const json_t **entry);
+char *store_version_path(const struct store *store, long long version); /* malloc'ed, NULL without memory */
 
 /* For `show history`: newest first, { "back", "version", "time_ms", "summary" }. NULL when memory is out. */
 json_t *store_history(const struct store *store);
 long long store_newest(const struct store *store); /* its number; 0: none */
 
-int store_pending_write(const struct store *store, const char *text, size_t len);
+int store_pending_write(struct store *store, const char *text, size_t len);
 int store_pending_read(const struct store *store, char **text, size_t *len);
 bool store_pending_is(const struct store *store, const char *text, size_t len);
 void store_pending_remove(const struct store *store);
