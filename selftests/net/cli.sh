@@ -234,7 +234,7 @@ trial_of_own_file() {
 	local signal
 	for signal in KILL TERM; do
 		edit_and_try 60
-		daemon_kill router $signal
+		daemon_kill router "$signal"
 		daemon_start router "$router" "$FL_TMP/router.json" || return
 		check_equal "the MTU after SIG$signal" "$(mtu)" 1350
 		undone_text
@@ -292,12 +292,12 @@ explains_no_route() {
 	check_equal "no route" "$(reason_of --in lan --src 192.0.2.80 --dst 192.168.99.1 --proto udp)" "$answer"
 	ip -n "$router" route add default via 203.0.113.1
 	for kind in unreachable prohibit; do
-		ip -n "$router" route add $kind 192.168.99.0/24
-		ip -n "$router" -6 route add $kind 2001:db8:99::/48
+		ip -n "$router" route add "$kind" 192.168.99.0/24
+		ip -n "$router" -6 route add "$kind" 2001:db8:99::/48
 		check_equal "$kind" "$(reason_of --in lan --src 192.0.2.80 --dst 192.168.99.1 --proto udp)" "$answer"
 		check_equal "$kind" "$(reason_of --in lan --src "$LAN_HOST" --dst 2001:db8:99::1 --proto udp)" "$answer"
-		ip -n "$router" route del $kind 192.168.99.0/24
-		ip -n "$router" -6 route del $kind 2001:db8:99::/48
+		ip -n "$router" route del "$kind" 192.168.99.0/24
+		ip -n "$router" -6 route del "$kind" 2001:db8:99::/48
 	done
 	check_equal "the host itself" "$(reason_of --in lan --src 192.0.2.80 --dst 192.0.2.1 --proto udp)" \
 		"('deliver', 'for the host, or only the host can answer it')"

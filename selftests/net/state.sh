@@ -350,11 +350,11 @@ modes_of_all() {
 
 # With no more rights than the systemd unit gives: what an earlier daemon has left, with all rights or with these, is taken over
 rights_of_the_unit() {
-	local modes i
+	local modes
 	limited
 	check_not "CAP_SYS_ADMIN, which is nearly all" grep -q sys_admin "$limited/fairleadd"
 	modes=$(modes_of_all)
-	for i in 1 2; do
+	for _ in 1 2; do
 		daemon_kill router
 		pinging 100
 		as_the_unit || return
@@ -393,8 +393,8 @@ killed_at_start() {
 		pid=$!
 		slowwait 10 pinned_or_up "$before"
 		sleep "$pause"
-		kill -KILL $pid
-		wait $pid 2> /dev/null
+		kill -KILL "$pid"
+		wait "$pid" 2> /dev/null
 	done
 	as_the_unit || return
 	check "status" fl router status
