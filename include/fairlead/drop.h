@@ -30,7 +30,7 @@
 	X(TUNNEL_ECN, "tunnel-ecn", "congestion experienced outside, not ECN-capable inside (RFC 6040)") \
 	X(TUNNEL_FRAGMENT, "tunnel-outer-fragment", "outer fragments that nobody put together") \
 	X(TUNNEL_FAILED, "tunnel-failed", "the kernel refused to encapsulate or decapsulate it, or the underlay has no room for it") \
-	X(NPT_UNTRANSLATABLE, "npt-untranslatable", "an address that RFC 6296 gives no translation") \
+	X(NPT_UNTRANSLATABLE, "npt-untranslatable", "an address that has no translation (RFC 6296), or whose external prefix is not known now") \
 	X(ICMP_RATE, "icmp-rate-limit", "the ICMP error that it deserved was over the rate") \
 	X(NO_UNDERLAY, "no-underlay-route", "no route to the tunnel's remote by its underlay; answered with Destination Unreachable") \
 	X(INTERNAL, "internal", "a table that must have an entry has none") \

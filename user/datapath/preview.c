@@ -93,7 +93,7 @@ static const char *why_tc(struct datapath *dp, const struct config *config, cons
 	if (is_anothers(dp, link))
 		return "an XDP program of another owner is attached; tc runs";
 	if (interface->mode != CONFIG_MODE_NATIVE)
-		return NULL;
+		return xdp_blind_to_tags(dp, link, interface->mode);
 	if (strcmp(link->kind, "vlan") == 0)
 		return vlan_has_native(dp, config, link) ? NULL
 							 : "a VLAN whose parent is not served by native XDP; tc runs";

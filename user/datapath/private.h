@@ -275,6 +275,7 @@ uint32_t tc_program_at(struct datapath *dp, uint32_t ifindex, bool egress); /* t
 bool tc_instance_at(struct datapath *dp, uint32_t ifindex, bool egress, char *instance);
 int tc_detach(struct datapath *dp, uint32_t ifindex, bool egress);
 void tc_detach_qdisc(struct datapath *dp, uint32_t ifindex);
+const char *xdp_blind_to_tags(struct datapath *dp, const struct system_link *link, enum config_mode asked);
 int xdp_attach(struct datapath *dp, struct port *ports, struct port *port, struct undo *undo);
 void xdp_detach(struct datapath *dp, uint32_t ifindex);
 int hooks_attach(struct datapath *dp, struct port *next, struct undo *undo, char **why);

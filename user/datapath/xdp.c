@@ -207,16 +207,13 @@ static bool has_vlans(struct datapath *dp, uint32_t ifindex)
  * Why XDP would take frames with a VLAN tag for frames without; NULL: it would not. A card can be told to leave tags in frames. A veth's
  * sender leaves them beside, and so do devices made of others by the time that generic XDP looks: only tc sees them there.
  */
-static const char *blind_to_tags(struct datapath *dp, const struct port *port, enum port_mode mode)
+const char *xdp_blind_to_tags(struct datapath *dp, const struct system_link *link, enum config_mode asked)
 {
-	const struct system_link *link = system_link_by_index(dp->system, port->value.ifindex);
-	bool tap = link && strcmp(link->kind, "tun") == 0;
-
-	if (port->veth)
-		return port->interface->mode == CONFIG_MODE_AUTO && has_vlans(dp, port->value.ifindex)
+	if (strcmp(link->kind, "veth") == 0)
+		return asked == CONFIG_MODE_AUTO && has_vlans(dp, link->ifindex)
 			       ? "VLANs lie on it, whose tags XDP does not see on a veth; tc runs"
 			       : NULL;
-	if (mode == PORT_MODE_GENERIC && link && link->kind[0] && !port->vid && !tap)
+	if (asked == CONFIG_MODE_GENERIC && link->kind[0] && !link->vid && strcmp(link->kind, "tun") != 0)
 		return "generic XDP does not see VLAN tags on such a device; tc runs";
 	return NULL;
 }
@@ -227,15 +224,15 @@ static int attach_mode(struct datapath *dp, struct port *port, enum port_mode mo
 		       struct undo *undo)
 {
 	bool asked = port->interface->mode != CONFIG_MODE_AUTO;
-	const char *blind = blind_to_tags(dp, port, mode);
+	const struct system_link *link = system_link_by_index(dp->system, port->value.ifindex);
+	const char *blind = link ? xdp_blind_to_tags(dp, link, port->interface->mode) : NULL;
 	int err;
 
 	if (blind) {
-		drop_ours(port, now, undo);
+		drop_ours(dp, port, now, undo);
 		return settle(port, PORT_MODE_TC, "%s", blind);
 	}
 	err = xdp_set(dp, port->value.ifindex, prog_of_mode(mode), mode, now, undo);
-
 	if (err == -ENODEV)
 		return err;
 	if (err)
