@@ -4,7 +4,7 @@
  * error with every refusal and none with what it accepts; and what it accepts, printed, must be accepted again.
  *
  * clang -g -O1 -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE -I. -Iinclude selftests/fuzz/fuzz_config.c \
- *	user/config/[a-z]*.c user/lib/addr.c -ljansson -o build/fuzz_config
+ *	user/config/[a-z]*.c user/lib/addr.c user/lib/range.c -ljansson -o build/fuzz_config
  * build/fuzz_config -max_total_time=300 -dict=selftests/fuzz/config.dict DIR selftests/unit/config/valid \
  *	selftests/unit/config/invalid
  */

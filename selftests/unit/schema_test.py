@@ -59,7 +59,7 @@ def result(name, why=None):
 
 def build_check():
     sources = [os.path.join(CORPUS, "config_check.c")]
-    sources += [os.path.join(TOP, "user", "lib", f) for f in ("addr.c", "log.c")]
+    sources += [os.path.join(TOP, "user", "lib", f) for f in ("addr.c", "log.c", "range.c")]
     folder = os.path.join(TOP, "user", "config")
     sources += [os.path.join(folder, f) for f in sorted(os.listdir(folder)) if f.endswith(".c")]
     os.makedirs(BUILD, exist_ok=True)
