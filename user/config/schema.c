@@ -95,13 +95,13 @@ static void report_unknown(struct schema_walk *walk, const struct path *path, co
 		schema_error(walk, path, "unknown key; accepted: %s", list);
 }
 
-static schema_value_fn parse_object, parse_map, parse_array, parse_later;
+static schema_value_fn parse_list, parse_object, parse_map, parse_array, parse_later;
 
 static schema_value_fn *const parse_kind[] = {
 	[SCHEMA_TEXT] = schema_parse_text,     [SCHEMA_BOOL] = schema_parse_bool,
 	[SCHEMA_WORD] = schema_parse_word,     [SCHEMA_NUMBER] = schema_parse_number,
 	[SCHEMA_STRING] = schema_parse_string, [SCHEMA_ADDRESS] = schema_parse_address,
-	[SCHEMA_PREFIX] = schema_parse_prefix, [SCHEMA_PREFIXES] = schema_parse_prefixes,
+	[SCHEMA_PREFIX] = schema_parse_prefix, [SCHEMA_LIST] = parse_list,
 	[SCHEMA_OBJECT] = parse_object,	       [SCHEMA_MAP] = parse_map,
 	[SCHEMA_ARRAY] = parse_array,	       [SCHEMA_LATER] = parse_later,
 };
@@ -167,6 +167,112 @@ static void parse_later(struct schema_walk *walk, const struct path *path, const
 	(void)value;
 	(void)item;
 	schema_error(walk, path, "not in this version: %s", key->accepts);
+}
+
+/* ---- lists of values ---- */
+
+struct listed {
+	const json_t *value;
+	const void *element;
+	size_t index;
+};
+
+/* As JSON Schema's uniqueItems: 80 and 80.0 are the same. Only of strings and numbers. */
+static int compare_values(const json_t *a, const json_t *b)
+{
+	double x = json_number_value(a), y = json_number_value(b);
+
+	if (json_is_string(a) != json_is_string(b))
+		return json_is_string(a) ? 1 : -1;
+	if (json_is_string(a))
+		return strcmp(json_string_value(a), json_string_value(b));
+	return x < y ? -1 : x > y;
+}
+
+static int compare_listed(const void *a, const void *b, void *arg)
+{
+	const struct listed *x = a, *y = b;
+	const struct schema_key *key = arg;
+
+	return key->compare ? key->compare(x->element, y->element) : compare_values(x->value, y->value);
+}
+
+static int by_listed(const void *a, const void *b, void *arg)
+{
+	const struct listed *x = a, *y = b;
+	int c = compare_listed(a, b, arg);
+
+	return c ? c : (x->index < y->index ? -1 : 1);
+}
+
+static void report_repeated(struct schema_walk *walk, const struct path *path, const struct schema_key *key,
+			    struct listed *list, size_t n)
+{
+	struct path element = { .up = path };
+	char buf[FOUND_MAX + 8];
+	size_t i;
+
+	qsort_r(list, n, sizeof(*list), by_listed, (void *)key);
+	for (i = 1; i < n; i++) {
+		if (compare_listed(&list[i - 1], &list[i], (void *)key))
+			continue;
+		element.index = list[i].index;
+		schema_error(walk, &element, "%s is in this list already", describe(list[i].value, buf, sizeof(buf)));
+	}
+}
+
+/* A wrong one keeps its place as zeros, so that later checks count elements as the file does. */
+static void parse_elements(struct schema_walk *walk, const struct path *path, const json_t *value,
+			   const struct schema_key *key, char *out)
+{
+	struct listed *list = calloc(json_array_size(value), sizeof(*list));
+	struct path element = { .up = path };
+	size_t used = 0, errors;
+	json_t *child;
+
+	if (!list) {
+		walk->err = -ENOMEM;
+		return;
+	}
+	json_array_foreach(value, element.index, child) {
+		errors = walk->report->n_errors;
+		key->element(walk, &element, child, key, out);
+		if (errors == walk->report->n_errors)
+			list[used++] = (struct listed){ child, out, element.index };
+		out += key->size;
+	}
+	report_repeated(walk, path, key, list, used);
+	free(list);
+}
+
+static void parse_list(struct schema_walk *walk, const struct path *path, const json_t *value,
+		       const struct schema_key *key, void *item)
+{
+	size_t n = json_is_array(value) ? json_array_size(value) : 1;
+	char text[256];
+	void *out;
+
+	if (!json_is_array(value) && !(key->flags & SCHEMA_ONE_OR_MANY)) {
+		snprintf(text, sizeof(text), "an array, each element %s", key->accepts);
+		schema_refuse(walk, path, value, text);
+		return;
+	}
+	if (!n) {
+		if (key->flags & SCHEMA_ONE_OR_MANY)
+			schema_error(walk, path, "found an empty array; accepted: %s", key->accepts);
+		return;
+	}
+	out = calloc(n, key->size);
+	if (!out) {
+		walk->err = -ENOMEM;
+		return;
+	}
+	*(void **)((char *)item + key->offset) = out;
+	*(size_t *)((char *)item + key->count_offset) = n;
+	if (json_is_array(value))
+		parse_elements(walk, path, value, key, out);
+	else
+		key->element(walk, path, value, key, out);
 }
 
 /* ---- lists of items ---- */

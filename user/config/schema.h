@@ -13,18 +13,18 @@
 #include "user/config/report.h"
 
 enum schema_kind {
-	SCHEMA_TEXT,	 /* a string for people; not stored */
-	SCHEMA_BOOL,	 /* -> bool */
-	SCHEMA_WORD,	 /* one of `words` -> unsigned integer of `size` bytes */
-	SCHEMA_NUMBER,	 /* whole number min..max, or one of `words` -> unsigned integer of `size` bytes */
-	SCHEMA_STRING,	 /* a string that `fault` finds none with -> char * */
-	SCHEMA_ADDRESS,	 /* -> struct addr; one of `words`: AF_UNSPEC */
-	SCHEMA_PREFIX,	 /* length min..max -> struct prefix; or, with `object`, that object */
-	SCHEMA_PREFIXES, /* array of prefixes -> struct prefix * and size_t at `count_offset` */
-	SCHEMA_OBJECT,	 /* an object of one's own -> its members into the same struct; one of `words`: none */
-	SCHEMA_MAP,	 /* object of named items -> array of structs and size_t at `count_offset` */
-	SCHEMA_ARRAY,	 /* array of items -> the same */
-	SCHEMA_LATER,	 /* known, and refused in this version; `accepts` says what to do */
+	SCHEMA_TEXT,	/* a string for people; not stored */
+	SCHEMA_BOOL,	/* -> bool */
+	SCHEMA_WORD,	/* one of `words` -> unsigned integer of `size` bytes */
+	SCHEMA_NUMBER,	/* whole number min..max, or one of `words` -> unsigned integer of `size` bytes */
+	SCHEMA_STRING,	/* a string that `fault` finds none with -> char * */
+	SCHEMA_ADDRESS, /* -> struct addr; one of `words`: AF_UNSPEC */
+	SCHEMA_PREFIX,	/* length min..max -> struct prefix; or, with `object`, that object */
+	SCHEMA_LIST,	/* array of what `element` takes -> array of `size` bytes each, and size_t at `count_offset` */
+	SCHEMA_OBJECT,	/* an object of one's own -> its members into the same struct; one of `words`: none */
+	SCHEMA_MAP,	/* object of named items -> array of structs and size_t at `count_offset` */
+	SCHEMA_ARRAY,	/* array of items -> the same */
+	SCHEMA_LATER,	/* known, and refused in this version; `accepts` says what to do */
 };
 
 enum schema_flags {
@@ -33,7 +33,7 @@ enum schema_flags {
 	SCHEMA_UNICAST = 1 << 2,       /* an address that a host can have */
 	SCHEMA_ROUTABLE = 1 << 3,      /* prefixes: neither multicast nor link-local */
 	SCHEMA_NETWORK = 1 << 4,       /* prefixes: without host bits */
-	SCHEMA_ONE_OR_MANY = 1 << 5,   /* SCHEMA_PREFIXES: a single one may stand without brackets */
+	SCHEMA_ONE_OR_MANY = 1 << 5,   /* SCHEMA_LIST: a single one may stand without brackets, and none may not */
 	SCHEMA_NO_HOST_NAMES = 1 << 6, /* SCHEMA_STRING, an address: host names are for a later version; says so */
 	SCHEMA_REQUIRED = 1 << 7,      /* the key must be there */
 	SCHEMA_NOT_EMPTY = 1 << 8,     /* maps: at least one item */
@@ -50,6 +50,16 @@ struct schema_word {
 };
 
 struct schema_object;
+struct schema_key;
+
+struct schema_walk {
+	struct config_report *report;
+	int err; /* -ENOMEM: memory was short somewhere, the result is worth nothing */
+};
+
+/* Takes `value` over into `item`; what is wrong with it goes into the report. */
+typedef void schema_value_fn(struct schema_walk *walk, const struct path *path, const json_t *value,
+			     const struct schema_key *key, void *item);
 
 struct schema_key {
 	const char *key; /* NULL ends a table */
@@ -57,18 +67,16 @@ struct schema_key {
 	unsigned int flags;
 	size_t offset;	     /* in the struct of the object */
 	size_t count_offset; /* lists: of their length */
-	size_t size;	     /* numbers and words: 1, 2 or 4 bytes */
+	size_t size;	     /* numbers and words: 1, 2 or 4 bytes; lists: of one element */
 	unsigned int min, max;
 	const char *fallback; /* the default, as JSON text */
 	const char *accepts;  /* for people: what would do. Numbers and words say it themselves */
 	const struct schema_word *words;
 	const struct schema_object *object;	/* of the value, or of each item */
 	const char *(*fault)(const char *text); /* what would do, when `text` doesn't; else NULL */
-};
-
-struct schema_walk {
-	struct config_report *report;
-	int err; /* -ENOMEM: memory was short somewhere, the result is worth nothing */
+	schema_value_fn *element;		/* lists: fills one element, `item`; zeros when it is refused */
+	/* lists: of two elements, 0 when they are the same; NULL: those that are written the same */
+	int (*compare)(const void *, const void *);
 };
 
 struct schema_object {
@@ -97,7 +105,9 @@ void schema_refuse(struct schema_walk *walk, const struct path *path, const json
 const struct schema_word *schema_find_word(const struct schema_word *words, const json_t *value);
 
 /* values.c: one function for each kind of value that holds no other. */
-typedef void schema_value_fn(struct schema_walk *walk, const struct path *path, const json_t *value,
-			     const struct schema_key *key, void *item);
 schema_value_fn schema_parse_text, schema_parse_bool, schema_parse_word, schema_parse_number, schema_parse_string,
-	schema_parse_address, schema_parse_prefix, schema_parse_prefixes;
+	schema_parse_address, schema_parse_prefix;
+
+/* Elements of lists. */
+schema_value_fn schema_element_prefix;
+int schema_compare_prefixes(const void *a, const void *b);

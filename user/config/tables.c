@@ -8,8 +8,10 @@
 #include "user/config/names.h"
 
 #define FIELD(type, member) .offset = offsetof(type, member), .size = sizeof(((type *)0)->member)
-#define LIST(type, member) .offset = offsetof(type, member), .count_offset = offsetof(type, n_##member)
-#define LIST_IN(type, in, member) .offset = offsetof(type, in.member), .count_offset = offsetof(type, in.n_##member)
+#define LIST(type, member) LIST_AT(type, member, n_##member)
+#define LIST_IN(type, in, member) LIST_AT(type, in.member, in.n_##member)
+#define LIST_AT(type, member, count) \
+	.offset = offsetof(type, member), .count_offset = offsetof(type, count), .size = sizeof(*((type *)0)->member)
 
 #define DESCRIPTION \
 	{ \
@@ -104,7 +106,9 @@ static const struct schema_key client_keys[] = {
 	  FIELD(struct config_remote, address),
 	  .accepts = "the client's end of the tunnel, an IPv6 address" },
 	{ .key = "routes",
-	  .kind = SCHEMA_PREFIXES,
+	  .kind = SCHEMA_LIST,
+	  .element = schema_element_prefix,
+	  .compare = schema_compare_prefixes,
 	  .flags = SCHEMA_INET6 | SCHEMA_NETWORK | SCHEMA_ROUTABLE,
 	  LIST(struct config_remote, routes),
 	  .accepts = "an IPv6 prefix, not multicast or link-local, \"2001:db8::/64\" for instance" },
@@ -185,7 +189,9 @@ static const struct schema_key tunnel_keys[] = {
 	  .object = &client,
 	  .accepts = "a client: an object with \"remote\", \"address\" and \"routes\"" },
 	{ .key = "address",
-	  .kind = SCHEMA_PREFIXES,
+	  .kind = SCHEMA_LIST,
+	  .element = schema_element_prefix,
+	  .compare = schema_compare_prefixes,
 	  .flags = SCHEMA_REQUIRED | SCHEMA_INET6 | SCHEMA_UNICAST | SCHEMA_ONE_OR_MANY,
 	  LIST_IN(struct draft_tunnel, item, addresses),
 	  .accepts =

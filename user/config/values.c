@@ -213,8 +213,7 @@ static bool is_routable(const struct prefix *p)
 	return !(p->len >= 8 && b[0] == 0xff) && !(p->len >= 10 && b[0] == 0xfe && (b[1] & 0xc0) == 0x80);
 }
 
-/* false: refused, and the report says why. */
-static bool one_prefix(struct schema_walk *walk, const struct path *path, const json_t *value,
+static void one_prefix(struct schema_walk *walk, const struct path *path, const json_t *value,
 		       const struct schema_key *key, struct prefix *out)
 {
 	const char *text = json_string_value(value);
@@ -224,23 +223,22 @@ static bool one_prefix(struct schema_walk *walk, const struct path *path, const 
 
 	if (text && !mixed_form(text) && !addr_parse(text, &plain) && family_fits(&plain, key->flags)) {
 		schema_error(walk, path, "found \"%s\", without a length; accepted: %s", text, key->accepts);
-		return false;
+		return;
 	}
 	if (!text || mixed_form(text) || prefix_parse(text, &p) || !family_fits(&p.addr, key->flags) ||
 	    (key->max && (p.len < key->min || p.len > key->max)) ||
 	    ((key->flags & SCHEMA_UNICAST) && !is_unicast(&p.addr)) ||
 	    ((key->flags & SCHEMA_ROUTABLE) && !is_routable(&p))) {
 		schema_refuse(walk, path, value, key->accepts);
-		return false;
+		return;
 	}
 	if ((key->flags & SCHEMA_NETWORK) && !prefix_is_network(&p)) {
 		p.addr = prefix_network(&p);
 		schema_error(walk, path, "\"%s\" has bits set behind its length; did you mean \"%s\"?", text,
 			     prefix_format(&p, net));
-		return false;
+		return;
 	}
 	*out = p;
-	return true;
 }
 
 void schema_parse_prefix(struct schema_walk *walk, const struct path *path, const json_t *value,
@@ -252,92 +250,16 @@ void schema_parse_prefix(struct schema_walk *walk, const struct path *path, cons
 		one_prefix(walk, path, value, key, place(key, item));
 }
 
-struct listed {
-	struct prefix prefix;
-	size_t index;
-};
-
-static int by_prefix(const void *a, const void *b)
-{
-	const struct listed *x = a, *y = b;
-	int c = addr_compare(&x->prefix.addr, &y->prefix.addr);
-
-	if (!c)
-		c = x->prefix.len < y->prefix.len ? -1 : x->prefix.len > y->prefix.len;
-	return c ? c : (x->index < y->index ? -1 : 1);
-}
-
-static void report_repeated(struct schema_walk *walk, const struct path *path, struct listed *list, size_t n)
-{
-	struct path element = { .up = path };
-	char text[PREFIX_STRLEN];
-	size_t i;
-
-	qsort(list, n, sizeof(*list), by_prefix);
-	for (i = 1; i < n; i++) {
-		if (list[i].prefix.len != list[i - 1].prefix.len ||
-		    !addr_equal(&list[i].prefix.addr, &list[i - 1].prefix.addr))
-			continue;
-		element.index = list[i].index;
-		schema_error(walk, &element, "\"%s\" is in this list already", prefix_format(&list[i].prefix, text));
-	}
-}
-
-/* A wrong one keeps its place as AF_UNSPEC, so that later checks count elements as the file does. */
-static void parse_list(struct schema_walk *walk, const struct path *path, const json_t *value,
-		       const struct schema_key *key, void *item)
-{
-	size_t n = json_array_size(value), used = 0;
-	struct prefix *out = calloc(n, sizeof(*out));
-	struct listed *list = calloc(n, sizeof(*list));
-	struct path element = { .up = path };
-	json_t *child;
-
-	if (!out || !list) {
-		walk->err = -ENOMEM;
-		free(out);
-		free(list);
-		return;
-	}
-	json_array_foreach(value, element.index, child) {
-		if (!one_prefix(walk, &element, child, key, &out[element.index]))
-			continue;
-		list[used].prefix = out[element.index];
-		list[used++].index = element.index;
-	}
-	report_repeated(walk, path, list, used);
-	free(list);
-	*(struct prefix **)place(key, item) = out;
-	*(size_t *)((char *)item + key->count_offset) = n;
-}
-
-void schema_parse_prefixes(struct schema_walk *walk, const struct path *path, const json_t *value,
+void schema_element_prefix(struct schema_walk *walk, const struct path *path, const json_t *value,
 			   const struct schema_key *key, void *item)
 {
-	struct prefix *single;
+	one_prefix(walk, path, value, key, item);
+}
 
-	if (json_array_size(value)) {
-		parse_list(walk, path, value, key, item);
-		return;
-	}
-	if (json_is_array(value)) {
-		if (key->flags & SCHEMA_ONE_OR_MANY)
-			schema_error(walk, path, "found an empty array; accepted: %s", key->accepts);
-		return;
-	}
-	if (!(key->flags & SCHEMA_ONE_OR_MANY)) {
-		schema_refuse(walk, path, value, "an array of prefixes");
-		return;
-	}
-	single = calloc(1, sizeof(*single));
-	if (!single) {
-		walk->err = -ENOMEM;
-		return;
-	}
-	if (one_prefix(walk, path, value, key, single)) {
-		*(struct prefix **)place(key, item) = single;
-		*(size_t *)((char *)item + key->count_offset) = 1;
-	} else {
-		free(single);
-	}
+int schema_compare_prefixes(const void *a, const void *b)
+{
+	const struct prefix *x = a, *y = b;
+	int c = addr_compare(&x->addr, &y->addr);
+
+	return c ? c : (x->len < y->len ? -1 : x->len > y->len);
 }
