@@ -5,21 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "user/config/config.h"
-
-static struct config *load(const char *text)
-{
-	struct config_report report;
-	struct config *config = NULL;
-	int err = config_load_string(text, strlen(text), &config, &report);
-
-	if (err)
-		config_report_print(&report, "test", NULL, stderr);
-	cr_assert_eq(err, 0);
-	cr_assert_eq(report.n_errors, 0u);
-	config_report_free(&report);
-	return config;
-}
+#include "selftests/unit/config_of.h"
 
 static bool is_addr(const struct addr *a, const char *text)
 {
@@ -60,18 +46,9 @@ static const char full[] =
 	"    { 'interface': 'lan', 'internal': 'fd00:1::/64', 'external': { 'from': 'wan', 'subnet': 3 },"
 	"      'mode': 'plain' } ] }";
 
-/* Quotes are written ' above. */
 static struct config *load_full(void)
 {
-	char text[sizeof(full)];
-	char *c;
-
-	memcpy(text, full, sizeof(full));
-	for (c = text; *c; c++) {
-		if (*c == '\'')
-			*c = '"';
-	}
-	return load(text);
+	return config_of(full, config_load_string);
 }
 
 Test(config, interfaces)
@@ -193,7 +170,7 @@ Test(config, find)
 
 Test(config, node_defaults_to_the_host)
 {
-	struct config *c = load("{\"interfaces\":{\"wan\":{\"device\":\"eth0\"}}}");
+	struct config *c = config_of("{'interfaces':{'wan':{'device':'eth0'}}}", config_load_string);
 	char name[256] = "";
 
 	cr_assert_eq(gethostname(name, sizeof(name) - 1), 0);
@@ -208,7 +185,7 @@ Test(config, prints_what_it_read)
 	json_t *json = config_json(c), *json_again;
 	char *text = json_dumps(json, JSON_INDENT(2)), *second;
 
-	again = load(text);
+	again = config_of(text, config_load_string);
 	json_again = config_json(again);
 	second = json_dumps(json_again, JSON_INDENT(2));
 	cr_expect_str_eq(text, second);

@@ -200,6 +200,11 @@ struct config *draft_build(struct draft *d)
 	build_gateways(config, d);
 	build_routes(config, d);
 	build_translations(config, d);
+	config->states = d->states;
+	config->optimization = d->optimization;
+	memcpy(config->timeouts_s, d->timeouts_s, sizeof(config->timeouts_s));
+	config_timeouts_complete(config->timeouts_s, d->optimization);
+	config->log = d->log;
 	return config;
 }
 

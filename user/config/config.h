@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "fairlead/maps.h"
+#include "user/config/policy.h"
 #include "user/lib/addr.h"
 
 enum config_mode { CONFIG_MODE_AUTO, CONFIG_MODE_NATIVE, CONFIG_MODE_GENERIC, CONFIG_MODE_TC };
@@ -87,6 +88,10 @@ struct config {
 	size_t n_routes;
 	struct config_translation *translations;
 	size_t n_translations;
+	uint32_t states; /* at most so many; 0: not said */
+	enum config_optimization optimization;
+	uint32_t timeouts_s[CONFIG_TIMEOUTS]; /* complete */
+	struct config_log log;
 };
 
 /* Findings of a load, in the order of the file. */
@@ -108,6 +113,8 @@ struct config_report {
  */
 int config_load_file(const char *path, struct config **out, struct config_report *report);
 int config_load_string(const char *text, size_t len, struct config **out, struct config_report *report);
+/* The same, and takes the sections that the data plane does not do yet (load.c: refuse_ahead()). For tests of these. */
+int config_load_ahead(const char *text, size_t len, struct config **out, struct config_report *report);
 void config_free(struct config *config);
 /* What was parsed, to be compared or shown. NULL when memory is out. */
 json_t *config_json(const struct config *config);

@@ -61,6 +61,10 @@ struct draft {
 	size_t n_routes;
 	struct draft_translation *translations;
 	size_t n_translations;
+	uint32_t states;
+	enum config_optimization optimization;
+	uint32_t timeouts_s[CONFIG_TIMEOUTS]; /* 0: not said */
+	struct config_log log;
 };
 
 /* tables.c: the whole file; its struct is a struct draft */

@@ -4,35 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "user/config/draft.h"
 #include "user/config/names.h"
-
-#define FIELD(type, member) .offset = offsetof(type, member), .size = sizeof(((type *)0)->member)
-#define LIST(type, member) LIST_AT(type, member, n_##member)
-#define LIST_IN(type, in, member) LIST_AT(type, in.member, in.n_##member)
-#define LIST_AT(type, member, count) \
-	.offset = offsetof(type, member), .count_offset = offsetof(type, count), .size = sizeof(*((type *)0)->member)
-
-#define DESCRIPTION \
-	{ \
-		.key = "description", .kind = SCHEMA_TEXT \
-	}
-#define SYNC \
-	{ \
-		.key = "sync", .kind = SCHEMA_BOOL, .offset = SCHEMA_NOWHERE, .fallback = "true" \
-	}
-#define DISABLED(type) \
-	{ \
-		.key = "disabled", .kind = SCHEMA_BOOL, FIELD(type, disabled), .fallback = "false" \
-	}
-#define LATER(name, text) \
-	{ \
-		.key = name, .kind = SCHEMA_LATER, .accepts = text \
-	}
-#define END \
-	{ \
-		.key = NULL \
-	}
+#include "user/config/tables.h"
 
 /* ---- node, interfaces ---- */
 
@@ -460,10 +433,21 @@ static const struct schema_key top_keys[] = {
 	LATER("vips", "there are no shared addresses yet; take \"vips\" out"),
 	LATER("ha", "nodes don't work in pairs yet; take \"ha\" out"),
 	LATER("hooks", "no scripts are run yet; take \"hooks\" out"),
-	LATER("limits", "there are no states to limit yet; take \"limits\" out"),
-	LATER("optimization", "there are no states to time out yet; take \"optimization\" out"),
-	LATER("timeouts_s", "there are no states to time out yet; take \"timeouts_s\" out"),
-	LATER("log", "where logs go can't be chosen yet; take \"log\" out"),
+	{ .key = "limits", .kind = SCHEMA_OBJECT, .object = &table_limits, .accepts = "an object with \"states\"" },
+	{ .key = "optimization",
+	  .kind = SCHEMA_WORD,
+	  FIELD(struct draft, optimization),
+	  .words = table_optimizations,
+	  .fallback = "\"normal\"" },
+	{ .key = "timeouts_s",
+	  .kind = SCHEMA_OBJECT,
+	  .object = &table_timeouts,
+	  .accepts = "an object of timeouts in seconds, \"tcp_established\" for instance" },
+	{ .key = "log",
+	  .kind = SCHEMA_OBJECT,
+	  .object = &table_log,
+	  .fallback = "{}",
+	  .accepts = "an object with \"events\", \"packets\" and \"facility\"" },
 	LATER("http", "there are no metrics and no status page yet; take \"http\" out"),
 	LATER("checks", "no checks of your own are run yet; take \"checks\" out"),
 	LATER("drill", "there are no failover tests yet; take \"drill\" out"),

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Tables of what holds for the state table and the logs as a whole. */
+#include <syslog.h>
+
+#include "user/config/tables.h"
+
+#define STATES_MAX 10000000 /* 192 bytes each */
+#define SECONDS_MAX 2147483647
+
+static const struct schema_key limits_keys[] = {
+	{ .key = "states", .kind = SCHEMA_NUMBER, FIELD(struct draft, states), .min = 1, .max = STATES_MAX },
+	DESCRIPTION,
+	END,
+};
+const struct schema_object table_limits = { .keys = limits_keys };
+
+const struct schema_word table_optimizations[] = {
+	{ .word = "normal", .value = CONFIG_NORMAL },
+	{ .word = "conservative", .value = CONFIG_CONSERVATIVE },
+	{ .word = "aggressive", .value = CONFIG_AGGRESSIVE },
+	{ .word = "high-latency", .value = CONFIG_HIGH_LATENCY },
+	{ .word = NULL },
+};
+
+#define TIMEOUT(name, which) \
+	{ \
+		.key = name, .kind = SCHEMA_NUMBER, FIELD(struct draft, timeouts_s[which]), .min = 1, \
+		.max = SECONDS_MAX \
+	}
+
+static const struct schema_key timeouts_keys[] = {
+	TIMEOUT("tcp_first", CONFIG_TCP_FIRST),
+	TIMEOUT("tcp_opening", CONFIG_TCP_OPENING),
+	TIMEOUT("tcp_established", CONFIG_TCP_ESTABLISHED),
+	TIMEOUT("tcp_closing", CONFIG_TCP_CLOSING),
+	TIMEOUT("tcp_finwait", CONFIG_TCP_FINWAIT),
+	TIMEOUT("tcp_closed", CONFIG_TCP_CLOSED),
+	TIMEOUT("udp_first", CONFIG_UDP_FIRST),
+	TIMEOUT("udp_single", CONFIG_UDP_SINGLE),
+	TIMEOUT("udp_multiple", CONFIG_UDP_MULTIPLE),
+	TIMEOUT("icmp_first", CONFIG_ICMP_FIRST),
+	TIMEOUT("icmp_error", CONFIG_ICMP_ERROR),
+	TIMEOUT("other_first", CONFIG_OTHER_FIRST),
+	TIMEOUT("other_single", CONFIG_OTHER_SINGLE),
+	TIMEOUT("other_multiple", CONFIG_OTHER_MULTIPLE),
+	DESCRIPTION,
+	END,
+};
+const struct schema_object table_timeouts = { .keys = timeouts_keys };
+
+static const struct schema_word events_words[] = {
+	{ .word = "syslog", .value = CONFIG_LOG_SYSLOG },
+	{ .word = "none", .value = CONFIG_LOG_NONE },
+	{ .word = NULL },
+};
+static const struct schema_word packets_words[] = {
+	{ .word = "none", .value = CONFIG_LOG_NONE },
+	{ .word = "syslog", .value = CONFIG_LOG_SYSLOG },
+	{ .word = NULL },
+};
+static const struct schema_word facility_words[] = {
+	{ .word = "daemon", .value = LOG_DAEMON },
+	{ .word = "auth", .value = LOG_AUTH },
+	{ .word = "authpriv", .value = LOG_AUTHPRIV },
+	{ .word = "user", .value = LOG_USER },
+	{ .word = "local0", .value = LOG_LOCAL0 },
+	{ .word = "local1", .value = LOG_LOCAL1 },
+	{ .word = "local2", .value = LOG_LOCAL2 },
+	{ .word = "local3", .value = LOG_LOCAL3 },
+	{ .word = "local4", .value = LOG_LOCAL4 },
+	{ .word = "local5", .value = LOG_LOCAL5 },
+	{ .word = "local6", .value = LOG_LOCAL6 },
+	{ .word = "local7", .value = LOG_LOCAL7 },
+	{ .word = NULL },
+};
+
+static const struct schema_key log_keys[] = {
+	{ .key = "events",
+	  .kind = SCHEMA_WORD,
+	  FIELD(struct draft, log.events),
+	  .words = events_words,
+	  .fallback = "\"syslog\"" },
+	{ .key = "packets",
+	  .kind = SCHEMA_WORD,
+	  FIELD(struct draft, log.packets),
+	  .words = packets_words,
+	  .fallback = "\"none\"" },
+	{ .key = "facility",
+	  .kind = SCHEMA_WORD,
+	  FIELD(struct draft, log.facility),
+	  .words = facility_words,
+	  .fallback = "\"daemon\"" },
+	DESCRIPTION,
+	END,
+};
+const struct schema_object table_log = { .keys = log_keys };
