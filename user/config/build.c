@@ -26,6 +26,22 @@ static void free_remote(struct config_remote *r)
 	free(r->routes);
 }
 
+static void free_aliases(struct config_alias *items, size_t n)
+{
+	size_t i, j;
+
+	for (i = 0; i < n; i++) {
+		for (j = 0; j < items[i].n_entries; j++) {
+			if (items[i].entries[j].kind == CONFIG_ENTRY_ALIAS)
+				free(items[i].entries[j].alias.name);
+		}
+		free(items[i].entries);
+		free(items[i].file);
+		free(items[i].name);
+	}
+	free(items);
+}
+
 /* What the tunnel owns, not the struct. */
 static void free_tunnel(struct config_tunnel *t)
 {
@@ -53,6 +69,7 @@ void config_free(struct config *config)
 	free(config->gateways);
 	free(config->routes);
 	free(config->translations);
+	free_aliases(config->aliases, config->n_aliases);
 	free(config->node);
 	free(config->text);
 	free(config);
@@ -82,6 +99,7 @@ void draft_free(struct draft *d)
 		free(d->translations[i].from);
 	}
 	free(d->translations);
+	free_aliases(d->aliases, d->n_aliases);
 	free(d->node);
 	memset(d, 0, sizeof(*d));
 }
@@ -191,11 +209,15 @@ struct config *draft_build(struct draft *d)
 		config->node = d->node;
 		d->node = NULL;
 	}
-	/* the array itself moves, so that what refers to an interface stays right */
+	/* the arrays themselves move, so that what refers to an interface or alias stays right */
 	config->interfaces = d->interfaces;
 	config->n_interfaces = d->n_interfaces;
 	d->interfaces = NULL;
 	d->n_interfaces = 0;
+	config->aliases = d->aliases;
+	config->n_aliases = d->n_aliases;
+	d->aliases = NULL;
+	d->n_aliases = 0;
 	build_tunnels(config, d);
 	build_gateways(config, d);
 	build_routes(config, d);

@@ -62,6 +62,7 @@ static json_t *index_names(struct check *c, const void *items, size_t n, size_t 
 _Static_assert(offsetof(struct config_interface, name) == 0, "index_names() relies on it");
 _Static_assert(offsetof(struct draft_tunnel, item.name) == 0, "index_names() relies on it");
 _Static_assert(offsetof(struct draft_gateway, item.name) == 0, "index_names() relies on it");
+_Static_assert(offsetof(struct config_alias, name) == 0, "index_names() relies on it");
 
 static json_int_t find(const json_t *index, const char *name)
 {
@@ -89,6 +90,13 @@ const struct draft_gateway *check_find_gateway(const struct check *c, const char
 	json_int_t at = find(c->gateways, name);
 
 	return at < 0 ? NULL : &c->draft->gateways[at];
+}
+
+const struct config_alias *check_find_alias(const struct check *c, const char *name)
+{
+	json_int_t at = find(c->aliases, name);
+
+	return at < 0 ? NULL : &c->draft->aliases[at];
 }
 
 /* ---- interfaces against each other, and everything against the size of the tables ---- */
@@ -151,6 +159,7 @@ int check_draft(struct draft *draft, const json_t *document, struct config_repor
 	c.interfaces = index_names(&c, draft->interfaces, draft->n_interfaces, sizeof(*draft->interfaces));
 	c.tunnels = index_names(&c, draft->tunnels, draft->n_tunnels, sizeof(*draft->tunnels));
 	c.gateways = index_names(&c, draft->gateways, draft->n_gateways, sizeof(*draft->gateways));
+	c.aliases = index_names(&c, draft->aliases, draft->n_aliases, sizeof(*draft->aliases));
 	if (!c.err) {
 		check_devices(&c);
 		check_limits(&c);
@@ -158,9 +167,11 @@ int check_draft(struct draft *draft, const json_t *document, struct config_repor
 		check_tunnels(&c);
 		check_routes(&c);
 		check_translations(&c);
+		check_aliases(&c);
 	}
 	json_decref(c.interfaces);
 	json_decref(c.tunnels);
 	json_decref(c.gateways);
+	json_decref(c.aliases);
 	return c.err;
 }

@@ -8,8 +8,8 @@ struct check {
 	struct draft *draft;
 	const json_t *document;
 	struct config_report *report;
-	json_t *interfaces, *tunnels, *gateways; /* name -> index in the draft */
-	int err;				 /* -ENOMEM */
+	json_t *interfaces, *tunnels, *gateways, *aliases; /* name -> index in the draft */
+	int err;					   /* -ENOMEM */
 };
 
 /* Looks all names up in the draft and compares. 0 or -ENOMEM; what is wrong is in the report. */
@@ -20,6 +20,7 @@ void check_references(struct check *c);
 void check_tunnels(struct check *c);
 void check_routes(struct check *c); /* gateways, routes and the routes of clients */
 void check_translations(struct check *c);
+void check_aliases(struct check *c); /* fills what an entry leads to, and what an alias holds */
 
 /* A place in the file, from the outside to the inside: AT("routes", NUMBER(3), "gateway"). */
 #define AT(...) ((const char *const[]){ __VA_ARGS__, NULL })
@@ -29,6 +30,12 @@ const char *check_number(size_t n, char *buf);
 void check_error(struct check *c, const char *const *at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void check_warning(struct check *c, const char *const *at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
+/* Of names that no item of `one` and `other` has: the nearest, else the first few of those that there are. */
+#define CHECK_MISSING 512
+const char *check_missing(char buf[CHECK_MISSING], const char *what, const char *name, const json_t *one,
+			  const json_t *other);
+
 const struct config_interface *check_find_interface(const struct check *c, const char *name);
 const struct draft_tunnel *check_find_tunnel(const struct check *c, const char *name);
 const struct draft_gateway *check_find_gateway(const struct check *c, const char *name);
+const struct config_alias *check_find_alias(const struct check *c, const char *name);

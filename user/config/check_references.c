@@ -7,9 +7,8 @@
 
 #define LISTED_MAX 8 /* names that a message lists when none is near */
 
-/* `what` do not have the name: the nearest, else the first few of those that there are. */
-static void report_missing(struct check *c, const char *const *at, const char *what, const char *name,
-			   const json_t *one, const json_t *other)
+const char *check_missing(char buf[CHECK_MISSING], const char *what, const char *name, const json_t *one,
+			  const json_t *other)
 {
 	const json_t *const sets[] = { one, other };
 	struct suggest s = { .given = name };
@@ -26,13 +25,22 @@ static void report_missing(struct check *c, const char *const *at, const char *w
 							 used ? ", " : "", key);
 		}
 	}
+	used = (size_t)snprintf(buf, CHECK_MISSING, "no %s named \"%.100s\"; ", what, name);
 	if (s.best)
-		check_error(c, at, "no %s named \"%s\"; did you mean \"%s\"?", what, name, s.best);
+		snprintf(buf + used, CHECK_MISSING - used, "did you mean \"%s\"?", s.best);
 	else if (listed)
-		check_error(c, at, "no %s named \"%s\"; accepted: %s%s", what, name, list,
-			    listed > LISTED_MAX ? ", …" : "");
+		snprintf(buf + used, CHECK_MISSING - used, "accepted: %s%s", list, listed > LISTED_MAX ? ", …" : "");
 	else
-		check_error(c, at, "no %s named \"%s\"; there is none at all", what, name);
+		snprintf(buf + used, CHECK_MISSING - used, "there is none at all");
+	return buf;
+}
+
+static void report_missing(struct check *c, const char *const *at, const char *what, const char *name,
+			   const json_t *one, const json_t *other)
+{
+	char text[CHECK_MISSING];
+
+	check_error(c, at, "%s", check_missing(text, what, name, one, other));
 }
 
 /* Gateway groups may stand here by the manual of a later version: that is no misspelt name. */

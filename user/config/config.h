@@ -88,6 +88,8 @@ struct config {
 	size_t n_routes;
 	struct config_translation *translations;
 	size_t n_translations;
+	struct config_alias *aliases;
+	size_t n_aliases;
 	uint32_t states; /* at most so many; 0: not said */
 	enum config_optimization optimization;
 	uint32_t timeouts_s[CONFIG_TIMEOUTS]; /* complete */

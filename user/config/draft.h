@@ -61,6 +61,8 @@ struct draft {
 	size_t n_routes;
 	struct draft_translation *translations;
 	size_t n_translations;
+	struct config_alias *aliases;
+	size_t n_aliases;
 	uint32_t states;
 	enum config_optimization optimization;
 	uint32_t timeouts_s[CONFIG_TIMEOUTS]; /* 0: not said */

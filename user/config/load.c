@@ -143,6 +143,7 @@ static void refuse_ahead(const json_t *document, struct config_report *report)
 	static const struct {
 		const char *pointer, *why;
 	} ahead[] = {
+		{ "/aliases", "only rules use them, and there is no packet filter yet; take \"aliases\" out" },
 		{ "/limits", "there are no states to limit yet; take \"limits\" out" },
 		{ "/optimization", "there are no states to time out yet; take \"optimization\" out" },
 		{ "/timeouts_s", "there are no states to time out yet; take \"timeouts_s\" out" },

@@ -37,10 +37,19 @@ static bool listed(const char *text, const char *const *list)
 	return false;
 }
 
-const char *name_fault(const char *text)
+const char *name_shape_fault(const char *text)
 {
 	if (!text[0] || !strchr(NAME_START, text[0]) || text[strspn(text, NAME_REST)])
 		return "a letter or \"_\", then letters, digits, \"_\", \".\" and \"-\"";
+	return NULL;
+}
+
+const char *name_fault(const char *text)
+{
+	const char *fault = name_shape_fault(text);
+
+	if (fault)
+		return fault;
 	if (listed(text, reserved))
 		return "a name other than \"description\", \"any\", \"self\", \"interface\", \"auto\", \"none\", \"all\"";
 	return NULL;
@@ -116,4 +125,10 @@ const char *name_ipv4_fault(const char *text)
 		return "an IPv4 address";
 	first = ntohl(a.v4.s_addr) >> 24;
 	return first == 0 || first == 127 || first >= 224 ? "an IPv4 address that a host can have" : NULL;
+}
+
+const char *name_path_fault(const char *text)
+{
+	return text[0] == '/' && text[1] ? NULL
+					 : "the absolute path of a file, \"/etc/fairlead/list.txt\" for instance";
 }

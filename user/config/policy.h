@@ -1,8 +1,55 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What the configuration says of the state table and of logs. */
+/* What the configuration says of packets: aliases, the state table, logs. Names are resolved to pointers. */
 #pragma once
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+
+#include "user/lib/range.h"
+
+struct config;
+
+/* ---- aliases ---- */
+
+enum config_entry_kind {
+	CONFIG_ENTRY_NONE, /* a draft's: refused */
+	CONFIG_ENTRY_ADDRESSES,
+	CONFIG_ENTRY_PORTS,
+	CONFIG_ENTRY_ALIAS,
+};
+
+struct config_alias_entry {
+	enum config_entry_kind kind;
+	uint32_t at; /* element of the array from 0, or line of the file from 1 */
+	union {
+		struct addr_range addresses;
+		struct port_range ports;
+		struct {
+			char *name;
+			const struct config_alias *to;
+		} alias;
+	};
+};
+
+struct config_alias {
+	char *name;
+	char *file; /* NULL: written out */
+	struct config_alias_entry *entries;
+	size_t n_entries;
+	/* what follows counts what is in the aliases that it names, too */
+	enum config_entry_kind holds; /* ADDRESSES, PORTS; NONE: nothing */
+	unsigned int families;	      /* enum fl_family of its addresses, 0 without any */
+	bool from_file;		      /* what it holds may be other things another time */
+};
+
+/*
+ * aliases.c: what an alias and those that it names hold of one family, sorted and without overlaps, the array malloc'ed
+ * (also when it is empty). 0 or -ENOMEM.
+ */
+int config_alias_addresses(const struct config *c, const struct config_alias *alias, int family,
+			   struct addr_range **ranges, size_t *n);
+int config_alias_ports(const struct config *c, const struct config_alias *alias, struct port_range **ranges, size_t *n);
 
 /* ---- states ---- */
 

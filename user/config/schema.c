@@ -295,6 +295,8 @@ static void parse_item(struct schema_walk *walk, const struct path *path, const 
 {
 	if (json_is_object(value))
 		schema_parse(walk, path, value, key->object, item);
+	else if (json_is_array(value) && key->object->array)
+		parse_list(walk, path, value, key->object->array, item);
 	else
 		schema_refuse(walk, path, value, key->accepts);
 }

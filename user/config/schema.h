@@ -8,6 +8,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #include "user/config/report.h"
@@ -84,6 +85,7 @@ struct schema_object {
 	size_t size;				     /* maps and arrays: of one item's struct */
 	size_t name_offset;			     /* maps: char * of the item's name */
 	const char *(*name_fault)(const char *name); /* maps: as schema_key.fault */
+	const struct schema_key *array;		     /* an item may be this list instead of an object */
 	/* what is beyond single keys, after all of them */
 	void (*done)(struct schema_walk *walk, const struct path *path, const json_t *value, void *item);
 };
@@ -102,6 +104,8 @@ void schema_print_keys(const struct schema_object *object, FILE *to);
 void schema_error(struct schema_walk *walk, const struct path *path, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 void schema_refuse(struct schema_walk *walk, const struct path *path, const json_t *found, const char *accepts);
+/* 1480, and as JSON Schema has it 1480.0 and 1.48e3 too. */
+bool schema_whole_number(const json_t *value, unsigned int min, unsigned int max, uint32_t *out);
 const struct schema_word *schema_find_word(const struct schema_word *words, const json_t *value);
 
 /* values.c: one function for each kind of value that holds no other. */

@@ -34,3 +34,6 @@
 /* tables_settings.c */
 extern const struct schema_object table_limits, table_timeouts, table_log;
 extern const struct schema_word table_optimizations[];
+
+/* tables_aliases.c */
+extern const struct schema_object table_alias;

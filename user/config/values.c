@@ -7,6 +7,7 @@
 
 #include "user/config/schema.h"
 #include "user/config/suggest.h"
+#include "user/config/text.h"
 
 static void *place(const struct schema_key *key, void *item)
 {
@@ -94,8 +95,7 @@ void schema_parse_word(struct schema_walk *walk, const struct path *path, const 
 	refuse_word(walk, path, value, key->words, accepts);
 }
 
-/* 1480, and as JSON Schema has it 1480.0 and 1.48e3 too. */
-static bool whole_number(const json_t *value, unsigned int min, unsigned int max, uint32_t *out)
+bool schema_whole_number(const json_t *value, unsigned int min, unsigned int max, uint32_t *out)
 {
 	double real;
 
@@ -121,7 +121,7 @@ void schema_parse_number(struct schema_walk *walk, const struct path *path, cons
 
 	if (word) {
 		store_number(key, item, word->value);
-	} else if (whole_number(value, key->min, key->max, &number)) {
+	} else if (schema_whole_number(value, key->min, key->max, &number)) {
 		store_number(key, item, number);
 	} else {
 		snprintf(accepts, sizeof(accepts), "a whole number from %u to %u", key->min, key->max);
@@ -167,12 +167,6 @@ static bool family_fits(const struct addr *a, unsigned int flags)
 	return flags & (a->family == AF_INET ? SCHEMA_INET : SCHEMA_INET6);
 }
 
-/* The dotted form of an IPv6 address's end is not accepted: one spelling less to tell apart. */
-static bool mixed_form(const char *text)
-{
-	return strchr(text, ':') && strchr(text, '.');
-}
-
 static bool is_unicast(const struct addr *a)
 {
 	const uint8_t first = a->family == AF_INET ? (uint8_t)(ntohl(a->v4.s_addr) >> 24) : a->v6.s6_addr[0];
@@ -194,7 +188,7 @@ void schema_parse_address(struct schema_walk *walk, const struct path *path, con
 		schema_error(walk, path, "\"%s\" is not in this version; accepted: %s", word->word, key->accepts);
 	else if (word)
 		memset(place(key, item), 0, sizeof(a)); /* AF_UNSPEC */
-	else if (!text || mixed_form(text) || addr_parse(text, &a) || !family_fits(&a, key->flags) ||
+	else if (!text || text_address(text, &a) || !family_fits(&a, key->flags) ||
 		 ((key->flags & SCHEMA_UNICAST) && !is_unicast(&a)))
 		refuse_word(walk, path, value, key->words, key->accepts);
 	else
@@ -217,15 +211,15 @@ static void one_prefix(struct schema_walk *walk, const struct path *path, const 
 		       const struct schema_key *key, struct prefix *out)
 {
 	const char *text = json_string_value(value);
-	char net[PREFIX_STRLEN];
+	char why[TEXT_WHY];
 	struct prefix p;
 	struct addr plain;
 
-	if (text && !mixed_form(text) && !addr_parse(text, &plain) && family_fits(&plain, key->flags)) {
+	if (text && !text_address(text, &plain) && family_fits(&plain, key->flags)) {
 		schema_error(walk, path, "found \"%s\", without a length; accepted: %s", text, key->accepts);
 		return;
 	}
-	if (!text || mixed_form(text) || prefix_parse(text, &p) || !family_fits(&p.addr, key->flags) ||
+	if (!text || text_prefix(text, &p) || !family_fits(&p.addr, key->flags) ||
 	    (key->max && (p.len < key->min || p.len > key->max)) ||
 	    ((key->flags & SCHEMA_UNICAST) && !is_unicast(&p.addr)) ||
 	    ((key->flags & SCHEMA_ROUTABLE) && !is_routable(&p))) {
@@ -233,9 +227,8 @@ static void one_prefix(struct schema_walk *walk, const struct path *path, const 
 		return;
 	}
 	if ((key->flags & SCHEMA_NETWORK) && !prefix_is_network(&p)) {
-		p.addr = prefix_network(&p);
-		schema_error(walk, path, "\"%s\" has bits set behind its length; did you mean \"%s\"?", text,
-			     prefix_format(&p, net));
+		text_host_bits(text, &p, why);
+		schema_error(walk, path, "%s", why);
 		return;
 	}
 	*out = p;

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What aliases hold, those that they name included. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "user/config/config.h"
+
+/* An alias and all that it leads to, each once however often it is named. Loops have been refused. */
+struct closure {
+	const struct config_alias **aliases;
+	size_t n;
+	bool *seen; /* by index in the configuration */
+};
+
+static void closure_add(const struct config *c, struct closure *closure, const struct config_alias *alias)
+{
+	if (closure->seen[alias - c->aliases])
+		return;
+	closure->seen[alias - c->aliases] = true;
+	closure->aliases[closure->n++] = alias;
+}
+
+static int closure_make(const struct config *c, const struct config_alias *alias, struct closure *closure)
+{
+	size_t i, j;
+
+	closure->n = 0;
+	closure->aliases = calloc(c->n_aliases, sizeof(*closure->aliases));
+	closure->seen = calloc(c->n_aliases, sizeof(*closure->seen));
+	if (!closure->aliases || !closure->seen)
+		return -ENOMEM;
+	closure_add(c, closure, alias);
+	for (i = 0; i < closure->n; i++) {
+		const struct config_alias *a = closure->aliases[i];
+
+		for (j = 0; j < a->n_entries; j++) {
+			if (a->entries[j].kind == CONFIG_ENTRY_ALIAS)
+				closure_add(c, closure, a->entries[j].alias.to);
+		}
+	}
+	return 0;
+}
+
+static void closure_free(struct closure *closure)
+{
+	free(closure->aliases);
+	free(closure->seen);
+}
+
+/* Calls `take` with each entry that is no alias; how many it took. */
+static size_t closure_each(const struct closure *closure,
+			   bool (*take)(const struct config_alias_entry *, void *, size_t), void *arg)
+{
+	size_t n = 0, i, j;
+
+	for (i = 0; i < closure->n; i++) {
+		for (j = 0; j < closure->aliases[i]->n_entries; j++)
+			n += take(&closure->aliases[i]->entries[j], arg, n);
+	}
+	return n;
+}
+
+struct wanted {
+	int family;
+	struct addr_range *ranges; /* NULL: only counted */
+};
+
+static bool take_addresses(const struct config_alias_entry *entry, void *arg, size_t n)
+{
+	struct wanted *wanted = arg;
+
+	if (entry->kind != CONFIG_ENTRY_ADDRESSES || entry->addresses.first.family != wanted->family)
+		return false;
+	if (wanted->ranges)
+		wanted->ranges[n] = entry->addresses;
+	return true;
+}
+
+int config_alias_addresses(const struct config *c, const struct config_alias *alias, int family,
+			   struct addr_range **ranges, size_t *n)
+{
+	struct wanted wanted = { .family = family };
+	struct closure closure;
+	int err = closure_make(c, alias, &closure);
+
+	if (!err) {
+		wanted.ranges = calloc(closure_each(&closure, take_addresses, &wanted) + 1, sizeof(**ranges));
+		err = wanted.ranges ? 0 : -ENOMEM;
+	}
+	if (!err) {
+		*n = addr_ranges_merge(wanted.ranges, closure_each(&closure, take_addresses, &wanted));
+		*ranges = wanted.ranges;
+	}
+	closure_free(&closure);
+	return err;
+}
+
+/* `arg`: NULL, or the array. */
+static bool take_ports(const struct config_alias_entry *entry, void *arg, size_t n)
+{
+	if (entry->kind != CONFIG_ENTRY_PORTS)
+		return false;
+	if (arg)
+		((struct port_range *)arg)[n] = entry->ports;
+	return true;
+}
+
+int config_alias_ports(const struct config *c, const struct config_alias *alias, struct port_range **ranges, size_t *n)
+{
+	struct closure closure;
+	int err = closure_make(c, alias, &closure);
+	struct port_range *list = NULL;
+
+	if (!err) {
+		list = calloc(closure_each(&closure, take_ports, NULL) + 1, sizeof(*list));
+		err = list ? 0 : -ENOMEM;
+	}
+	if (!err) {
+		*n = port_ranges_merge(list, closure_each(&closure, take_ports, list));
+		*ranges = list;
+	}
+	closure_free(&closure);
+	return err;
+}
