@@ -69,6 +69,7 @@ void config_free(struct config *config)
 	free(config->gateways);
 	free(config->routes);
 	free(config->translations);
+	policy_free(config);
 	free_aliases(config->aliases, config->n_aliases);
 	free(config->node);
 	free(config->text);
@@ -99,6 +100,7 @@ void draft_free(struct draft *d)
 		free(d->translations[i].from);
 	}
 	free(d->translations);
+	draft_policy_free(d);
 	free_aliases(d->aliases, d->n_aliases);
 	free(d->node);
 	memset(d, 0, sizeof(*d));
@@ -227,6 +229,10 @@ struct config *draft_build(struct draft *d)
 	memcpy(config->timeouts_s, d->timeouts_s, sizeof(config->timeouts_s));
 	config_timeouts_complete(config->timeouts_s, d->optimization);
 	config->log = d->log;
+	if (build_policy(config, d)) {
+		config_free(config);
+		return NULL;
+	}
 	return config;
 }
 

@@ -168,6 +168,7 @@ int check_draft(struct draft *draft, const json_t *document, struct config_repor
 		check_routes(&c);
 		check_translations(&c);
 		check_aliases(&c);
+		check_rules(&c);
 	}
 	json_decref(c.interfaces);
 	json_decref(c.tunnels);

@@ -20,12 +20,16 @@ void check_references(struct check *c);
 void check_tunnels(struct check *c);
 void check_routes(struct check *c); /* gateways, routes and the routes of clients */
 void check_translations(struct check *c);
+void check_rules(struct check *c);
 void check_aliases(struct check *c); /* fills what an entry leads to, and what an alias holds */
 
 /* A place in the file, from the outside to the inside: AT("routes", NUMBER(3), "gateway"). */
 #define AT(...) ((const char *const[]){ __VA_ARGS__, NULL })
 #define NUMBER(n) check_number(n, (char[24]){ 0 })
 const char *check_number(size_t n, char *buf);
+
+/* Element i of a list that may be a single value without brackets: goes last into AT(). */
+#define ELEMENT(list, i) (json_is_array(list) ? NUMBER(i) : NULL)
 
 void check_error(struct check *c, const char *const *at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void check_warning(struct check *c, const char *const *at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
@@ -34,6 +38,16 @@ void check_warning(struct check *c, const char *const *at, const char *fmt, ...)
 #define CHECK_MISSING 512
 const char *check_missing(char buf[CHECK_MISSING], const char *what, const char *name, const json_t *one,
 			  const json_t *other);
+
+/*
+ * What the name leads to, if anywhere, and everything that is wrong with that said. What is disabled may only be used by what
+ * is disabled; `what` is the user, "route". A NULL name is nothing.
+ */
+void check_port(struct check *c, const char *const *at, const char *name, bool disabled, const char *what,
+		struct draft_port *port); /* an interface or tunnel */
+const struct draft_gateway *check_gateway_name(struct check *c, const char *const *at, const char *name, bool disabled,
+					       const char *what);
+void check_vip_name(struct check *c, const char *const *at, const char *name);
 
 const struct config_interface *check_find_interface(const struct check *c, const char *name);
 const struct draft_tunnel *check_find_tunnel(const struct check *c, const char *name);

@@ -67,9 +67,8 @@ static void resolve_underlay(struct check *c, struct draft_tunnel *t)
 		report_missing(c, at, "interface", t->underlay, c->interfaces, NULL);
 }
 
-/* An interface or tunnel, for gateways and translations. A disabled one may only be used by what is disabled. */
-static void resolve_port(struct check *c, const char *const *at, const char *name, bool disabled, const char *what,
-			 struct draft_port *port)
+void check_port(struct check *c, const char *const *at, const char *name, bool disabled, const char *what,
+		struct draft_port *port)
 {
 	if (!name)
 		return;
@@ -84,23 +83,37 @@ static void resolve_port(struct check *c, const char *const *at, const char *nam
 			    what);
 }
 
-static void resolve_route(struct check *c, struct draft_route *r, size_t i)
+const struct draft_gateway *check_gateway_name(struct check *c, const char *const *at, const char *name, bool disabled,
+					       const char *what)
 {
-	const char *const *at = AT("routes", NUMBER(i), "gateway");
+	const struct draft_gateway *g = check_find_gateway(c, name);
 
-	if (!r->gateway)
-		return;
-	r->gateway_ref = check_find_gateway(c, r->gateway);
-	if (!r->gateway_ref && is_group(c, at, r->gateway, "a gateway"))
-		return;
-	if (!r->gateway_ref && (check_find_interface(c, r->gateway) || check_find_tunnel(c, r->gateway)))
-		check_error(c, at, "\"%s\" is %s; accepted: the name of a gateway with \"interface\": \"%s\"",
-			    r->gateway, check_find_tunnel(c, r->gateway) ? "a tunnel" : "an interface", r->gateway);
-	else if (!r->gateway_ref)
-		report_missing(c, at, "gateway", r->gateway, c->gateways, NULL);
-	else if (r->gateway_ref->disabled && !r->disabled)
-		check_error(c, at, "the gateway \"%s\" is disabled; disable this route too, or enable the gateway",
-			    r->gateway);
+	if (!name || (!g && is_group(c, at, name, "a gateway")))
+		return NULL;
+	if (!g && (check_find_interface(c, name) || check_find_tunnel(c, name)))
+		check_error(c, at, "\"%s\" is %s; accepted: the name of a gateway with \"interface\": \"%s\"", name,
+			    check_find_tunnel(c, name) ? "a tunnel" : "an interface", name);
+	else if (!g)
+		report_missing(c, at, "gateway", name, c->gateways, NULL);
+	else if (g->disabled && !disabled)
+		check_error(c, at, "the gateway \"%s\" is disabled; disable this %s too, or enable the gateway", name,
+			    what);
+	return g;
+}
+
+/* By the manual of a later version a name alone is a VIP's. */
+void check_vip_name(struct check *c, const char *const *at, const char *name)
+{
+	if (json_object_get(json_object_get(c->document, "vips"), name))
+		check_error(c, at, "\"%s\" is a shared address; there are none in this version", name);
+	else if (check_find_interface(c, name) || check_find_tunnel(c, name))
+		check_error(c, at,
+			    "\"%s\" is %s; did you mean \"%s:address\", the addresses that it has, or \"%s:network\"?",
+			    name, check_find_tunnel(c, name) ? "a tunnel" : "an interface", name, name);
+	else if (check_find_alias(c, name))
+		check_error(c, at, "\"%s\" is an alias; did you mean \"$%s\"?", name, name);
+	else
+		check_error(c, at, "\"%s\" is no address; names of hosts are not accepted", name);
 }
 
 static void resolve_from(struct check *c, struct draft_translation *t, size_t i)
@@ -127,13 +140,14 @@ void check_references(struct check *c)
 	for (i = 0; i < d->n_tunnels; i++)
 		resolve_underlay(c, &d->tunnels[i]);
 	for (i = 0; i < d->n_gateways; i++)
-		resolve_port(c, AT("gateways", d->gateways[i].item.name, "interface"), d->gateways[i].interface,
-			     d->gateways[i].disabled, "gateway", &d->gateways[i].port);
+		check_port(c, AT("gateways", d->gateways[i].item.name, "interface"), d->gateways[i].interface,
+			   d->gateways[i].disabled, "gateway", &d->gateways[i].port);
 	for (i = 0; i < d->n_routes; i++)
-		resolve_route(c, &d->routes[i], i);
+		d->routes[i].gateway_ref = check_gateway_name(c, AT("routes", NUMBER(i), "gateway"),
+							      d->routes[i].gateway, d->routes[i].disabled, "route");
 	for (i = 0; i < d->n_translations; i++) {
-		resolve_port(c, AT("prefix_translations", NUMBER(i), "interface"), d->translations[i].interface,
-			     d->translations[i].disabled, "translation", &d->translations[i].port);
+		check_port(c, AT("prefix_translations", NUMBER(i), "interface"), d->translations[i].interface,
+			   d->translations[i].disabled, "translation", &d->translations[i].port);
 		resolve_from(c, &d->translations[i], i);
 	}
 }

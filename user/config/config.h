@@ -90,6 +90,10 @@ struct config {
 	size_t n_translations;
 	struct config_alias *aliases;
 	size_t n_aliases;
+	bool policy; /* false: none of `rules`, `default_action` and `nat` is in the file */
+	enum config_action default_in, default_out;
+	struct config_rule *rules;
+	size_t n_rules;
 	uint32_t states; /* at most so many; 0: not said */
 	enum config_optimization optimization;
 	uint32_t timeouts_s[CONFIG_TIMEOUTS]; /* complete */

@@ -49,6 +49,68 @@ struct draft_translation {
 	const struct config_interface *from_ref;
 };
 
+/* ---- rules: lists keep refused elements, as zeros ---- */
+
+struct draft_link {
+	char *name;
+	struct draft_port port;
+};
+
+struct draft_term {
+	struct config_term item;
+	char *name; /* of a link, alias or VIP; with kind NONE that of a VIP */
+	struct draft_port port;
+};
+
+struct draft_ports {
+	struct port_range range;
+	char *alias; /* instead of the range */
+	const struct config_alias *ref;
+};
+
+struct draft_number {
+	bool valid;
+	uint8_t value;
+};
+
+/* A number is a type of both protocols, a name may be of one only: -1 is none. */
+struct draft_icmp_type {
+	bool valid;
+	int icmp4, icmp6;
+};
+
+struct draft_endpoint {
+	struct draft_term *terms;
+	size_t n_terms;
+	struct draft_ports *ports;
+	size_t n_ports;
+};
+
+/* First in what has it, so that one table serves all. */
+struct draft_match {
+	struct draft_link *links;
+	size_t n_links;
+	struct draft_number *protocols;
+	size_t n_protocols;
+	struct draft_endpoint source, destination;
+	unsigned int families; /* filled by check_match() */
+};
+
+struct draft_rule {
+	struct draft_match match;
+	struct config_rule item; /* without what is here */
+	unsigned int family;	 /* enum fl_family */
+	struct draft_icmp_type *icmp_types;
+	size_t n_icmp_types;
+	char *tcp_flags;
+	struct draft_number *dscp;
+	size_t n_dscp;
+	char *route_to, *reply_to;
+	const struct draft_gateway *route_to_ref, *reply_to_ref;
+	bool disabled;
+};
+_Static_assert(offsetof(struct draft_rule, match) == 0, "the tables of struct draft_match rely on it");
+
 struct draft {
 	char *node;
 	struct config_interface *interfaces;
@@ -63,6 +125,10 @@ struct draft {
 	size_t n_translations;
 	struct config_alias *aliases;
 	size_t n_aliases;
+	bool policy;
+	enum config_action default_in, default_out;
+	struct draft_rule *rules;
+	size_t n_rules;
 	uint32_t states;
 	enum config_optimization optimization;
 	uint32_t timeouts_s[CONFIG_TIMEOUTS]; /* 0: not said */
@@ -75,3 +141,8 @@ extern const struct schema_object config_schema;
 /* build.c. Interfaces and what enabled items own move out of the draft. NULL when memory is out. */
 struct config *draft_build(struct draft *draft);
 void draft_free(struct draft *draft);
+
+/* build_policy.c. build_policy(): 0 or -ENOMEM; aliases and gateways are there already. */
+int build_policy(struct config *config, struct draft *draft);
+void policy_free(struct config *config);
+void draft_policy_free(struct draft *draft);

@@ -15,6 +15,7 @@
 #define NODE_ENDS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 #define NODE_MAX 64
+#define RULE_MAX 63
 
 /* Words that mean something where a name may stand. */
 static const char *const reserved[] = { "description", "any", "self", "interface", "auto", "none", "all", NULL };
@@ -131,4 +132,28 @@ const char *name_path_fault(const char *text)
 {
 	return text[0] == '/' && text[1] ? NULL
 					 : "the absolute path of a file, \"/etc/fairlead/list.txt\" for instance";
+}
+
+/* Of UTF-8, which Jansson has made sure of: bytes that don't continue a character. */
+static size_t characters(const char *text)
+{
+	size_t n = 0;
+
+	for (; *text; text++)
+		n += ((unsigned char)*text & 0xc0) != 0x80;
+	return n;
+}
+
+const char *name_rule_fault(const char *text)
+{
+	static const char accepts[] = "a name of 1 to 63 characters, not of digits only";
+	const char *c;
+
+	if (!text[0] || characters(text) > RULE_MAX || !text[strspn(text, "0123456789")])
+		return accepts;
+	for (c = text; *c; c++) {
+		if ((unsigned char)*c < 0x20 || *c == 0x7f)
+			return "a name without control characters";
+	}
+	return NULL;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What the configuration says of packets: aliases, the state table, logs. Names are resolved to pointers. */
+/* What the configuration says of packets: aliases, rules, the state table, logs. Names are resolved to pointers. */
 #pragma once
 
 #include <stdbool.h>
@@ -9,6 +9,9 @@
 #include "user/lib/range.h"
 
 struct config;
+struct config_interface;
+struct config_tunnel;
+struct config_gateway;
 
 /* ---- aliases ---- */
 
@@ -50,6 +53,107 @@ struct config_alias {
 int config_alias_addresses(const struct config *c, const struct config_alias *alias, int family,
 			   struct addr_range **ranges, size_t *n);
 int config_alias_ports(const struct config *c, const struct config_alias *alias, struct port_range **ranges, size_t *n);
+
+/* ---- what a packet is matched by ---- */
+
+/* exactly one of the two */
+struct config_link {
+	const struct config_interface *interface;
+	const struct config_tunnel *tunnel;
+};
+
+enum config_term_kind {
+	CONFIG_TERM_NONE, /* a draft's: refused, or not resolved yet */
+	CONFIG_TERM_ANY,
+	CONFIG_TERM_RANGE,   /* `range`: an address, a prefix or a range */
+	CONFIG_TERM_SELF,    /* the router's own addresses */
+	CONFIG_TERM_NETWORK, /* the networks that `link` has addresses in */
+	CONFIG_TERM_ADDRESS, /* the addresses of `link` */
+	CONFIG_TERM_ALIAS,   /* what `alias` holds: config_alias_addresses() */
+};
+
+struct config_term {
+	enum config_term_kind kind;
+	bool negated;
+	struct addr_range range;
+	struct config_link link;
+	const struct config_alias *alias;
+};
+
+/* Matches when one of the terms that are not negated does, or there are none of those, and no negated one does. */
+struct config_endpoint {
+	struct config_term *terms;
+	size_t n_terms;		  /* 0: every address */
+	struct port_range *ports; /* sorted, without overlaps; aliases are resolved */
+	size_t n_ports; /* 0: every port. Else `protocols` are such as have ports, and none of them is without */
+};
+
+struct config_match {
+	struct config_link *links;
+	size_t n_links;	    /* 0: every one */
+	uint8_t *protocols; /* ascending */
+	size_t n_protocols; /* 0: every one */
+	struct config_endpoint source, destination;
+	unsigned int families; /* enum fl_family: what all the keys together leave */
+};
+
+/* ---- rules ---- */
+
+enum config_action { CONFIG_PASS, CONFIG_BLOCK, CONFIG_REJECT };
+enum config_reject { CONFIG_REJECT_AUTO, CONFIG_REJECT_RESET, CONFIG_REJECT_ADMIN, CONFIG_REJECT_PORT };
+enum config_direction { CONFIG_IN_AND_OUT, CONFIG_IN, CONFIG_OUT };
+enum config_state { CONFIG_STATE_KEEP, CONFIG_STATE_LOOSE, CONFIG_STATE_NONE };
+enum config_when_down { CONFIG_DOWN_BLOCK, CONFIG_DOWN_REJECT, CONFIG_DOWN_SKIP };
+
+/* A bit for each ICMP type, type 64 being bit 0 of the second word. */
+struct config_icmp_types {
+	uint64_t bits[4];
+};
+
+/* As the TCP header has them, above them ECE and CWR. */
+enum config_tcp_flag {
+	CONFIG_TCP_FIN = 0x01,
+	CONFIG_TCP_SYN = 0x02,
+	CONFIG_TCP_RST = 0x04,
+	CONFIG_TCP_PSH = 0x08,
+	CONFIG_TCP_ACK = 0x10,
+	CONFIG_TCP_URG = 0x20,
+	CONFIG_TCP_ECE = 0x40,
+	CONFIG_TCP_CWR = 0x80,
+};
+
+/* Local time. Minutes count from the begin of each of the days; one above 1440 is on the next day. */
+struct config_schedule {
+	uint8_t days; /* bit 0: Monday */
+	uint16_t from;
+	uint16_t to; /* the first minute behind it: from + 1 to from + 1440 */
+};
+
+/* Strings and arrays belong to the rule. */
+struct config_rule {
+	char *name;   /* unique, at most 63 characters, which in UTF-8 are up to 252 bytes */
+	size_t index; /* in the file, disabled ones counted: /rules/N */
+	enum config_action action;
+	enum config_reject reject_with;
+	bool quick;
+	enum config_direction direction;
+	struct config_match match;
+	bool by_icmp_type;		       /* only these: */
+	struct config_icmp_types icmp4, icmp6; /* of ICMP and of ICMPv6 */
+	uint8_t tcp_flags_set, tcp_flags_mask; /* of those in the mask these are set, the others not; mask 0: all */
+	uint64_t dscp;			       /* a bit for each value; 0: all */
+	char *tagged;			       /* NULL: tagged or not */
+	struct config_schedule *schedules;
+	size_t n_schedules; /* 0: always */
+	enum config_state state;
+	const struct config_gateway *route_to; /* NULL: as routed */
+	const struct config_gateway
+		*reply_to; /* NULL: the gateway of the interface that it came in by, if that has one */
+	enum config_when_down when_down;
+	uint32_t max_states, max_states_per_source; /* 0: any number */
+	bool log;
+	char *tag; /* NULL: none is given */
+};
 
 /* ---- states ---- */
 

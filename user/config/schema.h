@@ -104,6 +104,11 @@ void schema_print_keys(const struct schema_object *object, FILE *to);
 void schema_error(struct schema_walk *walk, const struct path *path, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 void schema_refuse(struct schema_walk *walk, const struct path *path, const json_t *found, const char *accepts);
+/* The same, and the nearest of some words. */
+void schema_refuse_word(struct schema_walk *walk, const struct path *path, const json_t *value,
+			const struct schema_word *words, const char *accepts);
+void schema_refuse_words(struct schema_walk *walk, const struct path *path, const json_t *value,
+			 const struct schema_word *words, const struct schema_word *others, const char *accepts);
 /* 1480, and as JSON Schema has it 1480.0 and 1.48e3 too. */
 bool schema_whole_number(const json_t *value, unsigned int min, unsigned int max, uint32_t *out);
 const struct schema_word *schema_find_word(const struct schema_word *words, const json_t *value);

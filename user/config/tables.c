@@ -426,8 +426,6 @@ static const struct schema_key top_keys[] = {
 	  .accepts = "a translation: an object with \"interface\", \"internal\" and \"external\"" },
 	LATER("gateway_groups",
 	      "gateways don't take over from each other yet; take \"gateway_groups\" out, and name gateways"),
-	LATER("default_action", "there is no packet filter yet, everything passes; take \"default_action\" out"),
-	LATER("rules", "there is no packet filter yet, everything passes; take \"rules\" out"),
 	LATER("nat", "addresses of IPv4 are not translated yet; take \"nat\" out"),
 	LATER("vips", "there are no shared addresses yet; take \"vips\" out"),
 	LATER("ha", "nodes don't work in pairs yet; take \"ha\" out"),
@@ -437,6 +435,17 @@ static const struct schema_key top_keys[] = {
 	  LIST(struct draft, aliases),
 	  .object = &table_alias,
 	  .accepts = "an alias: an array of addresses or ports, or an object with \"file\"" },
+	{ .key = "default_action",
+	  .kind = SCHEMA_OBJECT,
+	  .words = table_actions,
+	  .object = &table_default_action,
+	  .fallback = "{}",
+	  .accepts = "\"pass\", \"block\", \"reject\", or an object with \"in\" and \"out\"" },
+	{ .key = "rules",
+	  .kind = SCHEMA_ARRAY,
+	  LIST(struct draft, rules),
+	  .object = &table_rule,
+	  .accepts = "a rule: an object with \"name\" and \"action\"" },
 	{ .key = "limits", .kind = SCHEMA_OBJECT, .object = &table_limits, .accepts = "an object with \"states\"" },
 	{ .key = "optimization",
 	  .kind = SCHEMA_WORD,
@@ -458,4 +467,10 @@ static const struct schema_key top_keys[] = {
 	END,
 };
 
-const struct schema_object config_schema = { .keys = top_keys, .size = sizeof(struct draft) };
+static void top_done(struct schema_walk *walk, const struct path *path, const json_t *value, void *item)
+{
+	(void)walk, (void)path;
+	table_policy_done(value, item);
+}
+
+const struct schema_object config_schema = { .keys = top_keys, .size = sizeof(struct draft), .done = top_done };

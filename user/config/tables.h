@@ -31,9 +31,36 @@
 		.key = NULL \
 	}
 
+#define STATES_MAX 10000000 /* 192 bytes each */
+
 /* tables_settings.c */
 extern const struct schema_object table_limits, table_timeouts, table_log;
 extern const struct schema_word table_optimizations[];
 
 /* tables_aliases.c */
 extern const struct schema_object table_alias;
+
+/* tables_rules.c */
+extern const struct schema_object table_source, table_destination, table_default_action, table_rule;
+extern const struct schema_word table_actions[];
+void table_policy_done(const json_t *document, struct draft *draft);
+
+/* What matches, of all that begin with a struct draft_match. */
+#define MATCH_INTERFACE(required) \
+	{ \
+		.key = "interface", .kind = SCHEMA_LIST, .flags = SCHEMA_ONE_OR_MANY | (required), \
+		LIST(struct draft_match, links), .element = element_link, .accepts = "an interface or tunnel" \
+	}
+#define MATCH_PROTOCOL \
+	{ \
+		.key = "protocol", .kind = SCHEMA_LIST, .flags = SCHEMA_ONE_OR_MANY, \
+		LIST(struct draft_match, protocols), .element = element_protocol, \
+		.accepts = "a name of /etc/protocols or a number from 0 to 255" \
+	}
+#define MATCH_END(name, table) \
+	{ \
+		.key = name, .kind = SCHEMA_OBJECT, .object = &(table), \
+		.accepts = "an object with \"address\" and \"port\"" \
+	}
+#define MATCH_SOURCE MATCH_END("source", table_source)
+#define MATCH_DESTINATION MATCH_END("destination", table_destination)

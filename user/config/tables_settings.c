@@ -4,7 +4,6 @@
 
 #include "user/config/tables.h"
 
-#define STATES_MAX 10000000 /* 192 bytes each */
 #define SECONDS_MAX 2147483647
 
 static const struct schema_key limits_keys[] = {

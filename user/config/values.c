@@ -64,20 +64,31 @@ static void list_words(const struct schema_word *words, char *buf, size_t len)
 	}
 }
 
-static void refuse_word(struct schema_walk *walk, const struct path *path, const json_t *value,
-			const struct schema_word *words, const char *accepts)
+static void offer_words(struct suggest *s, const struct schema_word *words)
+{
+	for (; words && words->word; words++) {
+		if (!words->literal)
+			suggest_offer(s, words->word);
+	}
+}
+
+void schema_refuse_words(struct schema_walk *walk, const struct path *path, const json_t *value,
+			 const struct schema_word *words, const struct schema_word *others, const char *accepts)
 {
 	struct suggest s = { .given = json_is_string(value) ? json_string_value(value) : "" };
-	char text[256];
-	const struct schema_word *w;
+	char text[320];
 
-	for (w = words; w && w->word; w++) {
-		if (!w->literal)
-			suggest_offer(&s, w->word);
-	}
+	offer_words(&s, words);
+	offer_words(&s, others);
 	snprintf(text, sizeof(text), "%s%s%s%s", accepts, s.best ? "; did you mean \"" : "", s.best ? s.best : "",
 		 s.best ? "\"?" : "");
 	schema_refuse(walk, path, value, text);
+}
+
+void schema_refuse_word(struct schema_walk *walk, const struct path *path, const json_t *value,
+			const struct schema_word *words, const char *accepts)
+{
+	schema_refuse_words(walk, path, value, words, NULL, accepts);
 }
 
 void schema_parse_word(struct schema_walk *walk, const struct path *path, const json_t *value,
@@ -92,7 +103,7 @@ void schema_parse_word(struct schema_walk *walk, const struct path *path, const 
 		return;
 	}
 	list_words(key->words, accepts, sizeof(accepts));
-	refuse_word(walk, path, value, key->words, accepts);
+	schema_refuse_word(walk, path, value, key->words, accepts);
 }
 
 bool schema_whole_number(const json_t *value, unsigned int min, unsigned int max, uint32_t *out)
@@ -126,7 +137,7 @@ void schema_parse_number(struct schema_walk *walk, const struct path *path, cons
 	} else {
 		snprintf(accepts, sizeof(accepts), "a whole number from %u to %u", key->min, key->max);
 		list_words(key->words, accepts, sizeof(accepts));
-		refuse_word(walk, path, value, key->words, accepts);
+		schema_refuse_word(walk, path, value, key->words, accepts);
 	}
 }
 
@@ -190,7 +201,7 @@ void schema_parse_address(struct schema_walk *walk, const struct path *path, con
 		memset(place(key, item), 0, sizeof(a)); /* AF_UNSPEC */
 	else if (!text || text_address(text, &a) || !family_fits(&a, key->flags) ||
 		 ((key->flags & SCHEMA_UNICAST) && !is_unicast(&a)))
-		refuse_word(walk, path, value, key->words, key->accepts);
+		schema_refuse_word(walk, path, value, key->words, key->accepts);
 	else
 		*(struct addr *)place(key, item) = a;
 }

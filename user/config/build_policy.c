@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Rules, from draft to struct config, and freeing both. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "user/config/draft.h"
+
+/* ---- freeing ---- */
+
+static void free_match(struct config_match *m)
+{
+	free(m->links);
+	free(m->protocols);
+	free(m->source.terms);
+	free(m->source.ports);
+	free(m->destination.terms);
+	free(m->destination.ports);
+}
+
+/* What the rule owns, not the struct. */
+static void free_rule(struct config_rule *r)
+{
+	free_match(&r->match);
+	free(r->name);
+	free(r->tagged);
+	free(r->schedules);
+	free(r->tag);
+}
+
+void policy_free(struct config *config)
+{
+	size_t i;
+
+	for (i = 0; i < config->n_rules; i++)
+		free_rule(&config->rules[i]);
+	free(config->rules);
+}
+
+static void free_draft_endpoint(struct draft_endpoint *end)
+{
+	size_t i;
+
+	for (i = 0; i < end->n_terms; i++)
+		free(end->terms[i].name);
+	for (i = 0; i < end->n_ports; i++)
+		free(end->ports[i].alias);
+	free(end->terms);
+	free(end->ports);
+}
+
+static void free_draft_match(struct draft_match *m)
+{
+	size_t i;
+
+	for (i = 0; i < m->n_links; i++)
+		free(m->links[i].name);
+	free(m->links);
+	free(m->protocols);
+	free_draft_endpoint(&m->source);
+	free_draft_endpoint(&m->destination);
+}
+
+void draft_policy_free(struct draft *d)
+{
+	size_t i;
+
+	for (i = 0; i < d->n_rules; i++) {
+		free_draft_match(&d->rules[i].match);
+		free_rule(&d->rules[i].item);
+		free(d->rules[i].icmp_types);
+		free(d->rules[i].tcp_flags);
+		free(d->rules[i].dscp);
+		free(d->rules[i].route_to);
+		free(d->rules[i].reply_to);
+	}
+	free(d->rules);
+}
+
+/* ---- what a packet is matched by ---- */
+
+static struct config_link build_link(const struct draft_port *port)
+{
+	return (struct config_link){ port->interface, port->tunnel ? port->tunnel->built : NULL };
+}
+
+static int build_links(const struct draft_match *from, struct config_match *to)
+{
+	size_t i;
+
+	to->links = calloc(from->n_links + 1, sizeof(*to->links));
+	if (!to->links)
+		return -ENOMEM;
+	for (i = 0; i < from->n_links; i++)
+		to->links[i] = build_link(&from->links[i].port);
+	to->n_links = from->n_links;
+	return 0;
+}
+
+/* Ascending; one that is named twice, by name and by number, once. */
+static int build_protocols(const struct draft_match *from, struct config_match *to)
+{
+	bool there[UINT8_MAX + 1] = { false };
+	size_t i;
+
+	to->protocols = calloc(from->n_protocols + 1, sizeof(*to->protocols));
+	if (!to->protocols)
+		return -ENOMEM;
+	for (i = 0; i < from->n_protocols; i++)
+		there[from->protocols[i].value] = true;
+	for (i = 0; i <= UINT8_MAX; i++) {
+		if (there[i])
+			to->protocols[to->n_protocols++] = (uint8_t)i;
+	}
+	return 0;
+}
+
+static int build_terms(const struct draft_endpoint *from, struct config_endpoint *to)
+{
+	size_t i;
+
+	to->terms = calloc(from->n_terms + 1, sizeof(*to->terms));
+	if (!to->terms)
+		return -ENOMEM;
+	for (i = 0; i < from->n_terms; i++) {
+		to->terms[i] = from->terms[i].item;
+		to->terms[i].link = build_link(&from->terms[i].port);
+	}
+	to->n_terms = from->n_terms;
+	return 0;
+}
+
+static int add_ports(struct config_endpoint *to, const struct port_range *ranges, size_t n)
+{
+	struct port_range *grown = reallocarray(to->ports, to->n_ports + n + 1, sizeof(*grown));
+
+	if (!grown)
+		return -ENOMEM;
+	to->ports = grown;
+	memcpy(grown + to->n_ports, ranges, n * sizeof(*ranges));
+	to->n_ports += n;
+	return 0;
+}
+
+static int build_ports(const struct config *config, const struct draft_endpoint *from, struct config_endpoint *to)
+{
+	struct port_range *ranges;
+	int err = 0;
+	size_t i, n;
+
+	for (i = 0; !err && i < from->n_ports; i++) {
+		if (!from->ports[i].ref) {
+			err = add_ports(to, &from->ports[i].range, 1);
+			continue;
+		}
+		err = config_alias_ports(config, from->ports[i].ref, &ranges, &n);
+		if (!err) {
+			err = add_ports(to, ranges, n);
+			free(ranges);
+		}
+	}
+	to->n_ports = port_ranges_merge(to->ports, to->n_ports);
+	return err;
+}
+
+static int build_match(const struct config *config, const struct draft_match *from, struct config_match *to)
+{
+	to->families = from->families;
+	if (build_links(from, to) || build_protocols(from, to) || build_terms(&from->source, &to->source) ||
+	    build_ports(config, &from->source, &to->source) || build_terms(&from->destination, &to->destination) ||
+	    build_ports(config, &from->destination, &to->destination))
+		return -ENOMEM;
+	return 0;
+}
+
+/* ---- rules ---- */
+
+static void add_icmp_type(struct config_icmp_types *to, int type)
+{
+	if (type >= 0)
+		to->bits[type / 64] |= 1ULL << type % 64;
+}
+
+/* The rest of it is in `to` already. */
+static int build_rule(const struct config *config, const struct draft_rule *from, struct config_rule *to)
+{
+	size_t i;
+
+	to->by_icmp_type = from->n_icmp_types;
+	for (i = 0; i < from->n_icmp_types; i++) {
+		add_icmp_type(&to->icmp4, from->icmp_types[i].icmp4);
+		add_icmp_type(&to->icmp6, from->icmp_types[i].icmp6);
+	}
+	for (i = 0; i < from->n_dscp; i++)
+		to->dscp |= 1ULL << from->dscp[i].value;
+	to->route_to = from->route_to_ref ? from->route_to_ref->built : NULL;
+	to->reply_to = from->reply_to_ref ? from->reply_to_ref->built : NULL;
+	return build_match(config, &from->match, &to->match);
+}
+
+int build_policy(struct config *config, struct draft *d)
+{
+	int err = 0;
+	size_t i;
+
+	config->policy = d->policy;
+	config->default_in = d->default_in;
+	config->default_out = d->default_out;
+	config->rules = calloc(d->n_rules + 1, sizeof(*config->rules));
+	if (!config->rules)
+		return -ENOMEM;
+	for (i = 0; !err && i < d->n_rules; i++) {
+		struct config_rule *to = &config->rules[config->n_rules];
+
+		if (d->rules[i].disabled)
+			continue;
+		*to = d->rules[i].item;
+		memset(&d->rules[i].item, 0, sizeof(d->rules[i].item));
+		config->n_rules++;
+		err = build_rule(config, &d->rules[i], to);
+	}
+	return err;
+}

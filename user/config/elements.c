@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "user/config/elements.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "user/config/draft.h"
+#include "user/config/names.h"
+#include "user/config/text.h"
+#include "user/config/words.h"
+
+/* n bytes of text, malloc'ed; NULL when memory is out, which the walk then knows. */
+static char *copy(struct schema_walk *walk, const char *text, size_t n)
+{
+	char *to = strndup(text, n);
+
+	if (!to)
+		walk->err = -ENOMEM;
+	return to;
+}
+
+void element_link(struct schema_walk *walk, const struct path *path, const json_t *value, const struct schema_key *key,
+		  void *item)
+{
+	const char *text = json_string_value(value);
+	const char *fault = text ? name_fault(text) : NULL;
+
+	if (!text || fault)
+		schema_refuse(walk, path, value, fault ? fault : key->accepts);
+	else
+		((struct draft_link *)item)->name = copy(walk, text, strlen(text));
+}
+
+/* ---- addresses ---- */
+
+static const struct {
+	const char *suffix;
+	enum config_term_kind kind;
+} of_link[] = {
+	{ ":network", CONFIG_TERM_NETWORK },
+	{ ":address", CONFIG_TERM_ADDRESS },
+};
+
+/* "lan:network"; false: it is none. */
+static bool term_of_link(struct schema_walk *walk, const char *text, struct draft_term *term)
+{
+	const char *colon = strchr(text, ':');
+	size_t i;
+
+	for (i = 0; colon && i < sizeof(of_link) / sizeof(of_link[0]); i++) {
+		if (strcmp(colon, of_link[i].suffix))
+			continue;
+		term->name = copy(walk, text, (size_t)(colon - text));
+		if (term->name && name_shape_fault(term->name)) {
+			free(term->name);
+			term->name = NULL;
+			return false;
+		}
+		term->item.kind = of_link[i].kind;
+		return true;
+	}
+	return false;
+}
+
+/* 0, or -EINVAL as text_addresses(). */
+static int term_of_text(struct schema_walk *walk, const char *text, struct draft_term *term, char why[TEXT_WHY])
+{
+	why[0] = '\0';
+	if (!strcmp(text, "self") || (!strcmp(text, "any") && !term->item.negated)) {
+		term->item.kind = text[0] == 's' ? CONFIG_TERM_SELF : CONFIG_TERM_ANY;
+	} else if (text[0] == '$' && !name_shape_fault(text + 1)) {
+		term->item.kind = CONFIG_TERM_ALIAS;
+		term->name = copy(walk, text + 1, strlen(text + 1));
+	} else if (!name_fault(text)) {
+		term->name = copy(walk, text, strlen(text)); /* a VIP's */
+	} else if (!term_of_link(walk, text, term)) {
+		if (text_addresses(text, &term->item.range, why))
+			return -EINVAL;
+		term->item.kind = CONFIG_TERM_RANGE;
+	}
+	return 0;
+}
+
+void element_term(struct schema_walk *walk, const struct path *path, const json_t *value, const struct schema_key *key,
+		  void *item)
+{
+	const char *text = json_string_value(value);
+	struct draft_term term = { .item.negated = text && text[0] == '!' };
+	char why[TEXT_WHY] = "";
+
+	if (text && !term_of_text(walk, text + term.item.negated, &term, why))
+		*(struct draft_term *)item = term;
+	else if (why[0])
+		schema_error(walk, path, "%s", why);
+	else
+		schema_refuse(walk, path, value, key->accepts);
+}
+
+/* ---- ports, protocols ---- */
+
+/* A service's name is no port here: which port that is depends on the machine. */
+static void refuse_port(struct schema_walk *walk, const struct path *path, const json_t *value,
+			const struct schema_key *key)
+{
+	const struct servent *service = json_is_string(value) ? getservbyname(json_string_value(value), NULL) : NULL;
+	char text[256];
+
+	if (service)
+		snprintf(text, sizeof(text), "%s; did you mean %u?", key->accepts, ntohs((uint16_t)service->s_port));
+	schema_refuse(walk, path, value, service ? text : key->accepts);
+}
+
+void element_ports(struct schema_walk *walk, const struct path *path, const json_t *value, const struct schema_key *key,
+		   void *item)
+{
+	const char *text = json_string_value(value);
+	struct draft_ports *ports = item;
+	char why[TEXT_WHY] = "";
+	uint32_t number;
+
+	if (schema_whole_number(value, 1, UINT16_MAX, &number))
+		ports->range.first = ports->range.last = (uint16_t)number;
+	else if (text && text[0] == '$' && !name_shape_fault(text + 1))
+		ports->alias = copy(walk, text + 1, strlen(text + 1));
+	else if (text && strchr(text, '-') && !text_ports(text, &ports->range, why))
+		return;
+	else if (why[0])
+		schema_error(walk, path, "%s", why);
+	else
+		refuse_port(walk, path, value, key);
+}
+
+static void store(struct draft_number *to, unsigned int value)
+{
+	*to = (struct draft_number){ .valid = true, .value = (uint8_t)value };
+}
+
+void element_protocol(struct schema_walk *walk, const struct path *path, const json_t *value,
+		      const struct schema_key *key, void *item)
+{
+	int protocol = json_is_string(value) ? words_protocol(json_string_value(value)) : -1;
+	uint32_t number;
+
+	if (schema_whole_number(value, 0, UINT8_MAX, &number))
+		protocol = (int)number;
+	if (protocol < 0)
+		schema_refuse_word(walk, path, value, words_protocols, key->accepts);
+	else
+		store(item, (unsigned int)protocol);
+}
+
+void element_dscp(struct schema_walk *walk, const struct path *path, const json_t *value, const struct schema_key *key,
+		  void *item)
+{
+	const struct schema_word *word = schema_find_word(words_dscp, value);
+	uint32_t number = word ? word->value : 0;
+
+	if (word || schema_whole_number(value, 0, 63, &number))
+		store(item, number);
+	else
+		schema_refuse_word(walk, path, value, words_dscp, key->accepts);
+}
+
+void element_icmp_type(struct schema_walk *walk, const struct path *path, const json_t *value,
+		       const struct schema_key *key, void *item)
+{
+	const struct schema_word *four = schema_find_word(words_icmp4, value);
+	const struct schema_word *six = schema_find_word(words_icmp6, value);
+	struct draft_icmp_type *type = item;
+	uint32_t number;
+
+	type->valid = true;
+	if (four || six) {
+		type->icmp4 = four ? (int)four->value : -1;
+		type->icmp6 = six ? (int)six->value : -1;
+	} else if (schema_whole_number(value, 0, UINT8_MAX, &number)) {
+		type->icmp4 = type->icmp6 = (int)number;
+	} else {
+		type->valid = false;
+		schema_refuse_words(walk, path, value, words_icmp4, words_icmp6, key->accepts);
+	}
+}
+
+/* ---- TCP flags ---- */
+
+static const char flag_letters[] = "FSRPAUEW"; /* from bit 0 on */
+
+static uint8_t flags_of(const char *text, size_t n)
+{
+	uint8_t flags = 0;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		flags |= (uint8_t)(1u << (strchr(flag_letters, text[i]) - flag_letters));
+	return flags;
+}
+
+const char *flags_fault(const char *text)
+{
+	size_t set = strspn(text, flag_letters), mask;
+
+	if (!strcmp(text, "any"))
+		return NULL;
+	mask = text[set] == '/' ? strspn(text + set + 1, flag_letters) : 0;
+	if (!mask || text[set + 1 + mask])
+		return "\"any\", or flags as pf has them, of FSRPAUEW: \"S/SA\" is SYN without ACK";
+	if (flags_of(text, set) & ~flags_of(text + set + 1, mask))
+		return "flags before the slash only that are behind it too";
+	return NULL;
+}
+
+void flags_parse(const char *text, uint8_t *set, uint8_t *mask)
+{
+	const char *slash = strchr(text, '/');
+
+	*set = slash ? flags_of(text, (size_t)(slash - text)) : 0;
+	*mask = slash ? flags_of(slash + 1, strlen(slash + 1)) : 0;
+}
+
+/* ---- schedules ---- */
+
+static const char day_names[][4] = { "mon", "tue", "wed", "thu", "fri", "sat", "sun" };
+
+/* What follows the day's name; NULL: there is none. */
+static const char *take_day(const char *text, unsigned int *day)
+{
+	for (*day = 0; *day < 7; (*day)++) {
+		if (!strncmp(text, day_names[*day], 3))
+			return text + 3;
+	}
+	return NULL;
+}
+
+/* "mon-fri,sun" */
+static const char *take_days(const char *text, uint8_t *days)
+{
+	unsigned int from, to;
+
+	for (;;) {
+		text = take_day(text, &from);
+		to = from;
+		if (text && *text == '-')
+			text = take_day(text + 1, &to);
+		if (!text)
+			return NULL;
+		for (; from != to; from = (from + 1) % 7)
+			*days |= (uint8_t)(1u << from);
+		*days |= (uint8_t)(1u << to);
+		if (*text != ',')
+			return text;
+		text++;
+	}
+}
+
+/* "08:00" */
+static const char *take_time(const char *text, uint16_t *minutes)
+{
+	static const char max[] = "29:59";
+	size_t i;
+
+	for (i = 0; i < strlen(max); i++) {
+		if (max[i] == ':' ? text[i] != ':' : text[i] < '0' || text[i] > max[i])
+			return NULL;
+	}
+	*minutes = (uint16_t)(((text[0] - '0') * 10 + text[1] - '0') * 60 + (text[3] - '0') * 10 + text[4] - '0');
+	return *minutes < 24 * 60 ? text + i : NULL;
+}
+
+/* An end that is not behind the begin is the next day's. */
+void element_schedule(struct schema_walk *walk, const struct path *path, const json_t *value,
+		      const struct schema_key *key, void *item)
+{
+	const char *text = json_string_value(value);
+	struct config_schedule s = { .days = 0 };
+
+	if (text && *text >= 'a') {
+		text = take_days(text, &s.days);
+		text = text && *text == ' ' ? text + 1 : NULL;
+	} else {
+		s.days = 0x7f;
+	}
+	text = text ? take_time(text, &s.from) : NULL;
+	text = text && *text == '-' ? take_time(text + 1, &s.to) : NULL;
+	if (!text || *text) {
+		schema_refuse(walk, path, value, key->accepts);
+		return;
+	}
+	if (s.to <= s.from)
+		s.to += 24 * 60;
+	*(struct config_schedule *)item = s;
+}
