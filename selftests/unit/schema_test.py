@@ -31,18 +31,19 @@ MANUAL = os.path.join(TOP, "docs", "man", "fairlead.json.5")
 # Documents that the schema lets pass and the parser refuses, and why a schema can't tell.
 PARSER_ONLY = {
     "names": """alias-unknown alias-unknown-far rule-address-names rule-gateway-names
-        rule-interface-typo rule-port-aliases rule-protocol-unknown rule-tagged rule-tagged-none gateway-disabled-tunnel gateway-interface-far gateway-interface-typo npt-from-tunnel npt-from-unknown
+        nat-interface-names nat-names-only rule-interface-typo rule-port-aliases rule-protocol-unknown rule-tagged rule-tagged-none gateway-disabled-tunnel gateway-interface-far gateway-interface-typo npt-from-tunnel npt-from-unknown
         npt-interface-disabled npt-interface-inet npt-interface-typo route-gateway-disabled route-gateway-interface
         route-gateway-none route-gateway-tunnel route-gateway-typo tunnel-name-device tunnel-name-interface
         tunnel-underlay-far tunnel-underlay-tunnel tunnel-underlay-unknown""",
     "items against each other": """alias-loop alias-mixed rule-family rule-icmp-family rule-icmp-protocol
-        rule-max-states-none rule-ports-protocol rule-same-name rule-tcp-flags-mask rule-tcp-flags-protocol interface-same-device tunnel-remote-is-local tunnel-same-ends
+        rule-max-states-none rule-ports-protocol rule-same-name rule-tcp-flags-mask rule-tcp-flags-protocol
+        nat-family nat-one-to-one nat-port-protocol nat-port-range nat-static-and-port interface-same-device tunnel-remote-is-local tunnel-same-ends
         tunnel-same-ends-client tunnel-same-ends-interface client-remote-local client-remote-twice client-address-own
         client-address-twice client-link-local-twice client-routes-same client-routes-top-route gateway-address-outside
         gateway-address-own gateway-address-v4-on-tunnel npt-external-overlap npt-from-twice npt-internal-twice route-family-tunnel
         route-family-v4-over-v6 route-family-v6-over-v4 route-over-broker route-twice""",
-    "what comes first and last": "alias-backwards rule-port-backwards",
-    "bits of an address": """alias-host-bits client-address-loopback client-routes-host-bits client-routes-multicast
+    "what comes first and last": "alias-backwards nat-translate-port-backwards rule-port-backwards",
+    "bits of an address": """alias-host-bits nat-translate-to-multicast client-address-loopback client-routes-host-bits client-routes-multicast
         gateway-address-unspecified npt-host-bits npt-link-local route-destination-host-bits
         route-destination-v4-host-bits tunnel-address-twice-spelt tunnel-address-unusable""",
     "files": "alias-file-missing",
@@ -51,7 +52,7 @@ PARSER_ONLY = {
     "lone surrogates, which Python's JSON lets pass": "syntax-surrogate",
     "bytes, where a schema counts characters": "interface-device-byte-a0 interface-device-utf8",
     "sections that this version refuses, and the schema has already": """later-aliases later-default-action
-        later-limits later-log later-rules later-optimization later-timeouts-s""",
+        later-limits later-log later-nat later-rules later-optimization later-timeouts-s""",
     "Python's $, which also matches before a last newline": "tunnel-remote-newline",
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Rules, from draft to struct config, and freeing both. */
+/* Rules and translations, from draft to struct config, and freeing both. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +35,9 @@ void policy_free(struct config *config)
 	for (i = 0; i < config->n_rules; i++)
 		free_rule(&config->rules[i]);
 	free(config->rules);
+	for (i = 0; i < config->n_nat; i++)
+		free_match(&config->nat[i].match);
+	free(config->nat);
 }
 
 static void free_draft_endpoint(struct draft_endpoint *end)
@@ -69,12 +72,16 @@ void draft_policy_free(struct draft *d)
 		free_draft_match(&d->rules[i].match);
 		free_rule(&d->rules[i].item);
 		free(d->rules[i].icmp_types);
-		free(d->rules[i].tcp_flags);
 		free(d->rules[i].dscp);
 		free(d->rules[i].route_to);
 		free(d->rules[i].reply_to);
 	}
 	free(d->rules);
+	for (i = 0; i < d->n_nat; i++) {
+		free_draft_match(&d->nat[i].match);
+		free(d->nat[i].target.vip);
+	}
+	free(d->nat);
 }
 
 /* ---- what a packet is matched by ---- */
@@ -198,17 +205,11 @@ static int build_rule(const struct config *config, const struct draft_rule *from
 	return build_match(config, &from->match, &to->match);
 }
 
-int build_policy(struct config *config, struct draft *d)
+static int build_rules(struct config *config, struct draft *d)
 {
 	int err = 0;
 	size_t i;
 
-	config->policy = d->policy;
-	config->default_in = d->default_in;
-	config->default_out = d->default_out;
-	config->rules = calloc(d->n_rules + 1, sizeof(*config->rules));
-	if (!config->rules)
-		return -ENOMEM;
 	for (i = 0; !err && i < d->n_rules; i++) {
 		struct config_rule *to = &config->rules[config->n_rules];
 
@@ -220,4 +221,35 @@ int build_policy(struct config *config, struct draft *d)
 		err = build_rule(config, &d->rules[i], to);
 	}
 	return err;
+}
+
+static int build_nat(struct config *config, const struct draft *d)
+{
+	int err = 0;
+	size_t i;
+
+	for (i = 0; !err && i < d->n_nat; i++) {
+		struct config_nat *to = &config->nat[config->n_nat];
+
+		if (d->nat[i].disabled)
+			continue;
+		*to = d->nat[i].item;
+		to->to_interface = d->nat[i].target.interface;
+		to->to = d->nat[i].target.address;
+		config->n_nat++;
+		err = build_match(config, &d->nat[i].match, &to->match);
+	}
+	return err;
+}
+
+int build_policy(struct config *config, struct draft *d)
+{
+	config->policy = d->policy;
+	config->default_in = d->default_in;
+	config->default_out = d->default_out;
+	config->rules = calloc(d->n_rules + 1, sizeof(*config->rules));
+	config->nat = calloc(d->n_nat + 1, sizeof(*config->nat));
+	if (!config->rules || !config->nat || build_rules(config, d) || build_nat(config, d))
+		return -ENOMEM;
+	return 0;
 }

@@ -111,7 +111,7 @@ static void check_icmp_types(struct check_item *it, const struct draft_rule *r)
 
 static void check_tcp_flags(struct check_item *it, const struct draft_rule *r)
 {
-	if (r->tcp_flags && !all_protocols(&r->match, IPPROTO_TCP, IPPROTO_TCP))
+	if (has(it, "tcp_flags") && !all_protocols(&r->match, IPPROTO_TCP, IPPROTO_TCP))
 		check_error(it->c, ITEM_AT(it, "tcp_flags"),
 			    "accepted: \"tcp_flags\" with \"protocol\" \"tcp\", and no other");
 }

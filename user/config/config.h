@@ -94,6 +94,8 @@ struct config {
 	enum config_action default_in, default_out;
 	struct config_rule *rules;
 	size_t n_rules;
+	struct config_nat *nat;
+	size_t n_nat;
 	uint32_t states; /* at most so many; 0: not said */
 	enum config_optimization optimization;
 	uint32_t timeouts_s[CONFIG_TIMEOUTS]; /* complete */

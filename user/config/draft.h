@@ -102,14 +102,28 @@ struct draft_rule {
 	unsigned int family;	 /* enum fl_family */
 	struct draft_icmp_type *icmp_types;
 	size_t n_icmp_types;
-	char *tcp_flags;
 	struct draft_number *dscp;
 	size_t n_dscp;
 	char *route_to, *reply_to;
 	const struct draft_gateway *route_to_ref, *reply_to_ref;
 	bool disabled;
 };
+
+/* Where addresses are translated to: one of the three, or nothing. */
+struct draft_target {
+	bool interface;
+	struct addr address;
+	char *vip;
+};
+
+struct draft_nat {
+	struct draft_match match;
+	struct config_nat item; /* without what is here */
+	struct draft_target target;
+	bool disabled;
+};
 _Static_assert(offsetof(struct draft_rule, match) == 0, "the tables of struct draft_match rely on it");
+_Static_assert(offsetof(struct draft_nat, match) == 0, "the tables of struct draft_match rely on it");
 
 struct draft {
 	char *node;
@@ -129,6 +143,8 @@ struct draft {
 	enum config_action default_in, default_out;
 	struct draft_rule *rules;
 	size_t n_rules;
+	struct draft_nat *nat;
+	size_t n_nat;
 	uint32_t states;
 	enum config_optimization optimization;
 	uint32_t timeouts_s[CONFIG_TIMEOUTS]; /* 0: not said */

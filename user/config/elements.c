@@ -98,6 +98,23 @@ void element_term(struct schema_walk *walk, const struct path *path, const json_
 		schema_refuse(walk, path, value, key->accepts);
 }
 
+void element_target(struct schema_walk *walk, const struct path *path, const json_t *value,
+		    const struct schema_key *key, void *item)
+{
+	const char *text = json_string_value(value);
+	struct draft_target *target = item;
+	struct addr a;
+
+	if (text && !strcmp(text, "interface"))
+		target->interface = true;
+	else if (text && !name_fault(text))
+		target->vip = copy(walk, text, strlen(text));
+	else if (text && !text_address(text, &a) && addr_is_unicast(&a))
+		target->address = a;
+	else
+		schema_refuse(walk, path, value, key->accepts);
+}
+
 /* ---- ports, protocols ---- */
 
 /* A service's name is no port here: which port that is depends on the machine. */
@@ -112,24 +129,34 @@ static void refuse_port(struct schema_walk *walk, const struct path *path, const
 	schema_refuse(walk, path, value, service ? text : key->accepts);
 }
 
-void element_ports(struct schema_walk *walk, const struct path *path, const json_t *value, const struct schema_key *key,
-		   void *item)
+void element_port_range(struct schema_walk *walk, const struct path *path, const json_t *value,
+			const struct schema_key *key, void *item)
 {
 	const char *text = json_string_value(value);
-	struct draft_ports *ports = item;
+	struct port_range *range = item;
 	char why[TEXT_WHY] = "";
 	uint32_t number;
 
 	if (schema_whole_number(value, 1, UINT16_MAX, &number))
-		ports->range.first = ports->range.last = (uint16_t)number;
-	else if (text && text[0] == '$' && !name_shape_fault(text + 1))
-		ports->alias = copy(walk, text + 1, strlen(text + 1));
-	else if (text && strchr(text, '-') && !text_ports(text, &ports->range, why))
+		range->first = range->last = (uint16_t)number;
+	else if (text && strchr(text, '-') && !text_ports(text, range, why))
 		return;
 	else if (why[0])
 		schema_error(walk, path, "%s", why);
 	else
 		refuse_port(walk, path, value, key);
+}
+
+void element_ports(struct schema_walk *walk, const struct path *path, const json_t *value, const struct schema_key *key,
+		   void *item)
+{
+	const char *text = json_string_value(value);
+	struct draft_ports *ports = item;
+
+	if (text && text[0] == '$' && !name_shape_fault(text + 1))
+		ports->alias = copy(walk, text + 1, strlen(text + 1));
+	else
+		element_port_range(walk, path, value, key, &ports->range);
 }
 
 static void store(struct draft_number *to, unsigned int value)
@@ -197,26 +224,26 @@ static uint8_t flags_of(const char *text, size_t n)
 	return flags;
 }
 
-const char *flags_fault(const char *text)
+void element_tcp_flags(struct schema_walk *walk, const struct path *path, const json_t *value,
+		       const struct schema_key *key, void *item)
 {
-	size_t set = strspn(text, flag_letters), mask;
+	const char *text = json_string_value(value);
+	size_t set = text ? strspn(text, flag_letters) : 0, mask = 0;
+	struct config_tcp_flags flags;
 
-	if (!strcmp(text, "any"))
-		return NULL;
-	mask = text[set] == '/' ? strspn(text + set + 1, flag_letters) : 0;
-	if (!mask || text[set + 1 + mask])
-		return "\"any\", or flags as pf has them, of FSRPAUEW: \"S/SA\" is SYN without ACK";
-	if (flags_of(text, set) & ~flags_of(text + set + 1, mask))
-		return "flags before the slash only that are behind it too";
-	return NULL;
-}
-
-void flags_parse(const char *text, uint8_t *set, uint8_t *mask)
-{
-	const char *slash = strchr(text, '/');
-
-	*set = slash ? flags_of(text, (size_t)(slash - text)) : 0;
-	*mask = slash ? flags_of(slash + 1, strlen(slash + 1)) : 0;
+	if (text && !strcmp(text, "any"))
+		return;
+	if (text && text[set] == '/')
+		mask = strspn(text + set + 1, flag_letters);
+	if (!mask || text[set + 1 + mask]) {
+		schema_refuse(walk, path, value, key->accepts);
+		return;
+	}
+	flags = (struct config_tcp_flags){ flags_of(text, set), flags_of(text + set + 1, mask) };
+	if (flags.set & ~flags.mask)
+		schema_refuse(walk, path, value, "flags before the slash only that are behind it too");
+	else
+		*(struct config_tcp_flags *)item = flags;
 }
 
 /* ---- schedules ---- */

@@ -146,6 +146,7 @@ static void refuse_ahead(const json_t *document, struct config_report *report)
 		{ "/aliases", "only rules use them, and there is no packet filter yet; take \"aliases\" out" },
 		{ "/default_action", "there is no packet filter yet, everything passes; take \"default_action\" out" },
 		{ "/rules", "there is no packet filter yet, everything passes; take \"rules\" out" },
+		{ "/nat", "addresses are not translated yet; take \"nat\" out" },
 		{ "/limits", "there are no states to limit yet; take \"limits\" out" },
 		{ "/optimization", "there are no states to time out yet; take \"optimization\" out" },
 		{ "/timeouts_s", "there are no states to time out yet; take \"timeouts_s\" out" },

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What the configuration says of packets: aliases, rules, the state table, logs. Names are resolved to pointers. */
+/* What the configuration says of packets: aliases, rules, translations, the state table, logs. Names are resolved to pointers. */
 #pragma once
 
 #include <stdbool.h>
@@ -122,6 +122,11 @@ enum config_tcp_flag {
 	CONFIG_TCP_CWR = 0x80,
 };
 
+/* Of those in the mask these are set, and the others not; mask 0: all the same. */
+struct config_tcp_flags {
+	uint8_t set, mask;
+};
+
 /* Local time. Minutes count from the begin of each of the days; one above 1440 is on the next day. */
 struct config_schedule {
 	uint8_t days; /* bit 0: Monday */
@@ -140,9 +145,9 @@ struct config_rule {
 	struct config_match match;
 	bool by_icmp_type;		       /* only these: */
 	struct config_icmp_types icmp4, icmp6; /* of ICMP and of ICMPv6 */
-	uint8_t tcp_flags_set, tcp_flags_mask; /* of those in the mask these are set, the others not; mask 0: all */
-	uint64_t dscp;			       /* a bit for each value; 0: all */
-	char *tagged;			       /* NULL: tagged or not */
+	struct config_tcp_flags tcp_flags;
+	uint64_t dscp; /* a bit for each value; 0: all */
+	char *tagged;  /* NULL: tagged or not */
 	struct config_schedule *schedules;
 	size_t n_schedules; /* 0: always */
 	enum config_state state;
@@ -153,6 +158,27 @@ struct config_rule {
 	uint32_t max_states, max_states_per_source; /* 0: any number */
 	bool log;
 	char *tag; /* NULL: none is given */
+};
+
+/* ---- address translation ---- */
+
+enum config_nat_type { CONFIG_SNAT, CONFIG_DNAT, CONFIG_ONE_TO_ONE };
+
+struct config_nat {
+	size_t index; /* in the file, disabled ones counted: /nat/N */
+	enum config_nat_type type;
+	struct config_match
+		match;	   /* with links; of ONE_TO_ONE the source is one term, a range of one address: the inside */
+	bool exempt;	   /* what matches stays as it is, and no later one is tried; then nothing below is set */
+	bool to_interface; /* `to` is the address of the interface that it matches on */
+	struct addr to;	   /* AF_UNSPEC: exempt, or to_interface */
+	/*
+	 * 0-0: SNAT chooses any, DNAT leaves it as it is. Of DNAT a range is as long as the one that destination.ports then is,
+	 * and the first becomes the first.
+	 */
+	struct port_range to_ports;
+	bool static_port;	   /* SNAT: the source port stays */
+	bool endpoint_independent; /* SNAT: one mapping for all that a source address and port talks to (RFC 4787) */
 };
 
 /* ---- states ---- */

@@ -95,15 +95,22 @@ static void report_unknown(struct schema_walk *walk, const struct path *path, co
 		schema_error(walk, path, "unknown key; accepted: %s", list);
 }
 
-static schema_value_fn parse_list, parse_object, parse_map, parse_array, parse_later;
+static schema_value_fn parse_single, parse_list, parse_object, parse_map, parse_array, parse_later;
 
 static schema_value_fn *const parse_kind[] = {
-	[SCHEMA_TEXT] = schema_parse_text,     [SCHEMA_BOOL] = schema_parse_bool,
-	[SCHEMA_WORD] = schema_parse_word,     [SCHEMA_NUMBER] = schema_parse_number,
-	[SCHEMA_STRING] = schema_parse_string, [SCHEMA_ADDRESS] = schema_parse_address,
-	[SCHEMA_PREFIX] = schema_parse_prefix, [SCHEMA_LIST] = parse_list,
-	[SCHEMA_OBJECT] = parse_object,	       [SCHEMA_MAP] = parse_map,
-	[SCHEMA_ARRAY] = parse_array,	       [SCHEMA_LATER] = parse_later,
+	[SCHEMA_TEXT] = schema_parse_text,
+	[SCHEMA_BOOL] = schema_parse_bool,
+	[SCHEMA_WORD] = schema_parse_word,
+	[SCHEMA_NUMBER] = schema_parse_number,
+	[SCHEMA_STRING] = schema_parse_string,
+	[SCHEMA_ADDRESS] = schema_parse_address,
+	[SCHEMA_PREFIX] = schema_parse_prefix,
+	[SCHEMA_VALUE] = parse_single,
+	[SCHEMA_LIST] = parse_list,
+	[SCHEMA_OBJECT] = parse_object,
+	[SCHEMA_MAP] = parse_map,
+	[SCHEMA_ARRAY] = parse_array,
+	[SCHEMA_LATER] = parse_later,
 };
 
 static void parse_value(struct schema_walk *walk, const struct path *path, const json_t *value,
@@ -169,7 +176,13 @@ static void parse_later(struct schema_walk *walk, const struct path *path, const
 	schema_error(walk, path, "not in this version: %s", key->accepts);
 }
 
-/* ---- lists of values ---- */
+/* ---- values of all kinds, and lists of them ---- */
+
+static void parse_single(struct schema_walk *walk, const struct path *path, const json_t *value,
+			 const struct schema_key *key, void *item)
+{
+	key->element(walk, path, value, key, (char *)item + key->offset);
+}
 
 struct listed {
 	const json_t *value;

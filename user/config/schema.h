@@ -21,6 +21,7 @@ enum schema_kind {
 	SCHEMA_STRING,	/* a string that `fault` finds none with -> char * */
 	SCHEMA_ADDRESS, /* -> struct addr; one of `words`: AF_UNSPEC */
 	SCHEMA_PREFIX,	/* length min..max -> struct prefix; or, with `object`, that object */
+	SCHEMA_VALUE,	/* what `element` takes */
 	SCHEMA_LIST,	/* array of what `element` takes -> array of `size` bytes each, and size_t at `count_offset` */
 	SCHEMA_OBJECT,	/* an object of one's own -> its members into the same struct; one of `words`: none */
 	SCHEMA_MAP,	/* object of named items -> array of structs and size_t at `count_offset` */
@@ -75,7 +76,7 @@ struct schema_key {
 	const struct schema_word *words;
 	const struct schema_object *object;	/* of the value, or of each item */
 	const char *(*fault)(const char *text); /* what would do, when `text` doesn't; else NULL */
-	schema_value_fn *element;		/* lists: fills one element, `item`; zeros when it is refused */
+	schema_value_fn *element; /* values and elements of lists: fills the one at `item`; zeros when it is refused */
 	/* lists: of two elements, 0 when they are the same; NULL: those that are written the same */
 	int (*compare)(const void *, const void *);
 };

@@ -45,6 +45,9 @@ extern const struct schema_object table_source, table_destination, table_default
 extern const struct schema_word table_actions[];
 void table_policy_done(const json_t *document, struct draft *draft);
 
+/* tables_nat.c */
+extern const struct schema_object table_nat;
+
 /* What matches, of all that begin with a struct draft_match. */
 #define MATCH_INTERFACE(required) \
 	{ \

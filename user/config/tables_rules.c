@@ -133,10 +133,10 @@ static const struct schema_key rule_keys[] = {
 	  .element = element_icmp_type,
 	  .accepts = "a number from 0 to 255 or a name as nftables has it, \"echo-request\" for instance" },
 	{ .key = "tcp_flags",
-	  .kind = SCHEMA_STRING,
-	  FIELD(struct draft_rule, tcp_flags),
-	  .fault = flags_fault,
-	  .accepts = "a string as pf's \"S/SA\"" },
+	  .kind = SCHEMA_VALUE,
+	  FIELD(struct draft_rule, item.tcp_flags),
+	  .element = element_tcp_flags,
+	  .accepts = "\"any\", or flags as pf has them, of FSRPAUEW: \"S/SA\" is SYN without ACK" },
 	{ .key = "dscp",
 	  .kind = SCHEMA_LIST,
 	  .flags = SCHEMA_ONE_OR_MANY,
@@ -199,12 +199,8 @@ static const struct schema_key rule_keys[] = {
 
 static void rule_done(struct schema_walk *walk, const struct path *path, const json_t *value, void *item)
 {
-	struct draft_rule *rule = item;
-
 	(void)walk, (void)value;
-	rule->item.index = path->index;
-	if (rule->tcp_flags)
-		flags_parse(rule->tcp_flags, &rule->item.tcp_flags_set, &rule->item.tcp_flags_mask);
+	((struct draft_rule *)item)->item.index = path->index;
 }
 
 const struct schema_object table_rule = { .keys = rule_keys, .size = sizeof(struct draft_rule), .done = rule_done };

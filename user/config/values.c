@@ -178,16 +178,6 @@ static bool family_fits(const struct addr *a, unsigned int flags)
 	return flags & (a->family == AF_INET ? SCHEMA_INET : SCHEMA_INET6);
 }
 
-static bool is_unicast(const struct addr *a)
-{
-	const uint8_t first = a->family == AF_INET ? (uint8_t)(ntohl(a->v4.s_addr) >> 24) : a->v6.s6_addr[0];
-
-	if (a->family == AF_INET)
-		return first != 0 && first != 127 && first < 224;
-	return first != 0xff && !IN6_IS_ADDR_UNSPECIFIED(&a->v6) && !IN6_IS_ADDR_LOOPBACK(&a->v6) &&
-	       !IN6_IS_ADDR_V4MAPPED(&a->v6);
-}
-
 void schema_parse_address(struct schema_walk *walk, const struct path *path, const json_t *value,
 			  const struct schema_key *key, void *item)
 {
@@ -200,7 +190,7 @@ void schema_parse_address(struct schema_walk *walk, const struct path *path, con
 	else if (word)
 		memset(place(key, item), 0, sizeof(a)); /* AF_UNSPEC */
 	else if (!text || text_address(text, &a) || !family_fits(&a, key->flags) ||
-		 ((key->flags & SCHEMA_UNICAST) && !is_unicast(&a)))
+		 ((key->flags & SCHEMA_UNICAST) && !addr_is_unicast(&a)))
 		schema_refuse_word(walk, path, value, key->words, key->accepts);
 	else
 		*(struct addr *)place(key, item) = a;
@@ -232,7 +222,7 @@ static void one_prefix(struct schema_walk *walk, const struct path *path, const 
 	}
 	if (!text || text_prefix(text, &p) || !family_fits(&p.addr, key->flags) ||
 	    (key->max && (p.len < key->min || p.len > key->max)) ||
-	    ((key->flags & SCHEMA_UNICAST) && !is_unicast(&p.addr)) ||
+	    ((key->flags & SCHEMA_UNICAST) && !addr_is_unicast(&p.addr)) ||
 	    ((key->flags & SCHEMA_ROUTABLE) && !is_routable(&p))) {
 		schema_refuse(walk, path, value, key->accepts);
 		return;

@@ -122,6 +122,16 @@ bool addr_is_link_local(const struct addr *a)
 	return a->family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&a->v6);
 }
 
+bool addr_is_unicast(const struct addr *a)
+{
+	const uint8_t first = a->family == AF_INET ? (uint8_t)(ntohl(a->v4.s_addr) >> 24) : a->v6.s6_addr[0];
+
+	if (a->family == AF_INET)
+		return first != 0 && first != 127 && first < 224;
+	return first != 0xff && !IN6_IS_ADDR_UNSPECIFIED(&a->v6) && !IN6_IS_ADDR_LOOPBACK(&a->v6) &&
+	       !IN6_IS_ADDR_V4MAPPED(&a->v6);
+}
+
 struct addr prefix_network(const struct prefix *p)
 {
 	struct addr net = p->addr;

@@ -41,6 +41,7 @@ bool addr_equal(const struct addr *a, const struct addr *b);
 int addr_compare(const struct addr *a, const struct addr *b); /* family, then bytes: for qsort */
 bool addr_is_unspecified(const struct addr *a);		      /* ::, 0.0.0.0 or none */
 bool addr_is_link_local(const struct addr *a);
+bool addr_is_unicast(const struct addr *a);	/* one that a host can have on a network */
 bool prefix_is_network(const struct prefix *p); /* no host bits */
 bool prefix_contains(const struct prefix *p, const struct addr *a);
 struct addr prefix_network(const struct prefix *p); /* the address with its host bits cleared */
