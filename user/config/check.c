@@ -169,6 +169,7 @@ int check_draft(struct draft *draft, const json_t *document, struct config_repor
 		check_translations(&c);
 		check_aliases(&c);
 		check_rules(&c);
+		check_steering(&c);
 		check_nat(&c);
 	}
 	json_decref(c.interfaces);

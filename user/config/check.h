@@ -21,6 +21,7 @@ void check_tunnels(struct check *c);
 void check_routes(struct check *c); /* gateways, routes and the routes of clients */
 void check_translations(struct check *c);
 void check_rules(struct check *c);
+void check_steering(struct check *c); /* behind check_rules() */
 void check_nat(struct check *c);
 void check_aliases(struct check *c); /* fills what an entry leads to, and what an alias holds */
 

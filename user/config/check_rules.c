@@ -125,7 +125,7 @@ static void resolve_gateways(struct check_item *it, struct draft_rule *r)
 }
 
 /* With `route_to` a rule matches the gateway's families only; with `reply_to` all, of which those have to be some. */
-static void check_steering(struct check_item *it, const struct draft_gateway *g, const char *key, bool narrows)
+static void check_gateway(struct check_item *it, const struct draft_gateway *g, const char *key, bool narrows)
 {
 	unsigned int families = g ? check_gateway_families(g) : 0;
 
@@ -157,8 +157,8 @@ static void check_rule(struct check_item *it, struct draft_rule *r)
 	check_match(it);
 	check_icmp_types(it, r);
 	check_tcp_flags(it, r);
-	check_steering(it, r->route_to_ref, "route_to", true);
-	check_steering(it, r->reply_to_ref, "reply_to", false);
+	check_gateway(it, r->route_to_ref, "route_to", true);
+	check_gateway(it, r->reply_to_ref, "reply_to", false);
 	warn_of_steering(it, r);
 }
 
