@@ -7,35 +7,38 @@
 
 /* An alias and all that it leads to, each once however often it is named. Loops have been refused. */
 struct closure {
-	const struct config_alias **aliases;
+	const struct config_alias *all; /* the configuration's */
+	size_t *members;		/* indices in it */
 	size_t n;
-	bool *seen; /* by index in the configuration */
+	bool *seen; /* by index */
 };
 
-static void closure_add(const struct config *c, struct closure *closure, const struct config_alias *alias)
+static void closure_add(struct closure *closure, const struct config_alias *alias)
 {
-	if (closure->seen[alias - c->aliases])
+	size_t index = (size_t)(alias - closure->all);
+
+	if (closure->seen[index])
 		return;
-	closure->seen[alias - c->aliases] = true;
-	closure->aliases[closure->n++] = alias;
+	closure->seen[index] = true;
+	closure->members[closure->n++] = index;
 }
 
 static int closure_make(const struct config *c, const struct config_alias *alias, struct closure *closure)
 {
 	size_t i, j;
 
-	closure->n = 0;
-	closure->aliases = calloc(c->n_aliases, sizeof(*closure->aliases));
+	*closure = (struct closure){ .all = c->aliases };
+	closure->members = calloc(c->n_aliases, sizeof(*closure->members));
 	closure->seen = calloc(c->n_aliases, sizeof(*closure->seen));
-	if (!closure->aliases || !closure->seen)
+	if (!closure->members || !closure->seen)
 		return -ENOMEM;
-	closure_add(c, closure, alias);
+	closure_add(closure, alias);
 	for (i = 0; i < closure->n; i++) {
-		const struct config_alias *a = closure->aliases[i];
+		const struct config_alias *a = &closure->all[closure->members[i]];
 
 		for (j = 0; j < a->n_entries; j++) {
 			if (a->entries[j].kind == CONFIG_ENTRY_ALIAS)
-				closure_add(c, closure, a->entries[j].alias.to);
+				closure_add(closure, a->entries[j].alias.to);
 		}
 	}
 	return 0;
@@ -43,7 +46,7 @@ static int closure_make(const struct config *c, const struct config_alias *alias
 
 static void closure_free(struct closure *closure)
 {
-	free(closure->aliases);
+	free(closure->members);
 	free(closure->seen);
 }
 
@@ -54,8 +57,10 @@ static size_t closure_each(const struct closure *closure,
 	size_t n = 0, i, j;
 
 	for (i = 0; i < closure->n; i++) {
-		for (j = 0; j < closure->aliases[i]->n_entries; j++)
-			n += take(&closure->aliases[i]->entries[j], arg, n);
+		const struct config_alias *a = &closure->all[closure->members[i]];
+
+		for (j = 0; j < a->n_entries; j++)
+			n += take(&a->entries[j], arg, n);
 	}
 	return n;
 }

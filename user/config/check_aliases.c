@@ -116,7 +116,7 @@ static void descend(struct walk *w)
 {
 	while (w->depth) {
 		struct frame *top = &w->stack[w->depth - 1];
-		const struct config_alias_entry *e = &top->alias->entries[top->next];
+		const struct config_alias_entry *e;
 		size_t to;
 
 		if (top->next == top->alias->n_entries) {
@@ -124,7 +124,7 @@ static void descend(struct walk *w)
 			finish(w, top->alias);
 			continue;
 		}
-		top->next++;
+		e = &top->alias->entries[top->next++];
 		if (e->kind != CONFIG_ENTRY_ALIAS || !e->alias.to)
 			continue;
 		to = index_of(w, e->alias.to);

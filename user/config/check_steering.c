@@ -12,11 +12,6 @@ struct rule {
 	const json_t *json;
 };
 
-static struct rule rule_at(const struct check *c, size_t i)
-{
-	return (struct rule){ &c->draft->rules[i], json_array_get(json_object_get(c->document, "rules"), i) };
-}
-
 /* ---- lists ---- */
 
 /* Whether `b` has for each of `a` an element that it lies within. No elements are all that there could be. */
@@ -150,14 +145,14 @@ static bool may_skip(const struct draft_rule *r)
 	return r->route_to && r->item.when_down == CONFIG_DOWN_SKIP;
 }
 
-static bool blocked_behind(const struct check *c, size_t skipped)
+static bool blocked_behind(const struct draft *d, const json_t *rules, size_t skipped)
 {
-	struct rule a = rule_at(c, skipped);
+	struct rule a = { &d->rules[skipped], json_array_get(rules, skipped) };
 	bool blocks = false;
 	size_t i;
 
-	for (i = skipped + 1; i < c->draft->n_rules; i++) {
-		struct rule b = rule_at(c, i);
+	for (i = skipped + 1; i < d->n_rules; i++) {
+		struct rule b = { &d->rules[i], json_array_get(rules, i) };
 
 		if (b.draft->disabled || may_skip(b.draft) || !covers(&b, &a))
 			continue;
@@ -170,12 +165,14 @@ static bool blocked_behind(const struct check *c, size_t skipped)
 
 void check_steering(struct check *c)
 {
+	const json_t *rules = json_object_get(c->document, "rules");
+	const struct draft *d = c->draft;
 	size_t i;
 
-	for (i = 0; i < c->draft->n_rules; i++) {
-		const struct draft_rule *r = &c->draft->rules[i];
+	for (i = 0; i < d->n_rules; i++) {
+		const struct draft_rule *r = &d->rules[i];
 
-		if (r->disabled || !may_skip(r) || r->item.action != CONFIG_PASS || blocked_behind(c, i))
+		if (r->disabled || !may_skip(r) || r->item.action != CONFIG_PASS || blocked_behind(d, rules, i))
 			continue;
 		check_warning(c, AT("rules", NUMBER(i), "when_down"),
 			      "no later rule is sure to block what this one matches; while \"%s\" is down, others and "

@@ -130,10 +130,15 @@ static void take_line(struct reading *r, char *line)
 	if (!*text)
 		return;
 	err = entry_of_text(text, &entry, why);
-	if (err == -EINVAL)
+	if (err == -EINVAL) {
 		report_line(r, text, why);
-	else if (err || !add_entry(r, &entry))
-		r->walk->err = -ENOMEM;
+		return;
+	}
+	if (!err && add_entry(r, &entry))
+		return;
+	if (entry.kind == CONFIG_ENTRY_ALIAS)
+		free(entry.alias.name);
+	r->walk->err = -ENOMEM;
 }
 
 /* A line that is too long for any entry is wrong as a whole, unless it is a comment. */

@@ -32,9 +32,10 @@ static bool next_address(const struct addr *a, struct addr *next)
 {
 	const uint8_t *bytes;
 	unsigned int i = addr_bytes(a, &bytes);
-	uint8_t *to = bytes_of(next);
+	uint8_t *to;
 
 	*next = *a;
+	to = bytes_of(next);
 	while (i-- > 0) {
 		if (++to[i])
 			return true;
