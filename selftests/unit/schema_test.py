@@ -258,6 +258,32 @@ def test_keys(schema, manual):
     result("description is allowed in every object", ", ".join(p for p in parents if p + "/description" not in tables))
 
 
+def test_timeouts(schema, manual):
+    """The manual's table: names and numbers are the parser's, and the columns the schema's words."""
+    text = subprocess.run([CHECK, "--timeouts"], capture_output=True, check=True, text=True).stdout
+    title = re.search(r"^\.It Sy timeout Ta Sy (.*)$", manual, re.M)[1].split(" Ta Sy ")
+    result("the manual's sets of timeouts and the schema's", difference(dict.fromkeys(title),
+           dict.fromkeys(schema["properties"]["optimization"]["enum"])))
+    rows = re.findall(r"^\.It ((?:tcp|udp|icmp|other)_\w+ Ta [\d Ta]+)$", manual, re.M)
+    table = {row.split(" Ta ")[0]: row.split(" Ta ")[1:] for row in rows}
+    result("the manual's timeouts and the parser's",
+           difference({line.split()[0]: line.split()[1:] for line in text.splitlines()}, table))
+
+
+def test_gate(schema, manual):
+    """The sections that are described and refused: those of the manual, and of the parser."""
+    gate = re.search(r"sections of the gate: begin(.*)sections of the gate: end", manual, re.S)
+    in_manual = set(re.findall(r"\.Ic (\S+)", gate[1])) if gate else set()
+    refused = set()
+    for key in schema["properties"]:
+        for value in ({}, [], "normal"):
+            document = json.dumps({"interfaces": {"wan": {"device": "eth0"}}, key: value}).encode()
+            run = subprocess.run([CHECK, "/dev/stdin"], input=document, capture_output=True)
+            if f"/{key}: not in this version".encode() in run.stderr:
+                refused.add(key)
+    result("sections that are described and refused: parser and manual", ", ".join(sorted(refused ^ in_manual)))
+
+
 def test_tunnel_names(schema, manual):
     """The refused names: those of the manual, of the schema's pattern, and of the parser."""
     pattern = next(iter(schema["properties"]["tunnels"]["patternProperties"]))
@@ -302,6 +328,8 @@ def main():
     test_corpus(validator, "--update" in sys.argv[1:])
     test_examples(validator)
     test_keys(schema, manual)
+    test_timeouts(schema, manual)
+    test_gate(schema, manual)
     test_tunnel_names(schema, manual)
     test_manual_examples(validator, manual)
     return 1 if failed else 0

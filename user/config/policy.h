@@ -178,7 +178,7 @@ struct config_nat {
 	 */
 	struct port_range to_ports;
 	bool static_port;	   /* SNAT: the source port stays */
-	bool endpoint_independent; /* SNAT: one mapping for all that a source address and port talks to (RFC 4787) */
+	bool endpoint_independent; /* SNAT: a source address and port has one mapping for all it talks to (RFC 4787) */
 };
 
 /* ---- states ---- */

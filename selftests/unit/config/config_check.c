@@ -2,7 +2,8 @@
 /*
  * config_check [--ahead] FILE: what the parser says of a file, as `fairleadd -n` does, without a daemon around it; exit
  * status 0 right, 2 wrong. --ahead: with the sections that this version refuses, as if it took them. --print FILE: the JSON
- * that was kept, --ahead too. --keys: the keys of the parser's tables.
+ * that was kept, --ahead too. --keys: the keys of the parser's tables. --timeouts: each timeout's name, and its seconds in
+ * every set, in the order in which `optimization` has them.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,6 +47,33 @@ static int check(const char *file, bool ahead, bool print)
 	return err ? 2 : 0;
 }
 
+static const struct schema_key *find_key(const char *name)
+{
+	const struct schema_key *key = config_schema.keys;
+
+	while (strcmp(key->key, name))
+		key++;
+	return key;
+}
+
+static void print_timeouts(void)
+{
+	const struct schema_key *key;
+	const struct schema_word *set;
+
+	for (key = find_key("timeouts_s")->object->keys; key->kind == SCHEMA_NUMBER; key++) {
+		printf("%s", key->key);
+		for (set = find_key("optimization")->words; set->word; set++) {
+			uint32_t timeouts_s[CONFIG_TIMEOUTS] = { 0 };
+
+			config_timeouts_complete(timeouts_s, (enum config_optimization)set->value);
+			printf(" %u",
+			       timeouts_s[(key->offset - offsetof(struct draft, timeouts_s)) / sizeof(*timeouts_s)]);
+		}
+		putchar('\n');
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const char *option = argc > 1 ? argv[1] : "";
@@ -54,10 +82,14 @@ int main(int argc, char **argv)
 		schema_print_keys(&config_schema, stdout);
 		return 0;
 	}
+	if (argc == 2 && !strcmp(option, "--timeouts")) {
+		print_timeouts();
+		return 0;
+	}
 	if (argc == 3 && (!strcmp(option, "--print") || !strcmp(option, "--ahead")))
 		return check(argv[2], true, !strcmp(option, "--print"));
 	if (argc == 2)
 		return check(option, false, false);
-	fprintf(stderr, "usage: config_check [--ahead|--print] FILE | --keys\n");
+	fprintf(stderr, "usage: config_check [--ahead|--print] FILE | --keys | --timeouts\n");
 	return 2;
 }
