@@ -141,7 +141,8 @@ static unsigned int port_families(const struct draft_port *port)
 {
 	if (port->tunnel)
 		return FL_INET6;
-	return port->interface ? port->interface->family : FL_BOTH;
+	/* 0: refused, and may have been right */
+	return port->interface && port->interface->family ? port->interface->family : FL_BOTH;
 }
 
 unsigned int check_gateway_families(const struct draft_gateway *g)
