@@ -53,16 +53,6 @@ static void caches_free(struct caches *c)
 
 /* ---- single messages into the caches ---- */
 
-/* -ENOMEM, or 1 when the entry is new or different, 0 when not. */
-static int put_if_new(struct table *t, const void *item)
-{
-	const void *old = table_get(t, item);
-
-	if (old && !memcmp(old, item, t->item_size))
-		return 0;
-	return table_put(t, item) ? -ENOMEM : 1;
-}
-
 static int remove_key(struct table *t, const void *key)
 {
 	const void *item = table_get(t, key);
@@ -119,7 +109,7 @@ static int take_link(struct caches *c, struct nlmsghdr *h)
 	if (h->nlmsg_type == RTM_DELLINK || !(entry.link.flags & IFF_UP))
 		routes = (int)forget_routes(c, entry.link.ifindex);
 	if (h->nlmsg_type == RTM_NEWLINK) {
-		changed = put_if_new(&c->links, &entry);
+		changed = table_put_if_new(&c->links, &entry);
 		return changed < 0 ? changed : (changed ? SYSTEM_LINK : 0) | routes;
 	}
 	changed = remove_key(&c->links, &entry) ? SYSTEM_LINK : 0;
@@ -133,7 +123,7 @@ static int take_addr(struct caches *c, struct nlmsghdr *h)
 
 	if (parse_addr(h, &entry))
 		return 0;
-	changed = h->nlmsg_type == RTM_NEWADDR ? put_if_new(&c->addrs, &entry) : remove_key(&c->addrs, &entry);
+	changed = h->nlmsg_type == RTM_NEWADDR ? table_put_if_new(&c->addrs, &entry) : remove_key(&c->addrs, &entry);
 	return changed > 0 ? SYSTEM_ADDR : changed;
 }
 

@@ -51,8 +51,9 @@ static int parse_route_mtu(struct nlmsghdr *h, struct system_route_mtu *out)
 
 int take_route(struct caches *c, struct nlmsghdr *h)
 {
-	const struct system_route_mtu *old;
 	struct system_route_mtu entry;
+	const void *old;
+	int changed;
 
 	if (h->nlmsg_type != RTM_NEWROUTE && h->nlmsg_type != RTM_DELROUTE)
 		return SYSTEM_ROUTE;
@@ -61,12 +62,11 @@ int take_route(struct caches *c, struct nlmsghdr *h)
 				       ((struct rtmsg *)nlmsg_data(h))->rtm_flags & RTM_F_CLONED
 			       ? 0 /* entries of the kernel's path MTU and redirect cache are no routes */
 			       : SYSTEM_ROUTE;
-	old = table_get(&c->route_mtus, &entry);
 	if (h->nlmsg_type == RTM_NEWROUTE && entry.mtu) {
-		if (old && !memcmp(old, &entry, sizeof(entry)))
-			return SYSTEM_ROUTE;
-		return table_put(&c->route_mtus, &entry) ? -ENOMEM : SYSTEM_ROUTE | SYSTEM_ROUTE_MTU;
+		changed = table_put_if_new(&c->route_mtus, &entry);
+		return changed < 0 ? changed : SYSTEM_ROUTE | (changed ? SYSTEM_ROUTE_MTU : 0);
 	}
+	old = table_get(&c->route_mtus, &entry);
 	if (!old)
 		return SYSTEM_ROUTE;
 	table_remove(&c->route_mtus, old);

@@ -127,3 +127,12 @@ void table_remove(struct table *t, const void *item)
 {
 	table_remove_at(t, (size_t)((const unsigned char *)item - t->items) / t->item_size);
 }
+
+int table_put_if_new(struct table *t, const void *item)
+{
+	const void *old = table_get(t, item);
+
+	if (old && !memcmp(old, item, t->item_size))
+		return 0;
+	return table_put(t, item) ? -ENOMEM : 1;
+}

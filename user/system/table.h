@@ -29,6 +29,8 @@ void *table_at(const struct table *t, size_t i);
 
 /* Adds the item or overwrites the one with its key. 0 or -ENOMEM, then nothing changed. */
 int table_put(struct table *t, const void *item);
+/* The same; 1 when the item is new or different, 0 when it was there as it is. */
+int table_put_if_new(struct table *t, const void *item);
 /* Removes the i-th; the last one takes its place. */
 void table_remove_at(struct table *t, size_t i);
 /* The same for an item that table_get() gave. */
