@@ -317,9 +317,7 @@ static const struct test_case ruled[] = {
 
 static const struct test_case ways[] = {
 	{ "way/unresolved-neighbour", LAN6("2001:db8:20::99"), .xdp_down = true, TO_WAN },
-	{ "way/no-xdp-transmit", LAN6("2001:db8:31::10"), .want = FORWARD, .out = NOXMIT, .xdp_down = true },
-	{ "way/no-xdp-transmit-from-generic", .in = GENERIC, .pkt.src = "2001:db8:32::10", .pkt.dst = "2001:db8:31::10",
-	  .want = FORWARD, .out = NOXMIT },
+	{ "way/no-xdp-transmit", LAN6("2001:db8:31::10"), .want = FORWARD, .out = NOXMIT, .native_down = true },
 	{ "way/no-ethernet", LAN6("2001:db8:33::10"), .want = FORWARD, .out = NOETHER, .xdp_down = true },
 	{ "way/router-ipv6", LAN6(ROUTER), .want = DELIVER },
 	{ "way/router-other-port", LAN6("2001:db8:20::1"), .want = DELIVER },

@@ -169,8 +169,7 @@ static const struct test_case decap[] = {
 	{ "decap/priority-tag", DECAP, .pkt.vid = NIL, TO_LAN },
 	{ "decap/unfinished-checksum", DECAP, .pkt.sum = SUM_UNFINISHED, .xdp_down = true, TO_LAN },
 	{ "decap/not-enough-for-xdp-egress", FROM_HE0(HE_HOST, "2001:db8:31::10"), .want = FORWARD, .out = NOXMIT,
-	  .xdp_down = true,
-	  .ep_in = EP_HE0, .change.osrc = NO_OUTER },
+	  .native_down = true, .ep_in = EP_HE0, .change.osrc = NO_OUTER },
 };
 
 static const struct test_case refused[] = {

@@ -58,6 +58,11 @@ static void compare_bytes(const struct run *r, const char *what, const __u8 *is,
 		fail_run(r, "%s differs (offset:is/expected)%s", what, text);
 }
 
+static bool is_xdp(enum hook hook)
+{
+	return hook == HOOK_XDP || hook == HOOK_GENERIC;
+}
+
 __u32 case_frame(const struct env *env, const struct test_case *c, enum hook hook, struct frame *f,
 		 struct skb_extra *extra)
 {
@@ -67,11 +72,12 @@ __u32 case_frame(const struct env *env, const struct test_case *c, enum hook hoo
 
 	*extra = c->extra;
 	port_mac(c->in, true, smac);
-	if (hook == HOOK_XDP) {
+	if (is_xdp(hook)) {
 		at = port_parent(c->in);
 		pkt.vid = pkt.vid ? pkt.vid : port_vid(c->in);
 	} else if (pkt.vid) {
-		extra->vlan = (pkt.vid == NIL ? 0 : pkt.vid) + 1;
+		if (!port_vid(c->in)) /* the VLAN's device takes off its own */
+			extra->vlan = (pkt.vid == NIL ? 0 : pkt.vid) + 1;
 		pkt.vid = 0;
 	}
 	if (c->to == TO_ALL)
@@ -84,15 +90,15 @@ __u32 case_frame(const struct env *env, const struct test_case *c, enum hook hoo
 	return env->ifindex[at];
 }
 
-static bool finished_by_xdp(const struct test_case *c)
+static bool finished_by_xdp(const struct test_case *c, enum hook hook)
 {
-	return (c->want == FORWARD || c->want == DROP) && !c->xdp_down;
+	return (c->want == FORWARD || c->want == DROP) && !c->xdp_down && !(c->native_down && hook == HOOK_XDP);
 }
 
 static int expected_verdict(const struct test_case *c, enum hook hook)
 {
-	if (hook == HOOK_XDP)
-		return !finished_by_xdp(c) ? XDP_PASS : c->want == FORWARD ? XDP_REDIRECT : XDP_DROP;
+	if (is_xdp(hook))
+		return !finished_by_xdp(c, hook) ? XDP_PASS : c->want == FORWARD ? XDP_REDIRECT : XDP_DROP;
 	switch (c->want) {
 	case FORWARD:
 	case ERROR:
@@ -110,7 +116,7 @@ static void add_rx(struct counters *e, enum port port, enum hook hook, __u32 byt
 {
 	e->ports[port].rx_packets++;
 	e->ports[port].rx_bytes += bytes;
-	e->ports[port].xdp_packets += hook == HOOK_XDP;
+	e->ports[port].xdp_packets += is_xdp(hook);
 }
 
 /* What a case adds to the counters. */
@@ -119,7 +125,7 @@ static void expect_counters(const struct test_case *c, enum hook hook, __u32 fra
 	struct fl_drop_stats *drops = &e->drops[(c->blame ? c->blame : c->in) * FL_DROP_SLOTS + c->reason];
 	__u32 len;
 
-	if (c->want == PASS || (c->want == DROP && !c->reason) || (hook == HOOK_XDP && !finished_by_xdp(c)))
+	if (c->want == PASS || (c->want == DROP && !c->reason) || (is_xdp(hook) && !finished_by_xdp(c, hook)))
 		return;
 	if (c->want == DROP || c->want == ERROR) {
 		drops->packets++;
@@ -156,7 +162,7 @@ static struct spec expected_spec(const struct test_case *c, enum hook hook)
 		out.hops = hops - 1;
 	if (c->ep_out)
 		out.oid = NIL;
-	out.vid = hook == HOOK_XDP ? port_vid(c->out) : 0;
+	out.vid = is_xdp(hook) ? port_vid(c->out) : 0;
 	return out;
 }
 
@@ -184,7 +190,7 @@ static void compare_forwarded(const struct run *r, struct frame *is)
 		expected.len += spec.plen;
 	if (r->c->ep_out && !(spec.ofrag & IPV4_DF))
 		frame_mask_id(is, &id);
-	l3 = r->hook == HOOK_XDP || r->c->want != FORWARD ? 0 : ETH_LEN; /* the neighbour's is not there yet */
+	l3 = is_xdp(r->hook) || r->c->want != FORWARD ? 0 : ETH_LEN; /* the neighbour's is not there yet */
 	compare_bytes(r, "what leaves", is->data + l3, is->len - l3, expected.data + l3, expected.len - l3);
 }
 
@@ -284,12 +290,14 @@ static void check_hook(const struct run *r)
 	counters_read(r->env, &before);
 	if (r->hook == HOOK_XDP)
 		run_xdp(r->env, ifindex, &in, &out);
+	else if (r->hook == HOOK_GENERIC)
+		run_generic(r->env, ifindex, &in, &out);
 	else
 		run_tc(r->env, prog, ifindex, &extra, &in, &out);
 	counters_read(r->env, &after);
 	if (out.verdict != expected_verdict(c, r->hook))
 		fail_run(r, "verdict %d instead of %d", out.verdict, expected_verdict(c, r->hook));
-	else if (r->hook == HOOK_XDP ? out.verdict == XDP_PASS : (c->want == PASS || c->want == FRAGMENT))
+	else if (is_xdp(r->hook) ? out.verdict == XDP_PASS : (c->want == PASS || c->want == FRAGMENT))
 		compare_bytes(r, "what goes on", out.frame.data, out.frame.len, in.data, in.len);
 	else if (c->want == ERROR)
 		compare_request(r, &in, &out.frame);
@@ -298,7 +306,7 @@ static void check_hook(const struct run *r)
 	expect_counters(c, r->hook, in.len, &before);
 	if (counters_differ(&after, &before, text, sizeof(text)))
 		fail_run(r, "counters:\n%s", text);
-	if (c->want == ERROR && r->hook != HOOK_XDP && !*r->env->why)
+	if (c->want == ERROR && !is_xdp(r->hook) && !*r->env->why)
 		check_answer(r, &out.frame);
 }
 

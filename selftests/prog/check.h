@@ -35,6 +35,7 @@ struct test_case {
 	bool own;			     /* through fl_tc_out instead, at the device `in` */
 	bool tc_only;			     /* what XDP never sees */
 	bool xdp_down;			     /* XDP passes it down, though tc finishes it */
+	bool native_down;		     /* native XDP does; generic XDP finishes it */
 	struct skb_extra extra;
 	int (*before)(struct env *env); /* sets something up; -errno */
 	int (*after)(struct env *env);

@@ -22,8 +22,7 @@ enum port {
 	VLAN,	 /* tag 100 on LAN: a device of its own for routes and tc */
 	ICMP,	 /* where ICMP errors come in */
 	FOUR,	 /* IPv4 only */
-	NOXMIT,	 /* XDP may not transmit there */
-	GENERIC, /* our XDP program is generic there */
+	NOXMIT,	 /* native XDP may not transmit there */
 	NOETHER, /* no Ethernet header (a veth all the same: only as a way out) */
 	THIN,	 /* MTU 1400 */
 	UNDER2,	 /* another way in, no tunnel's underlay */
@@ -103,6 +102,7 @@ int links_sysctl(const char *path, const char *value);
 
 /* tables.c */
 int tables_fill(struct env *env);
+int tables_switch(struct env *env); /* the same in the other set of tables; nothing is left in the first */
 int tables_control(struct env *env);
 void tables_new_generation(struct env *env); /* the flow cache forgets */
 int tables_endpoint(struct env *env, enum endpoint ep, struct fl_endpoint *out);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The two floors against each other. Whatever the packet: XDP passes it down, and has then changed neither packet nor
+ * The two floors against each other. Whatever the packet: XDP, native and generic, passes it down, and has then changed neither packet nor
  * counter, or finishes it, and tc makes the same of it: the same bytes from the IP header on, the same counters. The
  * packets are those of the cases, cut anywhere and changed at random with fixed seeds.
  */
@@ -26,7 +26,8 @@ struct fuzz {
 	long passed, sent, dropped; /* what XDP did */
 	struct shot *shots;	    /* GROUP of them, `ready` filled */
 	int ready;
-	int groups; /* of shots, so far */
+	int groups;   /* of shots, so far */
+	bool generic; /* which XDP has its turn */
 };
 
 /* Cases whose packets need nothing set up. */
@@ -140,7 +141,10 @@ static void shoot_xdp(struct fuzz *z, struct shot *s)
 {
 	const struct frame *in = &s->in;
 
-	run_xdp(z->env, z->env->ifindex[s->parent], in, &s->xdp);
+	if (z->generic)
+		run_generic(z->env, z->env->ifindex[s->parent], in, &s->xdp);
+	else
+		run_xdp(z->env, z->env->ifindex[s->parent], in, &s->xdp);
 	if (s->xdp.verdict == XDP_PASS && (s->xdp.frame.len != in->len || memcmp(s->xdp.frame.data, in->data, in->len)))
 		report(z, s->name, in, "XDP passes it down, and changes it");
 	if (s->xdp.verdict != XDP_PASS && !s->tc_ifindex)
@@ -149,6 +153,14 @@ static void shoot_xdp(struct fuzz *z, struct shot *s)
 		report(z, s->name, in, "XDP gives no verdict");
 	if (s->xdp.verdict == XDP_REDIRECT && !is_whole(in))
 		report(z, s->name, in, "XDP forwards a packet that is not whole");
+}
+
+static void shoot_both(struct fuzz *z, struct shot *s)
+{
+	z->generic = false;
+	shoot_xdp(z, s);
+	z->generic = true;
+	shoot_xdp(z, s);
 }
 
 /* A test run refuses what has not even the IP header that its Ethernet header announces. */
@@ -204,9 +216,9 @@ static void agree(struct fuzz *z, struct shot *shots, int count)
 }
 
 /* Every other group has been seen by XDP before, so that flows are known and packets take the short way. */
-static void flush(struct fuzz *z)
+static void fire(struct fuzz *z, bool generic)
 {
-	z->groups++;
+	z->generic = generic;
 	for (struct shot *s = z->shots; s < z->shots + z->ready && z->groups % 2 == 0; s++)
 		shoot_xdp(z, s);
 	agree(z, z->shots, z->ready);
@@ -217,6 +229,15 @@ static void flush(struct fuzz *z)
 		z->sent += s->xdp.verdict == XDP_REDIRECT;
 		z->dropped += s->xdp.verdict == XDP_DROP;
 	}
+}
+
+/* Native and generic XDP: who comes first finds the flows new. */
+static void flush(struct fuzz *z)
+{
+	bool generic_first = ++z->groups / 2 % 2;
+
+	fire(z, generic_first);
+	fire(z, !generic_first);
 	z->ready = 0;
 }
 
@@ -232,7 +253,7 @@ static void shoot(struct fuzz *z, const struct test_case *c, const struct frame 
 	if (can_run_at_tc(s))
 		z->ready++;
 	else
-		shoot_xdp(z, s);
+		shoot_both(z, s);
 	if (z->ready == GROUP)
 		flush(z);
 }

@@ -15,10 +15,9 @@
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 
 static const char *const names[DEVICES] = {
-	[LAN] = "lan",	       [WAN] = "wan",	[HE0] = "he0",	     [BK0] = "bk0",
-	[HE1] = "he1",	       [DYN0] = "dyn0", [NPT] = "npt",	     [VLAN] = "lan.100",
-	[ICMP] = "icmp",       [FOUR] = "four", [NOXMIT] = "noxmit", [GENERIC] = "generic",
-	[NOETHER] = "noether", [THIN] = "thin", [UNDER2] = "under2", [STRANGE] = "strange",
+	[LAN] = "lan",	     [WAN] = "wan",	    [HE0] = "he0",	[BK0] = "bk0",	     [HE1] = "he1",
+	[DYN0] = "dyn0",     [NPT] = "npt",	    [VLAN] = "lan.100", [ICMP] = "icmp",     [FOUR] = "four",
+	[NOXMIT] = "noxmit", [NOETHER] = "noether", [THIN] = "thin",	[UNDER2] = "under2", [STRANGE] = "strange",
 };
 
 static const struct {
@@ -28,25 +27,16 @@ static const struct {
 	{ LAN, "2001:db8:10::1/64" },	  { LAN, "192.0.2.1/24" },	    { WAN, "2001:db8:20::1/64" },
 	{ WAN, "198.51.100.1/24" },	  { VLAN, "2001:db8:70::1/64" },    { NPT, "2001:db8:60::1/64" },
 	{ FOUR, "2001:db8:30::1/64" },	  { FOUR, "192.0.0.1/28" },	    { NOXMIT, "2001:db8:31::1/64" },
-	{ GENERIC, "2001:db8:32::1/64" }, { NOETHER, "2001:db8:33::1/64" }, { THIN, "2001:db8:34::1/64" },
-	{ THIN, "192.0.0.33/28" },	  { UNDER2, "2001:db8:35::1/64" },  { STRANGE, "2001:db8:50::1/64" },
-	{ HE0, "2001:db8:80::1/64" },	  { ICMP, "2001:db8:81::1/64" },
+	{ NOETHER, "2001:db8:33::1/64" }, { THIN, "2001:db8:34::1/64" },    { THIN, "192.0.0.33/28" },
+	{ UNDER2, "2001:db8:35::1/64" },  { STRANGE, "2001:db8:50::1/64" }, { HE0, "2001:db8:80::1/64" },
+	{ ICMP, "2001:db8:81::1/64" },
 };
 
 const struct neighbour neighbours[] = {
-	{ LAN, "2001:db8:10::10" },
-	{ LAN, "192.0.2.10" },
-	{ WAN, "2001:db8:20::fe" },
-	{ WAN, "198.51.100.254" },
-	{ WAN, "fe80::fe" },
-	{ VLAN, "2001:db8:70::10" },
-	{ NPT, "2001:db8:60::fe" },
-	{ FOUR, "192.0.0.2" },
-	{ NOXMIT, "2001:db8:31::10" },
-	{ GENERIC, "2001:db8:32::10" },
-	{ NOETHER, "2001:db8:33::10" },
-	{ THIN, "2001:db8:34::10" },
-	{ THIN, "192.0.0.34" },
+	{ LAN, "2001:db8:10::10" },	{ LAN, "192.0.2.10" },	     { WAN, "2001:db8:20::fe" },
+	{ WAN, "198.51.100.254" },	{ WAN, "fe80::fe" },	     { VLAN, "2001:db8:70::10" },
+	{ NPT, "2001:db8:60::fe" },	{ FOUR, "192.0.0.2" },	     { NOXMIT, "2001:db8:31::10" },
+	{ NOETHER, "2001:db8:33::10" }, { THIN, "2001:db8:34::10" }, { THIN, "192.0.0.34" },
 	{ STRANGE, "2001:db8:50::fe" },
 };
 const int neighbours_count = COUNT(neighbours);

@@ -17,7 +17,7 @@
 
 const char *hook_name(enum hook hook)
 {
-	static const char *const names[HOOKS] = { "xdp", "tc", "tc without DECAP_L3" };
+	static const char *const names[HOOKS] = { "xdp", "generic xdp", "tc", "tc without DECAP_L3" };
 
 	return names[hook];
 }
@@ -33,29 +33,30 @@ const char *drop_name(__u32 reason)
 	return reason < FL_DROP_MAX ? names[reason] : "?";
 }
 
-static void run_xdp_prog(struct env *env, struct bpf_program *prog, __u32 ifindex, const struct frame *in,
-			 struct result *out)
+static void run_xdp_prog(struct bpf_program *prog, __u32 ifindex, const struct frame *in, struct result *out)
 {
 	struct xdp_md ctx = { .data_end = in->len, .ingress_ifindex = ifindex };
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in->data, .data_size_in = in->len, .data_out = out->frame.data,
 		    .data_size_out = FRAME_MAX, .ctx_in = &ctx, .ctx_size_in = sizeof(ctx));
 	int r = bpf_prog_test_run_opts(bpf_program__fd(prog), &opts);
 
-	(void)env;
 	out->verdict = r ? r : (int)opts.retval;
 	out->frame.len = opts.data_size_out;
 }
 
 void run_xdp(struct env *env, __u32 ifindex, const struct frame *in, struct result *out)
 {
-	bool generic = ifindex == (__u32)env->ifindex[GENERIC];
+	run_xdp_prog(env->xdp->progs.fl_xdp, ifindex, in, out);
+}
 
-	run_xdp_prog(env, generic ? env->xdp->progs.fl_xdp_generic : env->xdp->progs.fl_xdp, ifindex, in, out);
+void run_generic(struct env *env, __u32 ifindex, const struct frame *in, struct result *out)
+{
+	run_xdp_prog(env->xdp->progs.fl_xdp_generic, ifindex, in, out);
 }
 
 void run_icmp(struct env *env, const struct frame *in, struct result *out)
 {
-	run_xdp_prog(env, env->xdp->progs.fl_icmp, env->ifindex[ICMP], in, out);
+	run_xdp_prog(env->xdp->progs.fl_icmp, env->ifindex[ICMP], in, out);
 }
 
 /* Padding is cut off, and then the kernel forgets the sum; but the test run would compare it all the same. */

@@ -15,6 +15,7 @@
 
 enum hook {
 	HOOK_XDP,
+	HOOK_GENERIC, /* generic XDP, which has a program of its own */
 	HOOK_TC,
 	HOOK_TC_OLD,
 	HOOKS,
@@ -50,8 +51,9 @@ struct counters {
 const char *hook_name(enum hook hook);
 const char *drop_name(__u32 reason);
 
-/* Runs fl_xdp, or fl_icmp, on a frame that came in by the device. */
+/* Runs fl_xdp, fl_xdp_generic, or fl_icmp, on a frame that came in by the device. */
 void run_xdp(struct env *env, __u32 ifindex, const struct frame *in, struct result *out);
+void run_generic(struct env *env, __u32 ifindex, const struct frame *in, struct result *out);
 void run_icmp(struct env *env, const struct frame *in, struct result *out);
 
 /* Runs fl_tc_in or fl_tc_out on a frame at the device. extra may be NULL. */

@@ -34,7 +34,6 @@ static const struct {
 	{ ICMP, ICMP, FL_PORT_ICMP, 0, FL_BOTH, 1500, 0, NULL, NULL },
 	{ FOUR, FOUR, FL_PORT_XDP_XMIT, 0, FL_INET, 1500, 0, "192.0.0.1", NULL },
 	{ NOXMIT, NOXMIT, 0, 0, FL_BOTH, 1500, 0, NULL, "2001:db8:31::1" },
-	{ GENERIC, GENERIC, 0, 0, FL_BOTH, 1500, 0, NULL, "2001:db8:32::1" },
 	{ NOETHER, NOETHER, FL_PORT_XDP_XMIT | FL_PORT_L3, 0, FL_BOTH, 1500, 0, NULL, "2001:db8:33::1" },
 	{ THIN, THIN, FL_PORT_XDP_XMIT, 0, FL_BOTH, 1400, 0, "192.0.0.33", "2001:db8:34::1" },
 	{ UNDER2, UNDER2, FL_PORT_XDP_XMIT, 0, FL_BOTH, 1500, 0, NULL, "2001:db8:35::1" },
@@ -106,6 +105,11 @@ static int set(int map, const void *key, const void *value)
 	return r;
 }
 
+static __u32 set_in_force(const struct env *env)
+{
+	return FL_GEN_SET(env->control.gen);
+}
+
 __u16 port_vid(enum port port)
 {
 	return port == VLAN ? 100 : 0;
@@ -124,6 +128,7 @@ bool port_is_tunnel(enum port port)
 static int fill_port(struct env *env, int i)
 {
 	__u32 number = ports[i].port, ifindex = env->ifindex[number], xmit = env->ifindex[ports[i].parent];
+	__u32 tables = set_in_force(env), index = FL_PORT_INDEX(tables, number);
 	struct fl_vlan_key vlan = { .ifindex = xmit, .vid = ports[i].vid };
 	struct fl_port port = {
 		.ifindex = ifindex,
@@ -139,13 +144,15 @@ static int fill_port(struct env *env, int i)
 		.addr6 = addr_of(ports[i].addr6),
 	};
 	union fl_addr local4 = addr_of(ports[i].addr4), broadcast = local4;
-	struct fl_numbers numbers = { .port = { number } }, hidden = { .port = { number | FL_NUMBER_HIDDEN } };
+	struct fl_numbers numbers = {}, hidden = {};
 	__u32 to_all = number | FL_LOCAL_BROADCAST;
 
+	numbers.port[tables] = number;
+	hidden.port[tables] = number | FL_NUMBER_HIDDEN;
 	port_mac(ports[i].parent, false, port.mac);
-	if (set(MAP(env, fl_ports), &number, &port) || set(MAP(env, fl_ifindex), &ifindex, &numbers))
+	if (set(MAP(env, fl_ports), &index, &port) || set(MAP(env, fl_ifindex), &ifindex, &numbers))
 		return -EIO;
-	if (!(port.flags & FL_PORT_L3) && set(MAP(env, fl_tx), &number, &xmit))
+	if (!(port.flags & FL_PORT_L3) && set(MAP(env, fl_tx), &index, &xmit))
 		return -EIO;
 	if (vlan.vid && set(MAP(env, fl_vlans), &vlan, &numbers))
 		return -EIO;
@@ -173,8 +180,8 @@ static int fill_endpoint(struct env *env, int i)
 		.dscp = endpoints[i].dscp,
 		.flags = endpoints[i].flags,
 	};
-	struct fl_endpoint_key key = { .local = ep.local, .remote = ep.remote };
-	struct fl_endpoint_key any = { .local = ep.local };
+	struct fl_endpoint_key key = { .set = set_in_force(env), .local = ep.local, .remote = ep.remote };
+	struct fl_endpoint_key any = { .set = set_in_force(env), .local = ep.local };
 
 	if (set(MAP(env, fl_ep), &index, &ep) || set(MAP(env, fl_ep_in), &key, &in))
 		return -EIO;
@@ -183,42 +190,46 @@ static int fill_endpoint(struct env *env, int i)
 
 int tables_port(struct env *env, enum port port, struct fl_port *out)
 {
-	__u32 number = port;
+	__u32 index = FL_PORT_INDEX(set_in_force(env), port);
 
-	return bpf_map_lookup_elem(MAP(env, fl_ports), &number, out);
+	return bpf_map_lookup_elem(MAP(env, fl_ports), &index, out);
+}
+
+static int put_port(struct env *env, enum port port, const struct fl_port *p)
+{
+	__u32 index = FL_PORT_INDEX(set_in_force(env), port);
+
+	return set(MAP(env, fl_ports), &index, p);
 }
 
 int tables_port_flags(struct env *env, enum port port, int more, int less)
 {
-	__u32 number = port;
 	struct fl_port p;
 
 	if (tables_port(env, port, &p))
 		return -ENOENT;
 	p.flags = (p.flags | more) & ~less;
-	return set(MAP(env, fl_ports), &number, &p);
+	return put_port(env, port, &p);
 }
 
 int tables_port_mtu(struct env *env, enum port port, int mtu)
 {
-	__u32 number = port;
 	struct fl_port p;
 
 	if (tables_port(env, port, &p))
 		return -ENOENT;
 	p.mtu = p.mtu6 = mtu;
-	return set(MAP(env, fl_ports), &number, &p);
+	return put_port(env, port, &p);
 }
 
 int tables_port_mtu6(struct env *env, enum port port, int mtu)
 {
-	__u32 number = port;
 	struct fl_port p;
 
 	if (tables_port(env, port, &p))
 		return -ENOENT;
 	p.mtu6 = mtu;
-	return set(MAP(env, fl_ports), &number, &p);
+	return put_port(env, port, &p);
 }
 
 int tables_route_mtu(struct env *env, const char *prefix, int len, enum port port, const char *gateway, int mtu)
@@ -273,7 +284,9 @@ int tables_endpoint(struct env *env, enum endpoint ep, struct fl_endpoint *out)
 
 static int npt_prefix(struct env *env, int dir, enum port port, const union fl_addr *prefix, int len, __u32 index)
 {
-	struct fl_npt_key key = { .prefixlen = 32 + len, .dir = dir, .port = port, .addr = *prefix };
+	struct fl_npt_key key = {
+		.prefixlen = 32 + len, .set = set_in_force(env), .dir = dir, .port = port, .addr = *prefix
+	};
 
 	return index ? set(MAP(env, fl_npt_prefix), &key, &index) : bpf_map_delete_elem(MAP(env, fl_npt_prefix), &key);
 }
@@ -338,7 +351,7 @@ void tables_new_generation(struct env *env)
 	tables_control(env);
 }
 
-int tables_fill(struct env *env)
+static int fill(struct env *env)
 {
 	__u32 nobody = 0;
 	size_t i;
@@ -350,6 +363,7 @@ int tables_fill(struct env *env)
 		r |= fill_endpoint(env, i);
 	for (i = 0; i < COUNT(client_routes); i++) {
 		struct fl_client_route_key key = { .prefixlen = 32 + client_routes[i].len,
+						   .set = set_in_force(env),
 						   .tunnel = BK0,
 						   .addr = addr_of(client_routes[i].prefix) };
 		__u32 ep = client_routes[i].ep;
@@ -367,7 +381,38 @@ int tables_fill(struct env *env)
 
 		r |= set(MAP(env, fl_locals), &addr, &nobody);
 	}
+	return r ? -EIO : 0;
+}
+
+int tables_fill(struct env *env)
+{
 	env->control = (struct fl_control){ .layout = FL_LAYOUT_VERSION, .forward = 1, .icmp_ifindex = env->icmp_tx };
 	tables_new_generation(env);
-	return r ? -EIO : 0;
+	return fill(env);
+}
+
+static void empty(int map)
+{
+	__u8 key[64];
+
+	while (!bpf_map_get_next_key(map, NULL, key))
+		bpf_map_delete_elem(map, key);
+}
+
+int tables_switch(struct env *env)
+{
+	const struct fl_port none = {};
+
+	for (enum port p = LAN; p < PORTS; p++) {
+		__u32 index = FL_PORT_INDEX(set_in_force(env), p);
+
+		put_port(env, p, &none);
+		bpf_map_delete_elem(MAP(env, fl_tx), &index);
+	}
+	empty(MAP(env, fl_ep_in));
+	empty(MAP(env, fl_clients));
+	empty(MAP(env, fl_npt_prefix));
+	env->control.gen = FL_GEN_SWITCH(env->control.gen);
+	tables_control(env);
+	return fill(env);
 }
