@@ -237,6 +237,7 @@ static const struct test_case headers[] = {
 	  .out = LAN },
 	{ "forward/vlan-to-itself", .in = VLAN, .pkt.src = VLAN_HOST, .pkt.dst = "2001:db8:70::10", .want = FORWARD,
 	  .out = VLAN },
+	{ "forward/vlan-with-priority", .in = VLAN, .pkt.src = VLAN_HOST, .pkt.dst = NET_HOST, .pkt.vid = 0xb064, TO_WAN },
 	{ "forward/priority-tag", LAN6(NET_HOST), .pkt.vid = NIL, TO_WAN },
 	{ "forward/unknown-vlan", LAN6(NET_HOST), .pkt.vid = 200, .want = PASS },
 	{ "forward/wan-has-no-vlan-100", .in = WAN, .pkt.src = NET_HOST, .pkt.dst = LAN_HOST, .pkt.vid = 100,
@@ -269,6 +270,14 @@ static const struct test_case limits[] = {
 	{ "limit/gso-segments-too-big", LAN6("2001:db8:34::10"), .pkt.l4 = L4_TCP, .pkt.payload = 1800, .tc_only = true,
 	  .extra = { .gso_size = 1341, .gso_segs = 2 }, .want = ERROR, .reason = FL_DROP_TOO_BIG, .icmp_type = 2,
 	  .icmp_value = 1400 },
+	{ "limit/gso-udp-segments-fit", LAN6("2001:db8:34::10"), .pkt.payload = 1800, .tc_only = true,
+	  .extra = { .gso_size = THIN6, .gso_segs = 2 }, .want = FORWARD, .out = THIN },
+	{ "limit/gso-udp-segments-too-big", LAN6("2001:db8:34::10"), .pkt.payload = 1800, .tc_only = true,
+	  .extra = { .gso_size = THIN6 + 1, .gso_segs = 2 }, .want = ERROR, .reason = FL_DROP_TOO_BIG, .icmp_type = 2,
+	  .icmp_value = 1400 },
+	{ "limit/big-tcp", LAN6("2001:db8:34::10"), .pkt.ext = "h", .pkt.jumbo = 1, .pkt.l4 = L4_TCP,
+	  .pkt.payload = 1800, .tc_only = true, .extra = { .gso_size = 1332, .gso_segs = 2 }, .want = FORWARD,
+	  .out = THIN },
 };
 
 #define TOO_BIG6 .want = ERROR, .reason = FL_DROP_TOO_BIG, .icmp_type = 2, .icmp_value = 1400
@@ -446,6 +455,9 @@ static const struct test_case spoofed[] = {
 	{ "spoof/link-local", .in = LAN, .pkt.src = "fe80::10", .pkt.dst = ROUTER, CHECKED, .want = DELIVER },
 	{ "spoof/dad", .in = LAN, .pkt.src = "::", .pkt.dst = "ff02::1:ff00:1", .pkt.hops = 255, .pkt.l4 = L4_ECHO,
 	  .pkt.type = 135, CHECKED, .want = DELIVER },
+	{ "spoof/to-a-group", .in = LAN, .pkt.src = "2001:db8:20::99", .pkt.dst = "ff02::1", CHECKED, .want = DELIVER },
+	{ "spoof/to-a-group-ipv4", .in = LAN, .pkt.src = "198.51.100.254", .pkt.dst = "224.0.0.5", CHECKED,
+	  .want = DELIVER },
 	{ "spoof/not-asked-for", FROM6("2001:db8:20::fe"), TO_WAN },
 };
 

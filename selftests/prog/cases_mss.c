@@ -66,6 +66,8 @@ static const struct test_case mss[] = {
 	SAME("of-length-3", "020305 01020405"),
 	SAME("of-length-0", "0500 020405b4 0101"),
 	SAME("of-length-1", "0501 020405b4 0101"),
+	SAME("of-length-41", "fe29 020405b4 0101"),
+	SAME("of-length-66", "fe42 020405b4 0101"),
 	SAME("own-length-0", "020005b4"),
 	SAME("own-length-5", "020505b400 010101"),
 	SAME("beyond-the-header", "01010101 01 05ff 02"),
@@ -82,6 +84,7 @@ static const struct test_case mss[] = {
 	{ "mss/first-fragment", TO_HE1, .pkt.ext = "f", .pkt.tflags = TCP_SYN, .pkt.opts = "020405b4",
 	  .change.opts = "0204058c" },
 	{ "mss/later-fragment", TO_HE1, .pkt.ext = "F", .pkt.tflags = TCP_SYN, .pkt.opts = "020405b4" },
+	{ "mss/fragment-at-2048", TO_HE1, .pkt.ext = "G", .pkt.tflags = TCP_SYN, .pkt.opts = "020405b4" },
 	{ "mss/udp", .in = LAN, .pkt.src = LAN_HOST, .pkt.dst = HE1_HOST, .pkt.dport = 0x0502, .want = FORWARD,
 	  .out = WAN, .ep_out = EP_HE1,
 	  .change = { .osrc = LOCAL4, .odst = HE1_REMOTE, .ottl = 64, .ofrag = IPV4_DF } },
@@ -104,6 +107,15 @@ static const struct test_case mss[] = {
 	  .pkt.dst = C3_HOST,
 	  .pkt.l4 = L4_TCP, .pkt.tflags = TCP_SYN, .pkt.opts = "020405b4", .want = FORWARD, .out = WAN, .ep_in = EP_HE1,
 	  .ep_out = EP_C3,
+	  .change = { .osrc = LOCAL4, .odst = C3_REMOTE, .ottl = 77, .otos = 46 << 2, .ofrag = IPV4_DF,
+	  .opts = "020404b0" } },
+	{ "mss/into-one-without", .in = WAN, .pkt.osrc = C3_REMOTE, .pkt.odst = LOCAL4, .pkt.src = C3_HOST,
+	  .pkt.dst = HE_HOST, .pkt.l4 = L4_TCP, .pkt.tflags = TCP_SYN, .pkt.opts = "020405b4", .want = FORWARD, .out = WAN,
+	  .ep_in = EP_C3, .ep_out = EP_HE0,
+	  .change = { .osrc = LOCAL4, .odst = HE0_REMOTE, .ottl = 255, .opts = "020404b0" } },
+	{ "mss/from-one-without", .in = WAN, .pkt.osrc = HE0_REMOTE, .pkt.odst = LOCAL4, .pkt.src = HE_HOST,
+	  .pkt.dst = C3_HOST, .pkt.l4 = L4_TCP, .pkt.tflags = TCP_SYN, .pkt.opts = "020405b4", .want = FORWARD, .out = WAN,
+	  .ep_in = EP_HE0, .ep_out = EP_C3,
 	  .change = { .osrc = LOCAL4, .odst = C3_REMOTE, .ottl = 77, .otos = 46 << 2, .ofrag = IPV4_DF,
 	  .opts = "020404b0" } },
 	{ "mss/off", .in = LAN, .pkt.src = LAN_HOST, .pkt.dst = HE_HOST, .pkt.l4 = L4_TCP, .pkt.tflags = TCP_SYN,
@@ -145,9 +157,17 @@ static const struct test_case ways[] = {
 };
 
 /* Where the transport header is the last that can be read, also behind the outer header: one unit more is dropped. */
+#define MOST "080a0102030400000000 080a0102030400000000 080a0102030400000000 0101" /* all the room but the MSS's */
+
 static const struct test_case deep[] = {
 	{ "mss/deep-in-reach", TO_HE1, .pkt.ext = "d", .pkt.extlen = 109, .pkt.tflags = TCP_SYN, .pkt.opts = "020405b4",
 	  .change.opts = "0204058c" },
+	{ "mss/deep-last-option", TO_HE1, .pkt.ext = "d", .pkt.extlen = 109, .pkt.tflags = TCP_SYN,
+	  .pkt.opts = MOST "020405b4", .change.opts = MOST "0204058c" },
+	{ "mss/deep-last-option-to-vlan", .in = WAN, .pkt.osrc = HE1_REMOTE, .pkt.odst = LOCAL4, .pkt.src = HE1_HOST,
+	  .pkt.dst = VLAN_HOST, .pkt.l4 = L4_TCP, .pkt.ext = "d", .pkt.extlen = 106, .pkt.tflags = TCP_SYN,
+	  .pkt.opts = MOST "020405b4", .want = FORWARD, .out = VLAN, .ep_in = EP_HE1,
+	  .change = { .osrc = NO_OUTER, .opts = MOST "0204058c" } },
 	{ "mss/deep-beyond", .in = LAN, .pkt.src = LAN_HOST, .pkt.dst = HE1_HOST, .pkt.l4 = L4_TCP, .pkt.ext = "d",
 	  .pkt.extlen = 110, .pkt.tflags = TCP_SYN, .pkt.opts = "020405b4", .want = DROP, .reason = FL_DROP_EXT_HEADERS },
 };

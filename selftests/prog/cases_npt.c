@@ -53,6 +53,11 @@ static const struct spec bin_in_inside = { .src = NPT_HOST, .dst = INT_BIN, .l4 
 			 bin_in_outside = { .src = NPT_HOST, .dst = EXT_BIN, .l4 = L4_RAW };
 static const struct spec bin_out_inside = { .src = INT_BIN, .dst = NPT_HOST, .l4 = L4_RAW },
 			 bin_out_outside = { .src = EXT_BIN, .dst = NPT_HOST, .l4 = L4_RAW };
+static const struct spec bin_udp_inside = { .src = INT_BIN, .dst = NPT_HOST },
+			 bin_udp_outside = { .src = EXT_BIN, .dst = NPT_HOST };
+static const struct spec bin_unsummed_inside = { .src = INT_BIN, .dst = NPT_HOST, .sum = SUM_ZERO },
+			 bin_unsummed_outside = { .src = EXT_BIN, .dst = NPT_HOST, .sum = SUM_ZERO };
+static const struct spec version_4 = { .src = EXT, .dst = NPT_HOST, .version = 4 };
 static const struct spec router_inside = { .src = "fd01:203:405:5::1", .dst = NPT_HOST },
 			 router_outside = { .src = "2001:db8:1:d554::1", .dst = NPT_HOST };
 
@@ -147,6 +152,7 @@ static const struct test_case errors[] = {
 	{ "npt/error-in-short-quote", ERROR_IN(1, 4, 0), .pkt.quotelen = 40 },
 	{ "npt/error-in-too-short-a-quote", IN(NPT_48, EXT, INT), .pkt.l4 = L4_ERROR, .pkt.quoted = &out_as_outside,
 	  .pkt.quotelen = 39 },
+	{ "npt/error-in-quotes-version-4", IN(NPT_48, EXT, INT), .pkt.l4 = L4_ERROR, .pkt.quoted = &version_4 },
 	{ "npt/error-in-no-quote", IN(NPT_48, EXT, INT), .pkt.l4 = L4_ERROR, .pkt.quoted = &out_as_outside,
 	  .pkt.quotelen = 1 },
 	{ "npt/error-in-quotes-another", IN(NPT_48, EXT, INT), .pkt.l4 = L4_ERROR, .pkt.quoted = &in_as_outside },
@@ -176,6 +182,10 @@ static const struct test_case errors[] = {
 	  .change.quoted = &bin_in_outside },
 	{ "npt/error-plain-in", IN(NPT_BIN, EXT_BIN, INT_BIN), .pkt.l4 = L4_ERROR, .pkt.quoted = &bin_out_outside,
 	  .change.quoted = &bin_out_inside },
+	{ "npt/error-plain-in-udp", IN(NPT_BIN, EXT_BIN, INT_BIN), .pkt.l4 = L4_ERROR, .pkt.quoted = &bin_udp_outside,
+	  .change.quoted = &bin_udp_inside },
+	{ "npt/error-plain-in-udp-without-sum", IN(NPT_BIN, EXT_BIN, INT_BIN), .pkt.l4 = L4_ERROR,
+	  .pkt.quoted = &bin_unsummed_outside, .change.quoted = &bin_unsummed_inside },
 };
 
 #define HAIRPIN \
@@ -234,6 +244,10 @@ static const struct test_case hairpin[] = {
 	  .want = DELIVER },
 	{ "npt/hairpin-not-with-a-source-from-nowhere", .in = LAN, .pkt.src = "2001:dead::1", .pkt.dst = EXT2,
 	  .want = DELIVER },
+	{ "npt/hairpin-not-of-our-own-errors", .in = ICMP, .pkt.src = ROUTER, .pkt.dst = EXT2, .pkt.l4 = L4_ERROR,
+	  .pkt.quoted = &hairpin_as_sent, .want = DELIVER },
+	{ "npt/hairpin-not-of-our-own-errors-by-an-internal-address", .in = ICMP, .pkt.src = "fd01:203:405:5::1",
+	  .pkt.dst = EXT2, .pkt.l4 = L4_ERROR, .pkt.quoted = &hairpin_as_sent, .want = DELIVER },
 	{ "npt/hairpin-untranslatable-source", .in = LAN, .pkt.src = "fd01:203:405:ffff::1", .pkt.dst = EXT2,
 	  .want = ERROR,
 	  .reason = FL_DROP_NPT_UNTRANSLATABLE, .npt_bad = NPT_48, .icmp_type = 1, .icmp_code = 5 },
@@ -255,10 +269,16 @@ static const struct test_case plain[] = {
 	{ "npt/plain-out-extension-headers", OUT(NPT_BIN, INT_BIN, EXT_BIN), .pkt.ext = "hdra", .pkt.l4 = L4_TCP },
 	{ "npt/plain-out-later-fragment", OUT(NPT_BIN, INT_BIN, EXT_BIN), .pkt.ext = "F", .pkt.l4 = L4_RAW,
 	  .pkt.proto = 17 },
+	{ "npt/plain-out-fragment-at-2048", OUT(NPT_BIN, INT_BIN, EXT_BIN), .pkt.ext = "G", .pkt.l4 = L4_RAW,
+	  .pkt.proto = 17 },
+	{ "npt/plain-out-udp-lite", OUT(NPT_BIN, INT_BIN, EXT_BIN), .pkt.proto = 136 },
+	{ "npt/plain-out-dccp", OUT(NPT_BIN, INT_BIN, EXT_BIN), .pkt.proto = 33 },
 	{ "npt/plain-out-subnet-ffff", OUT(NPT_BIN, "fd00:aaaa:0:ffff::1", "2001:db8:bbbb:ffff::1") },
 	{ "npt/plain-out-iid-zeros", OUT(NPT_BIN, "fd00:aaaa:0:7::", "2001:db8:bbbb:7::") },
 	{ "npt/plain-in-udp", IN(NPT_BIN, EXT_BIN, INT_BIN) },
 	{ "npt/plain-in-tcp", IN(NPT_BIN, EXT_BIN, INT_BIN), .pkt.l4 = L4_TCP },
+	{ "npt/plain-in-udp-lite", IN(NPT_BIN, EXT_BIN, INT_BIN), .pkt.proto = 136 },
+	{ "npt/plain-in-dccp", IN(NPT_BIN, EXT_BIN, INT_BIN), .pkt.proto = 33 },
 	{ "npt/plain-in-router", .in = NPT, .pkt.src = NPT_HOST, .pkt.dst = "2001:db8:bbbb:5::1", .want = DELIVER,
 	  .npt_in = NPT_BIN, .change.dst = "fd00:aaaa:0:5::1" },
 	{ "npt/plain-in-router-raw", .in = NPT, .pkt.src = NPT_HOST, .pkt.dst = "2001:db8:bbbb:5::1", .pkt.l4 = L4_RAW,

@@ -78,6 +78,29 @@ static const struct test_case silence[] = {
 	{ "out/silence-not-of-half-a-quote", SAYS(3, 2, &outer), .pkt.quotelen = 19, .want = PASS },
 };
 
+/* A prefix so wide that link-local addresses are in it */
+static int translate_wide(struct env *env)
+{
+	return tables_npt(env, NPT_SWEEP, "f000::", 4, "6000::", 4, FL_NPT_RFC6296, NPT);
+}
+
+static int translate_narrow(struct env *env)
+{
+	return tables_npt_remove(env, NPT_SWEEP);
+}
+
+static int inside_strange(struct env *env)
+{
+	(void)env;
+	return links_run("ip route add fd01:203:405:1::1/128 via 2001:db8:50::fe dev strange");
+}
+
+static int inside_back(struct env *env)
+{
+	(void)env;
+	return links_run("ip route del fd01:203:405:1::1/128");
+}
+
 #define TO_INSIDE .want = FORWARD, .out = LAN, .npt_in = NPT_48, .change.dst = "fd01:203:405:1::1"
 
 static const struct test_case own[] = {
@@ -114,6 +137,8 @@ static const struct test_case own[] = {
 	{ "out/not-translated", OWN(NPT, "2001:db8:60::1", NPT_HOST), .want = PASS },
 	{ "out/not-translated-link-local", OWN(NPT, "fe80::1", "ff02::1:ff00:1"), .pkt.l4 = L4_ECHO, .pkt.type = 135,
 	  .pkt.hops = 255, .want = PASS },
+	{ "out/not-translated-link-local-by-a-wide-prefix", OWN(NPT, "fe80::1", "fe80::fe"), .want = PASS,
+	  .before = translate_wide, .after = translate_narrow },
 	{ "out/not-translated-multicast", OWN(NPT, "fd01:203:405:5::1", "ff0e::1"), .want = PASS },
 	{ "out/hairpin", OWN(NPT, "2001:db8:60::1", "2001:db8:1:d550::1"), TO_INSIDE },
 	{ "out/hairpin-tcp", OWN(NPT, "2001:db8:60::1", "2001:db8:1:d550::1"), .pkt.l4 = L4_TCP, TO_INSIDE },
@@ -128,6 +153,8 @@ static const struct test_case own[] = {
 	{ "out/hairpin-plain", OWN(NPT, "2001:db8:60::1", "2001:db8:bbbb:9::2"), .pkt.l4 = L4_TCP, .want = FORWARD,
 	  .out = LAN, .npt_in = NPT_BIN, .change.dst = "fd00:aaaa:0:9::2" },
 	{ "out/hairpin-to-itself", OWN(NPT, "2001:db8:60::1", "2001:db8:1:d554::1"), .want = PASS },
+	{ "out/hairpin-by-a-strange-device", OWN(NPT, "2001:db8:60::1", "2001:db8:1:d550::1"), .want = DROP,
+	  .reason = FL_DROP_FOREIGN_EGRESS, .before = inside_strange, .after = inside_back },
 	{ "out/hairpin-untranslatable", OWN(NPT, "2001:db8:60::1", "2001:db8:1:ffff::1"), .want = ERROR,
 	  .reason = FL_DROP_NPT_UNTRANSLATABLE, .npt_bad = NPT_48, .icmp_type = 1, .icmp_code = 3 },
 	{ "out/untranslatable", OWN(NPT, "fd01:203:405:ffff::1", NPT_HOST), .want = ERROR,

@@ -250,9 +250,9 @@ static __u32 ext_write(__u8 *p, const struct spec *s, __u8 last, __u8 *next)
 			h[1] = 4;
 			pattern(h + 4, 20);
 			break;
-		default: /* f, F, x */
+		default: /* f, F, G, x */
 			*number = 44;
-			put16(h + 2, *e == 'f' ? 1 : *e == 'F' ? 185 << 3 : 0);
+			put16(h + 2, *e == 'f' ? 1 : *e == 'F' ? 185 << 3 : *e == 'G' ? 2048 : 0);
 			put32(h + 4, 0xabcd0123);
 		}
 		number = h;
@@ -275,7 +275,7 @@ static __u32 packet6_write(__u8 *p, const struct spec *s)
 	l4 = l4_write(p + IP6_LEN + ext, s, &check);
 	pseudo = sum_words(p + 8, 32, l4 + proto);
 	l4_checksum(p + IP6_LEN + ext, l4, check, s, pseudo);
-	put16(p + 4, ext + l4 + s->plen);
+	put16(p + 4, s->jumbo ? 0 : ext + l4 + s->plen);
 	return IP6_LEN + ext + l4;
 }
 

@@ -40,13 +40,14 @@ enum spec_sum {
 #define SPEC_STRINGS(X) \
 	X(osrc) X(odst)		/* outer IPv4 addresses; none: no outer header */ \
 	X(src) X(dst)		/* their family is the packet's */ \
-	X(ext)			/* extension headers: h d r a(uthentication) f(irst fragment) F(later) x(atomic) */ \
+	X(ext)			/* extension headers: h d r a(uthentication) f(irst fragment) F(later) G(at 2048) x(atomic) */ \
 	X(opts)			/* TCP options in hexadecimal */
 #define SPEC_NUMBERS(X) \
 	X(vid) X(tpid)		/* tag; vid NIL: of priority only */ \
 	X(otos) X(ottl) X(oihl) X(oproto) X(oid) X(ofrag) X(olen) X(obad) \
 	X(tos) X(hops) X(label) X(version) X(plen) /* plen, olen: added to the right length */ \
 	X(ihl) X(id) X(frag) X(proto) X(bad)	/* bad, obad: exclusive or into the header's checksum */ \
+	X(jumbo)		/* the header says no length: RFC 2675, BIG TCP */ \
 	X(extlen)		/* of each h, d, r: more units of 8 bytes */ \
 	X(l4) X(sport) X(dport) X(payload) X(tflags) X(doff) X(sum) \
 	X(type) X(code) X(value) X(quotelen) \

@@ -13,7 +13,7 @@
 #include "selftests/prog/random.h"
 
 #define FUZZ_PACKETS 100000
-#define BASES_MAX 600
+#define BASES_MAX 1000
 #define FAILURES_MAX 5
 #define GROUP 64
 
