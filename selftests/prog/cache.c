@@ -2,6 +2,7 @@
 /* The flow cache: what it remembers, what makes it ask again, and that it never answers for another flow. */
 
 #include <bpf/bpf.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -10,6 +11,7 @@
 #include "selftests/prog/check.h"
 #include "selftests/prog/hosts.h"
 #include "selftests/prog/random.h"
+#include "user/lib/clock.h"
 
 #include "xdp.skel.h"
 
@@ -179,6 +181,88 @@ static void learned(struct env *env)
 	links_run("ip route del 2001:db8:4f00::/48");
 }
 
+/* The entry of the packet that expect_way() sends, and its index. */
+static bool find_entry(struct env *env, __u32 *index, struct fl_flow *flow)
+{
+	int map = bpf_map__fd(env->xdp->maps.fl_flows), cpu = sched_getcpu();
+	union fl_addr src = addr_of(LAN_HOST), dst = addr_of(ROUTED);
+
+	for (*index = cpu * FL_FLOWS; *index < (cpu + 1u) * FL_FLOWS; (*index)++)
+		if (!bpf_map_lookup_elem(map, index, flow) && !memcmp(&flow->src, &src, sizeof(src)) &&
+		    !memcmp(&flow->dst, &dst, sizeof(dst)))
+			return true;
+	fail(env, "  it is not remembered\n");
+	return false;
+}
+
+/* Makes the answer as old as that. */
+static void age(struct env *env, int seconds)
+{
+	struct fl_flow flow;
+	__u32 index;
+
+	if (!find_entry(env, &index, &flow))
+		return;
+	flow.stamp -= seconds * clock_hz();
+	bpf_map_update_elem(bpf_map__fd(env->xdp->maps.fl_flows), &index, &flow, BPF_ANY);
+}
+
+static int say_alive(struct env *env, int seconds)
+{
+	__u32 zero = 0;
+	struct fl_learned l;
+
+	bpf_map_lookup_elem(bpf_map__fd(env->xdp->maps.fl_learned), &zero, &l);
+	env->control.alive_until = l.jiffies + seconds * (int)clock_hz();
+	return tables_control(env);
+}
+
+/* While a daemon watches, answers are asked again after ten seconds, else after one. */
+static void watched(struct env *env)
+{
+	if (links_run("ip route add 2001:db8:4f00::/48 via 2001:db8:20::fe dev wan")) {
+		fail(env, "  no route\n");
+		return;
+	}
+	tables_new_generation(env);
+	expect_way(env, "first", WAN, WAN);
+	say_alive(env, 60);
+	links_run("ip route replace 2001:db8:4f00::/48 via 2001:db8:34::10 dev thin");
+	age(env, 8);
+	expect_way(env, "watched, 8 s later", WAN, WAN);
+	age(env, 3);
+	expect_way(env, "watched, 11 s later", THIN, THIN);
+	links_run("ip route replace 2001:db8:4f00::/48 via 2001:db8:20::fe dev wan");
+	say_alive(env, -1);
+	age(env, 2);
+	expect_way(env, "the daemon has died, 2 s later", WAN, WAN);
+	env->control.alive_until = 0;
+	tables_control(env);
+	links_run("ip route del 2001:db8:4f00::/48");
+}
+
+/* While there are rules that ask for more than addresses, every packet is routed by itself; what was remembered before goes. */
+static void ruled(struct env *env)
+{
+	if (links_run("ip route add 2001:db8:4f00::/48 via 2001:db8:20::fe dev wan")) {
+		fail(env, "  no route\n");
+		return;
+	}
+	tables_new_generation(env);
+	expect_way(env, "first", WAN, WAN);
+	env->control.routing = FL_ROUTING_TRANSPORT;
+	tables_control(env);
+	age(env, 2);
+	expect_way(env, "the old answer is stale", WAN, WAN);
+	links_run("ip route replace 2001:db8:4f00::/48 via 2001:db8:34::10 dev thin");
+	expect_way(env, "a change is seen at once", THIN, THIN);
+	links_run("ip route replace 2001:db8:4f00::/48 via 2001:db8:20::fe dev wan");
+	expect_way(env, "the next one too", WAN, WAN);
+	env->control.routing = 0;
+	tables_control(env);
+	links_run("ip route del 2001:db8:4f00::/48");
+}
+
 /* The same addresses, but from elsewhere: that is another flow, and its own checks. */
 static void other_origin(struct env *env)
 {
@@ -243,13 +327,45 @@ static void collisions(struct env *env)
 	}
 }
 
+/* Flows whose addresses differ in their upper halves only: some are translated, some go another way. */
+static void upper_halves(struct env *env)
+{
+	static const char *const sources[] = { "fd01:203:405::1", "2001:db8:10::1" };
+	static const char *const destinations[] = { NPT_HOST, NET_HOST };
+	static const enum port ways[] = { NPT, WAN };
+	__u64 random = 64;
+	__u8 dmac[6], smac[6];
+	struct result out;
+	struct frame f;
+
+	port_mac(LAN, false, dmac);
+	port_mac(LAN, true, smac);
+	for (int i = 0; i < 10000; i++) {
+		bool translated = i % 4 == 0;
+		struct spec s = { .src = sources[i & 1], .dst = destinations[i >> 1 & 1], .l4 = L4_RAW };
+
+		frame_build(&f, &s, dmac, smac);
+		put16(f.data + ETH_LEN + 8 + 6, random_next(&random) % 10000);
+		put16(f.data + ETH_LEN + 24 + 6, random_next(&random) % 3);
+		run_xdp(env, env->ifindex[LAN], &f, &out);
+		if (out.verdict != XDP_REDIRECT || out.frame.data[5] != ways[i >> 1 & 1] ||
+		    !memcmp(out.frame.data + ETH_LEN + 8, f.data + ETH_LEN + 8, 8) == translated) {
+			fail(env, "  packet %d went wrong: verdict %d\n", i, out.verdict);
+			return;
+		}
+	}
+}
+
 const struct procedure cache_procedures[] = {
 	{ "cache/route-changes", route_changes },
 	{ "cache/neighbour-changes", neighbour_changes },
 	{ "cache/learned", learned },
+	{ "cache/watched", watched },
+	{ "cache/ruled", ruled },
 	{ "cache/other-origin", other_origin },
 	{ "cache/mapped-addresses", mapped_addresses },
 	{ "cache/zero-outer", zero_outer },
 	{ "cache/collisions", collisions },
+	{ "cache/upper-halves", upper_halves },
 	{ 0 },
 };

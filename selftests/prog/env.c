@@ -43,7 +43,7 @@ static int print_warnings(enum libbpf_print_level level, const char *fmt, va_lis
 	return level == LIBBPF_WARN ? vfprintf(stderr, fmt, ap) : 0;
 }
 
-static struct xdp *load_xdp(const struct env *env, const struct bpf_object_open_opts *opts)
+static struct xdp *load_xdp(const struct env *env, const struct bpf_object_open_opts *opts, __u64 secret)
 {
 	struct xdp *skel = xdp__open_opts(opts);
 
@@ -52,6 +52,9 @@ static struct xdp *load_xdp(const struct env *env, const struct bpf_object_open_
 	bpf_map__set_max_entries(skel->maps.fl_flows, FL_FLOWS * env->cpus);
 	bpf_map__set_max_entries(skel->maps.fl_ep_stats, FL_ENDPOINTS_MAX * env->cpus);
 	skel->rodata->fl_hz = clock_hz();
+	skel->rodata->fl_secret = secret;
+	if (env->xdp) /* libbpf finds it changed: the kernel adds a flag to a devmap's */
+		bpf_map__reuse_fd(skel->maps.fl_tx, bpf_map__fd(env->xdp->maps.fl_tx));
 	if (xdp__load(skel)) {
 		xdp__destroy(skel);
 		return NULL;
@@ -82,7 +85,7 @@ static int load(struct env *env)
 
 	libbpf_set_print(print_warnings);
 	env->cpus = libbpf_num_possible_cpus();
-	env->xdp = load_xdp(env, &opts);
+	env->xdp = load_xdp(env, &opts, 0);
 	env->tc = load_tc(env, &opts, true);
 	env->tc_old = load_tc(env, &opts, false);
 	env->prelude = prelude__open_and_load();
@@ -147,6 +150,18 @@ int env_open(struct env *env)
 	if (!r)
 		probe_sums(env);
 	return r ? r : tables_fill(env);
+}
+
+struct xdp *env_load_xdp(const struct env *env, __u64 secret)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .pin_root_path = "/sys/fs/bpf");
+
+	return load_xdp(env, &opts, secret);
+}
+
+void env_unload_xdp(struct xdp *xdp)
+{
+	xdp__destroy(xdp);
 }
 
 void env_close(struct env *env)

@@ -87,6 +87,10 @@ bool port_is_tunnel(enum port port);
 int env_open(struct env *env);
 void env_close(struct env *env);
 
+/* The XDP programs once more, on the same maps, with another secret. NULL after a message. */
+struct xdp *env_load_xdp(const struct env *env, __u64 secret);
+void env_unload_xdp(struct xdp *xdp);
+
 /* Every neighbour there is; all are resolved. */
 struct neighbour {
 	enum port port;

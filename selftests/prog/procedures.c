@@ -148,24 +148,69 @@ static void edge(struct env *env)
 	}
 }
 
-/* A frame that the driver delivers in pieces: not every driver sends such. */
-static void pieces(struct env *env)
+/* `more`: bytes behind the frame's that its headers tell of, too. */
+static void in_pieces(struct env *env, enum port in, const struct spec *spec, int more)
 {
 	static __u8 big[9000], back[9000];
-	struct xdp_md ctx = { .data_end = 6000, .ingress_ifindex = env->ifindex[LAN] };
+	struct xdp_md ctx = { .data_end = 6000, .ingress_ifindex = env->ifindex[in] };
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = big, .data_size_in = 6000, .data_out = back,
 		    .data_size_out = sizeof(back), .ctx_in = &ctx, .ctx_size_in = sizeof(ctx));
+	struct spec s = *spec;
 	struct frame f;
 	int r;
 
-	build(&f, &plain6, LAN);
+	s.plen = s.olen = more;
+	build(&f, &s, in);
 	memcpy(big, f.data, f.len);
 	for (size_t i = f.len; i < sizeof(big); i++)
 		big[i] = i;
-	ctx.data_end = opts.data_size_in;
 	r = bpf_prog_test_run_opts(bpf_program__fd(env->xdp->progs.fl_xdp), &opts);
 	if (r || opts.retval != XDP_PASS || memcmp(big, back, 6000))
-		fail(env, "  %d, verdict %u, or changed\n", r, opts.retval);
+		fail(env, "  %s, %d more: %d, verdict %u, or changed\n", spec->src, more, r, opts.retval);
+}
+
+/* A frame that the driver delivers in pieces: not every driver sends such, and what is in the others XDP does not see. */
+static void pieces(struct env *env)
+{
+	static const struct spec plain4 = { .src = LAN_HOST4, .dst = NET_HOST4 };
+	struct counters before, after;
+
+	counters_read(env, &before);
+	for (int more = 0; more <= 5800; more += 5800) {
+		in_pieces(env, LAN, &plain6, more);
+		in_pieces(env, LAN, &plain4, more);
+		in_pieces(env, WAN, &from_tunnel, more);
+	}
+	counters_read(env, &after);
+	if (memcmp(&before, &after, sizeof(after)))
+		fail(env, "  they were counted\n");
+}
+
+/* Outer packets that may be fragmented must differ in their identification (RFC 791 3.2). */
+static void identifications(struct env *env)
+{
+	static const struct spec into_tunnel = { .src = LAN_HOST, .dst = HE_HOST };
+	__u16 ids[8];
+	struct frame f;
+	struct result out;
+
+	build(&f, &into_tunnel, LAN);
+	for (enum hook hook = HOOK_XDP; hook < HOOKS; hook++) {
+		int differ = 0;
+
+		for (size_t i = 0; i < sizeof(ids) / sizeof(*ids); i++) {
+			if (hook == HOOK_XDP)
+				run_xdp(env, env->ifindex[LAN], &f, &out);
+			else if (hook == HOOK_GENERIC)
+				run_generic(env, env->ifindex[LAN], &f, &out);
+			else
+				run_tc(env, hook == HOOK_TC ? TC_IN : TC_OLD_IN, env->ifindex[LAN], NULL, &f, &out);
+			frame_mask_id(&out.frame, &ids[i]);
+			differ += ids[i] != ids[0];
+		}
+		if (differ < 6) /* by chance once in millions of runs */
+			fail(env, "  %s: %d of 7 differ from the first\n", hook_name(hook), differ);
+	}
 }
 
 /* skb->tc_index: what fl_tc_out will believe. */
@@ -257,6 +302,7 @@ const struct procedure procedures[] = {
 	{ "frame/other-protocols", other_protocols },
 	{ "frame/transport-at-the-edge", edge },
 	{ "frame/in-pieces", pieces },
+	{ "frame/identifications", identifications },
 	{ "frame/tags-left", tags_left },
 	{ "frame/no-ethernet", no_ethernet },
 	{ 0 },
