@@ -303,6 +303,43 @@ Test(datapath_translations, vectors)
 	config_free(config);
 }
 
+/* What must have no translation: 3.2 (it would come back as subnet 0), and 3.7; and what lies beyond the other prefix. */
+static const struct {
+	const char *internal, *external, *addr;
+	bool to_external;
+	enum fl_npt_result result;
+} untranslatable[] = {
+	{ "fd01:203:405::/48", "2001:db8:1::/48", "fd01:203:405:ffff::1", true, FL_NPT_NO_MAPPING },
+	{ "fd01:203:405::/48", "2001:db8:1::/48", "2001:db8:1:ffff::1", false, FL_NPT_NO_MAPPING },
+	{ "fd01:203:405::/48", "2001:db8:1::/48", "fd01:203:406::1", true, FL_NPT_NO_MAPPING },
+	{ "fd00:1:2:3::/64", "2001:db8:1:2::/64", "fd00:1:2:3:ffff:ffff:ffff:ffff", true, FL_NPT_BAD_IID },
+	{ "fd00:1:2:3::/64", "2001:db8:1:2::/64", "fd00:1:2:3::", true, FL_NPT_BAD_IID },
+	{ "fd00:1:2:3::/64", "2001:db8:1:2::/64", "2001:db8:1:2:ffff:ffff:ffff:ffff", false, FL_NPT_BAD_IID },
+	{ "fd00:1:2:3::/64", "2001:db8:1:2::/64", "2001:db8:1:2::", false, FL_NPT_BAD_IID },
+	{ "fd00:1:2::/48", "2001:db8:aa:bb00::/56", "fd00:1:2:112::9", true, FL_NPT_NO_MAPPING },
+};
+
+Test(datapath_translations, what_has_none)
+{
+	struct config *config = config_of(HEAD "\"tunnels\": {} }");
+
+	ports_for(config);
+	for (size_t i = 0; i < sizeof(untranslatable) / sizeof(untranslatable[0]); i++) {
+		struct config_translation t =
+			translation_of(config, untranslatable[i].internal, untranslatable[i].external);
+		union fl_addr addr = map_addr(untranslatable[i].addr), same = addr;
+		enum fl_npt_result result;
+		struct fl_npt npt;
+
+		cr_assert_eq(npt_compile(&t, ports, &npt), 0);
+		result = untranslatable[i].to_external ? fl_npt_to_external(&npt, &addr)
+						       : fl_npt_to_internal(&npt, &addr);
+		cr_assert_eq(result, untranslatable[i].result, "%s", untranslatable[i].addr);
+		cr_assert_eq(memcmp(&addr, &same, sizeof(addr)), 0, "%s was changed", untranslatable[i].addr);
+	}
+	config_free(config);
+}
+
 Test(datapath_translations, keys_have_the_prefixes_as_configured)
 {
 	struct config *config =
