@@ -69,12 +69,12 @@ static __always_inline bool icmp6_may_answer(struct fl_ctx *ctx, const struct ip
 	return icmp && *icmp >= ICMP6_ECHO && *icmp != 137; /* redirect */
 }
 
+/* Addresses were looked at before (scope_check4()): IPv4 errors are of what came in to be forwarded, never of the router's own. */
 static __always_inline bool icmp4_may_answer(struct fl_ctx *ctx, const struct iphdr *ip, __u32 l3)
 {
-	__u32 src = bpf_ntohl(ip->saddr);
 	__u8 *icmp;
 
-	if (src == 0 || src >> 28 >= 14 || bpf_ntohl(ip->daddr) >> 28 >= 14 || ip->frag_off & bpf_htons(IP_OFFSET))
+	if (ip->frag_off & bpf_htons(IP_OFFSET))
 		return false;
 	if (ip->protocol != IPPROTO_ICMP)
 		return true;

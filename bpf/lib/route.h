@@ -464,7 +464,7 @@ static __always_inline bool is_from_inside(struct fl_ctx *ctx, struct scratch *s
 {
 	const union fl_addr anywhere = { .w = { bpf_htonl(0x20000000) } };
 
-	return !(in->flags & (FL_PORT_OUTSIDE | FL_PORT_NPT | FL_PORT_TUNNEL | FL_PORT_ICMP)) &&
+	return !(in->flags & (FL_PORT_OUTSIDE | FL_PORT_NPT | FL_PORT_TUNNEL)) &&
 	       route_device(ctx, s, in->ifindex, &s->query.src) == in->ifindex &&
 	       route_device(ctx, s, in->ifindex, &anywhere) != in->ifindex;
 }
