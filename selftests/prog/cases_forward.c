@@ -110,6 +110,26 @@ static int dead_and_unblocked(struct env *env)
 	return dead_not_asked(env) ? -1 : unblock(env);
 }
 
+/* Routes to NET_HOST and NET_HOST4 are being moved, but to a part of it stay */
+static int hold(struct env *env, int seconds)
+{
+	return tables_held(env, "2001:db8:4000::", 36, true, seconds) ?:
+	       tables_held(env, "2001:db8:4700::", 40, false, seconds) ?:
+	       tables_held(env, "198.18.0.0", 16, true, seconds) ?:
+	       tables_held(env, "2001:db8:2000::", 36, true, seconds) ?:
+	       tables_held(env, HE1_REMOTE, 32, true, seconds);
+}
+
+static int held(struct env *env)
+{
+	return hold(env, 60);
+}
+
+static int held_once(struct env *env)
+{
+	return hold(env, -1);
+}
+
 /* Routes with an MTU of their own */
 static int route_1400(struct env *env)
 {
@@ -324,6 +344,22 @@ static const struct test_case ruled[] = {
 	{ "rule/no-ports", LAN6(NET_HOST), .pkt.l4 = L4_ECHO, TO_WAN, .before = rules, .after = no_rules },
 };
 
+#define HELD .want = DROP, .reason = FL_DROP_HELD, .before = held, .after = tables_held_none
+#define NOT_HELD .before = held, .after = tables_held_none
+
+static const struct test_case moving[] = {
+	{ "held/ipv6", LAN6(NET_HOST), HELD },
+	{ "held/ipv4", LAN4(NET_HOST4), HELD },
+	{ "held/into-tunnel", LAN6(HE_HOST), HELD },
+	{ "held/underlay", LAN6(HE1_HOST), HELD },
+	{ "held/own-into-tunnel", .own = true, .in = HE0, .pkt.src = "2001:db8:80::1", .pkt.dst = HE_HOST, HELD },
+	{ "held/a-part-that-stays", LAN6("2001:db8:4700::1"), TO_WAN, NOT_HELD },
+	{ "held/another", LAN6("2001:db8:34::10"), .want = FORWARD, .out = THIN, NOT_HELD },
+	{ "held/another-ipv4", LAN4("198.19.0.1"), TO_WAN, NOT_HELD },
+	{ "held/router", LAN6(ROUTER), .want = DELIVER, NOT_HELD },
+	{ "held/too-long", LAN6(NET_HOST), TO_WAN, .before = held_once, .after = tables_held_none },
+};
+
 static const struct test_case ways[] = {
 	{ "way/unresolved-neighbour", LAN6("2001:db8:20::99"), .xdp_down = true, TO_WAN },
 	{ "way/no-xdp-transmit", LAN6("2001:db8:31::10"), .want = FORWARD, .out = NOXMIT, .native_down = true },
@@ -508,7 +544,6 @@ static const struct test_case extensions[] = {
 };
 /* clang-format on */
 
-const struct suite forward_suites[] = { CASES(headers),	   CASES(limits),  CASES(mtus),
-					CASES(ruled),	   CASES(ways),	   CASES(unanswered),
-					CASES(martians),   CASES(spoofed), CASES(malformed),
-					CASES(extensions), { 0 } };
+const struct suite forward_suites[] = { CASES(headers), CASES(limits),	  CASES(mtus),	     CASES(ruled),
+					CASES(moving),	CASES(ways),	  CASES(unanswered), CASES(martians),
+					CASES(spoofed), CASES(malformed), CASES(extensions), { 0 } };

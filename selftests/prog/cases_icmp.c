@@ -79,35 +79,33 @@ static const struct test_case answers[] = {
 static const struct learn {
 	const char *what, *osrc, *odst;
 	enum endpoint ep;
-	int mtu, type, code, inner_version, ihl;
-	__u32 expected; /* inner MTU; 0: nothing learned */
-	const char *to; /* the error goes there; NULL: to LOCAL4 */
-	enum port in;	/* by which it comes; NOWHERE: WAN */
+	int mtu, type, code;
+	struct spec quote; /* what is unusual about the quoted packet */
+	__u32 expected;	   /* inner MTU; 0: nothing learned */
+	const char *to;	   /* the error goes there; NULL: to LOCAL4 */
+	enum port in;	   /* by which it comes; NOWHERE: WAN */
 } learns[] = {
-	{ "another type", LOCAL4, HE1_REMOTE, EP_HE1, 1400, 11, 4, 6, 5, 0, NULL, 0 },
-	{ "another code", LOCAL4, HE1_REMOTE, EP_HE1, 1400, 3, 1, 6, 5, 0, NULL, 0 },
-	{ "a quote that is no IPv6", LOCAL4, HE1_REMOTE, EP_HE1, 1400, 3, 4, 4, 5, 0, NULL, 0 },
-	{ "a quote with options", LOCAL4, HE1_REMOTE, EP_HE1, 1400, 3, 4, 6, 6, 0, NULL, 0 },
-	{ "of a stranger", LOCAL4, "203.0.113.99", EP_HE1, 1400, 3, 4, 6, 5, 0, NULL, 0 },
-	{ "of another address", ROUTER4, HE1_REMOTE, EP_HE1, 1400, 3, 4, 6, 5, 0, ROUTER4, 0 },
-	{ "to an address that did not send", LOCAL4, HE1_REMOTE, EP_HE1, 1400, 3, 4, 6, 5, 0, ROUTER4, 0 },
-	{ "an MTU", LOCAL4, HE1_REMOTE, EP_HE1, 1400, 3, 4, 6, 5, 1380, NULL, 0 },
-	{ "a larger one", LOCAL4, HE1_REMOTE, EP_HE1, 1450, 3, 4, 6, 5, 1380, NULL, 0 },
-	{ "where IPv4 is the host's", LOCAL4, HE1_REMOTE, EP_HE1, 1360, 3, 4, 6, 5, 1340, NULL, NPT },
-	{ "a smaller one", LOCAL4, HE1_REMOTE, EP_HE1, 1320, 3, 4, 6, 5, 1300, NULL, 0 },
-	{ "one below the floor", LOCAL4, HE1_REMOTE, EP_HE1, 600, 3, 4, 6, 5, 1280, NULL, 0 },
-	{ "of an old router, without MTU", LOCAL4, C3_REMOTE, EP_C3, 0, 3, 4, 6, 5, 1280, NULL, 0 },
-	{ "of a static tunnel", LOCAL4, HE0_REMOTE, EP_HE0, 1400, 3, 4, 6, 5, 0, NULL, 0 },
+	{ "another type", LOCAL4, HE1_REMOTE, EP_HE1, 1400, 11, 4, {}, 0, NULL, 0 },
+	{ "another code", LOCAL4, HE1_REMOTE, EP_HE1, 1400, 3, 1, {}, 0, NULL, 0 },
+	{ "a quote that is no IPv6", LOCAL4, HE1_REMOTE, EP_HE1, 1400, 3, 4, { .version = 4 }, 0, NULL, 0 },
+	{ "a quote with options", LOCAL4, HE1_REMOTE, EP_HE1, 1400, 3, 4, { .oihl = 6 }, 0, NULL, 0 },
+	{ "a quote of another protocol", LOCAL4, HE1_REMOTE, EP_HE1, 1400, 3, 4, { .oproto = 47 }, 0, NULL, 0 },
+	{ "of a stranger", LOCAL4, "203.0.113.99", EP_HE1, 1400, 3, 4, {}, 0, NULL, 0 },
+	{ "of another address", ROUTER4, HE1_REMOTE, EP_HE1, 1400, 3, 4, {}, 0, ROUTER4, 0 },
+	{ "to an address that did not send", LOCAL4, HE1_REMOTE, EP_HE1, 1400, 3, 4, {}, 0, ROUTER4, 0 },
+	{ "an MTU", LOCAL4, HE1_REMOTE, EP_HE1, 1400, 3, 4, {}, 1380, NULL, 0 },
+	{ "a larger one", LOCAL4, HE1_REMOTE, EP_HE1, 1450, 3, 4, {}, 1380, NULL, 0 },
+	{ "where IPv4 is the host's", LOCAL4, HE1_REMOTE, EP_HE1, 1360, 3, 4, {}, 1340, NULL, NPT },
+	{ "a smaller one", LOCAL4, HE1_REMOTE, EP_HE1, 1320, 3, 4, {}, 1300, NULL, 0 },
+	{ "one below the floor", LOCAL4, HE1_REMOTE, EP_HE1, 600, 3, 4, {}, 1280, NULL, 0 },
+	{ "of an old router, without MTU", LOCAL4, C3_REMOTE, EP_C3, 0, 3, 4, {}, 1280, NULL, 0 },
+	{ "of a static tunnel", LOCAL4, HE0_REMOTE, EP_HE0, 1400, 3, 4, {}, 0, NULL, 0 },
 };
 
 static void learn_one(struct env *env, const struct learn *l)
 {
-	const struct spec quoted = { .osrc = l->osrc,
-				     .odst = l->odst,
-				     .src = LAN_HOST,
-				     .dst = HE1_HOST,
-				     .oihl = l->ihl,
-				     .version = l->inner_version };
+	const struct spec usual = { .osrc = l->osrc, .odst = l->odst, .src = LAN_HOST, .dst = HE1_HOST };
+	const struct spec quoted = spec_merge(&usual, &l->quote);
 	enum port at = l->in ? l->in : WAN;
 	struct spec error = { .src = "203.0.113.200", .dst = l->to ? l->to : LOCAL4, .l4 = L4_RAW, .payload = NIL };
 	struct counters before, after;
@@ -119,7 +117,7 @@ static void learn_one(struct env *env, const struct learn *l)
 	port_mac(at, false, dmac);
 	port_mac(at, true, smac);
 	frame_build(&inner, &quoted, dmac, smac);
-	if (l->ihl > 5)
+	if (quoted.oihl > 5)
 		inner.data[ETH_LEN + 20] = 0x60; /* an option that looks like the IPv6 header */
 	error.proto = 1;
 	error.payload = 8 + 28;

@@ -121,6 +121,22 @@ static int underlay_back(struct env *env)
 	return links_run("ip route del 203.0.113.1");
 }
 
+static int underlay_route_1200(struct env *env)
+{
+	return tables_route_mtu(env, "203.0.113.0", 28, WAN, "198.51.100.254", 1200);
+}
+
+/* IPv4 of the underlay is the host's, which does not forward: nobody but the kernel knows the next hop */
+static int underlay_of_the_host(struct env *env)
+{
+	return links_sysctl("ipv4/conf/wan/forwarding", "0") ? -1 : tables_failed(env, WAN, HE_HOST, 60);
+}
+
+static int underlay_ours(struct env *env)
+{
+	return links_sysctl("ipv4/conf/wan/forwarding", "1") ? -1 : tables_failed(env, WAN, HE_HOST, -1);
+}
+
 /* clang-format off */
 static const struct test_case decap[] = {
 	{ "decap/plain", DECAP, TO_LAN },
@@ -299,6 +315,11 @@ static const struct test_case encap[] = {
 	  .reason = FL_DROP_TUNNEL_FAILED, .blame = HE1, .before = underlay_1200, .after = underlay_whole },
 	{ "encap/underlay-mtu-1200-more", LAN6(HE1_HOST), .pkt.payload = 1281 - 48, .want = ERROR,
 	  .reason = FL_DROP_TOO_BIG, .icmp_type = 2, .icmp_value = 1280, .before = underlay_1200, .after = underlay_whole },
+	{ "encap/underlay-route-mtu-1200", LAN6(HE1_HOST), .pkt.payload = 1280 - 48, .want = FORWARD, .out = WAN,
+	  .ep_out = EP_HE1, .change = { .osrc = LOCAL4, .odst = HE1_REMOTE, .ottl = 64 }, .before = underlay_route_1200,
+	  .after = underlay_1500 },
+	{ "encap/underlay-of-the-host", LAN6(HE_HOST), .xdp_down = true, TO_HE0(0), .before = underlay_of_the_host,
+	  .after = underlay_ours },
 	{ "encap/no-underlay", LAN6(HE_HOST), .want = ERROR, .reason = FL_DROP_NO_UNDERLAY, .blame = HE0, .icmp_type = 1,
 	  .icmp_code = 3, .before = underlay_gone,
 	  .after = underlay_back },

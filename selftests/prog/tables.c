@@ -105,6 +105,14 @@ static int set(int map, const void *key, const void *value)
 	return r;
 }
 
+static void empty(int map)
+{
+	__u8 key[64];
+
+	while (!bpf_map_get_next_key(map, NULL, key))
+		bpf_map_delete_elem(map, key);
+}
+
 static __u32 set_in_force(const struct env *env)
 {
 	return FL_GEN_SET(env->control.gen);
@@ -248,6 +256,24 @@ int tables_route_mtu(struct env *env, const char *prefix, int len, enum port por
 	return set(MAP(env, fl_route_mtu), &key, &value);
 }
 
+int tables_held(struct env *env, const char *prefix, int len, bool held, int seconds)
+{
+	struct fl_held_key key = { .prefixlen = 32 + len + (strchr(prefix, ':') ? 0 : 96), .addr = addr_of(prefix) };
+	struct timespec now;
+	__u32 value = held;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	env->control.held_until_ns = (now.tv_sec + seconds) * 1000000000ULL;
+	return tables_control(env) ? -EIO : set(MAP(env, fl_held), &key, &value);
+}
+
+int tables_held_none(struct env *env)
+{
+	env->control.held_until_ns = 0;
+	empty(MAP(env, fl_held));
+	return tables_control(env);
+}
+
 int tables_failed(struct env *env, enum port port, const char *addr, int seconds)
 {
 	struct fl_nexthop_key key = { .ifindex = env->ifindex[port], .addr = addr_of(addr) };
@@ -389,14 +415,6 @@ int tables_fill(struct env *env)
 	env->control = (struct fl_control){ .layout = FL_LAYOUT_VERSION, .forward = 1, .icmp_ifindex = env->icmp_tx };
 	tables_new_generation(env);
 	return fill(env);
-}
-
-static void empty(int map)
-{
-	__u8 key[64];
-
-	while (!bpf_map_get_next_key(map, NULL, key))
-		bpf_map_delete_elem(map, key);
 }
 
 int tables_switch(struct env *env)

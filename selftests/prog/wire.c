@@ -95,6 +95,7 @@ static const struct test_case flows[] = {
 	{ "to THIN", .pkt.src = LAN_HOST, .pkt.dst = "2001:db8:34::10", .out = THIN },
 	{ "by a link-local gateway", .pkt.src = LAN_HOST, .pkt.dst = LL_NET_HOST, .out = WAN },
 	{ "to VLAN", .pkt.src = LAN_HOST, .pkt.dst = VLAN_HOST, .out = VLAN },
+	{ "with a priority tag", .pkt.vid = NIL, .pkt.src = LAN_HOST, .pkt.dst = NET_HOST, .out = WAN },
 	{ "IPv4", .pkt.src = LAN_HOST4, .pkt.dst = NET_HOST4, .out = WAN },
 	{ "translated", .pkt.src = "fd01:203:405:1::1234", .pkt.dst = NPT_HOST, .out = NPT,
 	  .change.src = "2001:db8:1:d550::1234" },
