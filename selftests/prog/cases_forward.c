@@ -236,6 +236,7 @@ static const struct test_case headers[] = {
 	{ "forward/ipv6-echo", LAN6(NET_HOST), .pkt.l4 = L4_ECHO, TO_WAN },
 	{ "forward/ipv6-raw", LAN6(NET_HOST), .pkt.l4 = L4_RAW, TO_WAN },
 	{ "forward/ipv6-no-payload", LAN6(NET_HOST), .pkt.l4 = L4_RAW, .pkt.payload = NIL, TO_WAN },
+	{ "forward/ipv6-no-payload-padded", LAN6(NET_HOST), .pkt.l4 = L4_RAW, .pkt.payload = NIL, .pkt.trailer = 6, TO_WAN },
 	{ "forward/ipv6-odd-length", LAN6(NET_HOST), .pkt.payload = 33, TO_WAN },
 	{ "forward/ipv6-bad-transport-sum", LAN6(NET_HOST), .pkt.sum = SUM_BAD, TO_WAN },
 	{ "forward/ipv6-padded", LAN6(NET_HOST), .pkt.trailer = 10, TO_WAN },

@@ -44,6 +44,7 @@ static const struct test_case answers[] = {
 	  .pkt.quoted = &quoted6, SILENT },
 	{ "icmp/6-about-an-error-behind-a-fragment-header", EXPIRED6, .pkt.ext = "x", .pkt.l4 = L4_ERROR,
 	  .pkt.quoted = &quoted6, SILENT },
+	{ "icmp/6-about-a-later-fragment", EXPIRED6, .pkt.ext = "F", .pkt.l4 = L4_ECHO },
 	{ "icmp/6-about-an-echo-behind-extension-headers", EXPIRED6, .pkt.ext = "hd", .pkt.l4 = L4_ECHO },
 	{ "icmp/6-about-a-redirect", .in = LAN, .pkt.src = LAN_HOST, .pkt.dst = NET_HOST, .pkt.hops = 1,
 	  .pkt.l4 = L4_ECHO, .pkt.type = 137, .want = DROP, .reason = FL_DROP_SCOPE },
