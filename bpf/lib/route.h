@@ -77,12 +77,12 @@ static __always_inline bool is_held(const union fl_addr *addr)
 }
 
 struct {
-	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, FL_ROUTE_MTUS_MAX);
-	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_RDONLY_PROG);
+	__uint(map_flags, BPF_F_RDONLY_PROG);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
-	__type(key, struct fl_route_mtu_key);
-	__type(value, struct fl_route_mtu);
+	__type(key, __u32);
+	__type(value, __u32);
 } fl_route_mtu SEC(".maps"); /* Daemon writes */
 
 /* Linux 6.1 takes no key that lies in an argument of a global function: a copy on the stack. */
@@ -231,32 +231,22 @@ static __always_inline int hop_by_kernel(const struct fib_query *query, struct h
 }
 
 /*
- * What fits the hop: the device's MTU, or its own that the route has. Never what the kernel has learned of the path: that is told by
+ * What fits the hop: the device's MTU, or what the route is locked to. Never what the kernel has learned of the path: that is told by
  * ICMP, which anybody can forge, and a router does not forward by it (ip_forward_use_pmtu).
  */
-static __always_inline __u32 hop_mtu(const struct fib_query *query, const struct hop *hop)
+static __always_inline __u32 hop_mtu(const struct fib_query *query, const struct hop *hop, __u32 told)
 {
 	const struct fl_port *port = port_get(query->set, hop->port);
 	const struct fl_control *control = control_get();
-	struct fl_route_mtu_key key = { .prefixlen = 32 + 128, .addr = query->dst };
-	const struct fl_route_mtu *route = NULL;
 	__u32 mtu;
 
 	if (!port || !control)
 		return 0;
 	mtu = query->family == FL_INET6 ? port->mtu6 : port->mtu;
-	if (control->routing & FL_ROUTING_MTU)
-		route = bpf_map_lookup_elem(&fl_route_mtu, &key);
-	if (!route || route->mtu >= mtu)
-		return mtu;
-	if (!route->ifindex)
-		return route->mtu;
-	/* a longer route without MTU has another next hop */
-	if (route->ifindex != hop->ifindex)
-		return mtu;
-	if (!(route->gateway.q[0] | route->gateway.q[1]))
-		return hop->addr.q[0] == query->dst.q[0] && hop->addr.q[1] == query->dst.q[1] ? route->mtu : mtu;
-	return hop->addr.q[0] == route->gateway.q[0] && hop->addr.q[1] == route->gateway.q[1] ? route->mtu : mtu;
+	if (hop->resolved && told < mtu && (control->routing & FL_ROUTING_MTU) &&
+	    bpf_map_lookup_elem(&fl_route_mtu, &told))
+		return told;
+	return mtu;
 }
 
 /*
@@ -265,7 +255,7 @@ static __always_inline __u32 hop_mtu(const struct fib_query *query, const struct
  */
 GLOBAL int fib_ask(struct fl_ctx *ctx, struct fib_query *query, struct hop *hop)
 {
-	struct bpf_fib_lookup fib = {};
+	struct bpf_fib_lookup fib = { .tot_len = 1 /* so that mtu_result is filled */ };
 	int r;
 
 	if (!query || !hop)
@@ -310,7 +300,7 @@ GLOBAL int fib_ask(struct fl_ctx *ctx, struct fib_query *query, struct hop *hop)
 	hop->dmac = hop->smac = 0;
 	__builtin_memcpy(&hop->dmac, fib.dmac, ETH_ALEN);
 	__builtin_memcpy(&hop->smac, fib.smac, ETH_ALEN);
-	hop->mtu = hop_mtu(query, hop);
+	hop->mtu = hop_mtu(query, hop, fib.mtu_result);
 	return STAGE_GO;
 }
 
@@ -367,11 +357,22 @@ static __always_inline void query_transport(struct fl_ctx *ctx, struct scratch *
 		return;
 	s->query.tos = s->pkt.tos;
 	s->query.proto = s->pkt.proto;
-	ports = s->pkt.l4 && has_ports(s->pkt.proto) ? pkt_at(ctx, s->pkt.l4, L4_MAX, 4) : NULL;
+	/* a later fragment has none, and all of a datagram go one way, as in the kernel */
+	ports = s->pkt.l4 && !s->pkt.fragment && has_ports(s->pkt.proto) ? pkt_at(ctx, s->pkt.l4, L4_MAX, 4) : NULL;
 	if (ports) {
 		s->query.sport = ports[0];
 		s->query.dport = ports[1];
 	}
+}
+
+static __always_inline void query_outer(struct scratch *s, const struct fl_endpoint *ep)
+{
+	const struct fl_control *control = control_get();
+
+	if (!control || !(control->routing & FL_ROUTING_TRANSPORT))
+		return;
+	s->outer.proto = IPPROTO_IPV6;
+	s->outer.tos = outer_tos(ep, s->pkt.tos);
 }
 
 /*
@@ -417,7 +418,9 @@ GLOBAL int route_egress(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *f
 		s->outer.family = FL_INET;
 		s->outer.out = true;
 		s->outer.set = s->pkt.set;
+		query_outer(s, ep);
 		r = fib_ask(ctx, &s->outer, &s->hop);
+		s->outer.tos = s->outer.proto = 0;
 		if (r == -FL_DROP_HELD)
 			return r;
 		if (r) {

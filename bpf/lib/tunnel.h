@@ -143,6 +143,12 @@ static __always_inline int ecn_decapsulate(__u8 outer, __u8 inner)
 	return inner;
 }
 
+/* The outer header's: DSCP as configured, ECN of the inner one (RFC 6040 4.1, normal mode). */
+static __always_inline __u8 outer_tos(const struct fl_endpoint *ep, __u8 tos)
+{
+	return ep->dscp == FL_DSCP_COPY ? tos : ep->dscp << 2 | (tos & 3);
+}
+
 /* Writes the outer header. `tos`: the inner traffic class, whose ECN field is copied (RFC 6040 4.1, normal mode). */
 static __always_inline void outer_write(struct iphdr *ip, const struct fl_endpoint *ep, __u16 inner_len, __u8 tos,
 					__u32 mtu)
@@ -152,7 +158,7 @@ static __always_inline void outer_write(struct iphdr *ip, const struct fl_endpoi
 
 	ip->version = 4;
 	ip->ihl = 5;
-	ip->tos = ep->dscp == FL_DSCP_COPY ? tos : ep->dscp << 2 | (tos & 3);
+	ip->tos = outer_tos(ep, tos);
 	ip->tot_len = bpf_htons(inner_len + sizeof(*ip));
 	ip->id = df ? 0 : bpf_get_prandom_u32();
 	ip->frag_off = df ? bpf_htons(IP_DF) : 0;

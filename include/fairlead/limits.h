@@ -16,7 +16,7 @@
 #define FL_FAILED_MAX 4096	    /* neighbours that have not answered of late */
 #define FL_LOCALS_MAX 4096	    /* addresses of the router */
 #define FL_HELD_MAX 65536	    /* destinations whose routes a change of configuration moves */
-#define FL_ROUTE_MTUS_MAX 16384	    /* routes with an MTU of their own */
+#define FL_ROUTE_MTUS_MAX 256	    /* different MTUs that routes are locked to */
 #define FL_FLOW_WAYS 4		    /* entries of the flow cache for one hash value */
 #define FL_FLOW_SETS 16384	    /* of hash values; a power of two */
 #define FL_FLOWS (FL_FLOW_SETS * FL_FLOW_WAYS) /* a CPU: 4 MB */

@@ -42,7 +42,7 @@ _Static_assert(sizeof(struct fl_control) == 112, "layout");
 
 enum fl_routing {
 	FL_ROUTING_TRANSPORT =
-		1 << 0,		 /* rules that ask for DSCP, protocol or ports: every packet is routed by itself */
+		1 << 0, /* rules by DSCP, protocol or ports, or routes by TOS: every packet is routed by itself */
 	FL_ROUTING_MTU = 1 << 1, /* routes with an MTU of their own: fl_route_mtu has them */
 };
 
@@ -59,20 +59,9 @@ struct fl_held_key {
 };
 
 /*
- * fl_route_mtu: LPM trie (IPv6 or IPv4-mapped prefix) -> what the route says; it is the packet's only if it has that next hop.
- * As the kernel forwards: any of IPv4, a locked one of IPv6. Daemon writes
+ * fl_route_mtu: hash MTU -> 1, of every route that has a locked one (`ip route … mtu lock N`). bpf_fib_lookup() says the MTU of the route,
+ * or what ICMP has told of the path; only what is in here is believed. Daemon writes
  */
-struct fl_route_mtu_key {
-	__u32 prefixlen; /* 32 + length */
-	__u32 pad;
-	union fl_addr addr;
-};
-
-struct fl_route_mtu {
-	__u32 ifindex; /* 0: one of several */
-	__u32 mtu;
-	union fl_addr gateway; /* all 0: none */
-};
 
 /* ---- fl_learned: one element. Programs write ---- */
 struct fl_learned {

@@ -147,7 +147,7 @@ Test(system, follows_links_and_addresses)
 	run("ip addr add 192.0.2.1/24 dev a0");
 	run("ip addr add 192.0.2.9 peer 192.0.2.10/32 dev tun0 && ip addr add 192.0.2.9 peer 192.0.2.11/32 dev tun0");
 	run("ip neigh add 192.0.2.77 lladdr 02:00:00:00:00:77 dev a0");
-	cr_assert_eq(settle(), EVERYTHING & ~SYSTEM_ROUTE_MTU);
+	cr_assert_eq(settle(), EVERYTHING);
 	compare_all();
 	cr_assert_eq(system_link_by_name(sys, "mv0")->parent, index_of("a0"));
 	cr_assert_eq(system_link_by_name(sys, "a0")->parent, 0);
@@ -302,60 +302,25 @@ Test(system, lost_notifications_lead_to_a_new_reading)
 	compare_all();
 }
 
-/* The one route with an MTU of its own, in words; "": none, or several. */
-static const char *route_mtu(void)
+Test(system, knows_the_mtus_that_routes_are_locked_to)
 {
-	static char words[256];
-	const struct system_route_mtu *route = system_route_mtu_at(sys, 0);
-	char destination[PREFIX_STRLEN], gateway[ADDR_STRLEN];
-
-	if (!route || system_route_mtu_at(sys, 1))
-		return "";
-	snprintf(words, sizeof(words), "%s via %s dev %u mtu %u", prefix_format(&route->destination, destination),
-		 addr_format(&route->gateway, gateway), route->ifindex, route->mtu);
-	return words;
-}
-
-static void expect_route_mtu(const char *words)
-{
-	cr_assert(settle() & SYSTEM_ROUTE_MTU, "%s", words);
-	cr_assert_str_eq(route_mtu(), words);
-}
-
-Test(system, follows_routes_with_an_mtu)
-{
-	char words[256];
+	const uint32_t *mtus;
 
 	run("ip link add a0 type veth peer name a1 && ip link set a0 up && ip link set a1 up");
 	run("sysctl -qw net.ipv6.conf.a0.disable_ipv6=0 && ip addr add 2001:db8::1/64 dev a0 nodad");
 	run("ip addr add 192.0.2.1/24 dev a0");
-	run("ip route add 198.51.100.0/24 via 192.0.2.9 && ip -6 route add 2001:db8:1::/48 via 2001:db8::9 mtu 1400");
-	cr_assert(!(settle() & SYSTEM_ROUTE_MTU));
-	cr_assert_null(system_route_mtu_at(sys, 0)); /* of IPv6 only a locked one counts */
-	snprintf(words, sizeof(words), "198.51.100.0/24 via 192.0.2.9 dev %u mtu 1400", index_of("a0"));
-	run("ip route replace 198.51.100.0/24 via 192.0.2.9 mtu 1400");
-	expect_route_mtu(words);
-	run("ip route add 203.0.113.0/24 via 192.0.2.9");
-	cr_assert_eq(settle() & SYSTEM_ROUTE_MTU, 0);
-	snprintf(words, sizeof(words), "198.51.100.0/24 via 192.0.2.8 dev %u mtu 1300", index_of("a0"));
-	run("ip route replace 198.51.100.0/24 via 192.0.2.8 mtu lock 1300");
-	expect_route_mtu(words);
-	run("ip route replace 198.51.100.0/24 via 192.0.2.8");
-	expect_route_mtu("");
-	snprintf(words, sizeof(words), "2001:db8:1::/48 via 2001:db8::9 dev %u mtu 1350", index_of("a0"));
-	run("ip -6 route replace 2001:db8:1::/48 via 2001:db8::9 mtu lock 1350");
-	expect_route_mtu(words);
-	run("ip -6 route del 2001:db8:1::/48");
-	expect_route_mtu("");
-	run("ip route add 198.51.101.0/24 mtu 1280 nexthop via 192.0.2.8 nexthop via 192.0.2.9");
-	expect_route_mtu("198.51.101.0/24 via  dev 0 mtu 1280");
-	run("ip route del 198.51.101.0/24");
-	expect_route_mtu("");
-	snprintf(words, sizeof(words), "198.51.100.0/24 via 192.0.2.8 dev %u mtu 1300", index_of("a0"));
-	run("ip route replace 198.51.100.0/24 via 192.0.2.8 mtu 1300");
-	expect_route_mtu(words);
-	run("ip link set a0 down");
-	expect_route_mtu("");
+	run("ip route add 198.51.100.0/24 via 192.0.2.9 mtu 1400 && ip -6 route add 2001:db8:1::/48 via 2001:db8::9 mtu 1400");
+	cr_assert(settle() & SYSTEM_ROUTE);
+	cr_assert_eq(system_locked_mtus(sys, &mtus), 0, "the kernel's answer does not have them either");
+	run("ip route add 198.51.101.0/24 via 192.0.2.9 mtu lock 1300");
+	settle();
+	cr_assert_eq(system_locked_mtus(sys, &mtus), 1);
+	cr_assert_eq(mtus[0], 1300);
+	run("ip -6 route add 2001:db8:2::/48 via 2001:db8::9 mtu lock 1300");
+	run("ip -6 route add 2001:db8:3::/48 mtu lock 1350 nexthop via 2001:db8::8 nexthop via 2001:db8::9");
+	settle();
+	cr_assert_eq(system_locked_mtus(sys, &mtus), 2);
+	cr_assert_eq(mtus[1], 1350);
 }
 
 Test(system, knows_rules_by_what_they_ask_for)
@@ -363,18 +328,25 @@ Test(system, knows_rules_by_what_they_ask_for)
 	static const char *const rules[] = { "dport 53 ipproto udp", "sport 1000-2000 ipproto tcp", "ipproto icmp",
 					     "tos 0x10" };
 
-	cr_assert(!system_rules_look_at_transport(sys));
+	cr_assert(!system_routes_by_transport(sys));
 	run("ip rule add from 192.0.2.0/24 iif lo lookup 100 && ip -6 rule add to 2001:db8::/32 fwmark 3 lookup 100");
 	settle();
-	cr_assert(!system_rules_look_at_transport(sys));
+	cr_assert(!system_routes_by_transport(sys));
 	for (size_t i = 0; i < sizeof(rules) / sizeof(*rules); i++) {
 		run("ip %s rule add %s lookup 100", i % 2 ? "-6" : "-4", rules[i]);
 		cr_assert(settle() & SYSTEM_ROUTE);
-		cr_assert(system_rules_look_at_transport(sys), "%s", rules[i]);
+		cr_assert(system_routes_by_transport(sys), "%s", rules[i]);
 		run("ip %s rule del %s lookup 100", i % 2 ? "-6" : "-4", rules[i]);
 		cr_assert(settle() & SYSTEM_ROUTE);
-		cr_assert(!system_rules_look_at_transport(sys), "%s", rules[i]);
+		cr_assert(!system_routes_by_transport(sys), "%s", rules[i]);
 	}
+	run("ip link add a0 type veth peer name a1 && ip link set a0 up && ip addr add 192.0.2.1/24 dev a0");
+	run("ip route add 198.51.100.0/24 dev a0");
+	settle();
+	cr_assert(!system_routes_by_transport(sys));
+	run("ip route add 198.51.100.0/24 tos 0x10 dev a0");
+	settle();
+	cr_assert(system_routes_by_transport(sys));
 }
 
 static void attach(const char *device, uint32_t flags)

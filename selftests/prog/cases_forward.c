@@ -130,50 +130,29 @@ static int held_once(struct env *env)
 	return hold(env, -1);
 }
 
-/* Routes with an MTU of their own */
-static int route_1400(struct env *env)
+/* Routes that are locked to an MTU */
+static int locked(struct env *env)
 {
-	return tables_route_mtu(env, "2001:db8:4000::", 36, WAN, "2001:db8:20::fe", 1400);
+	return links_run("ip -6 route change 2001:db8:4000::/36 via 2001:db8:20::fe dev wan mtu lock 1400") ?:
+	       links_run("ip route change default via 198.51.100.254 dev wan mtu lock 1400") ?:
+	       tables_locked_mtu(env, 1400, true);
 }
 
-static int route_1400_multipath(struct env *env)
+static int not_locked(struct env *env)
 {
-	return tables_route_mtu(env, "2001:db8:4000::", 36, NOWHERE, NULL, 1400);
+	return links_run("ip -6 route change 2001:db8:4000::/36 via 2001:db8:20::fe dev wan") ?:
+	       links_run("ip route change default via 198.51.100.254 dev wan") ?: tables_locked_mtu(env, 1400, false);
 }
 
-static int route_1400_of_another_gateway(struct env *env)
+/* The kernel tells an MTU that no route is locked to, as far as anybody knows: as one that an ICMP error told */
+static int forged(struct env *env)
 {
-	return tables_route_mtu(env, "2001:db8:4000::", 36, WAN, "2001:db8:20::fd", 1400);
+	return locked(env) ?: tables_locked_mtu(env, 1400, false) ?: tables_locked_mtu(env, 1300, true);
 }
 
-static int route_1400_of_another_device(struct env *env)
+static int not_forged(struct env *env)
 {
-	return tables_route_mtu(env, "2001:db8:4000::", 36, THIN, "2001:db8:20::fe", 1400);
-}
-
-static int route_1400_on_link(struct env *env)
-{
-	return tables_route_mtu(env, "2001:db8:4000::", 36, WAN, NULL, 1400);
-}
-
-static int route_9000(struct env *env)
-{
-	return tables_route_mtu(env, "2001:db8:4000::", 36, WAN, "2001:db8:20::fe", 9000);
-}
-
-static int route_whole(struct env *env)
-{
-	return tables_route_mtu(env, "2001:db8:4000::", 36, WAN, NULL, 0);
-}
-
-static int route4_1400(struct env *env)
-{
-	return tables_route_mtu(env, "0.0.0.0", 0, WAN, "198.51.100.254", 1400);
-}
-
-static int route4_whole(struct env *env)
-{
-	return tables_route_mtu(env, "0.0.0.0", 0, WAN, NULL, 0);
+	return tables_locked_mtu(env, 1300, false) ?: tables_locked_mtu(env, 1400, true) ?: not_locked(env);
 }
 
 /* An IPv6 MTU that a router advertised */
@@ -213,6 +192,16 @@ static int no_rules(struct env *env)
 	       links_run("ip -6 rule del tos 0xb8 lookup 100") ?:
 	       links_run("ip rule del ipproto udp dport 4242 lookup 100") ?:
 	       links_run("ip rule del tos 0x10 lookup 100");
+}
+
+static int outer_rules(struct env *env)
+{
+	return rules(env) ?: links_run("ip rule add ipproto 41 lookup 100");
+}
+
+static int no_outer_rules(struct env *env)
+{
+	return links_run("ip rule del ipproto 41 lookup 100") ?: no_rules(env);
 }
 
 static int route4_into_tunnel(struct env *env)
@@ -305,23 +294,15 @@ static const struct test_case limits[] = {
 #define TOO_BIG4 .want = ERROR, .reason = FL_DROP_TOO_BIG, .icmp_type = 3, .icmp_code = 4, .icmp_value = 1400
 
 static const struct test_case mtus[] = {
-	{ "mtu/route", LAN6(NET_HOST), .pkt.payload = THIN6, TO_WAN, .before = route_1400, .after = route_whole },
-	{ "mtu/route-and-1", LAN6(NET_HOST), .pkt.payload = THIN6 + 1, TOO_BIG6, .before = route_1400,
-	  .after = route_whole },
-	{ "mtu/route-multipath-and-1", LAN6(NET_HOST), .pkt.payload = THIN6 + 1, TOO_BIG6,
-	  .before = route_1400_multipath, .after = route_whole },
-	{ "mtu/route-of-another-gateway", LAN6(NET_HOST), .pkt.payload = FULL6, TO_WAN,
-	  .before = route_1400_of_another_gateway, .after = route_whole },
-	{ "mtu/route-of-another-device", LAN6(NET_HOST), .pkt.payload = FULL6, TO_WAN,
-	  .before = route_1400_of_another_device, .after = route_whole },
-	{ "mtu/route-on-link", LAN6(NET_HOST), .pkt.payload = FULL6, TO_WAN, .before = route_1400_on_link,
-	  .after = route_whole },
-	{ "mtu/route-more-than-the-device", LAN6(NET_HOST), .pkt.payload = FULL6, TO_WAN, .before = route_9000,
-	  .after = route_whole },
-	{ "mtu/route-ipv4", LAN4(NET_HOST4), .pkt.payload = THIN4, .pkt.frag = IPV4_DF, TO_WAN, .before = route4_1400,
-	  .after = route4_whole },
-	{ "mtu/route-ipv4-and-1", LAN4(NET_HOST4), .pkt.payload = THIN4 + 1, .pkt.frag = IPV4_DF, TOO_BIG4,
-	  .before = route4_1400, .after = route4_whole },
+	{ "mtu/locked", LAN6(NET_HOST), .pkt.payload = THIN6, TO_WAN, .before = locked, .after = not_locked },
+	{ "mtu/locked-and-1", LAN6(NET_HOST), .pkt.payload = THIN6 + 1, TOO_BIG6, .before = locked, .after = not_locked },
+	{ "mtu/locked-ipv4", LAN4(NET_HOST4), .pkt.payload = THIN4, .pkt.frag = IPV4_DF, TO_WAN, .before = locked,
+	  .after = not_locked },
+	{ "mtu/locked-ipv4-and-1", LAN4(NET_HOST4), .pkt.payload = THIN4 + 1, .pkt.frag = IPV4_DF, TOO_BIG4,
+	  .before = locked, .after = not_locked },
+	{ "mtu/forged", LAN6(NET_HOST), .pkt.payload = FULL6, TO_WAN, .before = forged, .after = not_forged },
+	{ "mtu/forged-ipv4", LAN4(NET_HOST4), .pkt.payload = FULL4, .pkt.frag = IPV4_DF, TO_WAN, .before = forged,
+	  .after = not_forged },
 	{ "mtu/advertised", LAN6(NET_HOST), .pkt.payload = THIN6, TO_WAN, .before = advertised_1400,
 	  .after = advertised_none },
 	{ "mtu/advertised-and-1", LAN6(NET_HOST), .pkt.payload = THIN6 + 1, TOO_BIG6, .before = advertised_1400,
@@ -342,6 +323,12 @@ static const struct test_case ruled[] = {
 	  .pkt.dst = LAN_HOST, .pkt.dport = 4242, .blame = HE0, BLACKHOLE },
 	{ "rule/another-port", LAN6(NET_HOST), .pkt.dport = 4241, TO_WAN, .before = rules,
 	  .after = no_rules },
+	{ "rule/first-fragment-goes-with-the-others", LAN6(NET_HOST), .pkt.dport = 4242, .pkt.ext = "f", TO_WAN,
+	  .before = rules, .after = no_rules },
+	{ "rule/first-fragment-ipv4", LAN4(NET_HOST4), .pkt.dport = 4242, .pkt.frag = IPV4_MF, TO_WAN, .before = rules,
+	  .after = no_rules },
+	{ "rule/outer-protocol", LAN6(HE_HOST), .want = ERROR, .reason = FL_DROP_NO_UNDERLAY, .blame = HE0, .icmp_type = 1,
+	  .icmp_code = 3, .before = outer_rules, .after = no_outer_rules },
 	{ "rule/no-ports", LAN6(NET_HOST), .pkt.l4 = L4_ECHO, TO_WAN, .before = rules, .after = no_rules },
 };
 

@@ -124,6 +124,6 @@ int tables_port_mtu6(struct env *env, enum port port, int mtu);
 /* That routes to the prefix are being moved (or, not held: that one in it stays), until so many seconds from now. */
 int tables_held(struct env *env, const char *prefix, int len, bool held, int seconds);
 int tables_held_none(struct env *env);
-/* A route with an MTU of its own, by NOWHERE: one of several; gateway NULL: none; mtu 0: it goes. */
-int tables_route_mtu(struct env *env, const char *prefix, int len, enum port port, const char *gateway, int mtu);
+/* That a route is locked to the MTU, or none is. */
+int tables_locked_mtu(struct env *env, __u32 mtu, bool add);
 union fl_addr addr_of(const char *text); /* IPv4: mapped */

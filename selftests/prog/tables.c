@@ -240,20 +240,14 @@ int tables_port_mtu6(struct env *env, enum port port, int mtu)
 	return put_port(env, port, &p);
 }
 
-int tables_route_mtu(struct env *env, const char *prefix, int len, enum port port, const char *gateway, int mtu)
+int tables_locked_mtu(struct env *env, __u32 mtu, bool add)
 {
-	struct fl_route_mtu_key key = { .prefixlen = 32 + len + (strchr(prefix, ':') ? 0 : 96),
-					.addr = addr_of(prefix) };
-	struct fl_route_mtu value = { .ifindex = port ? env->ifindex[port] : 0, .mtu = mtu };
+	const __u32 one = 1;
 
-	env->control.routing = mtu ? FL_ROUTING_MTU : 0;
+	env->control.routing = add ? FL_ROUTING_MTU : 0;
 	if (tables_control(env))
 		return -EIO;
-	if (!mtu)
-		return bpf_map_delete_elem(MAP(env, fl_route_mtu), &key);
-	if (gateway)
-		value.gateway = addr_of(gateway);
-	return set(MAP(env, fl_route_mtu), &key, &value);
+	return add ? set(MAP(env, fl_route_mtu), &mtu, &one) : bpf_map_delete_elem(MAP(env, fl_route_mtu), &mtu);
 }
 
 int tables_held(struct env *env, const char *prefix, int len, bool held, int seconds)

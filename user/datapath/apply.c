@@ -139,7 +139,7 @@ static void change_make(struct datapath *dp, struct change *c)
 
 	ports_values(dp, c->next, c->tables ? c->tables : tables_in_force(dp));
 	step(c, locals_sync(dp, c->next));
-	step(c, routing_sync(dp, true));
+	step(c, routing_sync(dp));
 	if (goes_on(c))
 		sysctls_withdraw(dp, c->next, c->undo);
 	if (!first)
@@ -267,7 +267,7 @@ void datapath_refresh(struct datapath *dp, unsigned int what)
 	else if (what & SYSTEM_NEIGH)
 		nexthops_sync(dp);
 	if (what & SYSTEM_ROUTE)
-		routing_sync(dp, what & SYSTEM_ROUTE_MTU);
+		routing_sync(dp);
 	if (what & (SYSTEM_LINK | SYSTEM_ADDR | SYSTEM_ROUTE))
 		control_bump(dp);
 	if (what & SYSTEM_ROUTE)

@@ -301,7 +301,7 @@ void nexthops_release(struct datapath *dp);
 int locals_sync(struct datapath *dp, const struct port *ports);
 
 /* ---- routing.c ---- */
-int routing_sync(struct datapath *dp, bool mtus); /* mtus: routes with an MTU of their own have changed */
+int routing_sync(struct datapath *dp);
 
 /* ---- saved.c ---- */
 int saved_load(struct datapath *dp);

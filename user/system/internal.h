@@ -11,11 +11,13 @@
 #include "user/system/table.h"
 
 struct caches {
-	struct table links;	 /* struct link_entry */
-	struct table addrs;	 /* struct addr_entry */
-	struct table neighs;	 /* struct system_neigh */
-	struct table route_mtus; /* struct system_route_mtu */
-	bool rules_changed;	 /* since they were read */
+	struct table links;			  /* struct link_entry */
+	struct table addrs;			  /* struct addr_entry */
+	struct table neighs;			  /* struct system_neigh */
+	bool rules_changed;			  /* since they were read */
+	bool routes_by_tos;			  /* IPv4 routes for a TOS of their own were seen */
+	uint32_t locked_mtus[SYSTEM_LOCKED_MTUS]; /* of routes that were seen */
+	size_t n_locked_mtus;
 };
 
 struct system {
@@ -24,7 +26,7 @@ struct system {
 	struct caches caches;
 	unsigned int what; /* SYSTEM_* of the dispatch that is under way */
 	bool lost;	   /* messages are missing: the caches must be read anew */
-	bool rules_look_at_transport;
+	bool rules_by_transport;
 	bool advertised; /* a router has: addresses may be new that no message is about yet */
 	void (*changed)(void *arg, unsigned int what);
 	void *arg;

@@ -21,14 +21,13 @@
 /* A few thousand neighbours that go at once are some MB of notifications. Twice this is what the kernel charges. */
 #define EVENTS_BUFFER (8 << 20)
 
-#define EVERYTHING (SYSTEM_LINK | SYSTEM_ADDR | SYSTEM_NEIGH | SYSTEM_ROUTE | SYSTEM_ROUTE_MTU | SYSTEM_HOOK)
+#define EVERYTHING (SYSTEM_LINK | SYSTEM_ADDR | SYSTEM_NEIGH | SYSTEM_ROUTE | SYSTEM_HOOK)
 
 /* The kernel's own set (include/net/neighbour.h): there is a link-layer address that may be used. */
 #define NUD_VALID (NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_PROBE | NUD_STALE | NUD_DELAY)
 
 #define ADDR_KEY (offsetof(struct addr_entry, addr) + offsetof(struct system_addr, flags))
 #define NEIGH_KEY offsetof(struct system_neigh, mac)
-#define ROUTE_MTU_KEY offsetof(struct system_route_mtu, ifindex)
 
 /* the keys are compared as bytes: nothing but the fields may lie in them */
 _Static_assert(ADDR_KEY == 2 * sizeof(struct addr) + sizeof(uint32_t) + sizeof(unsigned int), "no padding");
@@ -39,8 +38,9 @@ static void caches_init(struct caches *c)
 	table_init(&c->links, sizeof(struct link_entry), sizeof(uint32_t));
 	table_init(&c->addrs, sizeof(struct addr_entry), ADDR_KEY);
 	table_init(&c->neighs, sizeof(struct system_neigh), NEIGH_KEY);
-	table_init(&c->route_mtus, sizeof(struct system_route_mtu), ROUTE_MTU_KEY);
 	c->rules_changed = true;
+	c->routes_by_tos = false;
+	c->n_locked_mtus = 0;
 }
 
 static void caches_free(struct caches *c)
@@ -48,7 +48,6 @@ static void caches_free(struct caches *c)
 	table_free(&c->links);
 	table_free(&c->addrs);
 	table_free(&c->neighs);
-	table_free(&c->route_mtus);
 }
 
 /* ---- single messages into the caches ---- */
@@ -83,37 +82,21 @@ static unsigned int forget_link(struct caches *c, uint32_t ifindex)
 	return what;
 }
 
-/* IPv4 routes go with a device that goes down, and nothing tells of them. */
-static unsigned int forget_routes(struct caches *c, uint32_t ifindex)
-{
-	unsigned int what = 0;
-
-	for (size_t i = c->route_mtus.n; i-- > 0;) {
-		if (((struct system_route_mtu *)table_at(&c->route_mtus, i))->ifindex == ifindex) {
-			table_remove_at(&c->route_mtus, i);
-			what |= SYSTEM_ROUTE | SYSTEM_ROUTE_MTU;
-		}
-	}
-	return what;
-}
-
 /* Each: what changed (SYSTEM_*) or -ENOMEM. */
 
 static int take_link(struct caches *c, struct nlmsghdr *h)
 {
 	struct link_entry entry;
-	int changed, routes = 0;
+	int changed;
 
 	if (parse_link(h, &entry))
 		return 0;
-	if (h->nlmsg_type == RTM_DELLINK || !(entry.link.flags & IFF_UP))
-		routes = (int)forget_routes(c, entry.link.ifindex);
 	if (h->nlmsg_type == RTM_NEWLINK) {
 		changed = table_put_if_new(&c->links, &entry);
-		return changed < 0 ? changed : (changed ? SYSTEM_LINK : 0) | routes;
+		return changed > 0 ? SYSTEM_LINK : changed;
 	}
 	changed = remove_key(&c->links, &entry) ? SYSTEM_LINK : 0;
-	return changed | routes | (int)forget_link(c, entry.link.ifindex);
+	return changed | (int)forget_link(c, entry.link.ifindex);
 }
 
 static int take_addr(struct caches *c, struct nlmsghdr *h)

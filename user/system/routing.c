@@ -1,76 +1,58 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the kernel's routing has that bpf_fib_lookup() does not tell, or must be asked for: routes with an MTU of their own, and rules
- * that look at more than addresses and devices.
+ * What bpf_fib_lookup() must be asked for, and which of its answers may be believed: rules and routes that look at more than addresses and
+ * devices, and the MTUs that routes are locked to.
  */
 #include <errno.h>
 #include <linux/fib_rules.h>
 #include <linux/rtnetlink.h>
 #include <string.h>
 
+#include "user/lib/log.h"
 #include "user/system/internal.h"
 
 /* FRA_IP_PROTO, FRA_SPORT_RANGE, FRA_DPORT_RANGE, and since Linux 6.13 FRA_DSCP and others of that kind, are the last ones */
 #define FRA_TRANSPORT FRA_IP_PROTO
 
-/* The kernel forwards IPv4 by any MTU that a route has, IPv6 only by a locked one (ip6_dst_mtu_maybe_forward()). */
-static uint32_t parse_mtu(int family, struct nlattr *metrics)
+/* The MTU that a route is locked to; 0: none. */
+static uint32_t locked_mtu(struct nlattr *metrics)
 {
 	struct nlattr *tb[RTAX_MAX + 1];
 
-	if (!metrics || nla_parse_nested(tb, RTAX_MAX, metrics, NULL) || !tb[RTAX_MTU])
+	if (!metrics || nla_parse_nested(tb, RTAX_MAX, metrics, NULL) || !tb[RTAX_MTU] || !tb[RTAX_LOCK])
 		return 0;
-	if (family == AF_INET6 && !(tb[RTAX_LOCK] && nla_get_u32(tb[RTAX_LOCK]) & 1 << RTAX_MTU))
-		return 0;
-	return nla_get_u32(tb[RTAX_MTU]);
+	return nla_get_u32(tb[RTAX_LOCK]) & 1 << RTAX_MTU ? nla_get_u32(tb[RTAX_MTU]) : 0;
 }
 
-/* *out is cleared first: it is found by its leading bytes. -ENOENT: no route to forward by. */
-static int parse_route_mtu(struct nlmsghdr *h, struct system_route_mtu *out)
+static bool knows_mtu(const struct caches *c, uint32_t mtu)
+{
+	for (size_t i = 0; i < c->n_locked_mtus; i++)
+		if (c->locked_mtus[i] == mtu)
+			return true;
+	return false;
+}
+
+/* What was once seen stays until all is read anew: it says only which of the kernel's answers may be believed. */
+int take_route(struct caches *c, struct nlmsghdr *h)
 {
 	struct nlattr *tb[RTA_MAX + 1];
 	struct rtmsg *rtm = nlmsg_data(h);
+	uint32_t mtu;
 
-	memset(out, 0, sizeof(*out));
-	if (nlmsg_parse(h, sizeof(*rtm), tb, RTA_MAX, NULL) || rtm->rtm_flags & RTM_F_CLONED ||
-	    rtm->rtm_type != RTN_UNICAST || (rtm->rtm_family != AF_INET && rtm->rtm_family != AF_INET6))
-		return -ENOENT;
-	out->destination.addr.family = rtm->rtm_family;
-	out->destination.len = rtm->rtm_dst_len;
-	if (tb[RTA_DST] && parse_address(rtm->rtm_family, tb[RTA_DST], &out->destination.addr))
-		return -ENOENT;
-	out->table = tb[RTA_TABLE] ? nla_get_u32(tb[RTA_TABLE]) : rtm->rtm_table;
-	out->metric = tb[RTA_PRIORITY] ? nla_get_u32(tb[RTA_PRIORITY]) : 0;
-	out->mtu = parse_mtu(rtm->rtm_family, tb[RTA_METRICS]);
-	if (!tb[RTA_MULTIPATH] && !tb[RTA_NH_ID]) {
-		out->ifindex = tb[RTA_OIF] ? nla_get_u32(tb[RTA_OIF]) : 0;
-		parse_gateway(rtm->rtm_family, tb, &out->gateway);
-	}
-	return 0;
-}
-
-int take_route(struct caches *c, struct nlmsghdr *h)
-{
-	struct system_route_mtu entry;
-	const void *old;
-	int changed;
-
-	if (h->nlmsg_type != RTM_NEWROUTE && h->nlmsg_type != RTM_DELROUTE)
+	if ((h->nlmsg_type != RTM_NEWROUTE && h->nlmsg_type != RTM_DELROUTE) ||
+	    nlmsg_parse(h, sizeof(*rtm), tb, RTA_MAX, NULL))
 		return SYSTEM_ROUTE;
-	if (parse_route_mtu(h, &entry))
-		return nlmsg_datalen(h) >= (int)sizeof(struct rtmsg) &&
-				       ((struct rtmsg *)nlmsg_data(h))->rtm_flags & RTM_F_CLONED
-			       ? 0 /* entries of the kernel's path MTU and redirect cache are no routes */
-			       : SYSTEM_ROUTE;
-	if (h->nlmsg_type == RTM_NEWROUTE && entry.mtu) {
-		changed = table_put_if_new(&c->route_mtus, &entry);
-		return changed < 0 ? changed : SYSTEM_ROUTE | (changed ? SYSTEM_ROUTE_MTU : 0);
-	}
-	old = table_get(&c->route_mtus, &entry);
-	if (!old)
+	if (rtm->rtm_flags & RTM_F_CLONED) /* entries of the kernel's path MTU and redirect cache are no routes */
+		return 0;
+	c->routes_by_tos |= rtm->rtm_family == AF_INET && rtm->rtm_tos;
+	mtu = locked_mtu(tb[RTA_METRICS]);
+	if (!mtu || knows_mtu(c, mtu))
 		return SYSTEM_ROUTE;
-	table_remove(&c->route_mtus, old);
-	return SYSTEM_ROUTE | SYSTEM_ROUTE_MTU;
+	if (c->n_locked_mtus == SYSTEM_LOCKED_MTUS)
+		log_warnx("routes are locked to more than %d different MTUs: not all are heeded", SYSTEM_LOCKED_MTUS);
+	else
+		c->locked_mtus[c->n_locked_mtus++] = mtu;
+	return SYSTEM_ROUTE;
 }
 
 int take_rule(struct caches *c, struct nlmsghdr *h)
@@ -114,16 +96,17 @@ int read_rules(struct system *s)
 	if (err)
 		return err;
 	s->caches.rules_changed = false;
-	s->rules_look_at_transport = transport;
+	s->rules_by_transport = transport;
 	return 0;
 }
 
-bool system_rules_look_at_transport(const struct system *s)
+bool system_routes_by_transport(const struct system *s)
 {
-	return s->rules_look_at_transport;
+	return s->rules_by_transport || s->caches.routes_by_tos;
 }
 
-const struct system_route_mtu *system_route_mtu_at(const struct system *s, size_t i)
+size_t system_locked_mtus(const struct system *s, const uint32_t **mtus)
 {
-	return table_at(&s->caches.route_mtus, i);
+	*mtus = s->caches.locked_mtus;
+	return s->caches.n_locked_mtus;
 }

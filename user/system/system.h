@@ -20,7 +20,6 @@ enum system_change {
 	SYSTEM_ADDR = 1 << 1,
 	SYSTEM_NEIGH = 1 << 2,
 	SYSTEM_ROUTE = 1 << 3, /* routes and rules: no cache, only that they changed */
-	SYSTEM_ROUTE_MTU = 1 << 5,
 	SYSTEM_HOOK =
 		1 << 4, /* a tc filter or qdisc was removed, or forwarding of a device switched: no cache either */
 };
@@ -58,15 +57,6 @@ struct system_neigh {
 	uint32_t flags_ext; /* NTF_EXT_MANAGED … */
 };
 
-/* A route by which packets are forwarded that has an MTU of its own, in any table. */
-struct system_route_mtu {
-	struct prefix destination;
-	uint32_t table, metric; /* the key up to here */
-	uint32_t ifindex;	/* 0: one of several next hops */
-	uint32_t mtu;
-	struct addr gateway; /* AF_UNSPEC: none */
-};
-
 /*
  * SO_NETNS_COOKIE (Linux 5.14): a number that no other network namespace gets as long as the machine is up, where inode numbers
  * are given anew. 0 or -errno.
@@ -91,9 +81,11 @@ const struct system_link *system_link_by_index(const struct system *s, uint32_t 
 const struct system_link *system_link_at(const struct system *s, size_t i);
 const struct system_addr *system_addr_at(const struct system *s, size_t i);
 const struct system_neigh *system_neigh_at(const struct system *s, size_t i);
-const struct system_route_mtu *system_route_mtu_at(const struct system *s, size_t i);
-/* Whether a rule (ip rule) asks for DSCP, protocol or ports. */
-bool system_rules_look_at_transport(const struct system *s);
+/* The different MTUs that routes are locked to, or were. */
+#define SYSTEM_LOCKED_MTUS 256
+size_t system_locked_mtus(const struct system *s, const uint32_t **mtus);
+/* Whether a rule (ip rule) asks for DSCP, protocol or ports, or a route for a TOS. */
+bool system_routes_by_transport(const struct system *s);
 
 /* ---- changes; all 0 or -errno, all idempotent, each waits for the kernel's answer ---- */
 
