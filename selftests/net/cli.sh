@@ -454,6 +454,10 @@ own_file_broken() {
 	rm "$FL_TMP/router.json"
 	status_of 1 fl router status
 	check_match "why" "$(head -n 1 <<< "$output")" "router.json: No such file"
+	mkfifo "$FL_TMP/router.json" # nobody writes to it: who waits for that waits for ever
+	status_of 1 timeout 5 "$FL_BUILD/fairlead" --instance "$(instance router)" status
+	check_match "why" "$(head -n 1 <<< "$output")" "router.json: it is no regular file"
+	rm "$FL_TMP/router.json"
 	cp "$FL_TMP/old.json" "$FL_TMP/router.json"
 	status_of 0 fl router status
 }

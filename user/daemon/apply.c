@@ -362,7 +362,7 @@ void apply_own_file(struct apply *apply, const struct apply_request *how, struct
 	int err;
 
 	*result = (struct apply_result){ 0 };
-	err = file_read(apply->store.file, &text, &request.len);
+	err = file_read_regular(apply->store.file, &text, &request.len);
 	if (err) {
 		why = file_why_unread(apply->store.file, err);
 		fail(result, 2, "%s can't be read: %s; nothing was changed", apply->store.file,

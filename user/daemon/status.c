@@ -161,7 +161,7 @@ static char *trouble_of(const char *file)
 	struct config *config = NULL;
 	char *text, *why = NULL;
 	size_t len;
-	int err = file_read(file, &text, &len);
+	int err = file_read_regular(file, &text, &len);
 
 	if (err)
 		return file_why_unread(file, err);

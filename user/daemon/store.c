@@ -124,7 +124,7 @@ static bool file_has(const char *path, const char *text, size_t len)
 	size_t old_len;
 	bool same;
 
-	if (file_read(path, &old, &old_len))
+	if (file_read_regular(path, &old, &old_len))
 		return false;
 	same = old_len == len && !memcmp(old, text, len);
 	free(old);
@@ -241,7 +241,7 @@ int store_read_version(const struct store *store, size_t back, char **text, size
 		return -ERANGE;
 	*entry = json_array_get(store->versions, n - 1 - back);
 	path = store_version_path(store, number_of(*entry));
-	err = path ? file_read(path, text, len) : -ENOMEM;
+	err = path ? file_read_regular(path, text, len) : -ENOMEM;
 	free(path);
 	return err;
 }
@@ -281,7 +281,7 @@ int store_pending_write(struct store *store, const char *text, size_t len)
 int store_pending_read(const struct store *store, char **text, size_t *len)
 {
 	char *path = in_dir(store, "pending.json");
-	int err = path ? file_read(path, text, len) : -ENOMEM;
+	int err = path ? file_read_regular(path, text, len) : -ENOMEM;
 
 	free(path);
 	return err;

@@ -67,6 +67,18 @@ int file_read(const char *path, char **text, size_t *len)
 	return err;
 }
 
+int file_read_regular(const char *path, char **text, size_t *len)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), err;
+	struct stat st;
+
+	if (fd < 0)
+		return -errno;
+	err = fstat(fd, &st) ? -errno : S_ISREG(st.st_mode) ? read_all(fd, text, len) : -EINVAL;
+	close(fd);
+	return err;
+}
+
 static int write_all(int fd, const char *text, size_t len)
 {
 	while (len) {
@@ -260,6 +272,8 @@ char *file_why_unread(const char *path, int err)
 			"%s: it belongs to %s (user %u), mode %04o, and others may not read it (CAP_DAC_OVERRIDE is "
 			"not given); make it root's: chown root %s",
 			strerror(-err), owner ? owner->pw_name : "nobody known", st.st_uid, st.st_mode & 07777, path);
+	} else if (err == -EINVAL) {
+		n = asprintf(&text, "it is no regular file");
 	} else {
 		n = asprintf(&text, "%s", strerror(-err));
 	}

@@ -9,6 +9,8 @@
 
 /* *text is malloc'ed and has a 0 behind its end. -errno, -EFBIG above FILE_TEXT_MAX. path "-": standard input. */
 int file_read(const char *path, char **text, size_t *len);
+/* The same for a daemon, which must not wait: -EINVAL for what is no file on a disk, such as a pipe. */
+int file_read_regular(const char *path, char **text, size_t *len);
 
 /* Why file_read() of `path` has failed with `err`, and what to do. Malloc'ed; NULL without memory. */
 char *file_why_unread(const char *path, int err);
