@@ -185,3 +185,21 @@ pings() {
 warm_up() {
 	slowwait 10 in_ns "$lan" ping -6 -n -q -c 1 -W 1 $INET_HOST || fail "no answer from $INET_HOST at all"
 }
+
+# xdp_finished INTERFACE [INSTANCE]: how many of the packets that came in XDP has sent on itself
+xdp_finished() {
+	fl "${2:-router}" --json show interfaces | json "next(i['xdp_packets'] for i in d if i['name'] == '$1')"
+}
+
+# by_xdp MODE AT_LEAST INSTANCE INTERFACE...: so many came by XDP on each; where tc is asked for, none did
+by_xdp() {
+	local mode=$1 least=$2 instance=$3 interface n
+	for interface in "${@:4}"; do
+		n=$(xdp_finished "$interface" "$instance")
+		if [ "$mode" = tc ]; then
+			check_equal "packets of $interface that XDP finished" "$n" 0
+		else
+			[ "$n" -ge "$least" ] || fail "XDP finished only $n packets of $interface"
+		fi
+	done
+}
