@@ -35,11 +35,18 @@ tcp_both_ways() {
 	check "20 MB down" transfer tcp "$lan" "$inet" "$INET_HOST" 20000000 --reverse
 }
 
+# the pings: the checksums of the hosts' TCP are not finished, which is work for tc
+pair_by_xdp() {
+	by_xdp "$1" 30 router lan wan
+	by_xdp "$1" 30 broker wan inet
+}
+
 scenario() {
 	test_group "$1/1000-clients"
 	if started many_clients "$1"; then
 		python_tests broker.py --lab "$FL_PREFIX" --mode "$1" --instance broker
 		run_test listed listed
+		run_test by-xdp by_xdp "$1" 1000 broker wan inet
 	fi
 	teardown
 	test_group "$1/pair"
@@ -47,6 +54,7 @@ scenario() {
 	run_test warm-up warm_up || return
 	run_test ping ping_both_ways
 	run_test tcp-20-mb tcp_both_ways
+	run_test by-xdp pair_by_xdp "$1"
 }
 
 modes scenario

@@ -37,6 +37,8 @@ interfaces_shown() {
 	check_equal "mode of lan" "$(json 'next(i["mode"] for i in d if i["name"] == "lan")' <<< "$shown")" "$1"
 	check_equal "mode of wan" "$(json 'next(i["mode"] for i in d if i["name"] == "wan")' <<< "$shown")" "$1"
 	check_equal "packets counted" "$(json 'all(i["rx_packets"] > 1000 for i in d if i["name"] in ("lan", "wan"))' <<< "$shown")" True
+	by_xdp "$1" 150 router lan # forward.py's: the checksums of the host's own are not finished, which is work for tc
+	by_xdp "$1" 50000 router wan
 }
 
 scenario() {

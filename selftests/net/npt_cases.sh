@@ -28,6 +28,7 @@ scenario() {
 	test_group "$1/plain"
 	run_test apply plain || return
 	python_tests npt_cases.py --lab "$FL_PREFIX" --mode plain
+	run_test by-xdp by_xdp "$1" 50 router lan wan
 	run_test transfers tcp_both_ways
 }
 
