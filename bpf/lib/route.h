@@ -560,9 +560,12 @@ GLOBAL int route_decide(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *f
 		if (!s->pkt.endpoint && !is_link_local(&s->query.src))
 			return -FL_DROP_TUNNEL_CLIENT;
 	}
-	if (s->pkt.endpoint && (in->flags & FL_PORT_BROKER) && !is_link_local(&flow->src) &&
-	    client_find(s->pkt.set, s->pkt.port, &s->query.src) != s->pkt.endpoint)
-		return -FL_DROP_TUNNEL_CLIENT;
+	if (s->pkt.endpoint && (in->flags & FL_PORT_BROKER)) {
+		__u32 owner = client_find(s->pkt.set, s->pkt.port, &s->query.src);
+
+		if (owner != s->pkt.endpoint && (owner || !is_link_local(&flow->src)))
+			return -FL_DROP_TUNNEL_CLIENT;
+	}
 	if ((in->flags & FL_PORT_ANTISPOOF) && !is_link_local(&s->query.src) &&
 	    !is_group(&s->query.dst, s->pkt.family) && source_is_spoofed(ctx, s, in))
 		return -FL_DROP_SPOOFED;

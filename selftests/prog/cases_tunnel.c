@@ -355,6 +355,8 @@ static const struct test_case broker[] = {
 	  .reason = FL_DROP_TUNNEL_CLIENT },
 	{ "broker/foreign-source-to-router", FROM_C2(NET_HOST, ROUTER), .want = DROP, .blame = BK0,
 	  .reason = FL_DROP_TUNNEL_CLIENT },
+	{ "broker/another-clients-link-local", FROM_C2("fe80::3", "fe80::1"), .want = DROP, .blame = BK0,
+	  .reason = FL_DROP_TUNNEL_CLIENT },
 	{ "broker/link-local-to-router", FROM_C2("fe80::2", "fe80::1"), .want = DELIVER, .ep_in = EP_C2, .blame = BK0,
 	  .change.osrc = NO_OUTER },
 	{ "broker/to-router", FROM_C2(C2_HOST, ROUTER), .want = DELIVER, .ep_in = EP_C2, .blame = BK0,

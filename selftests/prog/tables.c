@@ -62,6 +62,7 @@ static const struct {
 	{ EP_C2, "2001:db8:b002::", 48 },
 	{ EP_C2, "2001:db8:b00a:5::", 64 },
 	{ EP_C3, "2001:db8:b003::", 48 },
+	{ EP_C3, "fe80::3", 128 },
 };
 
 static const struct {

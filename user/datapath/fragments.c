@@ -119,8 +119,11 @@ static enum fl_drop check_inner(struct datapath *dp, struct outer *outer)
 			.tunnel = outer->endpoint.tunnel,
 		};
 
+		uint32_t owner;
+
 		memcpy(&key.addr, &ip6.ip6_src, sizeof(key.addr));
-		if (lookup(dp, DP_MAP_CLIENTS, &key) != outer->index)
+		owner = lookup(dp, DP_MAP_CLIENTS, &key);
+		if (owner != outer->index && (owner || !IN6_IS_ADDR_LINKLOCAL(&ip6.ip6_src)))
 			return FL_DROP_TUNNEL_CLIENT;
 	}
 	return ecn_decapsulate(outer) ? FL_DROP_NONE : FL_DROP_TUNNEL_ECN;
