@@ -182,5 +182,59 @@ def test_the_broker_itself_answers():
     check_fields(p.inner, src=TUNNEL_BROKER, dst=client.address)
 
 
+def link_local(remote):
+    """RFC 4213 3.7: of a tunnel's end, made of its IPv4 address."""
+    return str(ipaddress.IPv6Address((0xFE80 << 112) + int(ipaddress.IPv4Address(remote))))
+
+
+def test_a_client_speaks_from_its_link_local_address():
+    """It finds the broker by multicast, and is answered there."""
+    client = CLIENT[123]
+    own = link_local(client.remote)
+    for target in (TUNNEL_BROKER, "ff02::1"):
+        token = lab.token()
+        flush()
+        from_client(client, packet.ping6(own, target, data=token))
+        p = clients_side.expect("the echo reply of " + target, lambda p: p.inner is not None and p.inner.type == 129 and token in p.inner.data)
+        check_sound(p)
+        check_fields(p, src=BROKER, dst=client.remote)
+        check_fields(p.inner, dst=own)
+
+
+def test_another_clients_link_local_address():
+    """Else whoever sends it would have the broker answer to the other one."""
+    refused(lambda: from_client(CLIENT[7], packet.ping6(link_local(CLIENT[8].remote), TUNNEL_BROKER)), "tunnel-foreign-inner-source")
+
+
+def in_fragments(client, inner, ident, tos=0):
+    """In two outer fragments."""
+    for at, end in ((0, 64), (64, len(inner))):
+        clients_side.send_to(BROKER_WAN_MAC, packet.ip4(client.remote, BROKER, packet.IPV6, inner[at:end], tos=tos, ident=ident, offset=at,
+                                                        mf=at == 0))
+
+
+def test_outer_fragments():
+    """What the daemon has put together is held to the same."""
+    client = CLIENT[55]
+    for source in (client.host, client.address):
+        token = lab.token()
+        flush()
+        in_fragments(client, packet.udp6(source, INET_HOST, data=token + bytes(100), hop=9), 1)
+        p = inet_side.expect("the packet", lambda p: p.data.startswith(token))
+        check_sound(p)
+        check_fields(p, src=source, dst=INET_HOST, hop=8)
+    token = lab.token()
+    in_fragments(client, packet.ping6(link_local(client.remote), TUNNEL_BROKER, data=token + bytes(100)), 2)
+    p = clients_side.expect("the echo reply", lambda p: p.inner is not None and p.inner.type == 129 and token in p.inner.data)
+    check_fields(p.inner, src=TUNNEL_BROKER, dst=link_local(client.remote))
+
+
+def test_another_clients_source_in_outer_fragments():
+    other = CLIENT[8]
+    for number, source in enumerate((other.host, other.address, INET_HOST, link_local(other.remote))):
+        inner = packet.udp6(source, INET_HOST, data=bytes(100))
+        refused(lambda: in_fragments(CLIENT[7], inner, 3 + number), "tunnel-foreign-inner-source")
+
+
 if __name__ == "__main__":
     main(tests_of(globals()), lab.prefix)
