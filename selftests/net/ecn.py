@@ -37,12 +37,22 @@ def test_dscp_outward():
         check_equal(out(dscp << 2 | ECT0).tc, want << 2 | ECT0, "the outer TOS for inner DSCP %d" % dscp)
 
 
-def test_ecn_inward():
+def in_one(inner, outer):
+    lab.from_tunnel(inner, tos=outer)
+
+
+def in_two(inner, outer):
+    """In two outer fragments, which the daemon puts together."""
+    for at, piece in ((0, inner[:32]), (32, inner[32:])):
+        lab.from_tunnel(piece, tos=outer, ident=lab.serial & 0xFFFF, offset=at, mf=not at)
+
+
+def inward(put):
     for inner, row in DECAP.items():
         for outer, want in row.items():
             token = lab.token()
             lab.flush()
-            send = lambda: lab.from_tunnel(packet.udp6(INET_HOST, LAN_OUTSIDE, data=token, tc=0x28 | inner, flow=0x54321), tos=outer)
+            send = lambda: put(packet.udp6(INET_HOST, LAN_OUTSIDE, data=token, tc=0x28 | inner, flow=0x54321), outer)
             if want is None:
                 check_equal(lab.counted(send), {"tunnel-ecn": 1}, "the drop counters that moved")
                 check(not any(p.data == token for p in lab.fence_in()), "Not-ECT inside, CE outside: not dropped")
@@ -52,6 +62,14 @@ def test_ecn_inward():
             check_sound(p)
             check_equal(p.ecn, want, "ECN for inner %d, outer %d" % (inner, outer))
             check_equal((p.dscp, p.flow), (0x28 >> 2, 0x54321), "DSCP and flow label")
+
+
+def test_ecn_inward():
+    inward(in_one)
+
+
+def test_ecn_inward_in_fragments():
+    inward(in_two)
 
 
 def test_dscp_inward_stays():

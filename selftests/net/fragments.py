@@ -8,9 +8,10 @@ import time
 
 import packet
 from lab import *
-from wire import check, check_equal, check_fields, check_sound, main
+from wire import Port, check, check_equal, check_fields, check_sound, main
 
 lab = Lab()
+STRANGE = Port(lab.ns("wan"), "net9")  # a cable to a device that the configuration does not have
 random.seed(791)
 
 
@@ -58,15 +59,62 @@ def test_outer_fragments_obey_the_same_checks():
     check(not any(token in p.raw for p in lab.fence_in()), "it arrived")
 
 
-def test_outer_fragments_of_strangers():
+def dropped(send, src, reason, ident, times):
+    """A packet in two outer fragments of that source, put in by send(): not there, not answered, counted so often."""
     token = lab.token()
     inner = packet.udp6(INET_HOST, LAN_OUTSIDE, data=token + bytes(1000))
     lab.flush()
-    for at in (0, 512):
-        lab.from_wan(packet.ip4("198.51.100.77", WAN_ROUTER, packet.IPV6, inner[at : at + 512] if not at else inner[at:],
-                                ident=78, offset=at, mf=not at))
+    STRANGE.flush()
+
+    def both():
+        for at, piece in ((0, inner[:512]), (512, inner[512:])):
+            send(packet.ip4(src, WAN_ROUTER, packet.IPV6, piece, ident=ident, offset=at, mf=not at))
+
+    check_equal(lab.counted(both), {reason: times}, "the drop counters that moved")
     check(not any(token in p.raw for p in lab.fence_in()), "it arrived")
-    lab.wan.quiet(lambda p: p.proto == packet.ICMP, 0.2)
+    for port in (lab.wan, lab.lan, STRANGE):
+        port.quiet(lambda p: p.proto == packet.ICMP, 0.1)
+
+
+def from_strange(datagram):
+    STRANGE.send_to("02:00:00:00:09:02", datagram)
+
+
+def test_outer_fragments_of_strangers():
+    dropped(lab.from_wan, "198.51.100.77", "tunnel-wrong-outer-source", 78, 2)
+
+
+def test_outer_fragments_by_the_lan():
+    dropped(lab.from_lan, BROKER, "tunnel-wrong-interface", 79, 2)
+
+
+def test_outer_fragments_by_a_device_of_nobody():
+    """No program sees them: what the kernel has put together, the daemon drops."""
+    dropped(from_strange, BROKER, "tunnel-wrong-interface", 80, 1)
+    dropped(from_strange, "198.51.100.77", "tunnel-wrong-outer-source", 81, 1)
+
+
+def test_outer_fragments_have_a_rate():
+    """A thousand a second, of which a thousand may come at once; what is over that is counted."""
+    pairs, passed, begin = 3000, 0, time.monotonic()
+    before = lab.drops().get("tunnel-outer-fragment", 0)
+    token = lab.token()
+    lab.flush()
+    for i in range(pairs):
+        inner = packet.udp6(INET_HOST, LAN_OUTSIDE, data=token + bytes(40))
+        for at, piece in ((0, inner[:48]), (48, inner[48:])):
+            lab.from_wan(packet.ip4(BROKER, WAN_ROUTER, packet.IPV6, piece, ident=i, offset=at, mf=not at))
+        if i % 30 == 0:  # not faster than 3,000 a second: else the daemon's socket overflows
+            time.sleep(max(0, begin + i / 3000 - time.monotonic()))
+    took = time.monotonic() - begin
+    while True:
+        p = lab.lan.read(0.3)
+        if p is None:
+            break
+        passed += p.data.startswith(token)
+    counted = lab.drops().get("tunnel-outer-fragment", 0) - before
+    check_equal(passed + counted, pairs, "packets that passed (%d) or were counted (%d)" % (passed, counted))
+    check(1000 <= passed <= 1100 + 1000 * took, "%d packets passed in %.1f s" % (passed, took))
 
 
 def test_inner_fragments_pass_outward():

@@ -29,6 +29,7 @@ counted() {
 scenario() {
 	started lab_with "$1" || return
 	run_test warm-up warm_up || return
+	veth "$wan" net9 02:00:00:00:09:01 "$router" strange0 02:00:00:00:09:02
 	python_tests fragments.py --lab "$FL_PREFIX" --mode alive
 	test_group "$1/daemon-dead"
 	run_test kill killed
