@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """reroute.sh's packets: flows that are known and busy while routes and rules change under them."""
 
+import subprocess
 import time
 
 import packet
@@ -10,6 +11,7 @@ from wire import check, check_equal, check_fields, check_sound, main
 
 lab = Lab()
 LAN4, FAR4, FAR6 = "192.0.2.80", "198.18.7.7", "2001:db8:77::99"
+WAN_ROUTER6 = "2001:db8:2::20"
 OTHER, OTHER4, OTHER6 = "02:00:00:00:02:66", "203.0.113.66", "2001:db8:2::66"  # the other next hop
 SOON = 0.5  # the daemon hears of a change by netlink
 EVERY = 0.005
@@ -164,6 +166,30 @@ def test_a_route_with_an_mtu():
     passes(1468)
 
 
+def believes(family, address, mtu):
+    """That the kernel has taken the error for its own traffic: else the test shows nothing."""
+    said = subprocess.run(["ip", "-n", lab.ns("router"), family, "route", "get", address], stdout=subprocess.PIPE, check=True, timeout=20)
+    check("mtu %d" % mtu in said.stdout.decode(), "the router's own way to %s: %s" % (address, said.stdout.decode()))
+
+
+def test_a_forged_path_mtu():
+    """Errors about echo replies of the router's own, which anybody can make: the kernel heeds them, what is forwarded does not."""
+    reply = packet.ip4(WAN_ROUTER, FAR4, packet.ICMP, packet.icmp4(0, 0, 1, bytes(64)))
+    lab.from_wan(packet.ip4(FAR4, WAN_ROUTER, packet.ICMP, packet.icmp4(3, 4, 576, reply)))
+    for address, own, put in ((FAR6, WAN_ROUTER6, lab.from_wan), (INET_HOST, TUNNEL_ROUTER, lab.from_tunnel)):
+        reply = packet.ip6(own, address, packet.ICMP6, packet.icmp6(own, address, 129, 0, 1, bytes(64)))
+        put(packet.ip6(address, own, packet.ICMP6, packet.icmp6(address, own, 2, 0, 1280, reply)))
+    lab.fence_in()
+    believes("-4", FAR4, 576)
+    believes("-6", FAR6, 1280)
+    believes("-6", INET_HOST, 1280)
+    passes(1500)
+    token = lab.token()
+    lab.flush()
+    lab.from_lan(packet.udp6(LAN_HOST, INET_HOST, data=token + bytes(1480 - 48 - len(token))))
+    lab.wan.expect("1480 bytes in the tunnel", lambda p: p.inner is not None and token in p.inner.data)
+
+
 def wait_for(what, condition, seconds=3):
     end = time.monotonic() + seconds
     while not condition():
@@ -180,10 +206,11 @@ def test_no_route_to_the_remote():
     try:
         wait_for("status", lambda: "no route to its remote by the underlay" in str(lab.fl("status")["reasons"]))
         check_equal(lab.fl("status")["state"], "degraded", "the state")
+        time.sleep(SOON)
         token = lab.token()
         lab.flush()
         lab.from_lan(FLOWS["tunnel"](token))
-        error = lab.lan.expect("Destination Unreachable", lambda p: p.quoted is not None)
+        error = lab.lan.expect("Destination Unreachable", lambda p: p.quoted is not None and token in p.data)
         check_sound(error)
         check_fields(error, src=LAN_ROUTER, dst=LAN_HOST, type=1, code=3)
         check_fields(error.quoted, src=LAN_HOST, dst=INET_HOST)
