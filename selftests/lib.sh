@@ -226,14 +226,18 @@ print(eval(sys.argv[1]))' "$1"
 
 # What is left of this test; nothing, one hopes
 leftovers() {
-	local name
 	ip netns list | awk '{ print $1 }' | grep "^$FL_PREFIX-"
-	for name in "${fl_instances[@]}"; do
-		name=$(instance "$name")
-		find /sys/fs/bpf/fairlead -maxdepth 1 -name "$name" 2> /dev/null
-		find /run/fairlead -maxdepth 1 -name "$name.sock*" 2> /dev/null
-	done
+	find /sys/fs/bpf/fairlead /run/fairlead -maxdepth 1 -name "$FL_PREFIX-*" ! -name '*.lock' 2> /dev/null # the lock's file stays
+	locks
 	processes
+}
+
+# Those that are still held
+locks() {
+	local file
+	for file in /run/fairlead/"$FL_PREFIX"-*.lock; do
+		[ ! -e "$file" ] || flock -n "$file" true || echo "$file is locked"
+	done
 }
 
 # Those that this test started, found by their environment
@@ -259,10 +263,7 @@ cleanup() {
 	for name in "${fl_names[@]}"; do
 		ip netns del "$name" 2> /dev/null
 	done
-	for name in "${fl_instances[@]}"; do
-		name=$(instance "$name")
-		rm -rf "/sys/fs/bpf/fairlead/${name:?}" "/run/fairlead/${name:?}".* "/var/lib/fairlead/${name:?}"
-	done
+	rm -rf /sys/fs/bpf/fairlead/"$FL_PREFIX"-* /run/fairlead/"$FL_PREFIX"-* /var/lib/fairlead/"$FL_PREFIX"-*
 	fl_names=() fl_pids=()
 }
 
