@@ -13,6 +13,8 @@ lab() {
 	ip -n "$router" addr add 2001:db8:2::20/64 dev wan0 nodad
 	ip -n "$wan" addr add 2001:db8:2::1/64 dev net0 nodad
 	ip -n "$wan" addr add 2001:db8:77::99/128 dev lo nodad
+	ip -n "$wan" route add blackhole 198.18.0.0/15
+	ip -n "$router" addr add 2001:db8:ab::1/64 dev lan0 nodad
 	ip -n "$wan" -6 route add 2001:db8:cc::/64 via 2001:db8:2::20
 	ip -n "$router" -6 route add 2001:db8:77::/48 via 2001:db8:2::1
 	config_edit "$FL_TMP/router.json" 'd["prefix_translations"].append({
