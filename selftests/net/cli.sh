@@ -46,6 +46,7 @@ statuses() {
 	status_of 2 fl router frobnicate
 	status_of 2 fl router show frobnicate
 	status_of 2 fl router apply "$FL_TMP/there-is-no-such-file"
+	status_of 2 fl router apply "$FL_TMP/router.json" --confirm 86401
 	status_of 2 fl router unload
 	check "still there" pings "$lan" "$INET_HOST"
 	status_of 0 fl router check "$FL_TMP/router.json"

@@ -129,6 +129,34 @@ Test(store, ten_earlier_versions_are_kept)
 	cr_assert_eq(files_in("state/x/history"), 12, "eleven texts and the index");
 }
 
+Test(store, history_is_for_root_alone)
+{
+	char command[400];
+
+	put("one", "first");
+	put("two", "second");
+	cr_assert_eq(files_in("state/x/history"), 3);
+	snprintf(command, sizeof(command), "test -z \"$(find '%s' -type f ! -perm 600)\"", tempdir_file(&dir, "state/x/history"));
+	cr_assert_eq(system(command), 0);
+}
+
+Test(store, files_have_a_limit)
+{
+	const char *path = tempdir_file(&dir, "big");
+	FILE *f = fopen(path, "w");
+	char *text;
+	size_t len;
+
+	cr_assert_not_null(f);
+	cr_assert_eq(ftruncate(fileno(f), FILE_TEXT_MAX), 0);
+	cr_assert_eq(file_read(path, &text, &len), 0);
+	cr_assert_eq(len, FILE_TEXT_MAX);
+	free(text);
+	cr_assert_eq(ftruncate(fileno(f), FILE_TEXT_MAX + 1), 0);
+	cr_assert_eq(file_read(path, &text, &len), -EFBIG);
+	fclose(f);
+}
+
 Test(store, discard_leaves_nothing)
 {
 	struct store_change change;
