@@ -52,6 +52,15 @@ clamp() {
 	apply_with "d['tunnels']['he0']['mtu'] = 1480; d['tunnels']['he0']['mss_clamp'] = $1"
 }
 
+# What the path to one remote was found to be is nothing for another one, nor for a later one of the same place in the tables
+another_remote() {
+	check_equal "the tunnel's MTU before" "$(fl router --json show tunnels | json 'd[0]["mtu"]')" 1280
+	apply_with 'd["tunnels"]["he0"]["remote"] = "198.51.100.11"'
+	check_equal "the tunnel's MTU" "$(fl router --json show tunnels | json 'd[0]["mtu"]')" 1480
+	apply_with 'd["tunnels"]["he0"]["remote"] = "198.51.100.10"'
+	check_equal "the tunnel's MTU" "$(fl router --json show tunnels | json 'd[0]["mtu"]')" 1480
+}
+
 scenario() {
 	started lab_with "$1" || return
 	run_test warm-up warm_up || return
@@ -68,6 +77,7 @@ scenario() {
 	teardown
 	test_group "$1/wire"
 	started lab_with "$1" && run_test warm-up warm_up && python_tests pmtud.py --lab "$FL_PREFIX" --mode auto
+	run_test another-remote another_remote
 	test_group "$1/set"
 	run_test apply apply_with 'd["tunnels"]["he0"]["mtu"] = 1400' && python_tests pmtud.py --lab "$FL_PREFIX" --mode 1400
 }

@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """spoof.sh's packets: none of them may arrive, none may be answered, each is counted under its reason."""
 
+import time
+
 import packet
 from lab import *
-from wire import check, check_equal, main
+from wire import check, check_equal, check_fields, main
 
 lab = Lab()
 ROUTER = (WAN_ROUTER, LAN_ROUTER, TUNNEL_ROUTER, NPT.outward(LAN_ROUTER), "192.0.2.1")
@@ -140,6 +142,24 @@ def test_source_is_a_networks_broadcast():
     for source in ("192.0.2.255", "203.0.113.255"):
         token = lab.token()
         dropped(lambda: lab.from_lan(packet.udp4(source, "203.0.113.1", data=token)), "martian", token)
+
+
+def test_the_last_address_of_a_network():
+    """It is a broadcast address from 30 bits on; one of 31 bits is a host's (RFC 3021)."""
+    for network, own, last, is_broadcast in (("30", "198.18.97.1", "198.18.97.3", True), ("31", "198.18.99.2", "198.18.99.3", False)):
+        lab.run("router", "ip", "addr", "add", own + "/" + network, "dev", "lan0")
+        try:
+            time.sleep(0.3)  # the daemon hears of it by netlink
+            token = lab.token()
+            datagram = packet.udp4(last, "203.0.113.1", data=token)
+            if is_broadcast:
+                dropped(lambda: lab.from_lan(datagram), "martian", token)
+                continue
+            lab.flush()
+            lab.from_lan(datagram)
+            check_fields(lab.wan.expect("the packet", lambda p: p.data == token), src=last, hop=63)
+        finally:
+            lab.run("router", "ip", "addr", "del", own + "/" + network, "dev", "lan0")
 
 
 if __name__ == "__main__":

@@ -99,6 +99,18 @@ def test_dispatcher_again():
     check_equal(components()[0], expected, "the dispatcher's programs")
 
 
+def test_dispatcher_is_left():
+    """By an interface that is for tc from now on; and joined again."""
+    expected = components()[0]
+    for mode, want in (("tc", ["foreign"]), ("auto", expected)):
+        config = lab.config()
+        config["interfaces"]["wan"]["mode"] = mode
+        lab.apply(config)
+        names, shown = components()
+        check_equal(names, want, "the dispatcher's programs with mode %s (%s)" % (mode, shown))
+        ends.round_trip()
+
+
 def test_dispatcher_stays():
     lab.unload()
     names, shown = components()
