@@ -143,10 +143,18 @@ mtu_is() {
 	[ "$(mtu)" = "$1" ]
 }
 
+tx_packets() {
+	fl router --json show tunnels | json 'd[0]["tx_packets"]'
+}
+
 apply_and_rollback() {
+	local before
+	before=$(tx_packets)
+	[ "$before" -gt 100 ] || fail "only $before packets have been counted until now"
 	status_of 0 fl router apply "$FL_TMP/new.json"
 	check_equal "the MTU" "$(mtu)" 1400
 	check_equal "the daemon's file" "$(json 'd["tunnels"]["he0"]["mtu"]' < "$FL_TMP/router.json")" 1400
+	[ "$(tx_packets)" -ge "$before" ] || fail "$before packets were counted before the tunnel's change, $(tx_packets) after it"
 	check_equal "versions" "$(fl router --json show history | json 'len(d)')" 2
 	status_of 0 fl router rollback
 	check_equal "the MTU after rollback" "$(mtu)" 1480
@@ -202,6 +210,44 @@ trial() {
 	status_of 1 fl router confirm
 	status_of 0 fl router apply "$FL_TMP/new.json" --confirm 60
 	status_of 0 fl router rollback
+}
+
+# with_extra DEVICE: the router has a cable more, and an interface of that name
+with_extra() {
+	veth "$lan" "$1" 02:00:00:00:09:80 "$router" "$1" 02:00:00:00:09:01
+	ip -n "$router" addr add 2001:db8:ad::1/64 dev "$1" nodad
+	ip -n "$lan" addr add 2001:db8:ad::80/64 dev "$1" nodad
+	cp "$FL_TMP/router.json" "$FL_TMP/old.json"
+	cp "$FL_TMP/router.json" "$FL_TMP/extra.json"
+	config_edit "$FL_TMP/extra.json" "d['interfaces']['$1'] = { 'device': '$1' }"
+	status_of 0 fl router apply "$FL_TMP/extra.json"
+}
+
+without_extra() {
+	status_of 0 fl router apply "$FL_TMP/old.json"
+	ip -n "$router" link del dev "$1"
+}
+
+counters_of() {
+	fl router --json show interfaces | json "next((i['rx_packets'], i['drops']) for i in d if i['name'] == '$1')"
+}
+
+# An interface comes that forwards a packet and drops one, and goes; its number is the next one's
+interface_goes() {
+	with_extra extra0
+	in_ns "$lan" "$FL_PYTHON" - <<-'PY'
+	import packet, wire
+	port = wire.Port(None, "extra0")
+	for datagram in [packet.udp6("2001:db8:ad::80", "2001:db8:aa::80", hop=hop) for hop in (9, 1)]: port.send_to("02:00:00:00:09:01", datagram)
+	PY
+	check_match "its counters" "$(counters_of extra0)" '^\([1-9][0-9]*, [1-9]'
+	without_extra extra0
+}
+
+number_is_anothers() {
+	with_extra extra1
+	check_equal "counters of an interface that has just come" "$(counters_of extra1)" "(0, 0)"
+	without_extra extra1
 }
 
 restart_on_trial() {
@@ -534,10 +580,12 @@ run_test dry-run dry_run
 run_test apply-and-rollback apply_and_rollback
 run_test apply-own-file apply_own_file
 run_test ten-versions ten_versions
+run_test interface-goes interface_goes
 run_test trial trial
 run_test restart-on-trial restart_on_trial
 run_test trial-of-own-file trial_of_own_file
 run_test killed-within-a-trial killed_within_a_trial
+run_test number-is-anothers number_is_anothers
 run_test explain explains
 run_test gateways gateway_states
 run_test external-unknown external_unknown
