@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """ttl.sh's packets: what happens to those whose hop limit ends at the router."""
 
+import time
+
 import packet
 from lab import *
 from wire import check, check_equal, check_fields, check_sound, main
@@ -97,6 +99,22 @@ def test_ipv4_from_the_lan():
     check_sound(error, "Time Exceeded")
     check_fields(error, "Time Exceeded", src="192.0.2.1", dst="192.0.2.80", code=0)
     check_fields(error.quoted, "quoted", src="192.0.2.80", dst="203.0.113.1")
+
+
+def test_ipv4_where_the_interface_has_no_address():
+    """The error comes from another one's."""
+    lab.run("router", "ip", "addr", "del", "192.0.2.1/24", "dev", "lan0")
+    lab.run("router", "ip", "route", "add", "192.0.2.0/24", "dev", "lan0")
+    try:
+        time.sleep(0.3)  # the daemon hears of it by netlink
+        lab.flush()
+        lab.from_lan(packet.udp4("192.0.2.80", "203.0.113.1", data=lab.token(), ttl=1))
+        error = lab.lan.expect("Time Exceeded", lambda p: p.proto == packet.ICMP and p.type == 11)
+        check_sound(error, "Time Exceeded")
+        check_fields(error, "Time Exceeded", src=WAN_ROUTER, dst="192.0.2.80", code=0)
+    finally:
+        lab.run("router", "ip", "route", "del", "192.0.2.0/24", "dev", "lan0")
+        lab.run("router", "ip", "addr", "add", "192.0.2.1/24", "dev", "lan0")
 
 
 def test_ipv4_counts_one():
