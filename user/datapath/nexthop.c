@@ -232,12 +232,15 @@ int nexthops_adopt(struct datapath *dp)
 	return map_walk(dp, DP_MAP_NH_BY_ADDR, adopt_index, dp);
 }
 
-/* The kernel may forget again what it kept for us. */
+/* The kernel may forget again what it kept for us, or for an earlier daemon: who only unloads has not read which those are. */
 void nexthops_release(struct datapath *dp)
 {
-	for (uint32_t i = 1; i < dp->n_neighbours; i++)
-		if (dp->neighbours[i].index && !dp->neighbours[i].freed_ms)
-			manage(dp, &dp->neighbours[i], false);
+	for (uint32_t i = 1; i < dp->n_neighbours; i++) {
+		if (!dp->neighbours[i].index || dp->neighbours[i].freed_ms)
+			continue;
+		dp->neighbours[i].managed = true; /* if not, nothing is changed */
+		manage(dp, &dp->neighbours[i], false);
+	}
 }
 
 static void keep(void *node)
