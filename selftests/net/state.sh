@@ -475,8 +475,14 @@ ended() {
 	! kill -0 "$1" 2> /dev/null
 }
 
+# The kernel keeps the neighbours that packets go to, for us
+manages() {
+	pings "$lan" "$INET_HOST" 1 && ip -n "$router" neigh show | grep -q managed
+}
+
 unload_yes() {
 	local pid=${fl_daemon_pid[router]}
+	slowwait 8 manages || fail "no neighbour is managed: $(ip -n "$router" neigh show)"
 	cli --json unload --yes
 	want 0 "unload --yes"
 	check_match "what no longer holds" "$(json 'd["no_longer"]' <<< "$out")" 'tunnel he0'
@@ -488,6 +494,7 @@ unload_yes() {
 unload_without_daemon() {
 	daemon_start router "$router" "$FL_TMP/router.json" || return
 	slowwait 5 pings "$lan" "$INET_HOST" 1 || fail "it does not carry"
+	slowwait 8 manages || fail "no neighbour is managed: $(ip -n "$router" neigh show)"
 	changed "$EVERYTHING"
 	check "apply --confirm" fl router apply --confirm 60 "$FL_TMP/new.json"
 	daemon_kill router
