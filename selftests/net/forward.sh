@@ -12,9 +12,14 @@ ping_through() {
 	check "ping back to the LAN host's outside address" pings "$inet" "$(outside "$LAN_HOST")" 20
 }
 
+# On both ends; XDP in native mode takes segmentation from the LAN host
 offloads_are_on() {
 	[ "$1" = native ] || check_match "the LAN host's offloads" "$(in_ns "$lan" ethtool -k eth0)" '^tcp-segmentation-offload: on'
 	check_match "the LAN host's offloads" "$(in_ns "$lan" ethtool -k eth0)" '^tx-checksumming: on'
+	check_match "the LAN host's offloads" "$(in_ns "$lan" ethtool -k eth0)" '^generic-receive-offload: on'
+	check_match "the internet host's offloads" "$(in_ns "$inet" ethtool -k eth0)" '^tcp-segmentation-offload: on'
+	check_match "the internet host's offloads" "$(in_ns "$inet" ethtool -k eth0)" '^tx-checksumming: on'
+	check_match "the internet host's offloads" "$(in_ns "$inet" ethtool -k eth0)" '^generic-receive-offload: on'
 }
 
 tcp_up() {
@@ -23,6 +28,7 @@ tcp_up() {
 }
 
 tcp_down() {
+	offloads_are_on "$1"
 	check "100 MB to the LAN" transfer tcp "$lan" "$inet" "$INET_HOST" 100000000 --reverse
 }
 
@@ -47,7 +53,7 @@ scenario() {
 	run_test ping ping_through
 	python_tests forward.py --lab "$FL_PREFIX" --mode "$1"
 	run_test tcp-100-mb-up tcp_up "$1"
-	run_test tcp-100-mb-down tcp_down
+	run_test tcp-100-mb-down tcp_down "$1"
 	run_test udp-sizes udp_sizes
 	run_test interfaces interfaces_shown "$1"
 	[ "$1" != native ] || python_tests verified.py --limit 300000 --instance "$(instance router)"

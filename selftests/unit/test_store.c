@@ -136,7 +136,8 @@ Test(store, history_is_for_root_alone)
 	put("one", "first");
 	put("two", "second");
 	cr_assert_eq(files_in("state/x/history"), 3);
-	snprintf(command, sizeof(command), "test -z \"$(find '%s' -type f ! -perm 600)\"", tempdir_file(&dir, "state/x/history"));
+	snprintf(command, sizeof(command), "test -z \"$(find '%s' -type f ! -perm 600)\"",
+		 tempdir_file(&dir, "state/x/history"));
 	cr_assert_eq(system(command), 0);
 }
 
