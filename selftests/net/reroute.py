@@ -150,7 +150,7 @@ def passes(size):
 
 def test_a_route_with_an_mtu():
     passes(1468)
-    change("route replace 198.18.0.0/15 via 203.0.113.1 mtu 1400", "-6 route replace 2001:db8:77::/48 via 2001:db8:2::1 mtu lock 1400")
+    change("route replace 198.18.0.0/15 via 203.0.113.1 mtu lock 1400", "-6 route replace 2001:db8:77::/48 via 2001:db8:2::1 mtu lock 1400")
     time.sleep(SOON)
     for datagram, source, kind, code in zip(big(1468, lab.token()), ("192.0.2.1", LAN_ROUTER), (3, 2), (4, 0)):
         lab.flush()
