@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The flow cache: what the slow path (lib/route.h) found for (port, outer addresses, source, destination), FL_FLOW_WAYS entries
- * for each hash value. Each CPU has its own part, so that no entry is written by two.
+ * for each hash value. Each CPU has its own part, so that no entry is written by two. Tags, some more bits of the hash, say which
+ * entry may be the flow's: without them a look at a full set is one at up to four cold cache lines.
  *
  * Only answers that forward are kept. An entry is good while its generation is in force and for FLOW_ALIVE_S; without a
  * daemon that watches routes and neighbours, and would bump the generation, for FLOW_ALONE_S.
@@ -21,6 +22,14 @@ struct {
 	__type(key, __u32);
 	__type(value, struct fl_flow);
 } fl_flows SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, FL_FLOW_SETS); /* times CPUs: the daemon sets it */
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct fl_flow_tags);
+} fl_flow_tags SEC(".maps");
 
 /* explain's: a dry run must not touch the cache */
 struct fl_flow fl_explain_flow;
@@ -42,20 +51,33 @@ static __always_inline __u32 flow_hash(const struct fl_flow *key)
 	return ((h ^ h >> 32) * 0x9fb21c651e98df25ULL) >> 32;
 }
 
-/* Index of the first of the entries that may be the flow's. */
-static __always_inline __u32 flow_slot(const struct fl_flow *key)
+/* Of the entries that may be the flow's. */
+static __always_inline __u32 flow_set(__u32 hash)
 {
-	return (bpf_get_smp_processor_id() * FL_FLOW_SETS + flow_hash(key) % FL_FLOW_SETS) * FL_FLOW_WAYS;
+	return bpf_get_smp_processor_id() * FL_FLOW_SETS + hash % FL_FLOW_SETS;
 }
+
+/* Never 0, which is that of an empty entry. */
+static __always_inline __u16 flow_tag(__u32 hash)
+{
+	return hash >> 16 | 1;
+}
+_Static_assert(FL_FLOW_SETS <= 1 << 16, "a tag has other bits than the set");
 
 /* The flow's entry, NULL if it has none. Branches of one kind, which the verifier follows once: each entry is a value of its own. */
 static __always_inline struct fl_flow *flow_find_known(const struct fl_flow *key)
 {
-	__u32 slot = flow_slot(key);
+	__u32 hash = flow_hash(key), set = flow_set(hash), slot = set * FL_FLOW_WAYS;
+	const struct fl_flow_tags *tags = bpf_map_lookup_elem(&fl_flow_tags, &set);
+	__u16 tag = flow_tag(hash);
 	struct fl_flow *flow;
 
+	if (!tags)
+		return NULL;
 #pragma unroll
 	for (int i = 0; i < FL_FLOW_WAYS; i++, slot++) {
+		if (tags->tag[i] != tag)
+			continue;
 		flow = bpf_map_lookup_elem(&fl_flows, &slot);
 		if (flow && flow_is_of(flow, key))
 			return flow;
@@ -87,14 +109,20 @@ GLOBAL __u32 flow_way(__u32 slot, struct fl_flow *key)
 /* The flow's entry (*known), or the one to make it. NULL: no cache. */
 static __always_inline struct fl_flow *flow_find(struct fl_flow *key, bool *known)
 {
+	__u32 hash, set, slot;
+	struct fl_flow_tags *tags;
 	struct fl_flow *flow;
-	__u32 slot;
 
 	*known = false;
 	if (fl_dry_run)
 		return &fl_explain_flow;
-	slot = flow_way(flow_slot(key), key);
+	hash = flow_hash(key);
+	set = flow_set(hash);
+	slot = flow_way(set * FL_FLOW_WAYS, key);
 	flow = bpf_map_lookup_elem(&fl_flows, &slot);
+	tags = bpf_map_lookup_elem(&fl_flow_tags, &set);
+	if (tags)
+		tags->tag[slot % FL_FLOW_WAYS] = flow_tag(hash);
 	*known = flow && flow_is_of(flow, key);
 	return flow;
 }

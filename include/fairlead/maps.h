@@ -302,6 +302,12 @@ struct fl_flow {
 };
 _Static_assert(sizeof(struct fl_flow) == 64, "one cache line");
 
+/* fl_flow_tags: array, FL_FLOW_SETS a CPU: of each entry of the set in fl_flows some bits of its flow's hash. 0: empty. Programs write */
+struct fl_flow_tags {
+	__u16 tag[FL_FLOW_WAYS];
+};
+_Static_assert(sizeof(struct fl_flow_tags) == 8, "no padding");
+
 /* ---- explain: global data of the second load, where nothing is sent ---- */
 enum fl_verdict {
 	FL_VERDICT_NONE,

@@ -50,6 +50,7 @@ static struct xdp *load_xdp(const struct env *env, const struct bpf_object_open_
 	if (!skel)
 		return NULL;
 	bpf_map__set_max_entries(skel->maps.fl_flows, FL_FLOWS * env->cpus);
+	bpf_map__set_max_entries(skel->maps.fl_flow_tags, FL_FLOW_SETS * env->cpus);
 	bpf_map__set_max_entries(skel->maps.fl_ep_stats, FL_ENDPOINTS_MAX * env->cpus);
 	skel->rodata->fl_hz = clock_hz();
 	skel->rodata->fl_secret = secret;
@@ -69,6 +70,7 @@ static struct tc *load_tc(const struct env *env, const struct bpf_object_open_op
 	if (!skel)
 		return NULL;
 	bpf_map__set_max_entries(skel->maps.fl_flows, FL_FLOWS * env->cpus);
+	bpf_map__set_max_entries(skel->maps.fl_flow_tags, FL_FLOW_SETS * env->cpus);
 	bpf_map__set_max_entries(skel->maps.fl_ep_stats, FL_ENDPOINTS_MAX * env->cpus);
 	skel->rodata->fl_decap_l3 = decap_l3;
 	skel->rodata->fl_hz = clock_hz();

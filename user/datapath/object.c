@@ -132,6 +132,9 @@ static int map_reuse_pinned(struct bpf_object *object, bool remake_misfits)
 	return 0;
 }
 
+/* The flow cache, which nobody but the programs reads */
+static const char *const memo_names[] = { "fl_flows", "fl_flow_tags" };
+
 static void discard_maps(struct datapath *dp)
 {
 	char path[192];
@@ -140,8 +143,10 @@ static void discard_maps(struct datapath *dp)
 		snprintf(path, sizeof(path), "%s/%s", dp->pins, map_names[i]);
 		unlink(path);
 	}
-	snprintf(path, sizeof(path), "%s/fl_flows", dp->pins);
-	unlink(path);
+	for (size_t i = 0; i < sizeof(memo_names) / sizeof(memo_names[0]); i++) {
+		snprintf(path, sizeof(path), "%s/%s", dp->pins, memo_names[i]);
+		unlink(path);
+	}
 }
 
 /*
@@ -200,11 +205,14 @@ struct tc *tc_open(struct datapath *dp, bool dry_run)
 int object_prepare(struct datapath *dp, struct bpf_object *object, bool remake)
 {
 	struct bpf_map *flows = bpf_object__find_map_by_name(object, "fl_flows");
+	struct bpf_map *tags = bpf_object__find_map_by_name(object, "fl_flow_tags");
 	struct bpf_map *stats = bpf_object__find_map_by_name(object, "fl_ep_stats");
 	int err = 0;
 
 	if (flows)
 		err = bpf_map__set_max_entries(flows, FL_FLOWS * dp->n_cpus);
+	if (tags && !err)
+		err = bpf_map__set_max_entries(tags, FL_FLOW_SETS * dp->n_cpus);
 	if (stats && !err)
 		err = bpf_map__set_max_entries(stats, FL_ENDPOINTS_MAX * dp->n_cpus);
 	return err ?: map_reuse_pinned(object, remake);
