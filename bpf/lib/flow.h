@@ -85,8 +85,8 @@ static __always_inline struct fl_flow *flow_find_known(const struct fl_flow *key
 	return NULL;
 }
 
-/* Which of the entries from `slot` on is the flow's; or which one it shall have: of another generation, or the oldest. */
-GLOBAL __u32 flow_way(__u32 slot, struct fl_flow *key)
+/* Which of the entries from `slot` on a new flow shall have: one of another generation, or the oldest. */
+GLOBAL __u32 flow_victim(__u32 slot, struct fl_flow *key)
 {
 	__u32 victim = slot, age = 0, since;
 
@@ -95,8 +95,8 @@ GLOBAL __u32 flow_way(__u32 slot, struct fl_flow *key)
 	for (int i = 0; i < FL_FLOW_WAYS; i++, slot++) {
 		struct fl_flow *flow = bpf_map_lookup_elem(&fl_flows, &slot);
 
-		if (!flow || flow_is_of(flow, key))
-			return slot;
+		if (!flow)
+			return victim;
 		since = flow->gen == key->gen ? key->stamp - flow->stamp : ~0u;
 		if (since > age) {
 			victim = slot;
@@ -109,22 +109,24 @@ GLOBAL __u32 flow_way(__u32 slot, struct fl_flow *key)
 /* The flow's entry (*known), or the one to make it. NULL: no cache. */
 static __always_inline struct fl_flow *flow_find(struct fl_flow *key, bool *known)
 {
-	__u32 hash, set, slot;
 	struct fl_flow_tags *tags;
+	__u32 hash, set, slot;
 	struct fl_flow *flow;
 
 	*known = false;
 	if (fl_dry_run)
 		return &fl_explain_flow;
+	flow = flow_find_known(key);
+	*known = flow;
+	if (flow)
+		return flow;
 	hash = flow_hash(key);
 	set = flow_set(hash);
-	slot = flow_way(set * FL_FLOW_WAYS, key);
-	flow = bpf_map_lookup_elem(&fl_flows, &slot);
+	slot = flow_victim(set * FL_FLOW_WAYS, key);
 	tags = bpf_map_lookup_elem(&fl_flow_tags, &set);
 	if (tags)
 		tags->tag[slot % FL_FLOW_WAYS] = flow_tag(hash);
-	*known = flow && flow_is_of(flow, key);
-	return flow;
+	return bpf_map_lookup_elem(&fl_flows, &slot);
 }
 
 /* jiffies and the clock of user space side by side, so that the daemon can say until when it is alive. */
