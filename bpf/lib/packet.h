@@ -51,6 +51,8 @@ struct pkt {
 	__u8 outer_tos; /* before decapsulation */
 	bool df;	/* may not be fragmented: IPv6, or IPv4 with DF */
 	bool fragment;	/* part of a fragmented packet */
+	__u16 frag;	/* of a fragment: its offset in units of 8 bytes, and IP_MF */
+	__u32 frag_id;	/* the identification that all its fragments have, as it lies there */
 	bool taken;	/* the outer header is a tunnel's */
 	bool hidden;	/* came in by the hidden end of a tunnel's device: the router's own */
 	__u8 icmp_type, icmp_code;
@@ -144,8 +146,12 @@ GLOBAL int ext_headers_walk(struct fl_ctx *ctx, struct pkt *pkt)
 		if (!h)
 			return -FL_DROP_MALFORMED;
 		if (next == IPPROTO_FRAGMENT) {
+			__u16 frag = bpf_ntohs(*(__be16 *)(h + 2));
+
 			pkt->fragment = true;
-			if (h[2] || (h[3] & 0xf8)) { /* offset: the transport header is in another */
+			pkt->frag = frag >> 3 | (frag & 1 ? IP_MF : 0);
+			pkt->frag_id = *(__be32 *)(h + 4);
+			if (frag >> 3) { /* the transport header is in another */
 				pkt->proto = h[0];
 				return STAGE_GO;
 			}
@@ -239,6 +245,8 @@ static __always_inline int ipv4_parse(struct fl_ctx *ctx, struct pkt *pkt, __u32
 	pkt->tos = ip->tos;
 	pkt->df = frag & IP_DF;
 	pkt->fragment = frag & (IP_MF | IP_OFFSET);
+	pkt->frag = frag & (IP_MF | IP_OFFSET);
+	pkt->frag_id = ip->id;
 	pkt->proto = ip->protocol;
 	pkt->l4 = frag & IP_OFFSET ? 0 : pkt->l3 + len;
 	return STAGE_GO;
