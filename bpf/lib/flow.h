@@ -37,7 +37,8 @@ struct fl_flow fl_explain_flow;
 static __always_inline bool flow_is_of(const struct fl_flow *flow, const struct fl_flow *key)
 {
 	return flow->src.q[1] == key->src.q[1] && flow->dst.q[1] == key->dst.q[1] && flow->src.q[0] == key->src.q[0] &&
-	       flow->dst.q[0] == key->dst.q[0] && flow->outer == key->outer && flow->from == key->from;
+	       flow->dst.q[0] == key->dst.q[0] && flow->outer == key->outer && flow->from == key->from &&
+	       flow->gateway == key->gateway;
 }
 
 static __always_inline __u32 flow_hash(const struct fl_flow *key)
@@ -46,7 +47,7 @@ static __always_inline __u32 flow_hash(const struct fl_flow *key)
 	__u64 h = bpf_be64_to_cpu(key->src.q[0]) * 0x9e3779b97f4a7c15ULL +
 		  bpf_be64_to_cpu(key->src.q[1]) * 0xc2b2ae3d27d4eb4fULL +
 		  bpf_be64_to_cpu(key->dst.q[0]) * 0x165667b19e3779f9ULL +
-		  bpf_be64_to_cpu(key->dst.q[1]) * 0xd6e8feb86659fd93ULL + key->from;
+		  bpf_be64_to_cpu(key->dst.q[1]) * 0xd6e8feb86659fd93ULL + ((__u64)key->gateway << 32) + key->from;
 
 	return ((h ^ h >> 32) * 0x9fb21c651e98df25ULL) >> 32;
 }
@@ -97,7 +98,7 @@ GLOBAL __u32 flow_victim(__u32 slot, struct fl_flow *key)
 
 		if (!flow)
 			return victim;
-		since = flow->gen == key->gen ? key->stamp - flow->stamp : ~0u;
+		since = flow->gen == key->gen ? (__u16)(key->stamp - flow->stamp) : ~0u;
 		if (since > age) {
 			victim = slot;
 			age = since;
@@ -144,9 +145,11 @@ static __always_inline void clock_tell(__u32 jiffies)
 static __always_inline bool flow_is_fresh(const struct fl_flow *flow, const struct fl_flow *key,
 					  const struct fl_control *control)
 {
-	bool watched = control->alive_until && (__s32)(control->alive_until - key->stamp) > 0;
+	__u32 now = bpf_jiffies64();
+	bool watched = control->alive_until && (__s32)(control->alive_until - now) > 0;
+	__u16 age = key->stamp - flow->stamp;
 
-	return flow->gen == key->gen && key->stamp - flow->stamp < fl_hz * (watched ? FLOW_ALIVE_S : FLOW_ALONE_S);
+	return flow->gen == key->gen && age < FL_STAMP(fl_hz * (watched ? FLOW_ALIVE_S : FLOW_ALONE_S));
 }
 
 static __always_inline void addr_set4(union fl_addr *a, __be32 addr)
@@ -166,9 +169,10 @@ static __always_inline void flow_begin(struct fl_flow *flow, const struct fl_flo
 	flow->from = key->from;
 	flow->in_endpoint = key->in_endpoint;
 	flow->stamp = key->stamp;
+	flow->gateway = key->gateway;
 	flow->npt_src = flow->npt_dst = flow->mtu = flow->xmit = 0;
 	flow->endpoint = flow->nexthop = 0;
-	clock_tell(key->stamp);
+	clock_tell(bpf_jiffies64());
 }
 
 /*
@@ -207,6 +211,7 @@ static __always_inline bool flow_key(struct fl_ctx *ctx, const struct pkt *pkt, 
 	}
 	key->in_endpoint = pkt->endpoint;
 	key->gen = control_generation(pkt->gen);
-	key->stamp = bpf_jiffies64();
+	key->stamp = FL_STAMP(bpf_jiffies64());
+	key->gateway = 0;
 	return true;
 }

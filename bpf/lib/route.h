@@ -591,7 +591,7 @@ GLOBAL int route_decide(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *f
 	if (r)
 		return r;
 	if (s->hop.resolved)
-		flow->nexthop = nexthop_confirm(&s->hop, flow->stamp);
+		flow->nexthop = nexthop_confirm(&s->hop, bpf_jiffies64());
 	return STAGE_GO;
 }
 

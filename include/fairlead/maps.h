@@ -34,11 +34,19 @@ struct fl_control {
 	__u64 held_until_ns; /* the same clock; packets to destinations in fl_held are dropped until then: their routes are being changed */
 	__u32 icmp_ifindex; /* where a packet is sent to come back as an ICMP error; 0: nowhere yet */
 	__u32 alive_until;  /* low word of jiffies64: until then a daemon watches routes and neighbours */
+	__u8 policy[2];	    /* enum fl_policy, of each set */
+	__u8 pad[6];
 	/* for daemons only: whose maps and programs these are. Written once */
 	__u64 netns;	   /* SO_NETNS_COOKIE: the network namespace that they work in */
 	char instance[64]; /* its name */
 };
-_Static_assert(sizeof(struct fl_control) == 112, "layout");
+_Static_assert(sizeof(struct fl_control) == 120, "layout");
+
+enum fl_policy {
+	FL_POLICY_ON = 1 << 0,	 /* packets are judged, and have states; else all are forwarded */
+	FL_POLICY_DNAT = 1 << 1, /* the list is not empty */
+	FL_POLICY_SNAT = 1 << 2,
+};
 
 enum fl_routing {
 	FL_ROUTING_TRANSPORT =
@@ -107,8 +115,10 @@ struct fl_port {
 	__be32 addr4;	    /* sources of ICMP errors for what came in here; 0: none */
 	__u32 peer_ifindex; /* of a tunnel: its device's hidden end, by which the router's own packets come; else 0 */
 	union fl_addr addr6;
+	__u16 gateway[2]; /* number of its IPv4 and of its IPv6 gateway; 0: none */
+	__u32 pad2;
 };
-_Static_assert(sizeof(struct fl_port) == 56, "layout");
+_Static_assert(sizeof(struct fl_port) == 64, "layout");
 
 /* fl_tx: devmap FL_PORT_INDEX() -> xmit_ifindex, of every port with an Ethernet header. Daemon writes; XDP redirects by it */
 
@@ -281,16 +291,21 @@ struct fl_failed {
 #define FL_FLOW_OWN 0x8000  /* in from */
 #define FL_FLOW_INET 0x4000 /* in from: IPv4, whose addresses IPv6 could write too */
 
+/* Of jiffies64, coarse: comes round after an hour or more */
+#define FL_STAMP(jiffies) ((__u16)((jiffies) >> 6))
+
 /* In xmit: the VLAN tag that XDP pushes (0: none), and whether it can send there at all. */
 #define FL_FLOW_VID 0x0fff
-#define FL_FLOW_ETHERNET 0x1000 /* the device has an Ethernet header: generic XDP can */
-#define FL_FLOW_XDP_XMIT 0x2000 /* native XDP can */
+#define FL_FLOW_ETHERNET 0x1000	 /* the device has an Ethernet header: generic XDP can */
+#define FL_FLOW_XDP_XMIT 0x2000	 /* native XDP can */
+#define FL_FLOW_NEIGHBOUR 0x4000 /* no more of the way out: the source is on the link that it comes by */
 
 struct fl_flow {
 	union fl_addr src, dst; /* as received; of the inner packet where it came in a tunnel */
 	__u64 outer;		/* source and destination of the outer header, as they lie there; 0: plain */
 	__u32 gen;		/* control.gen + learned.gen */
-	__u32 stamp;		/* low word of jiffies64 */
+	__u16 stamp;		/* FL_STAMP() */
+	__u16 gateway;		/* by it, whatever the routing table says: number; 0: as routed */
 	__u16 from; /* port that the frame came in by; or FL_FLOW_OWN and the one that the router's own leaves by. FL_FLOW_INET */
 	__u16 in_endpoint; /* decapsulated from; 0: plain */
 	__u16 endpoint;	   /* encapsulate by it; 0: plain */

@@ -203,7 +203,7 @@ static void age(struct env *env, int seconds)
 
 	if (!find_entry(env, &index, &flow))
 		return;
-	flow.stamp -= seconds * clock_hz();
+	flow.stamp -= seconds * clock_hz() >> 6;
 	bpf_map_update_elem(bpf_map__fd(env->xdp->maps.fl_flows), &index, &flow, BPF_ANY);
 }
 
