@@ -35,7 +35,15 @@
 	X(NO_UNDERLAY, "no-underlay-route", "no route to the tunnel's remote by its underlay; answered with Destination Unreachable") \
 	X(INTERNAL, "internal", "a table that must have an entry has none") \
 	X(SPOOFED, "spoofed-source", "a source that is the router's own or lies on another interface (antispoof)") \
-	X(HELD, "route-changing", "its route was being changed by a new configuration at that moment")
+	X(HELD, "route-changing", "its route was being changed by a new configuration at that moment") \
+	X(RULE, "rule", "blocked by a rule, or by default_action") \
+	X(REJECTED, "rejected", "rejected by a rule; answered with a TCP reset or Destination Unreachable") \
+	X(STATE_WINDOW, "state-mismatch", "of a known connection, but out of its window or order") \
+	X(STATE_FULL, "state-table-full", "a new connection that the state table has no room for") \
+	X(STATE_LIMIT, "state-limit", "a new connection beyond its rule's max_states or max_states_per_source") \
+	X(FRAGMENT, "fragment-unknown", "a fragment whose first one has not been seen, or that is too short for one") \
+	X(NAT_PORTS, "nat-ports-exhausted", "no port, or identifier, was free to translate it to") \
+	X(GATEWAY_DOWN, "gateway-down", "the gateway that its rule names is down")
 /* clang-format on */
 
 enum fl_drop {
@@ -45,5 +53,5 @@ enum fl_drop {
 		FL_DROP_MAX
 };
 
-#define FL_DROP_SLOTS 32 /* reasons that the counters have room for, a port */
+#define FL_DROP_SLOTS 64 /* reasons that the counters have room for, a port */
 _Static_assert(FL_DROP_MAX <= FL_DROP_SLOTS, "drop counters have no room for every reason");
