@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "fairlead/rules.h"
 #include "lib/flow.h"
 #include "lib/icmp.h"
 #include "lib/npt.h"
@@ -42,6 +43,11 @@ struct {
 	__type(key, union fl_addr);
 	__type(value, __u32);
 } fl_locals SEC(".maps"); /* Daemon writes */
+
+static __always_inline bool addr_is(const union fl_addr *a, const union fl_addr *b)
+{
+	return a->q[1] == b->q[1] && a->q[0] == b->q[0];
+}
 
 static __always_inline bool is_link_local(const union fl_addr *a)
 {
@@ -106,6 +112,20 @@ static __always_inline bool is_broadcast(const union fl_addr *addr)
 	return local && (*local & FL_LOCAL_BROADCAST);
 }
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, FL_GATEWAYS_MAX);
+	__uint(map_flags, BPF_F_RDONLY_PROG);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct fl_gateway);
+} fl_gateways SEC(".maps"); /* Daemon writes */
+
+static __always_inline const struct fl_gateway *gateway_get(__u32 number)
+{
+	return bpf_map_lookup_elem(&fl_gateways, &number);
+}
+
 /* By which device and to which neighbour the frame leaves. */
 struct hop {
 	__u64 dmac, smac; /* as in struct fl_nexthop; meaningful if resolved */
@@ -140,6 +160,7 @@ struct scratch {
 	struct fl_flow key;    /* route()'s */
 	union fl_addr gateway; /* of the packet, before it is encapsulated; for explain */
 	bool hairpin;	       /* from inside to an outside address of the inside */
+	bool by_state;	       /* addresses are translated by the connection's state, no prefix is */
 };
 
 struct {
@@ -394,8 +415,8 @@ GLOBAL int route_egress(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *f
 	port = port_get(s->pkt.set, tunnel);
 	if (!port)
 		return -FL_DROP_INTERNAL;
-	if ((port->flags & FL_PORT_NPT) && s->pkt.family == FL_INET6 && !flow->npt_src && !is_link_local(&flow->src) &&
-	    flow->dst.b[0] != 0xff) {
+	if ((port->flags & FL_PORT_NPT) && s->pkt.family == FL_INET6 && !s->by_state && !flow->npt_src &&
+	    !is_link_local(&flow->src) && flow->dst.b[0] != 0xff) {
 		src = flow->src;
 		flow->npt_src = npt_find(s->pkt.set, FL_NPT_OUT, tunnel, &src);
 		r = flow->npt_src ? npt_translate(&s->pkt, flow->npt_src, true, &src) : STAGE_GO;
@@ -442,7 +463,7 @@ GLOBAL int route_egress(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *f
 			mtu = port->mtu - sizeof(struct iphdr);
 	}
 	flow->mtu = mtu > 0xffff ? 0xffff : mtu;
-	flow->xmit = port ? port_xmit(port) : 0;
+	flow->xmit |= port ? port_xmit(port) : 0;
 	return STAGE_GO;
 }
 
@@ -526,15 +547,20 @@ static __always_inline bool source_is_spoofed(struct fl_ctx *ctx, struct scratch
 	if (is_local(&s->query.src))
 		return true;
 	ifindex = route_device(ctx, s, in->ifindex, &s->query.src);
-	return ifindex && ifindex != in->ifindex && s->hop.addr.q[0] == s->query.src.q[0] &&
-	       s->hop.addr.q[1] == s->query.src.q[1];
+	return ifindex && ifindex != in->ifindex && addr_is(&s->hop.addr, &s->query.src);
+}
+
+/* A host on the link that its packet came by: what is sent back needs no gateway. s->hop is scratch. */
+static __always_inline bool source_is_neighbour(struct fl_ctx *ctx, struct scratch *s, const struct fl_port *in)
+{
+	return route_device(ctx, s, in->ifindex, &s->query.src) == in->ifindex && addr_is(&s->hop.addr, &s->query.src);
 }
 
 /*
- * The slow path: from the packet's addresses in flow to the rest of flow, and s->hop. Returns STAGE_GO, STAGE_DELIVER
- * (with npt_dst), STAGE_ERROR or -FL_DROP_*.
+ * The slow path's first half: whether a packet with the flow's addresses may come in here, and its destination as the inside sees it, in
+ * s->query.dst. Returns STAGE_GO, STAGE_DELIVER (with npt_dst), STAGE_ERROR or -FL_DROP_*.
  */
-GLOBAL int route_decide(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *flow)
+GLOBAL int route_admit(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *flow)
 {
 	const struct fl_port *in;
 	int r;
@@ -569,16 +595,60 @@ GLOBAL int route_decide(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *f
 	if ((in->flags & FL_PORT_ANTISPOOF) && !is_link_local(&s->query.src) &&
 	    !is_group(&s->query.dst, s->pkt.family) && source_is_spoofed(ctx, s, in))
 		return -FL_DROP_SPOOFED;
+	if (in->gateway[s->pkt.family == FL_INET6] && source_is_neighbour(ctx, s, in))
+		flow->xmit |= FL_FLOW_NEIGHBOUR;
 	if (r)
 		return r;
-	if (s->pkt.family == FL_INET6) {
-		r = route_translate_in(ctx, s, flow, in);
-		if (r)
-			return r;
-	}
+	/* of a connection that the state table knows: its addresses are the inside's already */
+	if (s->pkt.family != FL_INET6 || s->by_state)
+		return STAGE_GO;
+	return route_translate_in(ctx, s, flow, in);
+}
+
+/* The hop to a gateway, whatever the routing table says. Returns STAGE_GO or -FL_DROP_*. */
+static __always_inline int hop_by_gateway(struct scratch *s, __u32 number)
+{
+	const struct fl_gateway *gateway = gateway_get(number);
+	struct fl_nexthop_key key = {};
+	const struct fl_port *port;
+	const __u32 *index;
+
+	if (!gateway || !(gateway->flags & FL_GATEWAY_UP))
+		return -FL_DROP_GATEWAY_DOWN;
+	s->hop.port = gateway->port[s->pkt.set & 1];
+	port = port_get(s->pkt.set, s->hop.port);
+	if (!s->hop.port || !port)
+		return -FL_DROP_GATEWAY_DOWN;
+	s->hop.ifindex = gateway->ifindex;
+	s->hop.mtu = s->pkt.family == FL_INET6 ? port->mtu6 : port->mtu;
+	s->hop.addr = gateway->flags & FL_GATEWAY_LINK ? s->query.dst : gateway->addr;
+	s->hop.family = s->pkt.family == FL_INET6 ? AF_INET6 : AF_INET;
+	s->hop.resolved = false;
+	key.ifindex = s->hop.ifindex;
+	key.addr = s->hop.addr;
+	index = bpf_map_lookup_elem(&fl_nh_by_addr, &key);
+	if (index && hop_from_nexthop(&s->hop, *index))
+		s->hop.ifindex = gateway->ifindex;
+	return STAGE_GO;
+}
+
+/*
+ * The second half: the way of a packet to s->query.dst, by flow->gateway or by the kernel's tables, in the rest of flow and in s->hop.
+ * Returns STAGE_GO, STAGE_DELIVER (the kernel's answer is best), STAGE_ERROR or -FL_DROP_*.
+ */
+GLOBAL int route_way(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *flow)
+{
+	const struct fl_port *in;
+	int r;
+
+	if (!s || !flow)
+		return -FL_DROP_INTERNAL;
+	in = port_get(s->pkt.set, s->pkt.port);
+	if (!in)
+		return -FL_DROP_INTERNAL;
 	s->query.ifindex = in->ifindex;
 	query_transport(ctx, s);
-	r = fib_ask(ctx, &s->query, &s->hop);
+	r = flow->gateway ? hop_by_gateway(s, flow->gateway) : fib_ask(ctx, &s->query, &s->hop);
 	/* the kernel would quote the translated destination, which the sender does not know */
 	if (r == STAGE_DELIVER && s->hairpin && flow->npt_dst)
 		return icmp_unreachable(&s->pkt, FL_DROP_UNREACHABLE);
@@ -675,7 +745,9 @@ static __always_inline int route(struct fl_ctx *ctx, struct scratch *s, const st
 	if (known && flow_is_fresh(flow, key, control) && hop_from_nexthop(&s->hop, flow->nexthop))
 		return STAGE_GO;
 	flow_begin(flow, key);
-	r = route_decide(ctx, s, flow);
+	r = route_admit(ctx, s, flow);
+	if (r == STAGE_GO)
+		r = route_way(ctx, s, flow);
 	if (r == STAGE_GO && flow->nexthop && !(control->routing & FL_ROUTING_TRANSPORT))
 		flow->gen = key->gen; /* complete: from now on it may be used */
 	return r;
