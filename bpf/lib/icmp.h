@@ -13,7 +13,7 @@
 /* In place of the Ethernet header, on the way to the program. */
 struct icmp_request {
 	__u8 mark;
-	__u8 type, code; /* ICMPv6's or ICMP's, by the family of the packet */
+	__u8 type, code; /* ICMPv6's or ICMP's, by the family of the packet; or FL_ICMP_RESET */
 	__u8 l3;	 /* offset of the packet in error behind this header: past an outer header */
 	__be16 port;	 /* that it came in by: whose address answers */
 	__be16 pad;

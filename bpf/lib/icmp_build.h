@@ -1,65 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The far end of lib/icmp.h: an icmp_request and the packet in error become the ICMP or ICMPv6 error (RFC 792, RFC 4443). */
+/*
+ * The far end of lib/icmp.h: an icmp_request and the packet in error become the ICMP or ICMPv6 error (RFC 792, RFC 4443), or the reset
+ * that a TCP segment asks for.
+ */
 #pragma once
 
-#include "lib/icmp.h"
+#include "lib/reset_build.h"
 
 #define ICMP_HLEN 8
 #define ICMP6_QUOTE_MAX (1280 - sizeof(struct ipv6hdr) - ICMP_HLEN) /* RFC 4443 2.4 (c) */
 #define ICMP4_QUOTE_MAX (576 - sizeof(struct iphdr) - ICMP_HLEN)    /* RFC 1812 4.3.2.3 */
-#define ICMP_RATE_MS 10						    /* a token each; RFC 4443 2.4 (f) */
-#define ICMP_BURST 50
 
-struct icmp_bucket {
-	__u32 stamp; /* low word of jiffies64 */
-	__u32 tokens;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 2 * FL_ICMP_BUCKETS);
-	__uint(pinning, LIBBPF_PIN_BY_NAME);
-	__type(key, __u32);
-	__type(value, struct icmp_bucket);
-} fl_icmp_rate SEC(".maps");
-
-/*
- * Whose bucket is whose, nobody outside can work out (fl_secret). What says Packet Too Big has buckets of its own: they are
- * not for others to empty, since without it a path is a black hole.
- */
-static __always_inline bool icmp_rate_allows(__u64 who, bool too_big)
-{
-	__u64 hash = (who ^ fl_secret) * 0x9e3779b97f4a7c15ULL;
-	__u32 slot, now = bpf_jiffies64();
-	struct icmp_bucket *b;
-	__u64 new;
-
-	hash = (hash ^ hash >> 32) * 0xd6e8feb86659fd93ULL;
-	slot = (hash >> 32) % FL_ICMP_BUCKETS + (too_big ? FL_ICMP_BUCKETS : 0);
-	b = bpf_map_lookup_elem(&fl_icmp_rate, &slot);
-	if (!b)
-		return false;
-	new = (__u64)(now - b->stamp) * 1000 / fl_hz / ICMP_RATE_MS;
-	if (new) {
-		b->tokens = b->tokens + new > ICMP_BURST ? ICMP_BURST : b->tokens + new;
-		b->stamp = now;
-	}
-	if (b->tokens == 0)
-		return false;
-	b->tokens--;
-	return true;
-}
-
-/* RFC 4443 2.4 (e), RFC 1122 3.2.2: no error about an error, a multicast (but too big), or from nobody. */
+/* RFC 4443 2.4 (e): no error about an error, a multicast (but too big), or from nobody. */
 static __always_inline bool icmp6_may_answer(struct fl_ctx *ctx, const struct ipv6hdr *ip, __u32 l3, __u8 type)
 {
-	const union fl_addr *src = (const union fl_addr *)&ip->saddr;
 	struct pkt in = { .l3 = l3, .proto = ip->nexthdr };
 	__u8 *icmp;
 
-	if (src->b[0] == 0xff || (src->q[0] == 0 && src->q[1] == 0))
-		return false;
-	if (ip->daddr.s6_addr[0] == 0xff && type != 2)
+	if (!may_answer6(ip, type == 2))
 		return false;
 	if (ext_headers_walk(ctx, &in))
 		return false;
@@ -69,47 +27,17 @@ static __always_inline bool icmp6_may_answer(struct fl_ctx *ctx, const struct ip
 	return icmp && *icmp >= ICMP6_ECHO && *icmp != 137; /* redirect */
 }
 
-/* Addresses were looked at before (scope_check4()): IPv4 errors are of what came in to be forwarded, never of the router's own. */
+/* RFC 1122 3.2.2 */
 static __always_inline bool icmp4_may_answer(struct fl_ctx *ctx, const struct iphdr *ip, __u32 l3)
 {
 	__u8 *icmp;
 
-	if (ip->frag_off & bpf_htons(IP_OFFSET))
+	if (!may_answer4(ip) || ip->frag_off & bpf_htons(IP_OFFSET))
 		return false;
 	if (ip->protocol != IPPROTO_ICMP)
 		return true;
 	icmp = pkt_at(ctx, l3 + ip->ihl * 4, L4_MAX, 1);
 	return icmp && (*icmp == 8 || *icmp == 0 || *icmp >= 13); /* echo, and the queries */
-}
-
-/* Sum of `len` bytes at `off`, `len` at most ICMP6_QUOTE_MAX. */
-GLOBAL __u64 packet_sum(struct fl_ctx *ctx, __u32 off, __u32 len)
-{
-	__u64 sum = 0;
-	__u32 i;
-
-	for (i = 0; i < ICMP6_QUOTE_MAX / 8 && len >= 8; i++, off += 8, len -= 8) {
-		__u64 *p = pkt_at(ctx, off, 0x7ff, 8);
-
-		if (!p)
-			return 0;
-		sum = csum_add(sum, *p);
-	}
-	for (i = 0; i < 3 && len >= 2; i++, off += 2, len -= 2) {
-		__u16 *p = pkt_at(ctx, off, 0x7ff, 2);
-
-		if (!p)
-			return 0;
-		sum = csum_add(sum, *p);
-	}
-	if (len) {
-		__u8 *p = pkt_at(ctx, off, 0x7ff, 1);
-
-		if (!p)
-			return 0;
-		sum = csum_add(sum, bpf_htons((__u16)*p << 8));
-	}
-	return sum;
 }
 
 /* Cuts the frame to `quote` bytes of the packet at l3 and makes `room` before them. 0, or -1. */
@@ -142,7 +70,7 @@ static __always_inline int icmp6_build(struct fl_ctx *ctx, const struct icmp_req
 	if (!ip || !icmp6_may_answer(ctx, ip, l3, req->type) || (!answers->addr6.q[0] && !answers->addr6.q[1]))
 		return XDP_DROP;
 	__builtin_memcpy(&to, &ip->saddr, sizeof(to));
-	if (!icmp_rate_allows(to.q[0] ^ to.q[1] * 3, req->type == 2))
+	if (!icmp_rate_allows(to.q[0] ^ to.q[1] * 3, req->type == 2 ? RATE_TOO_BIG : RATE_ICMP))
 		return -FL_DROP_ICMP_RATE;
 	if (quote > bpf_ntohs(ip->payload_len) + sizeof(*ip)) /* the rest pads the frame */
 		quote = bpf_ntohs(ip->payload_len) + sizeof(*ip);
@@ -155,15 +83,8 @@ static __always_inline int icmp6_build(struct fl_ctx *ctx, const struct icmp_req
 	if (!out)
 		return XDP_DROP;
 	__builtin_memset(out, 0, sizeof(*out));
-	__builtin_memcpy(out->eth.h_dest, here->mac, ETH_ALEN);
-	out->eth.h_source[0] = ICMP_REQUEST_MARK;
-	out->eth.h_proto = bpf_htons(ETH_P_IPV6);
-	out->ip.version = 6;
-	out->ip.payload_len = bpf_htons(quote + ICMP_HLEN);
-	out->ip.nexthdr = IPPROTO_ICMPV6;
-	out->ip.hop_limit = 64;
-	__builtin_memcpy(&out->ip.saddr, &answers->addr6, sizeof(to));
-	__builtin_memcpy(&out->ip.daddr, &to, sizeof(to));
+	ethernet_answer(&out->eth, here, bpf_htons(ETH_P_IPV6));
+	ipv6_answer(&out->ip, &answers->addr6, &to, quote + ICMP_HLEN, IPPROTO_ICMPV6);
 	out->icmp.type = req->type;
 	out->icmp.code = req->code;
 	out->icmp.value = req->value;
@@ -187,14 +108,13 @@ static __always_inline int icmp4_build(struct fl_ctx *ctx, const struct icmp_req
 	} __attribute__((packed)) * out;
 	__u32 l3 = sizeof(*req) + req->l3, quote = ctx_len(ctx) - l3;
 	struct iphdr *ip = pkt_at(ctx, l3, L3_MAX, sizeof(*ip));
-	__u32 header[5] = {};
 	__be32 to;
 	__u64 sum;
 
 	if (!ip || !icmp4_may_answer(ctx, ip, l3) || !answers->addr4)
 		return XDP_DROP;
 	to = ip->saddr;
-	if (!icmp_rate_allows(to, req->type == 3 && req->code == 4))
+	if (!icmp_rate_allows(to, req->type == 3 && req->code == 4 ? RATE_TOO_BIG : RATE_ICMP))
 		return -FL_DROP_ICMP_RATE;
 	if (quote > bpf_ntohs(ip->tot_len)) /* the rest pads the frame */
 		quote = bpf_ntohs(ip->tot_len);
@@ -207,19 +127,8 @@ static __always_inline int icmp4_build(struct fl_ctx *ctx, const struct icmp_req
 	if (!out)
 		return XDP_DROP;
 	__builtin_memset(out, 0, sizeof(*out));
-	__builtin_memcpy(out->eth.h_dest, here->mac, ETH_ALEN);
-	out->eth.h_source[0] = ICMP_REQUEST_MARK;
-	out->eth.h_proto = bpf_htons(ETH_P_IP);
-	out->ip.version = 4;
-	out->ip.ihl = 5;
-	out->ip.tot_len = bpf_htons(quote + sizeof(struct iphdr) + ICMP_HLEN);
-	out->ip.frag_off = bpf_htons(IP_DF);
-	out->ip.ttl = 64;
-	out->ip.protocol = IPPROTO_ICMP;
-	out->ip.saddr = answers->addr4;
-	out->ip.daddr = to;
-	__builtin_memcpy(header, &out->ip, sizeof(header));
-	out->ip.check = ~csum_fold((__u64)header[0] + header[1] + header[2] + header[3] + header[4]);
+	ethernet_answer(&out->eth, here, bpf_htons(ETH_P_IP));
+	ipv4_answer(&out->ip, answers->addr4, to, quote + ICMP_HLEN, IPPROTO_ICMP);
 	out->icmp.type = req->type;
 	out->icmp.code = req->code;
 	out->icmp.value = req->value;
@@ -245,7 +154,9 @@ static __always_inline int icmp_build(struct fl_ctx *ctx)
 	answers = port_get(set, bpf_ntohs(req.port));
 	if (!answers)
 		return XDP_DROP;
-	if (req.proto == bpf_htons(ETH_P_IPV6))
+	if (req.type == FL_ICMP_RESET)
+		r = reset_build(ctx, &req, here);
+	else if (req.proto == bpf_htons(ETH_P_IPV6))
 		r = icmp6_build(ctx, &req, answers, here);
 	else if (req.proto == bpf_htons(ETH_P_IP))
 		r = icmp4_build(ctx, &req, answers, here);

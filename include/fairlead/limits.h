@@ -20,7 +20,7 @@
 #define FL_FLOW_WAYS 4		    /* entries of the flow cache for one hash value */
 #define FL_FLOW_SETS 16384	    /* of hash values; a power of two */
 #define FL_FLOWS (FL_FLOW_SETS * FL_FLOW_WAYS) /* a CPU: 4 MB */
-#define FL_ICMP_BUCKETS \
-	256 /* rate limit of ICMP errors, by destination; and as many for Packet Too Big. A power of two */
+#define FL_ICMP_BUCKETS 256		       /* rate limit of ICMP errors, by destination; a power of two */
+#define FL_ICMP_RATES 3			       /* so many times: errors, Packet Too Big, TCP resets */
 
 #define FL_EXT_HEADERS_MAX 8 /* IPv6 extension headers that are walked; more: dropped */

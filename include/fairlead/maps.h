@@ -332,6 +332,8 @@ enum fl_verdict {
 	FL_VERDICT_ERROR, /* dropped and answered with an ICMP error */
 };
 
+#define FL_ICMP_RESET 0xff /* where an ICMP type stands: the answer is a TCP reset */
+
 struct fl_explain {
 	__u32 verdict;
 	__u32 reason;		 /* enum fl_drop */

@@ -276,7 +276,7 @@ static __u32 bucket_of(struct env *env, struct xdp *xdp, const struct frame *req
 	tables_forget_icmp(env);
 	if (bpf_prog_test_run_opts(bpf_program__fd(xdp->progs.fl_icmp), &opts) || opts.retval != XDP_PASS)
 		fail(env, "  %u instead of an answer\n", opts.retval);
-	while (slot < 2 * FL_ICMP_BUCKETS && !bucket) {
+	while (slot < FL_ICMP_RATES * FL_ICMP_BUCKETS && !bucket) {
 		bpf_map_lookup_elem(bpf_map__fd(xdp->maps.fl_icmp_rate), &slot, &bucket);
 		slot += !bucket;
 	}

@@ -150,12 +150,12 @@ static __u32 l4_write(__u8 *p, const struct spec *s, __u32 *check)
 	case L4_TCP:
 		put16(p, or_usual(s->sport, 4000));
 		put16(p + 2, or_usual(s->dport, 443));
-		put32(p + 4, 0x01020304);
-		put32(p + 8, 0x05060708);
+		put32(p + 4, or_usual(s->seq, 0x01020304));
+		put32(p + 8, or_usual(s->ack, 0x05060708));
 		options = hex(s->opts, p + 20);
 		p[12] = or_usual(s->doff, 5 + (options + 3) / 4) << 4;
 		p[13] = or_usual(s->tflags, TCP_ACK);
-		put16(p + 14, 0xfaf0);
+		put16(p + 14, or_usual(s->window, 0xfaf0));
 		n = 20 + (options + 3) / 4 * 4;
 		*check = 16;
 		return n + pattern(p + n, or_usual(s->payload, 32));

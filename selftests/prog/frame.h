@@ -49,7 +49,7 @@ enum spec_sum {
 	X(ihl) X(id) X(frag) X(proto) X(bad)	/* bad, obad: exclusive or into the header's checksum */ \
 	X(jumbo)		/* the header says no length: RFC 2675, BIG TCP */ \
 	X(extlen)		/* of each h, d, r: more units of 8 bytes */ \
-	X(l4) X(sport) X(dport) X(payload) X(tflags) X(doff) X(sum) \
+	X(l4) X(sport) X(dport) X(payload) X(tflags) X(doff) X(seq) X(ack) X(window) X(sum) \
 	X(type) X(code) X(value) X(quotelen) \
 	X(trailer)		/* bytes behind the packet */
 /* clang-format on */
@@ -64,7 +64,9 @@ struct spec {
 	const struct spec *quoted; /* by L4_ERROR */
 };
 
+#define TCP_FIN 0x01
 #define TCP_SYN 0x02
+#define TCP_RST 0x04
 #define TCP_ACK 0x10
 #define IPV4_DF 0x4000
 #define IPV4_MF 0x2000

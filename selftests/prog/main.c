@@ -83,6 +83,7 @@ static void run_cases(struct env *env, const char *where, char **names, int coun
 			run_suite(env, s, where, names, count, t);
 	run_procedures(env, procedures, where, names, count, t);
 	run_procedures(env, icmp_procedures, where, names, count, t);
+	run_procedures(env, reject_procedures, where, names, count, t);
 	run_procedures(env, wire_procedures, where, names, count, t);
 }
 

@@ -292,7 +292,7 @@ void tables_forget_icmp(struct env *env)
 {
 	const __u64 none = 0;
 
-	for (__u32 i = 0; i < 2 * FL_ICMP_BUCKETS; i++)
+	for (__u32 i = 0; i < FL_ICMP_RATES * FL_ICMP_BUCKETS; i++)
 		set(MAP(env, fl_icmp_rate), &i, &none);
 }
 
