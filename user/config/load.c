@@ -134,6 +134,20 @@ json_t *config_json(const struct config *config)
 	return json_loadb(config->text, config->text_len, 0, NULL);
 }
 
+static bool is_pass(const json_t *action)
+{
+	const char *text = json_string_value(action);
+
+	return text && strcmp(text, "pass") == 0;
+}
+
+/* What is so anyway */
+static bool passes_all(const json_t *default_action)
+{
+	return is_pass(default_action) ||
+	       (is_pass(json_object_get(default_action, "in")) && is_pass(json_object_get(default_action, "out")));
+}
+
 /*
  * Sections that are parsed and checked, and that the data plane does not do yet: who relied on them would be mistaken. To
  * be deleted, with its table and config_load_ahead(), when it does.
@@ -144,7 +158,8 @@ static void refuse_ahead(const json_t *document, struct config_report *report)
 		const char *pointer, *why;
 	} ahead[] = {
 		{ "/aliases", "only rules use them, and there is no packet filter yet; take \"aliases\" out" },
-		{ "/default_action", "there is no packet filter yet, everything passes; take \"default_action\" out" },
+		{ "/default_action",
+		  "there is no packet filter yet, everything passes; say \"default_action\": \"pass\"" },
 		{ "/rules", "there is no packet filter yet, everything passes; take \"rules\" out" },
 		{ "/nat", "addresses are not translated yet; take \"nat\" out" },
 		{ "/limits", "there are no states to limit yet; take \"limits\" out" },
@@ -155,7 +170,9 @@ static void refuse_ahead(const json_t *document, struct config_report *report)
 	size_t i;
 
 	for (i = 0; i < sizeof(ahead) / sizeof(ahead[0]); i++) {
-		if (json_object_get(document, ahead[i].pointer + 1))
+		const json_t *section = json_object_get(document, ahead[i].pointer + 1);
+
+		if (section && !(strcmp(ahead[i].pointer, "/default_action") == 0 && passes_all(section)))
 			config_report_add(report, false, ahead[i].pointer, "not in this version: %s", ahead[i].why);
 	}
 }
