@@ -10,6 +10,9 @@
  */
 #define GLOBAL __attribute__((noinline))
 
+/* Keeps the compiler from knowing a value: what it knows it leaves out, also where the verifier would need it. */
+#define hide(value) asm volatile("" : "+r"(value))
+
 const volatile bool fl_dry_run;	 /* explain: decide, write nothing */
 const volatile bool fl_decap_l3; /* the kernel has BPF_F_ADJ_ROOM_DECAP_L3_IPV6 (Linux 6.3) */
 const volatile __u32 fl_hz;	 /* jiffies a second */

@@ -64,9 +64,6 @@ struct pkt {
 	__u32 blame;	  /* the port whose drop it is; 0: `port`'s */
 };
 
-/* Keeps the compiler from knowing a value: what it knows it leaves out, also where the verifier would need it. */
-#define hide(value) asm volatile("" : "+r"(value))
-
 /* Pointer to `size` bytes at `off` (at most `max`), or NULL. */
 #define pkt_at(ctx, off, max, size) \
 	({ \

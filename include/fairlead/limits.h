@@ -23,4 +23,7 @@
 #define FL_ICMP_BUCKETS 256		       /* rate limit of ICMP errors, by destination; a power of two */
 #define FL_ICMP_RATES 3			       /* so many times: errors, Packet Too Big, TCP resets */
 
+#define FL_STATE_BUCKETS 8192	   /* until the daemon says how many */
+#define FL_STATE_SOURCES_MAX 65536 /* (rule, source) whose states are counted */
+
 #define FL_EXT_HEADERS_MAX 8 /* IPv6 extension headers that are walked; more: dropped */

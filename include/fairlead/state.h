@@ -4,7 +4,8 @@
  * that the other side sees where they are translated. Programs and daemon work on the same memory: both maps are mapped.
  *
  * fl_buckets: array of lines with eight tags; tag w of bucket b belongs to element 8 * b + w of fl_states. A key has two
- * buckets, by two hash values; an entry lies in either. Programs insert (compare and exchange of a FREE tag), the daemon removes.
+ * buckets, by two hash values; an entry lies in either. Who makes or ends an entry, program or daemon, first makes its tag CLAIMED by
+ * compare and exchange: until it stores another one, the element is nobody else's.
  */
 #pragma once
 
@@ -12,11 +13,13 @@
 
 #define FL_BUCKET_WAYS 8
 
-/* Hash 32 bits, serial 24 (grows when an element is used again: who read the old one finds out), kind 8. */
+/* Hash 32 bits (0 while FREE or CLAIMED), serial 24 (grows with each claim: who read the old one finds out), kind 8. */
 #define FL_TAG(hash, serial, kind) ((__u64)(hash) << 32 | ((__u64)(serial)&0xffffff) << 8 | (kind))
 #define FL_TAG_HASH(tag) ((__u32)((tag) >> 32))
 #define FL_TAG_SERIAL(tag) ((__u32)(tag) >> 8)
 #define FL_TAG_KIND(tag) ((__u8)(tag))
+#define FL_TAG_AS(tag, kind) (((tag) & ~0xffULL) | (kind))		     /* the same entry, another kind */
+#define FL_TAG_CLAIM(tag) FL_TAG(0, FL_TAG_SERIAL(tag) + 1, FL_KIND_CLAIMED) /* the next claim of the element */
 
 enum fl_kind {
 	FL_KIND_FREE = 0,
@@ -46,6 +49,7 @@ enum fl_state_flags {
 	FL_STATE_STARTER = 1 << 3,    /* end 1 began it; else end 0 */
 	FL_STATE_OWN = 1 << 4,	      /* the router itself began it */
 	FL_STATE_TURNED = 1 << 5,     /* of a twin: its end 0 is end 1 of the entry with the state */
+	FL_STATE_COUNTED = 1 << 5,    /* of any other: in fl_rule_sources */
 	FL_STATE_TRANSLATED = 1 << 6, /* has a twin */
 	FL_STATE_ERROR = 1 << 7,      /* an ICMP error came for it */
 };
@@ -62,7 +66,7 @@ enum fl_phase {
 	FL_PHASE_MULTIPLE, /* … and more */
 };
 
-/* One end: what it sends, and the way of that. Written by its own direction only. */
+/* One end: what it sends, and the way of that. Written by its own direction, seq_hi by what the other end allows */
 struct fl_end {
 	__u32 seq_lo, seq_hi; /* as pf's: the next that it will send; the most that the other allows */
 	__u16 max_win;	      /* the biggest window that it announced, not scaled */
@@ -88,9 +92,9 @@ struct fl_state {
 	__u8 proto;
 	__u8 flags;    /* enum fl_state_flags */
 	__u8 phase[2]; /* enum fl_phase, by end */
-	/* of a twin only `twin` and flags count */
-	__u32 twin;	     /* the other entry; 0: none */
-	__u32 made;	     /* low word of jiffies64 */
+	/* of a twin only `twin`, `made` and flags count */
+	__u32 twin;	     /* slot of the other entry, with FL_STATE_TRANSLATED, and of a twin */
+	__u32 made;	     /* low word of jiffies64; of a twin: serial of the entry with the state */
 	__u32 seen;	     /* the same, of the last packet */
 	__u16 rule[2];	     /* ids of the `in` and the `out` rule that passed it; 0: none judged it */
 	__u16 gateway;	     /* number; 0: by the routing table */
@@ -127,22 +131,117 @@ enum fl_timeout {
 	FL_TIMEOUTS,
 };
 
-/* fl_state_control: one element, mapped. Daemon writes, programs read when they make a state */
+/*
+ * fl_state_control: one element, mapped. Daemon writes, programs read: what finds an entry for each packet, the rest when they make
+ * a state.
+ */
 struct fl_state_control {
+	__u64 key[5];	       /* random, of fl_state_hash(): stays as long as the table */
+	__u32 buckets;	       /* in use: those of fl_buckets */
 	__u32 limit;	       /* states at most, twins not counted */
 	__u32 embryonic_limit; /* of these, such as may give way */
-	__u32 buckets;	       /* in use: those of fl_buckets */
-	__u32 pad;
+	__u32 batch; /* states that a CPU makes before it says so to the others: limit / 100 / CPUs, 1 to 256 */
 	__u32 timeout[FL_TIMEOUTS]; /* jiffies; shortened by the daemon as the table fills (adaptive) */
+	__u32 pad[4];
 };
+_Static_assert(sizeof(struct fl_state_control) == 128, "two cache lines");
 
-/* fl_state_counts: array, a line for each CPU, mapped. Programs write each their own, the daemon (removals) the last */
+/* fl_state_counts: array, mapped: the first for all, the daemon's, and one for each CPU, which it alone writes */
+#define FL_STATE_COUNTS_SHARED 0 /* states and embryonic of it, told in batches: what the limits are held against */
+#define FL_STATE_COUNTS_DAEMON 1
+#define FL_STATE_COUNTS_CPU(cpu) (2 + (cpu))
+
 struct fl_state_counts {
-	__s64 states, embryonic; /* made less removed: the sum over all lines is how many there are */
+	__s64 states, embryonic;	 /* made less removed: the sum but of the first is how many there are */
+	__s32 new_states, new_embryonic; /* of these, what the first does not have yet */
 	__u64 made;
 	__u64 refused_full; /* no room, or the limit */
 	__u64 refused_rule; /* max_states, max_states_per_source */
 	__u64 evicted;	    /* embryonic ones that gave way */
-	__u64 pad[2];
+	__u32 hand;	    /* bucket where one was looked for that gives way */
+	__u32 pad;
 };
 _Static_assert(sizeof(struct fl_state_counts) == 64, "one cache line");
+
+/* fl_rule_sources: LRU hash -> states of the rule from that source, for rules that limit them. Programs and daemon */
+struct fl_rule_source {
+	union fl_addr addr;
+	__u32 rule;
+};
+
+/* Where a key lies. */
+struct fl_state_place {
+	__u32 bucket[2];
+	__u32 hash; /* of its tag */
+};
+
+/* linux/in.h and netinet/in.h do not go together: neither is in here */
+enum fl_proto {
+	FL_PROTO_ICMP = 1,
+	FL_PROTO_TCP = 6,
+	FL_PROTO_UDP = 17,
+	FL_PROTO_ICMPV6 = 58,
+};
+
+#define FL_STATE_INLINE static inline __attribute__((always_inline))
+
+/*
+ * NH of UMAC (RFC 4418 5.2.2): nobody who does not know `key` can choose tuples that fall together; the multiplications behind it
+ * spread that over all bits. Each bucket by a multiplication and a shift, so that their number may be any.
+ */
+FL_STATE_INLINE struct fl_state_place fl_state_hash(const struct fl_tuple *tuple, const __u64 key[5], __u32 buckets)
+{
+	const __u64 word[5] = { tuple->addr[0].q[0], tuple->addr[0].q[1], tuple->addr[1].q[0], tuple->addr[1].q[1],
+				(__u64)tuple->proto << 32 | (__u32)tuple->port[0] << 16 | tuple->port[1] };
+	struct fl_state_place place;
+	__u64 h = 0;
+
+	for (int i = 0; i < 5; i++) {
+		__u64 x = word[i] + key[i];
+
+		h += (x & 0xffffffff) * (x >> 32);
+	}
+	h = (h ^ h >> 32) * 0x9fb21c651e98df25ULL;
+	place.bucket[0] = (h >> 32) * buckets >> 32;
+	h = (h ^ h >> 32) * 0xd6e8feb86659fd93ULL;
+	place.bucket[1] = (h >> 32) * buckets >> 32;
+	place.hash = h;
+	return place;
+}
+
+FL_STATE_INLINE __u64 fl_state_packets(const struct fl_state *st, int end)
+{
+	return (__u64)FL_NIBBLE(st->packets_hi, end) << 32 | st->end[end].packets;
+}
+
+FL_STATE_INLINE __u64 fl_state_bytes(const struct fl_state *st, int end)
+{
+	return (__u64)st->end[end].bytes_hi << 32 | st->end[end].bytes_lo;
+}
+
+/* Which timeout a state has by now: pf's, by the phases of both ends. */
+FL_STATE_INLINE enum fl_timeout fl_state_timeout(const struct fl_state *st)
+{
+	__u8 a = st->phase[0], b = st->phase[1];
+	__u8 lo = a < b ? a : b, hi = a < b ? b : a;
+	int first = lo == FL_PHASE_NONE && st->end[0].packets + st->end[1].packets <= 1;
+
+	if (st->proto == FL_PROTO_ICMP || st->proto == FL_PROTO_ICMPV6)
+		return st->flags & FL_STATE_ERROR ? FL_ICMP_ERROR : FL_ICMP_FIRST;
+	if (st->proto == FL_PROTO_UDP)
+		return first ? FL_UDP_FIRST : lo == FL_PHASE_MULTIPLE ? FL_UDP_MULTIPLE : FL_UDP_SINGLE;
+	if (st->proto != FL_PROTO_TCP)
+		return first ? FL_OTHER_FIRST : lo == FL_PHASE_MULTIPLE ? FL_OTHER_MULTIPLE : FL_OTHER_SINGLE;
+	if (lo >= FL_PHASE_FIN_ACKED)
+		return FL_TCP_CLOSED;
+	if (lo >= FL_PHASE_CLOSING || hi >= FL_PHASE_FIN_ACKED)
+		return FL_TCP_FINWAIT;
+	if (lo < FL_PHASE_ESTABLISHED)
+		return first ? FL_TCP_FIRST : FL_TCP_OPENING;
+	return hi >= FL_PHASE_CLOSING ? FL_TCP_CLOSING : FL_TCP_ESTABLISHED;
+}
+
+FL_STATE_INLINE int fl_state_is_expired(const struct fl_state *st, const struct fl_state_control *control, __u32 now)
+{
+	return (__s32)(now - st->seen - control->timeout[fl_state_timeout(st)]) >= 0;
+}

@@ -1,0 +1,978 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The state table (include/fairlead/state.h says how it lies in memory): find, make, update, end.
+ *
+ * state_find() and state_check() decide and write nothing; state_insert() and state_update() commit, with the packet's transmission.
+ * A finder reads tag, element, and no more: whoever commits compares the tag again, whose serial tells that the element has not been
+ * used for another state meanwhile.
+ */
+#pragma once
+
+#include "fairlead/rules.h"
+#include "fairlead/state.h"
+#include "lib/control.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, FL_STATE_BUCKETS); /* the daemon sets it */
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct fl_bucket);
+} fl_buckets SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, FL_STATE_BUCKETS *FL_BUCKET_WAYS); /* the daemon sets it */
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct fl_state);
+} fl_states SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct fl_state_control);
+} fl_state_control SEC(".maps"); /* Daemon writes */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, FL_STATE_COUNTS_CPU(1)); /* for all CPUs: the daemon sets it */
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct fl_state_counts);
+} fl_state_counts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, FL_RULE_STATS_INDEX(2, 0)); /* for all CPUs and the daemon: it sets it */
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct fl_rule_stats);
+} fl_rule_stats SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, FL_RULE_IDS_MAX);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, __u32);
+} fl_rule_states SEC(".maps"); /* programs and daemon */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, FL_STATE_SOURCES_MAX);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, struct fl_rule_source);
+	__type(value, __u32);
+} fl_rule_sources SEC(".maps"); /* programs and daemon */
+
+/* What the pipeline has read of a TCP header; host byte order. */
+struct segment {
+	__u32 seq, ack;
+	__u32 len; /* of the payload, without SYN and FIN */
+	__u16 win; /* as it stands there */
+	__u8 flags;
+	__u8 wscale; /* a SYN's option, 0 to FL_WSCALE_MAX; FL_WSCALE_NONE: it has none */
+};
+
+/* What state_check() found, for state_update() to write. By end of the entry with the state. */
+struct conn_next {
+	__u32 seq_lo[2], seq_hi[2];
+	__u16 max_win[2];
+	__u8 phase[2];
+	__u8 wscale;
+};
+
+/* What the pipeline knows of a packet's connection. Lies in per-CPU scratch. */
+struct conn {
+	struct fl_tuple key;
+	__u8 side; /* the end of key that sent the packet */
+	/* found */
+	__u8 main_side;	 /* the same, of the entry with the state */
+	__u8 twin_side;	 /* for state_insert(): the end of the twin's tuple that `side` becomes */
+	bool translated; /* the entry has a twin, or is one */
+	__u32 slot;	 /* the entry that has the key … */
+	__u32 main;	 /* … and the one with the state: the same, or a twin's */
+	__u32 other;	 /* with `translated`: the entry with the tuple that the other side sees */
+	__u64 tag;	 /* of `main`, as it was found */
+	/* one under the key that is over: state_insert() removes it */
+	__u32 over_slot;
+	bool over;
+	__u64 over_tag;
+	/* how to find it */
+	struct fl_state_place place;
+	__u32 now; /* low word of jiffies64 */
+	/* for state_insert(): of the rules that fresh->rule names; 0: any number */
+	__u32 max_states[2], max_states_per_source[2];
+	struct conn_next next;
+};
+
+/* state_insert(): another CPU was first, and c has what it made */
+#define STATE_EXISTS 1
+
+/* A place for a new entry. */
+struct state_room {
+	__u32 slot;
+	__u64 tag; /* what it has: the claim replaces it */
+};
+
+static __always_inline const struct fl_state_control *state_control(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&fl_state_control, &zero);
+}
+
+static __always_inline struct fl_state_counts *state_counts(__u32 line)
+{
+	return bpf_map_lookup_elem(&fl_state_counts, &line);
+}
+
+static __always_inline struct fl_bucket *bucket_at(__u32 index)
+{
+	return bpf_map_lookup_elem(&fl_buckets, &index);
+}
+
+static __always_inline struct fl_state *state_at(__u32 slot)
+{
+	return bpf_map_lookup_elem(&fl_states, &slot);
+}
+
+static __always_inline volatile __u64 *tag_at(__u32 slot)
+{
+	struct fl_bucket *bucket = bucket_at(slot / FL_BUCKET_WAYS);
+
+	return bucket ? &bucket->tag[slot % FL_BUCKET_WAYS] : NULL;
+}
+
+static __always_inline bool kind_is_state(__u64 tag)
+{
+	return FL_TAG_KIND(tag) == FL_KIND_EMBRYONIC || FL_TAG_KIND(tag) == FL_KIND_ESTABLISHED;
+}
+
+/* ---- finding ---- */
+
+/* Whether a sorts behind b, as bytes. */
+static __always_inline bool addr_is_behind(const union fl_addr *a, const union fl_addr *b)
+{
+	if (a->q[0] != b->q[0])
+		return bpf_be64_to_cpu(a->q[0]) > bpf_be64_to_cpu(b->q[0]);
+	return bpf_be64_to_cpu(a->q[1]) > bpf_be64_to_cpu(b->q[1]);
+}
+
+/* A tuple of the two ends, and which one of its ends is `src`. */
+static __always_inline __u8 tuple_set(struct fl_tuple *key, const union fl_addr *src, const union fl_addr *dst,
+				      __be16 sport, __be16 dport, __u8 proto)
+{
+	__u8 side;
+
+	if (src->q[0] == dst->q[0] && src->q[1] == dst->q[1])
+		side = bpf_ntohs(sport) > bpf_ntohs(dport);
+	else
+		side = addr_is_behind(src, dst);
+	key->addr[0] = side ? *dst : *src;
+	key->addr[1] = side ? *src : *dst;
+	key->port[0] = side ? dport : sport;
+	key->port[1] = side ? sport : dport;
+	key->proto = proto;
+	return side;
+}
+
+/* Starts with a packet: for state_find(). */
+static __always_inline void tuple_of(struct conn *c, const union fl_addr *src, const union fl_addr *dst, __be16 sport,
+				     __be16 dport, __u8 proto)
+{
+	c->side = tuple_set(&c->key, src, dst, sport, dport, proto);
+}
+
+/* A bit for each way whose tag has the hash. No branches: the verifier would follow each, the CPU guess every second one wrong. */
+static __always_inline __u32 bucket_match(const struct fl_bucket *bucket, __u32 hash)
+{
+	__u64 found = 0;
+
+#pragma unroll
+	for (int i = 0; i < FL_BUCKET_WAYS; i++) {
+		__u64 differs = FL_TAG_HASH(*(const volatile __u64 *)&bucket->tag[i]) ^ hash;
+
+		hide(differs);
+		found |= (differs - 1) >> 63 << i;
+	}
+	return found;
+}
+
+/* Number of the lowest bit of the 16 that is set: a de Bruijn sequence times it has in its top bits which nibble says so. */
+static __always_inline __u32 lowest_bit(__u32 bits)
+{
+	return 0xcd7ea84fb6935210 >> (((bits & -bits) * 0x09af >> 12 & 15) * 4) & 15;
+}
+
+/* The slot of way 0 to 7 of the first bucket, 8 to 15 of the second. */
+static __always_inline __u32 place_slot(const struct fl_state_place *place, __u32 way)
+{
+	__u32 second = -(way >> 3);
+
+	return (place->bucket[0] ^ ((place->bucket[0] ^ place->bucket[1]) & second)) * FL_BUCKET_WAYS + way % 8;
+}
+
+static __always_inline bool state_has_key(const struct fl_state *st, const struct fl_tuple *key)
+{
+	return st->addr[0].q[1] == key->addr[0].q[1] && st->addr[1].q[1] == key->addr[1].q[1] &&
+	       st->addr[0].q[0] == key->addr[0].q[0] && st->addr[1].q[0] == key->addr[1].q[0] &&
+	       st->port[0] == key->port[0] && st->port[1] == key->port[1] && st->proto == key->proto;
+}
+
+/* Whether the lowest of the ways in *found has the key; takes it from there. */
+static __always_inline bool key_is_at(const struct fl_tuple *key, const struct fl_state_place *place, __u32 *found,
+				      __u32 *slot, __u64 *tag)
+{
+	const volatile __u64 *now;
+	const struct fl_state *st;
+
+	*slot = place_slot(place, lowest_bit(*found));
+	*found &= *found - 1;
+	now = tag_at(*slot);
+	st = state_at(*slot);
+	if (!now || !st)
+		return false;
+	*tag = *now;
+	return FL_TAG_HASH(*tag) == place->hash && FL_TAG_KIND(*tag) > FL_KIND_CLAIMED && state_has_key(st, key);
+}
+
+/*
+ * Where the key lies: whatever is published under it. Returns the slot and its tag. Of a hash of 32 bits it takes billions of entries for
+ * one packet to meet two others with the same.
+ */
+static __always_inline bool key_find(const struct fl_tuple *key, const struct fl_state_place *place, __u32 *slot,
+				     __u64 *tag)
+{
+	const struct fl_bucket *first = bucket_at(place->bucket[0]), *second = bucket_at(place->bucket[1]);
+	__u32 found;
+
+	if (!first || !second)
+		return false;
+	found = bucket_match(first, place->hash) | bucket_match(second, place->hash) << FL_BUCKET_WAYS;
+	if (!found)
+		return false;
+	return key_is_at(key, place, &found, slot, tag) || (found && key_is_at(key, place, &found, slot, tag)) ||
+	       (found && key_is_at(key, place, &found, slot, tag));
+}
+
+/*
+ * The entry with the state of the twin in c->slot. False: it is gone. Whether the serial is still that of the claim that the twin was
+ * made with.
+ */
+static __always_inline bool twin_follow(struct conn *c, const struct fl_state *twin)
+{
+	const volatile __u64 *tag = tag_at(twin->twin);
+
+	if (!tag)
+		return false;
+	c->main = twin->twin;
+	c->other = twin->twin;
+	c->translated = true;
+	c->main_side = c->side ^ !!(twin->flags & FL_STATE_TURNED);
+	c->tag = *tag;
+	return kind_is_state(c->tag) && FL_TAG_SERIAL(c->tag) == twin->made;
+}
+
+/* What the entry that has the key says of the packet. */
+static __always_inline int state_found(struct conn *c, const struct fl_state_control *control)
+{
+	const struct fl_state *st = state_at(c->slot);
+
+	if (!st)
+		return 0;
+	if (FL_TAG_KIND(c->tag) == FL_KIND_TWIN) {
+		if (!twin_follow(c, st))
+			return 0;
+		st = state_at(c->main);
+		if (!st)
+			return 0;
+	} else {
+		c->main = c->slot;
+		c->main_side = c->side;
+		c->translated = st->flags & FL_STATE_TRANSLATED;
+		c->other = st->twin;
+	}
+	c->over_slot = c->main;
+	c->over_tag = c->tag;
+	c->over = fl_state_is_expired(st, control, c->now);
+	return !c->over;
+}
+
+/* The state of the packet that tuple_of() was told of. 1: c has it; 0: none, or one that has run out. */
+GLOBAL int state_find(struct conn *c)
+{
+	const struct fl_state_control *control = state_control();
+
+	if (!c || !control)
+		return 0;
+	c->now = bpf_jiffies64();
+	c->over = false;
+	c->place = fl_state_hash(&c->key, control->key, control->buckets);
+	return key_find(&c->key, &c->place, &c->slot, &c->tag) && state_found(c, control);
+}
+
+/* ---- counting ---- */
+
+/* Adds to how many there are, and tells the others now and then. */
+static __always_inline void state_count(int states, int embryonic)
+{
+	struct fl_state_counts *mine = state_counts(FL_STATE_COUNTS_CPU(bpf_get_smp_processor_id()));
+	struct fl_state_counts *shared = state_counts(FL_STATE_COUNTS_SHARED);
+	const struct fl_state_control *control = state_control();
+	__s32 batch;
+
+	if (!mine || !shared || !control)
+		return;
+	batch = control->batch;
+	mine->states += states;
+	mine->embryonic += embryonic;
+	mine->new_states += states;
+	mine->new_embryonic += embryonic;
+	if (mine->new_states >= batch || mine->new_states <= -batch) {
+		__sync_fetch_and_add(&shared->states, mine->new_states);
+		mine->new_states = 0;
+	}
+	if (mine->new_embryonic >= batch || mine->new_embryonic <= -batch) {
+		__sync_fetch_and_add(&shared->embryonic, mine->new_embryonic);
+		mine->new_embryonic = 0;
+	}
+}
+
+static __always_inline __u32 *rule_states(__u16 rule)
+{
+	__u32 id = rule;
+
+	return rule ? bpf_map_lookup_elem(&fl_rule_states, &id) : NULL;
+}
+
+/* The rules of a state, each once: number 1 is 0 where both are the same. */
+static __always_inline __u16 state_rule(const struct fl_state *st, int number)
+{
+	return number && st->rule[1] == st->rule[0] ? 0 : st->rule[number & 1];
+}
+
+/* Who began it. */
+static __always_inline const union fl_addr *state_source(const struct fl_state *st)
+{
+	return &st->addr[st->flags & FL_STATE_STARTER ? 1 : 0];
+}
+
+static __always_inline void source_leave(const struct fl_state *st, __u16 rule)
+{
+	struct fl_rule_source key = { .addr = *state_source(st), .rule = rule };
+	__u32 *states = bpf_map_lookup_elem(&fl_rule_sources, &key);
+
+	if (states && *states)
+		__sync_fetch_and_add(states, -1);
+}
+
+static __always_inline void rule_leave(const struct fl_state *st, __u16 rule)
+{
+	__u32 *states = rule_states(rule);
+
+	if (!states)
+		return;
+	__sync_fetch_and_add(states, -1);
+	if (st->flags & FL_STATE_COUNTED)
+		source_leave(st, rule);
+}
+
+/* For each rule of a state that ends: what it has counted. */
+static __always_inline void rule_account(__u16 rule, __u64 packets, __u64 bytes)
+{
+	__u32 index = FL_RULE_STATS_INDEX(bpf_get_smp_processor_id(), rule);
+	struct fl_rule_stats *stats = rule ? bpf_map_lookup_elem(&fl_rule_stats, &index) : NULL;
+
+	if (!stats)
+		return;
+	stats->packets += packets;
+	stats->bytes += bytes;
+}
+
+/* ---- ending ---- */
+
+/* Takes away the twin of the entry `main`, which has been claimed over its tag `was`. */
+static __always_inline void twin_remove(__u32 slot, __u32 main, __u64 was)
+{
+	volatile __u64 *tag = tag_at(slot);
+	const struct fl_state *twin = state_at(slot);
+	__u64 now = tag ? *tag : 0;
+
+	if (!tag || !twin || FL_TAG_KIND(now) != FL_KIND_TWIN || twin->twin != main || twin->made != FL_TAG_SERIAL(was))
+		return;
+	__sync_val_compare_and_swap(tag, now, FL_TAG(0, FL_TAG_SERIAL(now), FL_KIND_FREE));
+}
+
+/*
+ * Claims the element `slot` if its tag still is `was`, and ends the state that was there, its twin too. Returns 1 if so: then the
+ * caller stores the next tag.
+ */
+GLOBAL int state_claim(__u32 slot, __u64 was)
+{
+	volatile __u64 *tag = tag_at(slot);
+	struct fl_state *st = state_at(slot);
+	__u64 packets, bytes;
+
+	if (!tag || !st || __sync_val_compare_and_swap(tag, was, FL_TAG_CLAIM(was)) != was)
+		return 0;
+	if (!kind_is_state(was))
+		return 1;
+	packets = fl_state_packets(st, 0) + fl_state_packets(st, 1);
+	bytes = fl_state_bytes(st, 0) + fl_state_bytes(st, 1);
+#pragma unroll
+	for (int i = 0; i < 2; i++) {
+		rule_account(state_rule(st, i), packets, bytes);
+		rule_leave(st, state_rule(st, i));
+	}
+	rule_account(st->nat & FL_STATE_NPT ? 0 : st->nat, packets, bytes);
+	if (st->flags & FL_STATE_TRANSLATED)
+		twin_remove(st->twin, slot, was);
+	state_count(-1, FL_TAG_KIND(was) == FL_KIND_EMBRYONIC ? -1 : 0);
+	return 1;
+}
+
+/* Frees an element that the caller has claimed over the tag `was`. */
+static __always_inline void state_free(__u32 slot, __u64 was)
+{
+	volatile __u64 *tag = tag_at(slot);
+
+	if (tag)
+		*tag = FL_TAG(0, FL_TAG_SERIAL(was) + 1, FL_KIND_FREE);
+}
+
+/* Ends the state in `slot`, if it still is the one with that tag. Returns 1 if so. */
+static __always_inline int state_remove(__u32 slot, __u64 tag)
+{
+	if (!state_claim(slot, tag))
+		return 0;
+	state_free(slot, tag);
+	return 1;
+}
+
+/* ---- making ---- */
+
+/*
+ * How willingly an entry gives way: 0 never, ~0 at once (it has run out, or is a twin whose state is gone), between the two an
+ * embryonic one by its age.
+ */
+GLOBAL __u32 state_age(__u32 slot, __u64 tag, __u32 now)
+{
+	const struct fl_state_control *control = state_control();
+	const struct fl_state *st = state_at(slot);
+	const volatile __u64 *main;
+
+	if (!st || !control || FL_TAG_KIND(tag) <= FL_KIND_CLAIMED)
+		return 0;
+	if (FL_TAG_KIND(tag) == FL_KIND_TWIN) {
+		main = tag_at(st->twin);
+		return main && FL_TAG_KIND(*main) > FL_KIND_FREE && FL_TAG_SERIAL(*main) == st->made ? 0 : ~0u;
+	}
+	if (fl_state_is_expired(st, control, now))
+		return ~0u;
+	if (FL_TAG_KIND(tag) != FL_KIND_EMBRYONIC)
+		return 0;
+	return ((now - st->made) & 0x3fffffff) + 1;
+}
+
+/* Free ways of a bucket, a bit each. */
+static __always_inline __u32 bucket_free(const struct fl_bucket *bucket)
+{
+	__u64 found = 0;
+
+#pragma unroll
+	for (int i = 0; i < FL_BUCKET_WAYS; i++) {
+		__u64 kind = FL_TAG_KIND(*(const volatile __u64 *)&bucket->tag[i]);
+
+		hide(kind);
+		found |= (kind - 1) >> 63 << i;
+	}
+	return found;
+}
+
+static __always_inline __u32 bits_of_eight(__u32 x)
+{
+	x -= x >> 1 & 0x55;
+	x = (x & 0x33) + (x >> 2 & 0x33);
+	return (x + (x >> 4)) & 0xf;
+}
+
+/* A place in one of the two buckets: a free one of the emptier, or whoever gives way first. 1: room has it. */
+GLOBAL int room_find(struct conn *c, struct fl_state_place *at, struct state_room *room)
+{
+	__u32 best = 0, age, way, free[2];
+	const struct fl_bucket *first, *second;
+	const volatile __u64 *tag;
+
+	if (!c || !at || !room)
+		return 0;
+	first = bucket_at(at->bucket[0]);
+	second = bucket_at(at->bucket[1]);
+	if (!first || !second)
+		return 0;
+	free[0] = bucket_free(first);
+	free[1] = bucket_free(second);
+	if (free[0] | free[1]) {
+		way = bits_of_eight(free[0]) >= bits_of_eight(free[1]) ? lowest_bit(free[0])
+								       : lowest_bit(free[1]) + FL_BUCKET_WAYS;
+		room->slot = place_slot(at, way);
+		tag = tag_at(room->slot);
+		room->tag = tag ? *tag : 0;
+		return FL_TAG_KIND(room->tag) == FL_KIND_FREE;
+	}
+	for (way = 0; way < 2 * FL_BUCKET_WAYS; way++) {
+		__u32 slot = place_slot(at, way);
+		__u64 now;
+
+		tag = tag_at(slot);
+		now = tag ? *tag : 0;
+		age = state_age(slot, now, c->now);
+		if (age > best) {
+			best = age;
+			room->slot = slot;
+			room->tag = now;
+		}
+	}
+	return best != 0;
+}
+
+static __always_inline struct fl_state_counts *state_counts_mine(void)
+{
+	return state_counts(FL_STATE_COUNTS_CPU(bpf_get_smp_processor_id()));
+}
+
+/* Claims a place; others may be faster twice. 1: room has it, and the tag that it had. */
+GLOBAL int room_claim(struct conn *c, struct fl_state_place *at, struct state_room *room)
+{
+	struct fl_state_counts *mine = state_counts_mine();
+
+	if (!mine || !room)
+		return 0;
+	for (int i = 0; i < 3; i++) {
+		if (!room_find(c, at, room))
+			return 0;
+		if (!state_claim(room->slot, room->tag))
+			continue;
+		mine->evicted += FL_TAG_KIND(room->tag) == FL_KIND_EMBRYONIC;
+		return 1;
+	}
+	return 0;
+}
+
+/* Ends whoever gives way first in a bucket: an embryonic one, or (over) also one that has run out. Returns 1 if there was one. */
+GLOBAL int bucket_evict(__u32 index, __u32 now, bool over)
+{
+	__u32 best = 0, slot = index * FL_BUCKET_WAYS, chosen = 0;
+	__u64 chosen_tag = 0;
+
+	for (int i = 0; i < FL_BUCKET_WAYS; i++, slot++) {
+		const volatile __u64 *tag = tag_at(slot);
+		__u64 is = tag ? *tag : 0;
+		__u32 age;
+
+		if (!over && FL_TAG_KIND(is) != FL_KIND_EMBRYONIC)
+			continue;
+		age = state_age(slot, is, now);
+		if (age > best) {
+			best = age;
+			chosen = slot;
+			chosen_tag = is;
+		}
+	}
+	return best && state_remove(chosen, chosen_tag);
+}
+
+#define EVICT_BUCKETS \
+	8 /* that are looked at for one that gives way: with a quarter of the limit embryonic there is one in each */
+
+/* Ends one that gives way, where the hand finds it: each CPU's goes round the table, so that all have about the same time. */
+GLOBAL int state_evict(__u32 now, bool over)
+{
+	struct fl_state_counts *mine = state_counts_mine();
+	const struct fl_state_control *control = state_control();
+
+	if (!mine || !control)
+		return 0;
+	for (int i = 0; i < EVICT_BUCKETS; i++) {
+		__u32 hand = mine->hand + 1;
+
+		mine->hand = hand < control->buckets ? hand : 0;
+		if (bucket_evict(mine->hand, now, over)) {
+			mine->evicted++;
+			return 1;
+		}
+	}
+	return 0;
+}
+
+/*
+ * Whether there may be one more. Too many embryonic ones, or states in all: one of those gives way, never an established one. Where no
+ * daemon sweeps, those that have run out as well.
+ */
+GLOBAL int table_admit(__u32 now)
+{
+	const struct fl_state_counts *shared = state_counts(FL_STATE_COUNTS_SHARED), *mine = state_counts_mine();
+	const struct fl_state_control *control = state_control();
+	const struct fl_control *daemon = control_get();
+	__s64 states, embryonic;
+
+	if (!shared || !mine || !control || !daemon)
+		return 0;
+	states = shared->states + mine->new_states;
+	embryonic = shared->embryonic + mine->new_embryonic;
+	if (states < control->limit && embryonic < control->embryonic_limit)
+		return 1;
+	if (embryonic > 0 && state_evict(now, false))
+		return 1;
+	return (__s32)(daemon->alive_until - now) <= 0 && state_evict(now, true);
+}
+
+/* Adds a state to those of a source. False: it has as many as it may. What LRU forgets, the daemon puts right. */
+static __always_inline bool source_enter(const struct fl_state *st, __u16 rule, __u32 max)
+{
+	struct fl_rule_source key = { .addr = *state_source(st), .rule = rule };
+	__u32 none = 0, *states;
+
+	if (!rule || !max)
+		return true;
+	states = bpf_map_lookup_elem(&fl_rule_sources, &key);
+	if (!states) {
+		bpf_map_update_elem(&fl_rule_sources, &key, &none, BPF_NOEXIST);
+		states = bpf_map_lookup_elem(&fl_rule_sources, &key);
+	}
+	return !states || (__s32)__sync_fetch_and_add(states, 1) < (__s32)max;
+}
+
+static __always_inline bool rule_enter(const struct fl_state *st, __u16 rule, __u32 max)
+{
+	__u32 *states = rule_states(rule);
+
+	return !states || (__s32)__sync_fetch_and_add(states, 1) < (__s32)max || !max;
+}
+
+/* The state's rules have one more; 0, and they have not, where one may have no more. */
+GLOBAL int rules_enter(struct conn *c, struct fl_state *fresh)
+{
+	bool ok = true;
+
+	if (!c || !fresh)
+		return 0;
+	if (c->max_states_per_source[0] | c->max_states_per_source[1])
+		fresh->flags |= FL_STATE_COUNTED;
+#pragma unroll
+	for (int i = 0; i < 2; i++) {
+		__u16 rule = state_rule(fresh, i);
+
+		ok &= rule_enter(fresh, rule, c->max_states[i]);
+		ok &= source_enter(fresh, rule, c->max_states_per_source[i]);
+	}
+	if (ok)
+		return 1;
+	rule_leave(fresh, state_rule(fresh, 0));
+	rule_leave(fresh, state_rule(fresh, 1));
+	return 0;
+}
+
+/* Ends the entry with a key that another has, too: of a twin the state that it belongs to. */
+static __always_inline void duplicate_end(__u32 slot, __u64 tag)
+{
+	const struct fl_state *st = state_at(slot);
+	const volatile __u64 *main;
+	__u64 now;
+
+	if (FL_TAG_KIND(tag) == FL_KIND_TWIN && st) {
+		main = tag_at(st->twin);
+		now = main ? *main : 0;
+		if (kind_is_state(now) && FL_TAG_SERIAL(now) == st->made)
+			state_remove(st->twin, now);
+	}
+	state_remove(slot, tag);
+}
+
+/*
+ * Two CPUs may have made an entry for the same key, each before it saw the other's. Who has published, looks again; at least one then
+ * sees both, and of two the one in the lower slot stays, whoever it is that finds out. Returns 0: that in `slot` stays. 1: `other` does.
+ */
+GLOBAL int key_settle(struct fl_tuple *key, struct fl_state_place *place, __u32 slot, struct state_room *other)
+{
+	const struct fl_bucket *first, *second;
+	__u32 found;
+
+	if (!key || !place || !other)
+		return 0;
+	first = bucket_at(place->bucket[0]);
+	second = bucket_at(place->bucket[1]);
+	if (!first || !second)
+		return 0;
+	found = bucket_match(first, place->hash) | bucket_match(second, place->hash) << FL_BUCKET_WAYS;
+	for (int i = 0; i < 2 * FL_BUCKET_WAYS; i++) {
+		const volatile __u64 *tag;
+		const struct fl_state *st;
+
+		if (!found)
+			return 0;
+		other->slot = place_slot(place, lowest_bit(found));
+		found &= found - 1;
+		tag = tag_at(other->slot);
+		st = state_at(other->slot);
+		if (!tag || !st)
+			return 0;
+		other->tag = *tag;
+		if (other->slot == slot || FL_TAG_HASH(other->tag) != place->hash ||
+		    FL_TAG_KIND(other->tag) <= FL_KIND_CLAIMED || !state_has_key(st, key))
+			continue;
+		if (other->slot < slot)
+			return 1;
+		duplicate_end(other->slot, other->tag);
+	}
+	return 0;
+}
+
+static __always_inline void state_set_key(struct fl_state *st, const struct fl_tuple *key)
+{
+	st->addr[0] = key->addr[0];
+	st->addr[1] = key->addr[1];
+	st->port[0] = key->port[0];
+	st->port[1] = key->port[1];
+	st->proto = key->proto;
+}
+
+/* The caller stores nothing behind it that others may see before: the exchange is a barrier. */
+static __always_inline void tag_publish(__u32 slot, __u64 tag)
+{
+	volatile __u64 *place = tag_at(slot);
+
+	if (place)
+		__sync_lock_test_and_set(place, tag);
+}
+
+/* Whether a new twin's key is free. What is over there goes. */
+static __always_inline bool twin_is_free(struct conn *c, const struct fl_tuple *key, const struct fl_state_place *at)
+{
+	__u32 slot;
+	__u64 tag;
+
+	if (!key_find(key, at, &slot, &tag))
+		return true;
+	return state_age(slot, tag, c->now) == ~0u && state_remove(slot, tag);
+}
+
+/* Makes the twin of the entry that c->slot and c->tag have claimed. 0, and *slot, or -FL_DROP_*. */
+GLOBAL int twin_insert(struct conn *c, struct fl_tuple *key, struct state_room *room)
+{
+	const struct fl_state_control *control = state_control();
+	struct fl_state_place at;
+	struct state_room other;
+	struct fl_state *st;
+	__u64 tag;
+
+	if (!c || !key || !room || !control)
+		return -FL_DROP_INTERNAL;
+	at = fl_state_hash(key, control->key, control->buckets);
+	if (!twin_is_free(c, key, &at))
+		return -FL_DROP_NAT_PORTS;
+	if (!room_claim(c, &at, room))
+		return -FL_DROP_STATE_FULL;
+	st = state_at(room->slot);
+	if (!st)
+		return -FL_DROP_INTERNAL;
+	state_set_key(st, key);
+	st->flags = c->side == c->twin_side ? 0 : FL_STATE_TURNED;
+	st->twin = c->slot;
+	st->made = FL_TAG_SERIAL(c->tag);
+	tag = FL_TAG(at.hash, FL_TAG_SERIAL(room->tag) + 1, FL_KIND_TWIN);
+	tag_publish(room->slot, tag);
+	if (!key_settle(key, &at, room->slot, &other))
+		return 0;
+	state_remove(room->slot, tag);
+	return -FL_DROP_NAT_PORTS;
+}
+
+/* Makes the entry, and its twin if there shall be one. As state_insert(). */
+static __always_inline int entry_insert(struct conn *c, const struct fl_state *fresh, struct fl_tuple *twin)
+{
+	struct state_room room = {}, other = {};
+	struct fl_state *st;
+	int r = 0;
+
+	if (!room_claim(c, &c->place, &room))
+		return -FL_DROP_STATE_FULL;
+	st = state_at(room.slot);
+	if (!st)
+		return -FL_DROP_INTERNAL;
+	c->slot = c->main = room.slot;
+	c->tag = FL_TAG(c->place.hash, FL_TAG_SERIAL(room.tag) + 1, FL_KIND_EMBRYONIC);
+	c->main_side = c->side;
+	c->translated = twin;
+	*st = *fresh;
+	if (twin) {
+		r = twin_insert(c, twin, &other);
+		st->twin = c->other = other.slot;
+		st->flags |= FL_STATE_TRANSLATED;
+	}
+	if (r) {
+		state_free(room.slot, room.tag);
+		return r;
+	}
+	state_count(1, 1);
+	tag_publish(c->slot, c->tag);
+	if (!key_settle(&c->key, &c->place, c->slot, &other))
+		return 0;
+	state_remove(c->slot, c->tag);
+	c->slot = other.slot;
+	c->tag = other.tag;
+	return STATE_EXISTS;
+}
+
+/*
+ * Makes a state of what state_find() did not find. `fresh`: what state_begin() has filled, and what the caller knows of rules,
+ * translation and ways. `twin`: the translated tuple, which twin_of() has normalised; NULL: no translation. What state_find() found to
+ * be over is removed. Returns 0, or STATE_EXISTS, or -FL_DROP_STATE_FULL, -FL_DROP_STATE_LIMIT, -FL_DROP_NAT_PORTS (the twin's tuple
+ * is another's).
+ */
+GLOBAL int state_insert(struct conn *c, struct fl_state *fresh, struct fl_tuple *twin)
+{
+	const struct fl_state_control *control = state_control();
+	struct fl_state_counts *mine = state_counts_mine();
+	int r;
+
+	if (!c || !fresh || !control || !mine)
+		return -FL_DROP_INTERNAL;
+	if (fl_dry_run)
+		return 0;
+	if (c->over)
+		state_remove(c->over_slot, c->over_tag);
+	c->over = false;
+	if (!rules_enter(c, fresh)) {
+		mine->refused_rule++;
+		return -FL_DROP_STATE_LIMIT;
+	}
+	r = table_admit(c->now) ? entry_insert(c, fresh, twin) : -FL_DROP_STATE_FULL;
+	mine->made += !r;
+	if (r == STATE_EXISTS)
+		return state_found(c, control) ? r : -FL_DROP_STATE_FULL;
+	if (!r)
+		return 0;
+	mine->refused_full += r == -FL_DROP_STATE_FULL;
+	rule_leave(fresh, state_rule(fresh, 0));
+	rule_leave(fresh, state_rule(fresh, 1));
+	return r;
+}
+
+/* The translated tuple, for state_insert(): as tuple_of(), its `src` being what that one's becomes. */
+static __always_inline void twin_of(struct conn *c, struct fl_tuple *twin, const union fl_addr *src,
+				    const union fl_addr *dst, __be16 sport, __be16 dport)
+{
+	c->twin_side = tuple_set(twin, src, dst, sport, dport, c->key.proto);
+}
+
+/* ---- packets ---- */
+
+static __always_inline void end_count(struct fl_state *st, __u32 side, __u32 bytes)
+{
+	struct fl_end *end = &st->end[side & 1];
+	__u32 lo = end->bytes_lo + bytes;
+
+	end->bytes_hi += lo < bytes;
+	end->bytes_lo = lo;
+	if (++end->packets == 0) {
+		__u8 hi = FL_NIBBLE(st->packets_hi, side & 1) + 1;
+
+		st->packets_hi = (st->packets_hi & (side & 1 ? 0x0f : 0xf0)) | (hi & 15) << 4 * (side & 1);
+	}
+}
+
+/* Phases of what has no handshake, as pf's: who has been answered, has sent many. */
+static __always_inline void plain_check(struct conn *c)
+{
+	__u32 me = c->main_side & 1, you = me ^ 1;
+
+	if (c->next.phase[me] < FL_PHASE_SINGLE)
+		c->next.phase[me] = FL_PHASE_SINGLE;
+	if (c->next.phase[you] == FL_PHASE_SINGLE)
+		c->next.phase[you] = FL_PHASE_MULTIPLE;
+}
+
+/*
+ * Whether the packet fits its state: 0, or -FL_DROP_STATE_WINDOW. Writes nothing to the table. seg: of TCP what has been read of the
+ * header, else NULL.
+ */
+GLOBAL int state_check(struct conn *c, struct segment *seg)
+{
+	const struct fl_state *st;
+
+	if (!c)
+		return -FL_DROP_INTERNAL;
+	st = state_at(c->main);
+	if (!st)
+		return -FL_DROP_INTERNAL;
+	c->next.phase[0] = st->phase[0];
+	c->next.phase[1] = st->phase[1];
+	if (st->proto != FL_PROTO_TCP)
+		plain_check(c);
+	else if (!seg)
+		return -FL_DROP_INTERNAL;
+	return 0;
+}
+
+/* Both ends have spoken, TCP's handshake is done: it gives way to no one any more. */
+static __always_inline void state_promote(struct conn *c)
+{
+	volatile __u64 *tag = tag_at(c->main);
+	__u64 next = FL_TAG_AS(c->tag, FL_KIND_ESTABLISHED);
+
+	if (!tag || __sync_val_compare_and_swap(tag, c->tag, next) != c->tag)
+		return;
+	c->tag = next;
+	state_count(0, -1);
+}
+
+static __always_inline bool is_established(const struct fl_state *st, const struct conn_next *next)
+{
+	__u8 least = st->proto == FL_PROTO_TCP ? FL_PHASE_ESTABLISHED : FL_PHASE_SINGLE;
+
+	return next->phase[0] >= least && next->phase[1] >= least;
+}
+
+/* Writes what state_check() found, and counts the packet; `bytes`: of the IP packet. */
+static __always_inline void state_update(struct conn *c, __u32 bytes)
+{
+	const volatile __u64 *tag = tag_at(c->main);
+	struct fl_state *st = state_at(c->main);
+
+	if (!tag || !st || fl_dry_run || FL_TAG_SERIAL(*tag) != FL_TAG_SERIAL(c->tag))
+		return;
+	if (st->seen != c->now)
+		st->seen = c->now;
+	end_count(st, c->main_side, bytes);
+	if (st->phase[0] != c->next.phase[0])
+		st->phase[0] = c->next.phase[0];
+	if (st->phase[1] != c->next.phase[1])
+		st->phase[1] = c->next.phase[1];
+	if (FL_TAG_KIND(c->tag) == FL_KIND_EMBRYONIC && is_established(st, &c->next))
+		state_promote(c);
+}
+
+/*
+ * Fills what the table itself knows of a new state: the key, and the first packet, of `bytes`. seg: as for state_check(). The caller has
+ * cleared *fresh, and says in its flags what is more to say.
+ */
+static __always_inline void state_begin(struct conn *c, const struct segment *seg, struct fl_state *fresh, __u32 bytes)
+{
+	state_set_key(fresh, &c->key);
+	if (c->side)
+		fresh->flags |= FL_STATE_STARTER;
+	fresh->made = fresh->seen = c->now;
+	fresh->end[c->side & 1].packets = 1;
+	fresh->end[c->side & 1].bytes_lo = bytes;
+	fresh->phase[c->side & 1] = c->key.proto == FL_PROTO_TCP ? FL_PHASE_SYN_SENT : FL_PHASE_SINGLE;
+}

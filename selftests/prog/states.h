@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What a test run tells states.bpf.c, behind the Ethernet header of its frame, and what it answers there. */
+#pragma once
+
+#include "fairlead/state.h"
+
+enum states_flags {
+	STATES_NO_INSERT = 1 << 0,
+	STATES_TRANSLATE = 1 << 1,
+};
+
+/* As struct segment. */
+struct states_segment {
+	__u32 seq, ack;
+	__u32 len;
+	__u16 win;
+	__u8 flags;
+	__u8 wscale;
+};
+
+struct states_request {
+	union fl_addr src, dst;
+	union fl_addr to_src, to_dst;
+	__be16 sport, dport;
+	__be16 to_sport, to_dport;
+	__u32 bytes;
+	__u32 max_states, max_states_per_source;
+	__u16 rule[2];
+	__u8 proto;
+	__u8 flags; /* enum states_flags */
+	__u8 state_flags;
+	__u8 pad;
+	struct states_segment segment;
+};
+
+struct states_answer {
+	__s32 result;
+	__u32 found;
+	__u32 slot, main;
+	__u8 side, main_side;
+	__u8 pad[2];
+	__u32 now;
+	__u64 tag;
+};
+
+struct states_frame {
+	__u8 ethernet[16];
+	struct states_request request;
+	struct states_answer answer;
+};
