@@ -88,6 +88,7 @@ broker_fairlead() {
 	cat > "$FL_TMP/broker.json" <<-JSON
 	{
 		"node": { "name": "broker" },
+		"default_action": "pass",
 		"interfaces": {
 			"wan": { "device": "wan0", "mode": "${1:-auto}" },
 			"inet": { "device": "inet0", "mode": "${1:-auto}" }
@@ -110,6 +111,7 @@ router_config() {
 	cat > "$FL_TMP/router.json" <<-JSON
 	{
 		"node": { "name": "router" },
+		"default_action": "pass",
 		"interfaces": {
 			"wan": { "device": "$LAB_WAN", "mode": "$1" },
 			"lan": { "device": "$LAB_LAN", "mode": "$1" }

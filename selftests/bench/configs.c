@@ -33,7 +33,7 @@ static json_t *router(const char *mode, int n_translations)
 	json_array_append_new(list, json_pack("{s:s,s:s,s:s}", "interface", "tun_out", "internal", "2001:db8:ab::/64",
 					      "external", "2001:db8:bb::/64"));
 	return json_pack("{s:{s:s}, s:o, s:{s:{s:s,s:s,s:s,s:s,s:s},s:{s:s,s:s,s:s,s:s,s:s}},"
-			 " s:{s:{s:s,s:s},s:{s:s,s:s}}, s:[{s:s,s:s},{s:s,s:s}], s:o}",
+			 " s:{s:{s:s,s:s},s:{s:s,s:s}}, s:[{s:s,s:s},{s:s,s:s}], s:o, s:s}",
 			 "node", "name", "bench", "interfaces", interfaces(mode), /**/
 			 "tunnels", "tun_in", "type", "6in4", "underlay", "lan", "local", "192.0.2.1", "remote",
 			 "10.1.0.1", "address", "2001:db8:d1::2/64", /**/
@@ -43,7 +43,7 @@ static json_t *router(const char *mode, int n_translations)
 			 "gw_out", "interface", "tun_out", "address", "2001:db8:d2::1",		  /**/
 			 "routes", "destination", "2001:db8:ab::/64", "gateway", "gw_in",	  /**/
 			 "destination", "2001:db8:f2::/48", "gateway", "gw_out",		  /**/
-			 "prefix_translations", list);
+			 "prefix_translations", list, "default_action", "pass");
 }
 
 static json_t *client(int i)
@@ -71,9 +71,9 @@ static json_t *broker(int n_clients)
 			json_object_set_new(clients, name, client(i));
 		}
 	}
-	return json_pack("{s:{s:s}, s:o, s:{s:{s:s,s:s,s:s,s:s,s:o}}}", "node", "name", "bench", "interfaces",
+	return json_pack("{s:{s:s}, s:o, s:{s:{s:s,s:s,s:s,s:s,s:o}}, s:s}", "node", "name", "bench", "interfaces",
 			 interfaces("native"), "tunnels", "tun_in", "type", "6in4", "underlay", "lan", "local",
-			 "192.0.2.1", "address", "2001:db8:d1::2/64", "clients", clients);
+			 "192.0.2.1", "address", "2001:db8:d1::2/64", "clients", clients, "default_action", "pass");
 }
 
 static json_t *config_of(enum dut_id dut)

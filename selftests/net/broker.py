@@ -28,6 +28,7 @@ CLIENT = [Client(i) for i in range(CLIENTS)]
 def write_config(path, mode):
     config = {
         "node": {"name": "broker"},
+        "default_action": "pass",
         "interfaces": {"wan": {"device": "wan0", "mode": mode}, "inet": {"device": "inet0", "mode": mode}},
         "tunnels": {
             "tun6": {

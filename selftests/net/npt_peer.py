@@ -83,6 +83,7 @@ def pick(pair, inward):
 def write(folder, mode, pairs):
     config = {
         "node": {"name": "peer"},
+        "default_action": "pass",
         "interfaces": {
             "inside": {"device": "in0", "mode": mode, "antispoof": False},
             "outside": {"device": "out0", "mode": mode, "antispoof": False},

@@ -140,6 +140,7 @@ class Lab:
     def config(self, mode="auto", lan="lan0", wan="wan0", interfaces=None, **more):
         config = {
             "node": {"name": "router"},
+            "default_action": "pass",
             "interfaces": {"wan": {"device": wan, "mode": mode}, "lan": {"device": lan, "mode": mode}},
             "tunnels": {
                 "he0": {"type": "6in4", "underlay": "wan", "local": WAN_ROUTER, "remote": PEER, "address": TUNNEL_ROUTER + "/64"}
