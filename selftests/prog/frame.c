@@ -168,7 +168,7 @@ static __u32 l4_write(__u8 *p, const struct spec *s, __u32 *check)
 	case L4_ECHO:
 		p[0] = or_usual(s->type, spec_is6(s) ? 128 : 8);
 		p[1] = s->code;
-		put32(p + 4, 0x00070001);
+		put32(p + 4, (__u32)or_usual(s->sport, 7) << 16 | 1);
 		*check = 2;
 		return 8 + pattern(p + 8, or_usual(s->payload, 32));
 	case L4_ERROR:

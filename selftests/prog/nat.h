@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the tests of translation tell their programs (nat_body.h), and what those say: `io` of each object. */
+#pragma once
+
+#include "fairlead/maps.h"
+
+/* Which part a run tries. */
+enum nat_part {
+	NAT_REWRITE,  /* writes the packet as `to` says */
+	NAT_QUOTE,    /* an error: its quote becomes `to`, its own addresses what follows from that */
+	NAT_FRAGMENT, /* a first fragment is remembered, with the ports of `to`; of a later one they are said in `to` */
+};
+
+struct nat_tuple {
+	union fl_addr src, dst;
+	__be16 sport, dport;
+};
+
+struct nat_io {
+	__u32 part;
+	__u32 redirect; /* device that it leaves by; 0: it goes on */
+	struct nat_tuple to;
+	__u32 npt;   /* index: prefixes are translated */
+	__s32 stage; /* out: STAGE_GO, or -FL_DROP_* */
+	/* out, of NAT_QUOTE */
+	struct nat_tuple quoted;
+	__u32 seq;
+	__u8 proto;
+	__u8 has_seq;
+	__u8 is_error;
+};
