@@ -11,6 +11,7 @@
 #include "fairlead/rules.h"
 #include "fairlead/state.h"
 #include "lib/control.h"
+#include "lib/tcp_track.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -74,23 +75,6 @@ struct {
 	__type(value, __u32);
 } fl_rule_sources SEC(".maps"); /* programs and daemon */
 
-/* What the pipeline has read of a TCP header; host byte order. */
-struct segment {
-	__u32 seq, ack;
-	__u32 len; /* of the payload, without SYN and FIN */
-	__u16 win; /* as it stands there */
-	__u8 flags;
-	__u8 wscale; /* a SYN's option, 0 to FL_WSCALE_MAX; FL_WSCALE_NONE: it has none */
-};
-
-/* What state_check() found, for state_update() to write. By end of the entry with the state. */
-struct conn_next {
-	__u32 seq_lo[2], seq_hi[2];
-	__u16 max_win[2];
-	__u8 phase[2];
-	__u8 wscale;
-};
-
 /* What the pipeline knows of a packet's connection. Lies in per-CPU scratch. */
 struct conn {
 	struct fl_tuple key;
@@ -112,11 +96,11 @@ struct conn {
 	__u32 now; /* low word of jiffies64 */
 	/* for state_insert(): of the rules that fresh->rule names; 0: any number */
 	__u32 max_states[2], max_states_per_source[2];
-	struct conn_next next;
+	struct tcp_next next; /* what state_check() found, for state_update() to write */
 };
 
-/* state_insert(): another CPU was first, and c has what it made */
-#define STATE_EXISTS 1
+#define STATE_EXISTS 1 /* state_insert(): another CPU was first, and c has what it made */
+#define STATE_MISS 1   /* state_check(): begins another connection, as if state_find() had found none */
 
 /* A place for a new entry. */
 struct state_room {
@@ -903,8 +887,8 @@ static __always_inline void plain_check(struct conn *c)
 }
 
 /*
- * Whether the packet fits its state: 0, or -FL_DROP_STATE_WINDOW. Writes nothing to the table. seg: of TCP what has been read of the
- * header, else NULL.
+ * Whether the packet fits its state: 0, STATE_MISS or -FL_DROP_STATE_WINDOW. Writes nothing to the table. seg: of TCP what has been
+ * read of the header, else NULL.
  */
 GLOBAL int state_check(struct conn *c, struct segment *seg)
 {
@@ -917,10 +901,23 @@ GLOBAL int state_check(struct conn *c, struct segment *seg)
 		return -FL_DROP_INTERNAL;
 	c->next.phase[0] = st->phase[0];
 	c->next.phase[1] = st->phase[1];
-	if (st->proto != FL_PROTO_TCP)
+	c->next.held = c->next.late = false;
+	if (st->proto != FL_PROTO_TCP) {
 		plain_check(c);
-	else if (!seg)
+		return 0;
+	}
+	if (!seg)
 		return -FL_DROP_INTERNAL;
+	if (!tcp_flags_are_sane(seg->flags))
+		return -FL_DROP_STATE_WINDOW;
+	c->over = tcp_is_reuse(&c->next, seg->flags);
+	if (c->over)
+		return STATE_MISS;
+	if (!(st->flags & FL_STATE_LOOSE)) {
+		tcp_next_begin(st, &c->next);
+		return tcp_check_windows(st, &c->next, c->main_side & 1, seg);
+	}
+	tcp_check_loosely(&c->next, c->main_side & 1, seg, st->end[(c->main_side ^ 1) & 1].packets);
 	return 0;
 }
 
@@ -936,11 +933,29 @@ static __always_inline void state_promote(struct conn *c)
 	state_count(0, -1);
 }
 
-static __always_inline bool is_established(const struct fl_state *st, const struct conn_next *next)
+static __always_inline bool is_established(const struct fl_state *st, const struct tcp_next *next)
 {
 	__u8 least = st->proto == FL_PROTO_TCP ? FL_PHASE_ESTABLISHED : FL_PHASE_SINGLE;
 
-	return next->phase[0] >= least && next->phase[1] >= least;
+	/* refused is not established */
+	return next->phase[0] >= least && next->phase[1] >= least && next->phase[0] != FL_PHASE_CLOSED &&
+	       next->phase[1] != FL_PHASE_CLOSED;
+}
+
+/* Stores what differs: the line is the other direction's as well. */
+static __always_inline void tcp_write(struct fl_state *st, const struct tcp_next *n)
+{
+#pragma unroll
+	for (int i = 0; i < 2; i++) {
+		if (st->end[i].seq_lo != n->seq_lo[i])
+			st->end[i].seq_lo = n->seq_lo[i];
+		if (st->end[i].seq_hi != n->seq_hi[i])
+			st->end[i].seq_hi = n->seq_hi[i];
+		if (st->end[i].max_win != n->max_win[i])
+			st->end[i].max_win = n->max_win[i];
+	}
+	if (st->wscale != n->wscale)
+		st->wscale = n->wscale;
 }
 
 /* Writes what state_check() found, and counts the packet; `bytes`: of the IP packet. */
@@ -951,9 +966,13 @@ static __always_inline void state_update(struct conn *c, __u32 bytes)
 
 	if (!tag || !st || fl_dry_run || FL_TAG_SERIAL(*tag) != FL_TAG_SERIAL(c->tag))
 		return;
-	if (st->seen != c->now)
-		st->seen = c->now;
 	end_count(st, c->main_side, bytes);
+	if (c->next.held)
+		return;
+	if (st->seen != c->now && !c->next.late)
+		st->seen = c->now;
+	if (st->proto == FL_PROTO_TCP && !(st->flags & FL_STATE_LOOSE))
+		tcp_write(st, &c->next);
 	if (st->phase[0] != c->next.phase[0])
 		st->phase[0] = c->next.phase[0];
 	if (st->phase[1] != c->next.phase[1])
@@ -974,5 +993,8 @@ static __always_inline void state_begin(struct conn *c, const struct segment *se
 	fresh->made = fresh->seen = c->now;
 	fresh->end[c->side & 1].packets = 1;
 	fresh->end[c->side & 1].bytes_lo = bytes;
-	fresh->phase[c->side & 1] = c->key.proto == FL_PROTO_TCP ? FL_PHASE_SYN_SENT : FL_PHASE_SINGLE;
+	if (c->key.proto != FL_PROTO_TCP)
+		fresh->phase[c->side & 1] = FL_PHASE_SINGLE;
+	else if (seg)
+		tcp_begin(fresh, c->side, seg);
 }

@@ -105,7 +105,7 @@ struct fl_state {
 	struct fl_end end[2];
 };
 _Static_assert(sizeof(struct fl_state) == 128, "two cache lines");
-_Static_assert(offsetof(struct fl_state, end) == 64, "the ends have their own line");
+_Static_assert(__builtin_offsetof(struct fl_state, end) == 64, "the ends have their own line");
 
 #define FL_STATE_NPT 0x8000
 #define FL_NIBBLE(byte, end) ((byte) >> 4 * (end)&15)
@@ -234,7 +234,7 @@ FL_STATE_INLINE enum fl_timeout fl_state_timeout(const struct fl_state *st)
 		return first ? FL_OTHER_FIRST : lo == FL_PHASE_MULTIPLE ? FL_OTHER_MULTIPLE : FL_OTHER_SINGLE;
 	if (lo >= FL_PHASE_FIN_ACKED)
 		return FL_TCP_CLOSED;
-	if (lo >= FL_PHASE_CLOSING || hi >= FL_PHASE_FIN_ACKED)
+	if (lo >= FL_PHASE_CLOSING)
 		return FL_TCP_FINWAIT;
 	if (lo < FL_PHASE_ESTABLISHED)
 		return first ? FL_TCP_FIRST : FL_TCP_OPENING;

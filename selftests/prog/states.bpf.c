@@ -73,5 +73,5 @@ int states_packet(struct fl_ctx *ctx)
 	f->answer.main_side = s->conn.main_side;
 	f->answer.tag = s->conn.tag;
 	f->answer.now = s->conn.now;
-	return CTX_PASS;
+	return TC_ACT_OK;
 }

@@ -5,11 +5,11 @@
 #include "fairlead/state.h"
 
 enum states_flags {
-	STATES_NO_INSERT = 1 << 0,
-	STATES_TRANSLATE = 1 << 1,
+	STATES_NO_INSERT = 1 << 0, /* only what is known */
+	STATES_TRANSLATE = 1 << 1, /* to_* */
 };
 
-/* As struct segment. */
+/* As struct segment of bpf/lib/tcp_track.h. */
 struct states_segment {
 	__u32 seq, ack;
 	__u32 len;
@@ -24,7 +24,7 @@ struct states_request {
 	__be16 sport, dport;
 	__be16 to_sport, to_dport;
 	__u32 bytes;
-	__u32 max_states, max_states_per_source;
+	__u32 max_states, max_states_per_source; /* of rule[0] */
 	__u16 rule[2];
 	__u8 proto;
 	__u8 flags; /* enum states_flags */
@@ -34,8 +34,8 @@ struct states_request {
 };
 
 struct states_answer {
-	__s32 result;
-	__u32 found;
+	__s32 result; /* state_check()'s, or state_insert()'s */
+	__u32 found;  /* state_find()'s, 0 where the packet began another connection */
 	__u32 slot, main;
 	__u8 side, main_side;
 	__u8 pad[2];
@@ -47,4 +47,13 @@ struct states_frame {
 	__u8 ethernet[16];
 	struct states_request request;
 	struct states_answer answer;
+};
+
+/* states_loop: so many packets in one run, between two addresses, the ports and low bytes of the first by a counter */
+struct states_loop {
+	__u32 first, count;  /* numbers of keys */
+	__u32 step;	     /* from one to the next */
+	__u32 keys;	     /* numbers are below */
+	__u32 insert;	     /* else only finds */
+	__u32 found, failed; /* out */
 };
