@@ -4,7 +4,6 @@
 --mode restarted: another daemon has taken over.
 """
 
-import ipaddress
 import struct
 import time
 
@@ -13,7 +12,7 @@ from lab import *
 from wire import Failure, check, check_equal, check_fields, check_sound, main
 
 lab = Lab()
-ADVERTISER = "fe80::ff:fe00:201"  # net0's own, made of its MAC: it answers for it
+ADVERTISER = packet.link_local(WAN_NEXT_MAC)  # net0's own: it answers for it
 FIRST, SECOND, THIRD, FOURTH, FIFTH = ("2001:db8:%s::/64" % name for name in ("a0", "b0", "c0", "d0", "e0"))
 WITHIN = 1.0  # seconds from the advertisement to the wire
 EVERY = 0.01  # seconds from packet to packet of the flow
@@ -23,13 +22,7 @@ OVER = (0, 0)
 
 def advertise(*prefixes):
     """prefixes: (prefix, (valid, preferred)), for autoconfiguration and on the link."""
-    options = struct.pack("!BB6s", 1, 1, packet.mac_bytes(WAN_NEXT_MAC))
-    for prefix, (valid, preferred) in prefixes:
-        network = ipaddress.IPv6Network(prefix)
-        options += struct.pack("!BBBBIII16s", 3, 4, network.prefixlen, 0xC0, valid, preferred, 0, network.network_address.packed)
-    body = struct.pack("!II", 0, 0) + options  # reachable time, retransmission timer
-    message = packet.icmp6(ADVERTISER, "ff02::1", 134, 0, 64 << 24 | 1800, body)
-    lab.wan.send(packet.eth("33:33:00:00:00:01", WAN_NEXT_MAC, packet.ip6(ADVERTISER, "ff02::1", packet.ICMP6, message, hop=255)))
+    lab.wan.send(packet.eth("33:33:00:00:00:01", WAN_NEXT_MAC, packet.router_advert(WAN_NEXT_MAC, prefixes)))
     return time.monotonic()
 
 

@@ -126,6 +126,23 @@ def tcp6(src, dst, sport=4000, dport=4001, hop=64, **fields):
     return ip6(src, dst, TCP, tcp(src, dst, sport, dport, **fields), hop=hop)
 
 
+def link_local(mac):
+    """The address that a device makes itself of its MAC (RFC 4291 appendix A)."""
+    b = bytearray(mac_bytes(mac))
+    b[0] ^= 2
+    return str(ipaddress.IPv6Address(bytes.fromhex("fe80") + bytes(6) + bytes(b[:3]) + b"\xff\xfe" + bytes(b[3:])))
+
+
+def router_advert(mac, prefixes=(), lifetime=1800):
+    """RFC 4861 4.2, to all nodes. prefixes: (prefix, (valid, preferred)), for autoconfiguration and on the link; all in seconds."""
+    src, options = link_local(mac), struct.pack("!BB6s", 1, 1, mac_bytes(mac))
+    for prefix, (valid, preferred) in prefixes:
+        network = ipaddress.IPv6Network(prefix)
+        options += struct.pack("!BBBBIII16s", 3, 4, network.prefixlen, 0xC0, valid, preferred, 0, network.network_address.packed)
+    body = struct.pack("!II", 0, 0) + options  # reachable time, retransmission timer
+    return ip6(src, "ff02::1", ICMP6, icmp6(src, "ff02::1", 134, 0, 64 << 24 | lifetime, body), hop=255)
+
+
 # ---- taking apart ----
 
 
