@@ -105,7 +105,8 @@ struct conn {
 /* A place for a new entry. */
 struct state_room {
 	__u32 slot;
-	__u64 tag; /* what it has: the claim replaces it */
+	bool gives_way; /* somebody is there */
+	__u64 tag;	/* what it has: the claim replaces it */
 };
 
 static __always_inline const struct fl_state_control *state_control(void)
@@ -490,7 +491,7 @@ static __always_inline __u32 bits_of_eight(__u32 x)
 	return (x + (x >> 4)) & 0xf;
 }
 
-/* A place in one of the two buckets: a free one of the emptier, or whoever gives way first. 1: room has it. */
+/* A place in one of the two buckets: a free one of the emptier, or whoever gives way first. 0: none; 1: room has it. */
 GLOBAL int room_find(struct conn *c, struct fl_state_place *at, struct state_room *room)
 {
 	__u32 best = 0, age, way, free[2];
@@ -503,6 +504,7 @@ GLOBAL int room_find(struct conn *c, struct fl_state_place *at, struct state_roo
 	second = bucket_at(at->bucket[1]);
 	if (!first || !second)
 		return 0;
+	room->gives_way = false;
 	free[0] = bucket_free(first);
 	free[1] = bucket_free(second);
 	if (free[0] | free[1]) {
@@ -511,7 +513,7 @@ GLOBAL int room_find(struct conn *c, struct fl_state_place *at, struct state_roo
 		room->slot = place_slot(at, way);
 		tag = tag_at(room->slot);
 		room->tag = tag ? *tag : 0;
-		return FL_TAG_KIND(room->tag) == FL_KIND_FREE;
+		return 1;
 	}
 	for (way = 0; way < 2 * FL_BUCKET_WAYS; way++) {
 		__u32 slot = place_slot(at, way);
@@ -526,6 +528,7 @@ GLOBAL int room_find(struct conn *c, struct fl_state_place *at, struct state_roo
 			room->tag = now;
 		}
 	}
+	room->gives_way = true;
 	return best != 0;
 }
 
@@ -534,16 +537,20 @@ static __always_inline struct fl_state_counts *state_counts_mine(void)
 	return state_counts(FL_STATE_COUNTS_CPU(bpf_get_smp_processor_id()));
 }
 
-/* Claims a place; others may be faster twice. 1: room has it, and the tag that it had. */
+#define CLAIM_TRIES 8 /* others may be faster */
+
+/* Claims a place. 1: room has it, and the tag that it had. */
 GLOBAL int room_claim(struct conn *c, struct fl_state_place *at, struct state_room *room)
 {
 	struct fl_state_counts *mine = state_counts_mine();
 
 	if (!mine || !room)
 		return 0;
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < CLAIM_TRIES; i++) {
 		if (!room_find(c, at, room))
 			return 0;
+		if (!room->gives_way && FL_TAG_KIND(room->tag) != FL_KIND_FREE)
+			continue;
 		if (!state_claim(room->slot, room->tag))
 			continue;
 		mine->evicted += FL_TAG_KIND(room->tag) == FL_KIND_EMBRYONIC;

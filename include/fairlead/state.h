@@ -167,6 +167,7 @@ _Static_assert(sizeof(struct fl_state_counts) == 64, "one cache line");
 struct fl_rule_source {
 	union fl_addr addr;
 	__u32 rule;
+	__u32 pad;
 };
 
 /* Where a key lies. */

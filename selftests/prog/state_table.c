@@ -123,6 +123,20 @@ void state_table_packet(struct state_table *t, const struct states_request *q, s
 	*a = out.answer;
 }
 
+__u32 state_table_loop(struct state_table *t, struct states_loop *loop)
+{
+	struct states_loop_frame in = { .loop = *loop }, out = {};
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = &in, .data_size_in = sizeof(in), .data_out = &out,
+		    .data_size_out = sizeof(out));
+
+	if (bpf_prog_test_run_opts(bpf_program__fd(t->skel->progs.states_loop), &opts) || opts.retval) {
+		fprintf(stderr, "prog-test: states_loop does not run: %s\n", strerror(errno));
+		abort();
+	}
+	*loop = out.loop;
+	return opts.duration / loop->count;
+}
+
 void state_table_udp(struct states_request *q, __u32 from, __u32 to)
 {
 	memset(q, 0, sizeof(*q));

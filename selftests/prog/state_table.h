@@ -16,7 +16,7 @@ struct state_table {
 	struct fl_state_control *control;
 	struct fl_state_counts *counts;
 	struct fl_rule_stats *rule_stats;
-	__u32 *rule_states;
+	__u64 *rule_states; /* an array's elements have eight bytes at least */
 	__u32 slots, hz;
 	int cpus;
 };
@@ -27,6 +27,9 @@ void state_table_close(struct state_table *t);
 
 /* One packet. */
 void state_table_packet(struct state_table *t, const struct states_request *q, struct states_answer *a);
+
+/* Many packets, and what they found. Returns ns for one of them. */
+__u32 state_table_loop(struct state_table *t, struct states_loop *loop);
 
 /* A UDP packet from number to number: addresses 2001:db8::NUMBER, port 1000. */
 void state_table_udp(struct states_request *q, __u32 from, __u32 to);

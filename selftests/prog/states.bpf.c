@@ -54,6 +54,51 @@ static __always_inline int packet(struct scratch *s, const struct states_request
 	return state_insert(c, &s->fresh, &s->twin);
 }
 
+/* The packet of a number: UDP from 2001:db8::NUMBER to 2001:db8::ffff:ffff. */
+static long loop_packet(__u32 i, void *arg)
+{
+	struct states_loop *loop = arg;
+	__u32 number = (loop->first + i * loop->step) % (loop->keys ? loop->keys : 1), zero = 0;
+	struct scratch *s = bpf_map_lookup_elem(&scratch, &zero);
+	union fl_addr src = { .w = { bpf_htonl(0x20010db8), 0, 0, bpf_htonl(number) } };
+	union fl_addr dst = { .w = { bpf_htonl(0x20010db8), 0, 0, ~0u } };
+
+	if (!s)
+		return 1;
+	tuple_of(&s->conn, &src, &dst, bpf_htons(number), bpf_htons(53), FL_PROTO_UDP);
+	if (state_find(&s->conn)) {
+		loop->found++;
+		if (!state_check(&s->conn, NULL))
+			state_update(&s->conn, 100);
+		return 0;
+	}
+	if (!loop->insert)
+		return 0;
+	__builtin_memset(&s->fresh, 0, sizeof(s->fresh));
+	state_begin(&s->conn, NULL, &s->fresh, 100);
+	loop->failed += state_insert(&s->conn, &s->fresh, NULL) < 0;
+	return 0;
+}
+
+SEC("tc")
+int states_loop(struct fl_ctx *ctx)
+{
+	struct states_loop loop, *out;
+	struct states_loop_frame *f = ctx_data(ctx);
+
+	if ((void *)(f + 1) > ctx_end(ctx))
+		return CTX_DROP;
+	loop = f->loop;
+	bpf_loop(loop.count, loop_packet, &loop, 0);
+	f = ctx_data(ctx);
+	if ((void *)(f + 1) > ctx_end(ctx))
+		return CTX_DROP;
+	out = &f->loop;
+	out->found = loop.found;
+	out->failed = loop.failed;
+	return TC_ACT_OK;
+}
+
 SEC("tc")
 int states_packet(struct fl_ctx *ctx)
 {

@@ -49,11 +49,17 @@ struct states_frame {
 	struct states_answer answer;
 };
 
-/* states_loop: so many packets in one run, between two addresses, the ports and low bytes of the first by a counter */
+/* states_loop: so many packets in one run. */
 struct states_loop {
-	__u32 first, count;  /* numbers of keys */
-	__u32 step;	     /* from one to the next */
-	__u32 keys;	     /* numbers are below */
-	__u32 insert;	     /* else only finds */
+	__u32 first, step; /* number of the first, and what the next has more … */
+	__u32 keys;	   /* … modulo */
+	__u32 count;
+	__u32 insert;	     /* what is not known is made */
 	__u32 found, failed; /* out */
+	__u32 pad;
+};
+
+struct states_loop_frame {
+	__u8 ethernet[16];
+	struct states_loop loop;
 };
