@@ -447,7 +447,7 @@ static __always_inline int state_remove(__u32 slot, __u64 tag)
 /* ---- making ---- */
 
 /*
- * How willingly an entry gives way: 0 never, ~0 at once (it has run out, or is a twin whose state is gone), between the two an
+ * How willingly an entry gives way: 0 never, ~0 at once (it has run out, or its state if it is a twin, or that is gone), between the two an
  * embryonic one by its age.
  */
 GLOBAL __u32 state_age(__u32 slot, __u64 tag, __u32 now)
@@ -460,7 +460,10 @@ GLOBAL __u32 state_age(__u32 slot, __u64 tag, __u32 now)
 		return 0;
 	if (FL_TAG_KIND(tag) == FL_KIND_TWIN) {
 		main = tag_at(st->twin);
-		return main && FL_TAG_KIND(*main) > FL_KIND_FREE && FL_TAG_SERIAL(*main) == st->made ? 0 : ~0u;
+		if (!main || FL_TAG_KIND(*main) == FL_KIND_FREE || FL_TAG_SERIAL(*main) != st->made)
+			return ~0u;
+		st = state_at(st->twin);
+		return st && kind_is_state(*main) && fl_state_is_expired(st, control, now) ? ~0u : 0;
 	}
 	if (fl_state_is_expired(st, control, now))
 		return ~0u;

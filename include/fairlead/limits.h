@@ -22,6 +22,7 @@
 #define FL_FLOWS (FL_FLOW_SETS * FL_FLOW_WAYS) /* a CPU: 4 MB */
 #define FL_ICMP_BUCKETS 256		       /* rate limit of ICMP errors, by destination; a power of two */
 #define FL_ICMP_RATES 3			       /* so many times: errors, Packet Too Big, TCP resets */
+#define FL_EIM_MAX 65536		       /* endpoint-independent mappings have two entries each */
 #define FL_FRAGMENTS_MAX 4096		       /* fragmented datagrams whose ports are remembered */
 
 #define FL_STATE_BUCKETS 8192	   /* until the daemon says how many */

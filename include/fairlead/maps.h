@@ -92,6 +92,8 @@ enum fl_port_flags {
 	FL_PORT_ANTISPOOF =
 		1 << 7,		  /* sources of other interfaces' networks are dropped; of a tunnel: as its underlay */
 	FL_PORT_OUTSIDE = 1 << 8, /* leads out: a tunnel's underlay, a default route's, where a prefix is delegated */
+	FL_PORT_OWN4 = 1 << 9,	  /* addr4 is its own; else another port's */
+	FL_PORT_OWN6 = 1 << 10,
 };
 
 /* What fl_ifindex and fl_vlans say of a device: its port's number in each set, 0: not ours. */

@@ -79,6 +79,22 @@ struct fl_nat {
 };
 _Static_assert(sizeof(struct fl_nat) == 32, "layout");
 
+/* fl_eim: LRU hash, endpoint-independent mappings (RFC 4787 REQ-1): an entry for each of the two endpoints. Programs write */
+struct fl_eim_key {
+	union fl_addr addr;
+	__be16 port; /* or identifier */
+	__u16 nat;   /* of the inside endpoint: id of the rule; of the outside one: 0 */
+	__u8 proto;
+	__u8 pad[3];
+};
+
+struct fl_eim {
+	union fl_addr addr; /* the other endpoint */
+	__be16 port;
+	__u16 nat;  /* id of the rule */
+	__u32 used; /* low word of jiffies64 */
+};
+
 #define FL_RULE_IDS_MAX 32768 /* rules and translations, of both sets; id 0: default_action */
 
 /*

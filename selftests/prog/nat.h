@@ -2,7 +2,7 @@
 /* What the tests of translation tell their programs (nat_body.h), and what those say: `io` of each object. */
 #pragma once
 
-#include "fairlead/maps.h"
+#include "fairlead/rules.h"
 
 /* Which part a run tries. */
 enum nat_part {
@@ -14,6 +14,7 @@ enum nat_part {
 struct nat_tuple {
 	union fl_addr src, dst;
 	__be16 sport, dport;
+	__u32 pad; /* compared as bytes */
 };
 
 struct nat_io {
@@ -28,4 +29,17 @@ struct nat_io {
 	__u8 proto;
 	__u8 has_seq;
 	__u8 is_error;
+};
+
+/* nat_choose.bpf.c: a packet of a connection, and the rules that match it. */
+struct nat_choice {
+	struct nat_tuple from;
+	struct fl_nat dnat, snat; /* id 0: none */
+	struct fl_port port;	  /* for FL_NAT_TO_INTERFACE */
+	__u8 family, proto;
+	__u8 decide; /* no state is made */
+	/* out */
+	__u32 found;
+	struct nat_tuple to;
+	__s32 stage;
 };

@@ -142,7 +142,8 @@ static int fill_port(struct env *env, int i)
 	struct fl_port port = {
 		.ifindex = ifindex,
 		.xmit_ifindex = xmit,
-		.flags = ports[i].flags | FL_PORT_UP,
+		.flags = ports[i].flags | FL_PORT_UP | (ports[i].addr4 ? FL_PORT_OWN4 : 0) |
+			 (ports[i].addr6 ? FL_PORT_OWN6 : 0),
 		.vid = ports[i].vid,
 		.family = ports[i].family,
 		.mtu = ports[i].mtu,

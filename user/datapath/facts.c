@@ -76,6 +76,8 @@ static void port_addresses(struct datapath *dp, struct port *port)
 	memset(&port->value.addr6, 0, sizeof(port->value.addr6));
 	if (own6.family == AF_INET6)
 		port->value.addr6 = addr_to_map(&own6);
+	port->value.flags &= ~(FL_PORT_OWN4 | FL_PORT_OWN6);
+	port->value.flags |= (port->value.addr4 ? FL_PORT_OWN4 : 0) | (own6.family == AF_INET6 ? FL_PORT_OWN6 : 0);
 }
 
 /* A port without a global address answers with one of another port's, interfaces' before tunnels'. */
