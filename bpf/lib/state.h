@@ -627,7 +627,9 @@ GLOBAL int table_admit(__u32 now)
 		return 1;
 	if (embryonic > 0 && state_evict(now, false))
 		return 1;
-	return (__s32)(daemon->alive_until - now) <= 0 && state_evict(now, true);
+	if (daemon->alive_until && (__s32)(daemon->alive_until - now) > 0)
+		return 0;
+	return state_evict(now, true);
 }
 
 /* Adds a state to those of a source. False: it has as many as it may. What LRU forgets, the daemon puts right. */

@@ -1,0 +1,439 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The state table as the daemon sees it, in plain memory. What the programs make of it is in selftests/prog. */
+#include <arpa/inet.h>
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "user/policy/states.h"
+
+#define CPUS 2
+#define HZ 100
+#define NOW 1000000u
+
+static struct states *table_new(uint32_t buckets)
+{
+	struct states *t = calloc(1, sizeof(*t));
+
+	t->buckets = calloc(buckets, sizeof(*t->buckets));
+	t->entries = calloc(buckets * FL_BUCKET_WAYS, sizeof(*t->entries));
+	t->control = calloc(1, sizeof(*t->control));
+	t->counts = calloc(FL_STATE_COUNTS_CPU(CPUS), sizeof(*t->counts));
+	t->rule_stats = calloc(FL_RULE_STATS_INDEX(CPUS + 1, 0), sizeof(*t->rule_stats));
+	t->rule_states = calloc(FL_RULE_IDS_MAX, sizeof(*t->rule_states));
+	t->sources = -1;
+	t->cpus = CPUS;
+	t->hz = HZ;
+	cr_assert_eq(states_init(t, buckets), 0);
+	states_limit(t, buckets * 4);
+	for (int i = 0; i < FL_TIMEOUTS; i++)
+		t->timeout_s[i] = 60;
+	states_adapt(t);
+	return t;
+}
+
+static void table_free(struct states *t)
+{
+	free(t->buckets);
+	free(t->entries);
+	free(t->control);
+	free(t->counts);
+	free(t->rule_stats);
+	free(t->rule_states);
+	free(t);
+}
+
+static union fl_addr host(uint32_t number)
+{
+	union fl_addr a = { .w = { htonl(0x20010db8), 0, 0, htonl(number) } };
+
+	return a;
+}
+
+static uint32_t place(struct states *t, const struct fl_state *st, uint8_t kind)
+{
+	struct fl_tuple key = { .proto = st->proto };
+	struct fl_state_place at;
+
+	memcpy(key.addr, st->addr, sizeof(key.addr));
+	memcpy(key.port, st->port, sizeof(key.port));
+	at = fl_state_hash(&key, t->control->key, t->control->buckets);
+	for (uint32_t way = 0; way < 2 * FL_BUCKET_WAYS; way++) {
+		uint32_t b = at.bucket[way / FL_BUCKET_WAYS], w = way % FL_BUCKET_WAYS;
+
+		if (FL_TAG_KIND(t->buckets[b].tag[w]) != FL_KIND_FREE)
+			continue;
+		t->entries[b * FL_BUCKET_WAYS + w] = *st;
+		t->buckets[b].tag[w] = FL_TAG(at.hash, 7, kind);
+		return b * FL_BUCKET_WAYS + w;
+	}
+	cr_assert_fail("no room");
+	return 0;
+}
+
+/* A state of UDP between two hosts, as the programs make it, by rules 3 and 5. */
+static struct fl_state udp(uint32_t from, uint32_t to)
+{
+	struct fl_state st = { .addr = { host(from), host(to) },
+			       .port = { htons(1000), htons(53) },
+			       .proto = FL_PROTO_UDP,
+			       .phase = { FL_PHASE_MULTIPLE, FL_PHASE_SINGLE },
+			       .made = NOW,
+			       .seen = NOW,
+			       .rule = { 3, 5 },
+			       .end = { { .packets = 2, .bytes_lo = 200 }, { .packets = 1, .bytes_lo = 50 } } };
+
+	return st;
+}
+
+static uint32_t add(struct states *t, const struct fl_state *st, uint8_t kind)
+{
+	t->counts[FL_STATE_COUNTS_CPU(0)].states++;
+	t->counts[FL_STATE_COUNTS_CPU(0)].embryonic += kind == FL_KIND_EMBRYONIC;
+	t->counts[FL_STATE_COUNTS_SHARED].states++;
+	t->counts[FL_STATE_COUNTS_SHARED].embryonic += kind == FL_KIND_EMBRYONIC;
+	t->rule_states[st->rule[0]]++;
+	if (st->rule[1] != st->rule[0])
+		t->rule_states[st->rule[1]]++;
+	return place(t, st, kind);
+}
+
+/* With a twin, whose ends are turned if `to` sorts before `as`. */
+static uint32_t add_translated(struct states *t, uint32_t from, uint32_t to, uint32_t as)
+{
+	struct fl_state st = udp(from, to), twin = { .proto = FL_PROTO_UDP, .made = 7 };
+	int turned = to < as;
+	uint32_t slot, second;
+
+	st.flags = FL_STATE_TRANSLATED;
+	st.nat = 9;
+	slot = add(t, &st, FL_KIND_ESTABLISHED);
+	twin.addr[turned] = host(as);
+	twin.addr[!turned] = host(to);
+	twin.port[turned] = htons(40000);
+	twin.port[!turned] = htons(53);
+	twin.flags = turned ? FL_STATE_TURNED : 0;
+	twin.twin = slot;
+	second = place(t, &twin, FL_KIND_TWIN);
+	t->entries[slot].twin = second;
+	return slot;
+}
+
+static uint64_t tag_of(const struct states *t, uint32_t slot)
+{
+	return t->buckets[slot / FL_BUCKET_WAYS].tag[slot % FL_BUCKET_WAYS];
+}
+
+static uint32_t twins(const struct states *t)
+{
+	uint32_t n = 0;
+
+	for (uint32_t slot = 0; slot < t->control->buckets * FL_BUCKET_WAYS; slot++)
+		n += FL_TAG_KIND(tag_of(t, slot)) == FL_KIND_TWIN;
+	return n;
+}
+
+struct found {
+	unsigned int n;
+	struct states_entry last;
+};
+
+static int each(void *arg, const struct states_entry *e)
+{
+	struct found *f = arg;
+
+	f->n++;
+	f->last = *e;
+	return 0;
+}
+
+static unsigned int count(const struct states *t, const struct states_filter *filter)
+{
+	struct found f = {};
+
+	states_walk(t, filter, each, &f);
+	return f.n;
+}
+
+Test(states, selectors)
+{
+	struct states *t = table_new(64);
+	static struct states_filter f;
+	struct fl_state st;
+
+	for (uint32_t i = 0; i < 20; i++) {
+		st = udp(10 + i, 100 + i % 2);
+		st.rule[0] = 3 + i % 4;
+		st.gateway = i % 5;
+		st.end[0].from = i % 3;
+		st.end[1].from = FL_FROM_ENDPOINT(i % 3);
+		st.proto = i % 10 ? FL_PROTO_UDP : FL_PROTO_TCP;
+		st.port[0] = htons(1000 + i);
+		add(t, &st, i % 2 ? FL_KIND_ESTABLISHED : FL_KIND_EMBRYONIC);
+	}
+	cr_expect_eq(count(t, NULL), 20u);
+	f.n_hosts = 1;
+	f.hosts[0] = host(100);
+	cr_expect_eq(count(t, &f), 10u, "either end");
+	f.n_hosts = 2;
+	f.hosts[1] = host(12);
+	cr_expect_eq(count(t, &f), 1u, "between");
+	f.hosts[1] = host(13);
+	cr_expect_eq(count(t, &f), 0u, "between no such");
+	f.hosts[1] = host(100);
+	cr_expect_eq(count(t, &f), 0u, "not the same end twice");
+	f = (struct states_filter){ .by_rule = true };
+	states_filter_set(f.rules, 3);
+	cr_expect_eq(count(t, &f), 5u);
+	states_filter_set(f.rules, 5);
+	cr_expect_eq(count(t, &f), 20u, "the other rule of all");
+	f = (struct states_filter){ .gateway = 4 };
+	cr_expect_eq(count(t, &f), 4u);
+	f = (struct states_filter){ .proto = FL_PROTO_TCP };
+	cr_expect_eq(count(t, &f), 2u);
+	f = (struct states_filter){ .port = htons(1007) };
+	cr_expect_eq(count(t, &f), 1u);
+	f.port = htons(53);
+	cr_expect_eq(count(t, &f), 20u);
+	f = (struct states_filter){ .by_from = true };
+	cr_expect_eq(count(t, &f), 0u, "no interface at all");
+	states_filter_set(f.from, 1);
+	cr_expect_eq(count(t, &f), 7u, "1, 4, 7 ...");
+	states_filter_set(f.from, FL_FROM_ENDPOINT(2));
+	cr_expect_eq(count(t, &f), 13u, "and 2, 5, 8 ...");
+	table_free(t);
+}
+
+Test(states, translated)
+{
+	struct states *t = table_new(64);
+	struct states_filter f = { .n_hosts = 1, .hosts = { host(15) } };
+	struct found found = {};
+	uint32_t slot[2];
+
+	slot[0] = add_translated(t, 10, 20, 15);
+	slot[1] = add_translated(t, 11, 20, 25);
+	states_walk(t, &f, each, &found);
+	cr_assert_eq(found.n, 1u);
+	cr_expect_eq(found.last.slot, slot[0]);
+	cr_expect(found.last.translated);
+	cr_expect(!memcmp(&found.last.addr[0], &f.hosts[0], 16) && found.last.port[0] == htons(40000));
+	f.hosts[0] = host(25);
+	states_walk(t, &f, each, &found);
+	cr_expect_eq(found.last.slot, slot[1]);
+	cr_expect(!memcmp(&found.last.addr[0], &f.hosts[0], 16),
+		  "the end that is translated, though the twin's is turned");
+	f.port = htons(40000);
+	cr_expect_eq(count(t, &f), 1u);
+	cr_expect(states_remove(t, slot[0], tag_of(t, slot[0])));
+	cr_expect_eq(twins(t), 1u);
+	cr_expect_eq(t->rule_stats[FL_RULE_STATS_INDEX(CPUS, 9)].packets, 3u, "of the translation");
+	table_free(t);
+}
+
+Test(states, remove)
+{
+	struct states *t = table_new(64);
+	struct fl_state st = udp(10, 20);
+	struct states_numbers n;
+	uint32_t slot, other;
+	uint64_t tag;
+
+	slot = add(t, &st, FL_KIND_EMBRYONIC);
+	st = udp(11, 20);
+	st.rule[1] = st.rule[0];
+	other = add(t, &st, FL_KIND_ESTABLISHED);
+	tag = tag_of(t, slot);
+	cr_expect(!states_remove(t, slot, tag + 0x100), "another serial");
+	cr_expect(!states_remove(t, slot, FL_TAG_AS(tag, FL_KIND_ESTABLISHED)), "another kind");
+	cr_expect(states_remove(t, slot, tag));
+	cr_expect(!states_remove(t, slot, tag), "twice");
+	cr_expect_eq(FL_TAG_SERIAL(tag_of(t, slot)), 8u);
+	states_numbers(t, &n);
+	cr_expect(n.states == 1 && n.embryonic == 0);
+	cr_expect_eq(t->counts[FL_STATE_COUNTS_SHARED].states, 1);
+	cr_expect_eq(t->rule_states[3], 1u);
+	cr_expect_eq(t->rule_states[5], 0u);
+	cr_expect_eq(t->rule_stats[FL_RULE_STATS_INDEX(CPUS, 5)].bytes, 250u);
+	cr_expect(states_remove(t, other, tag_of(t, other)));
+	cr_expect_eq(t->rule_stats[FL_RULE_STATS_INDEX(CPUS, 3)].packets, 6u, "once, though it is both rules");
+	cr_expect_eq(t->rule_states[3], 0u);
+	table_free(t);
+}
+
+Test(states, sweep)
+{
+	struct states *t = table_new(64);
+	uint32_t from = 0, removed, total = 0, slices = 0, slot;
+	struct fl_state st;
+
+	for (uint32_t i = 0; i < 100; i++) {
+		st = udp(10 + i, 200);
+		st.seen -= i < 30 ? 61 * HZ : 59 * HZ;
+		add(t, &st, FL_KIND_ESTABLISHED);
+	}
+	slot = add_translated(t, 10, 20, 15);
+	t->entries[slot].seen -= 61 * HZ;
+	slot = add_translated(t, 11, 20, 25);
+	/* a daemon that died removed this one, and not its twin */
+	t->buckets[slot / FL_BUCKET_WAYS].tag[slot % FL_BUCKET_WAYS] = FL_TAG(0, 8, FL_KIND_FREE);
+	do {
+		from = states_sweep(t, NOW, from, 10, &removed);
+		total += removed;
+		slices++;
+	} while (from);
+	cr_expect_eq(total, 31u);
+	cr_expect_eq(slices, 7u);
+	cr_expect_eq(count(t, NULL), 70u);
+	cr_expect_eq(twins(t), 0u);
+	table_free(t);
+}
+
+Test(states, adapt)
+{
+	struct states *t = table_new(64);
+
+	states_limit(t, 1000);
+	cr_expect_eq(t->control->embryonic_limit, 250u);
+	cr_expect_eq(t->control->batch, 5u, "of two CPUs a hundredth");
+	t->timeout_s[FL_TCP_ESTABLISHED] = 86400;
+	t->counts[FL_STATE_COUNTS_CPU(1)].states = 600;
+	states_adapt(t);
+	cr_expect_eq(t->control->timeout[FL_TCP_ESTABLISHED], 86400u * HZ);
+	t->counts[FL_STATE_COUNTS_CPU(1)].states = 900;
+	states_adapt(t);
+	cr_expect_eq(t->control->timeout[FL_TCP_ESTABLISHED], 43200u * HZ);
+	t->counts[FL_STATE_COUNTS_CPU(1)].states = 1000;
+	states_adapt(t);
+	cr_expect_eq(t->control->timeout[FL_UDP_FIRST], 20u * HZ);
+	t->counts[FL_STATE_COUNTS_CPU(1)].states = 10;
+	states_adapt(t);
+	cr_expect_eq(t->control->timeout[FL_UDP_FIRST], 60u * HZ);
+	table_free(t);
+}
+
+Test(states, recount)
+{
+	struct states *t = table_new(64);
+	struct states_numbers n;
+	struct fl_state st;
+
+	for (uint32_t i = 0; i < 50; i++) {
+		st = udp(10 + i, 200);
+		add(t, &st, i < 20 ? FL_KIND_EMBRYONIC : FL_KIND_ESTABLISHED);
+	}
+	t->counts[FL_STATE_COUNTS_CPU(1)].states += 17;
+	t->counts[FL_STATE_COUNTS_CPU(1)].embryonic -= 100;
+	t->rule_states[3] = 7;
+	t->rule_states[5] = 0xffffffff;
+	t->rule_states[77] = 4;
+	t->buckets[5].tag[3] = FL_TAG(0, 5, FL_KIND_CLAIMED);
+	cr_expect_eq(states_recount(t), 0);
+	states_numbers(t, &n);
+	cr_expect_eq(n.states, 50u);
+	cr_expect_eq(n.embryonic, 20u);
+	cr_expect_eq(t->counts[FL_STATE_COUNTS_SHARED].states, 50);
+	cr_expect_eq(t->counts[FL_STATE_COUNTS_SHARED].embryonic, 20);
+	cr_expect_eq((uint32_t)t->rule_states[3], 50u);
+	cr_expect_eq((uint32_t)t->rule_states[5], 50u);
+	cr_expect_eq((uint32_t)t->rule_states[77], 0u);
+	cr_expect_eq(FL_TAG_KIND(t->buckets[5].tag[3]), FL_KIND_CLAIMED, "somebody may be at it");
+	cr_expect_eq(states_recount(t), 0);
+	cr_expect_eq(t->buckets[5].tag[3], FL_TAG(0, 6, FL_KIND_FREE), "nobody is");
+	table_free(t);
+}
+
+/* Every state of one table is found in the other, and no more. */
+static void expect_same(const struct states *a, const struct states *b)
+{
+	for (uint32_t slot = 0; slot < a->control->buckets * FL_BUCKET_WAYS; slot++) {
+		const struct fl_state *st = &a->entries[slot];
+		struct states_filter f = { .n_hosts = 2, .hosts = { st->addr[0], st->addr[1] } };
+		struct found found = {};
+
+		if (FL_TAG_KIND(tag_of(a, slot)) < FL_KIND_EMBRYONIC || FL_TAG_KIND(tag_of(a, slot)) == FL_KIND_TWIN)
+			continue;
+		states_walk(b, &f, each, &found);
+		cr_expect_eq(found.n, 1u);
+		cr_expect_eq(FL_TAG_KIND(found.last.tag), FL_TAG_KIND(tag_of(a, slot)));
+		cr_expect_eq(found.last.state.seen, st->seen);
+		cr_expect_eq(found.last.translated, !!(st->flags & FL_STATE_TRANSLATED));
+	}
+	cr_expect_eq(count(a, NULL), count(b, NULL));
+	cr_expect_eq(twins(a), twins(b));
+}
+
+Test(states, copy)
+{
+	struct states *a = table_new(64), *b = table_new(200), *small = table_new(4);
+	struct states_numbers n;
+	struct fl_state st;
+	uint32_t slot = 0;
+
+	for (uint32_t i = 0; i < 150; i++) {
+		st = udp(100 + i, 300);
+		slot = add(a, &st, i < 50 ? FL_KIND_EMBRYONIC : FL_KIND_ESTABLISHED);
+	}
+	for (uint32_t i = 0; i < 20; i++)
+		add_translated(a, 10 + i, 60, 80 + i);
+	cr_expect_eq(states_copy(a, b), 170u);
+	expect_same(a, b);
+	states_numbers(b, &n);
+	cr_expect(n.states == 170 && n.embryonic == 50);
+	/* what came between */
+	a->entries[slot].seen += 5;
+	st = udp(99, 300);
+	add(a, &st, FL_KIND_EMBRYONIC);
+	cr_expect_eq(states_copy(a, b), 171u);
+	expect_same(a, b);
+	/* what finds no room is embryonic */
+	states_copy(a, small);
+	for (slot = 0; slot < 4 * FL_BUCKET_WAYS; slot++)
+		cr_expect_neq(FL_TAG_KIND(tag_of(small, slot)), FL_KIND_EMBRYONIC);
+	table_free(a);
+	table_free(b);
+	table_free(small);
+}
+
+Test(states, text)
+{
+	struct states *t = table_new(1);
+	struct fl_state st = udp(10, 20);
+	char buf[STATES_PHASES_LEN];
+
+	cr_expect_str_eq(states_phases(&st, buf), "MULTIPLE:SINGLE");
+	st.flags = FL_STATE_STARTER;
+	cr_expect_str_eq(states_phases(&st, buf), "SINGLE:MULTIPLE");
+	st.phase[0] = FL_PHASE_NONE;
+	cr_expect_str_eq(states_phases(&st, buf), "SINGLE:NO_TRAFFIC");
+	st.proto = FL_PROTO_TCP;
+	st.phase[1] = FL_PHASE_SYN_SENT;
+	cr_expect_str_eq(states_phases(&st, buf), "SYN_SENT:CLOSED");
+	st.phase[0] = st.phase[1] = FL_PHASE_ESTABLISHED;
+	cr_expect_str_eq(states_phases(&st, buf), "ESTABLISHED:ESTABLISHED");
+	cr_expect_eq(states_expires_s(t, &st, NOW + 20 * HZ + 1), 40u);
+	cr_expect_eq(states_expires_s(t, &st, NOW + 90 * HZ), 0u);
+	table_free(t);
+}
+
+/* A bucket has eight places: of two thirds of all, twins counted, a few in 100,000 find none. */
+Test(states, sizes)
+{
+	uint32_t limit = 20000, failed = 0;
+	struct states *t = table_new(states_buckets(limit));
+
+	for (uint32_t i = 0; i < 2 * limit; i++) {
+		struct fl_tuple key = { .addr = { host(i), host(~i) }, .proto = FL_PROTO_UDP };
+		struct fl_state_place at = fl_state_hash(&key, t->control->key, t->control->buckets);
+		uint32_t used[2] = {}, b;
+
+		for (uint32_t way = 0; way < 2 * FL_BUCKET_WAYS; way++)
+			used[way / 8] += t->buckets[at.bucket[way / 8]].tag[way % 8] != 0;
+		b = used[1] < used[0];
+		failed += used[b] == FL_BUCKET_WAYS;
+		if (used[b] < FL_BUCKET_WAYS)
+			t->buckets[at.bucket[b]].tag[used[b]] = FL_TAG(at.hash, 0, FL_KIND_ESTABLISHED);
+	}
+	cr_expect(failed < 2 * limit / 1000, "%u of %u", failed, 2 * limit);
+	table_free(t);
+}

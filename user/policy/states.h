@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The state table as the daemon works on it: in the programs' own memory, and by the same rules (bpf/lib/state.h). Nothing here holds
+ * the programs up. Times are the low word of jiffies64.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fairlead/rules.h"
+#include "fairlead/state.h"
+
+#define STATES_STUCK_MAX 64
+
+struct states {
+	struct fl_bucket *buckets;
+	struct fl_state *entries;
+	struct fl_state_control *control;
+	struct fl_state_counts *counts;
+	struct fl_rule_stats *rule_stats;
+	uint64_t *rule_states; /* an array's elements have eight bytes at least */
+	int sources;	       /* fd of fl_rule_sources; -1: none are counted */
+	uint32_t cpus, hz;
+	uint32_t timeout_s[FL_TIMEOUTS]; /* as configured, before they adapt */
+	/* elements that were being worked on at the last recount */
+	struct {
+		uint32_t slot;
+		uint64_t tag;
+	} stuck[STATES_STUCK_MAX];
+	uint32_t n_stuck;
+	size_t bytes[6]; /* of what is mapped, in the order above */
+};
+
+/* The maps: file descriptors, and how many elements they have. */
+struct states_maps {
+	int buckets, states, control, counts, rule_stats, rule_states, sources;
+	uint32_t n_buckets, cpus;
+};
+
+/* Maps them. 0 or -errno. states_close() whatever it returned. */
+int states_open(struct states *t, const struct states_maps *maps, uint32_t hz);
+void states_close(struct states *t);
+
+/* How many buckets a table for so many states has: for twins as well, if all are translated, a few in 100,000 find no room. */
+uint32_t states_buckets(uint32_t limit);
+
+/* Before the first program uses it: a new table's key. One that has a key keeps it. 0 or -errno. */
+int states_init(struct states *t, uint32_t n_buckets);
+
+/* What the configuration says; the programs follow at once. */
+void states_limit(struct states *t, uint32_t limit);
+void states_timeouts(struct states *t, const uint32_t timeout_s[FL_TIMEOUTS]);
+
+/* Shortens the timeouts as the table fills, as pf does: from 60 % of the limit on, to nothing at 120 %. Now and then. */
+void states_adapt(struct states *t);
+
+struct states_numbers {
+	uint64_t states, embryonic;
+	uint64_t made, refused_full, refused_rule, evicted; /* since the table was made */
+};
+void states_numbers(const struct states *t, struct states_numbers *n);
+
+/* ---- looking at them ---- */
+
+/* One state, copied. */
+struct states_entry {
+	uint32_t slot;
+	uint64_t tag; /* for states_remove() */
+	struct fl_state state;
+	bool translated;
+	union fl_addr addr[2]; /* as the other side sees them; the same where it is not translated */
+	__be16 port[2];
+};
+
+/* What all of it says; zeros: every state. */
+struct states_filter {
+	bool by_rule;
+	uint64_t rules[FL_RULE_IDS_MAX / 64]; /* ids, a bit each: rules and translations */
+	bool by_from;
+	uint64_t from[0x10000 / 64]; /* what fl_end.from of either end may be: ports, FL_FROM_ENDPOINT() */
+	unsigned int n_hosts;	     /* one: either end; two: between them. Before or behind the translation */
+	union fl_addr hosts[2];
+	uint16_t gateway; /* of either direction; 0: any */
+	int proto;	  /* 0: any */
+	__be16 port;	  /* of either end, before or behind the translation; 0: any */
+};
+
+/* rules, from */
+void states_filter_set(uint64_t *bits, uint32_t number);
+
+/* Each state that fits, until each() returns not 0, which it returns then. What changes meanwhile may be seen or not. */
+typedef int states_each_fn(void *arg, const struct states_entry *entry);
+int states_walk(const struct states *t, const struct states_filter *filter, states_each_fn *each, void *arg);
+
+/* The end that began. */
+unsigned int states_starter(const struct fl_state *st);
+
+/* As pfctl(8) shows it, who began first: "ESTABLISHED:ESTABLISHED", "SINGLE:NO_TRAFFIC". */
+#define STATES_PHASES_LEN 32
+const char *states_phases(const struct fl_state *st, char buf[STATES_PHASES_LEN]);
+
+/* Seconds until it runs out if nothing comes; 0: it has. */
+uint32_t states_expires_s(const struct states *t, const struct fl_state *st, uint32_t now);
+
+/* ---- ending them ---- */
+
+/* Ends the state if it still is the one with that tag. What it has counted, its rules have then. Returns whether. */
+bool states_remove(struct states *t, uint32_t slot, uint64_t tag);
+
+/*
+ * Ends what has run out in up to n buckets from number `from` on. Returns where to go on: 0 behind the last one. *removed: how many
+ * states it was.
+ */
+uint32_t states_sweep(struct states *t, uint32_t now, uint32_t from, uint32_t n, uint32_t *removed);
+
+/*
+ * Counts anew, and puts right what a daemon that was killed in the midst, or a full fl_rule_sources, has left wrong: counters, and elements
+ * that were never given back. What the programs change meanwhile is not mistaken for an error. At the start, and now and then. 0 or
+ * -ENOMEM.
+ */
+int states_recount(struct states *t);
+
+/*
+ * Copies what is in `from` to `to`, a table of another size: established states first. Before the programs use the new one, and once more
+ * behind that, for what came between: what is newer there stays. Rules' counters are the same for both tables and are left alone; what
+ * found no room, states_recount() of `to` tells them. Returns how many are in `to` of those.
+ */
+uint32_t states_copy(const struct states *from, struct states *to);

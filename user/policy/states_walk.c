@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The state table: looking at states. */
+#include <stdio.h>
+#include <string.h>
+
+#include "user/policy/states_private.h"
+
+void states_filter_set(uint64_t *bits, uint32_t number)
+{
+	bits[number / 64] |= 1ULL << number % 64;
+}
+
+static bool is_set(const uint64_t *bits, uint32_t number)
+{
+	return bits[number / 64] >> number % 64 & 1;
+}
+
+unsigned int states_starter(const struct fl_state *st)
+{
+	return st->flags & FL_STATE_STARTER ? 1 : 0;
+}
+
+static bool addr_is(const union fl_addr *a, const union fl_addr *b)
+{
+	return a->q[0] == b->q[0] && a->q[1] == b->q[1];
+}
+
+static bool end_is_host(const struct states_entry *e, int end, const union fl_addr *host)
+{
+	return addr_is(&e->state.addr[end], host) || addr_is(&e->addr[end], host);
+}
+
+static bool hosts_fit(const struct states_filter *f, const struct states_entry *e)
+{
+	for (int end = 0; end < 2; end++)
+		if (end_is_host(e, end, &f->hosts[0]) && (f->n_hosts < 2 || end_is_host(e, !end, &f->hosts[1])))
+			return true;
+	return false;
+}
+
+static bool port_fits(const struct states_filter *f, const struct states_entry *e)
+{
+	return e->state.port[0] == f->port || e->state.port[1] == f->port || e->port[0] == f->port ||
+	       e->port[1] == f->port;
+}
+
+static bool has_rule(const struct states_filter *f, uint16_t id)
+{
+	return id && id < FL_RULE_IDS_MAX && is_set(f->rules, id);
+}
+
+static bool has_from(const struct states_filter *f, uint16_t from)
+{
+	return from && is_set(f->from, from);
+}
+
+/* What needs no look at the twin. */
+static bool state_fits(const struct states_filter *f, const struct fl_state *st)
+{
+	return (!f->proto || st->proto == f->proto) &&
+	       (!f->gateway || st->gateway == f->gateway || st->reply_gateway == f->gateway) &&
+	       (!f->by_rule || has_rule(f, st->rule[0]) || has_rule(f, st->rule[1]) || has_rule(f, st->nat)) &&
+	       (!f->by_from || has_from(f, st->end[0].from) || has_from(f, st->end[1].from));
+}
+
+/* The tuple of the other side. False: the twin is another's by now. */
+static bool translation(const struct states *t, struct states_entry *e)
+{
+	const struct fl_state *twin;
+	bool turned;
+
+	memcpy(e->addr, e->state.addr, sizeof(e->addr));
+	memcpy(e->port, e->state.port, sizeof(e->port));
+	e->translated = e->state.flags & FL_STATE_TRANSLATED;
+	if (!e->translated)
+		return true;
+	if (e->state.twin >= states_slots(t))
+		return false;
+	twin = &t->entries[e->state.twin];
+	turned = twin->flags & FL_STATE_TURNED;
+	for (int end = 0; end < 2; end++) {
+		e->addr[end] = twin->addr[end ^ turned];
+		e->port[end] = twin->port[end ^ turned];
+	}
+	return twin->twin == e->slot && FL_TAG_KIND(states_tag(t, e->state.twin)) == FL_KIND_TWIN;
+}
+
+/* A whole copy of what is in the slot, if that fits. */
+static bool entry_read(const struct states *t, const struct states_filter *filter, uint32_t slot,
+		       struct states_entry *e)
+{
+	e->slot = slot;
+	e->tag = states_tag(t, slot);
+	if (!states_is_state(e->tag))
+		return false;
+	memcpy(&e->state, &t->entries[slot], sizeof(e->state));
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	if (FL_TAG_SERIAL(states_tag(t, slot)) != FL_TAG_SERIAL(e->tag) || !state_fits(filter, &e->state))
+		return false;
+	if (!translation(t, e))
+		return false;
+	return (!filter->n_hosts || hosts_fit(filter, e)) && (!filter->port || port_fits(filter, e));
+}
+
+int states_walk(const struct states *t, const struct states_filter *filter, states_each_fn *each, void *arg)
+{
+	static const struct states_filter every;
+	struct states_entry entry;
+	int r = 0;
+
+	for (uint32_t slot = 0; slot < states_slots(t) && !r; slot++)
+		if (entry_read(t, filter ? filter : &every, slot, &entry))
+			r = each(arg, &entry);
+	return r;
+}
+
+static const char *phase_name(const struct fl_state *st, unsigned int end)
+{
+	static const char *const names[] = {
+		[FL_PHASE_NONE] = "CLOSED",
+		[FL_PHASE_SYN_SENT] = "SYN_SENT",
+		[FL_PHASE_ESTABLISHED] = "ESTABLISHED",
+		[FL_PHASE_CLOSING] = "CLOSING",
+		[FL_PHASE_FIN_ACKED] = "FIN_WAIT_2",
+		[FL_PHASE_CLOSED] = "TIME_WAIT",
+		[FL_PHASE_SINGLE] = "SINGLE",
+		[FL_PHASE_MULTIPLE] = "MULTIPLE",
+	};
+	uint8_t phase = st->phase[end];
+
+	if (phase == FL_PHASE_NONE && st->proto != FL_PROTO_TCP)
+		return "NO_TRAFFIC";
+	return phase < sizeof(names) / sizeof(*names) ? names[phase] : "?";
+}
+
+const char *states_phases(const struct fl_state *st, char buf[STATES_PHASES_LEN])
+{
+	unsigned int starter = states_starter(st);
+
+	snprintf(buf, STATES_PHASES_LEN, "%s:%s", phase_name(st, starter), phase_name(st, !starter));
+	return buf;
+}
+
+uint32_t states_expires_s(const struct states *t, const struct fl_state *st, uint32_t now)
+{
+	int32_t left = st->seen + t->control->timeout[fl_state_timeout(st)] - now;
+
+	return left > 0 && t->hz ? ((uint32_t)left + t->hz - 1) / t->hz : 0;
+}
