@@ -117,26 +117,25 @@ static __always_inline int nat_address(const struct nat *n, const struct fl_nat 
 	return 0;
 }
 
-/*
- * Whether the tuple that n->to has may be a new connection's. One that has run out does not count: state_insert() removes it. Nor is it the
- * same as the packet's with ends that are turned: an answer could not be told from the question.
- */
+/* The packet's own tuple with its ends turned: an answer to it could not be told from itself. */
+static __always_inline bool nat_is_turned(const struct nat *n)
+{
+	return n->to.sport == n->from.dport && n->to.dport == n->from.sport && same_addr(&n->to.src, &n->from.dst) &&
+	       same_addr(&n->to.dst, &n->from.src);
+}
+
+/* Whether the tuple that n->to has may be a new connection's. One that has run out does not count: state_insert() removes it. */
 GLOBAL int nat_is_free(struct nat *n)
 {
 	const struct fl_state_control *control = state_control();
-	struct fl_tuple key = {}, from = {};
 	struct fl_state_place at;
-	__u8 side, from_side;
+	struct fl_tuple key = {};
 	__u32 slot;
 	__u64 tag;
 
-	if (!n || !control)
+	if (!n || !control || nat_is_turned(n))
 		return 0;
-	side = tuple_set(&key, &n->to.src, &n->to.dst, n->to.sport, n->to.dport, n->proto);
-	from_side = tuple_set(&from, &n->from.src, &n->from.dst, n->from.sport, n->from.dport, n->proto);
-	if (same_addr(&key.addr[0], &from.addr[0]) && same_addr(&key.addr[1], &from.addr[1]) &&
-	    key.port[0] == from.port[0] && key.port[1] == from.port[1])
-		return side == from_side;
+	tuple_set(&key, &n->to.src, &n->to.dst, n->to.sport, n->to.dport, n->proto);
 	at = fl_state_hash(&key, control->key, control->buckets);
 	return !key_find(&key, &at, &slot, &tag) || state_age(slot, tag, n->now) == ~0u;
 }
@@ -178,7 +177,7 @@ static __always_inline bool nat_known_mapping(struct nat *n, const struct fl_nat
 	return eim && same_addr(&eim->addr, &n->to.src) && nat_try(n, eim->port);
 }
 
-/* Starts with a packet that has no state; `query`: of ICMP, with the identifier as both ports. */
+/* Starts with a packet that state_find() has found no state of. */
 static __always_inline void nat_begin(struct nat *n, const struct conn *c, __u8 family)
 {
 	__u8 side = c->side & 1;
@@ -314,11 +313,13 @@ static __always_inline int nat_of_conn(struct rewrite *to, const struct conn *c)
 {
 	const struct fl_state *other = state_at(c->other);
 	bool is_twin = c->slot == c->main; /* that other one */
-	__u8 side;
+	__u32 side;
 
 	if (!other || (is_twin && (other->twin != c->main || other->made != FL_TAG_SERIAL(c->tag))))
 		return -FL_DROP_INTERNAL;
-	side = (c->main_side ^ (is_twin && other->flags & FL_STATE_TURNED)) & 1;
+	side = c->main_side ^ (is_twin && other->flags & FL_STATE_TURNED);
+	hide(side); /* Linux 6.1 knows no bounds of an exclusive or */
+	side &= 1;
 	to->src = other->addr[side];
 	to->dst = other->addr[side ^ 1];
 	to->sport = other->port[side];
