@@ -113,8 +113,8 @@ $(BUILD)/$(1): $(call obj,$(sort $(wildcard selftests/$(1)/*.c)) $(filter-out $(
 endef
 $(foreach dir,$(TEST_DIRS),$(eval $(call test_rule,$(dir))))
 
-# with the BPF programs, without the daemon's code; the programs of selftests are skeletons too
-$(BUILD)/prog-test: $(call obj,$(wildcard selftests/prog/*.c))
+# with the BPF programs, without the daemon's code but for the table that both work on; the programs of selftests are skeletons too
+$(BUILD)/prog-test: $(call obj,$(wildcard selftests/prog/*.c user/policy/states*.c))
 $(BUILD)/bench: $(call obj,$(wildcard selftests/bench/*.c))
 $(BUILD)/prog-test $(BUILD)/bench:
 	$(call say,LINK,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(call pkg_libs,$(DAEMON_PKGS)) -lm

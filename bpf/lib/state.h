@@ -993,6 +993,17 @@ static __always_inline void state_update(struct conn *c, __u32 bytes)
 		state_promote(c);
 }
 
+/* An ICMP error that quotes a packet of the state has passed: a query waits no longer for its answer. */
+static __always_inline void state_error(const struct conn *c)
+{
+	struct fl_state *st = state_at(c->main);
+
+	if (!st || fl_dry_run || (st->proto != FL_PROTO_ICMP && st->proto != FL_PROTO_ICMPV6))
+		return;
+	if (!(st->flags & FL_STATE_ERROR))
+		st->flags |= FL_STATE_ERROR;
+}
+
 /*
  * Fills what the table itself knows of a new state: the key, and the first packet, of `bytes`. seg: as for state_check(). The caller has
  * cleared *fresh, and says in its flags what is more to say.

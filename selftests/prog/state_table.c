@@ -15,7 +15,7 @@
 
 #include "user/lib/clock.h"
 
-#include "states.skel.h"
+#include "states_prog.skel.h"
 
 static size_t map_bytes(const struct bpf_map *map)
 {
@@ -66,13 +66,13 @@ int state_table_open(struct state_table *t, __u32 buckets)
 	t->cpus = libbpf_num_possible_cpus();
 	t->slots = buckets * FL_BUCKET_WAYS;
 	t->hz = clock_hz();
-	t->skel = states__open();
+	t->skel = states_prog__open();
 	if (!t->skel)
 		return -ENOMEM;
 	t->skel->rodata->fl_hz = t->hz;
 	r = sizes(t, buckets);
 	if (!r)
-		r = states__load(t->skel);
+		r = states_prog__load(t->skel);
 	if (!r)
 		r = map_all(t);
 	if (r) {
@@ -106,7 +106,7 @@ void state_table_close(struct state_table *t)
 	unmap(t->skel->maps.fl_state_counts, t->counts);
 	unmap(t->skel->maps.fl_rule_stats, t->rule_stats);
 	unmap(t->skel->maps.fl_rule_states, t->rule_states);
-	states__destroy(t->skel);
+	states_prog__destroy(t->skel);
 	memset(t, 0, sizeof(*t));
 }
 

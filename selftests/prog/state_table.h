@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* A state table of a test's own, with the programs of states.bpf.c, and its maps mapped. */
+/* A state table of a test's own, with the programs of states_prog.bpf.c, and its maps mapped. */
 #pragma once
 
 #include <stdbool.h>
@@ -7,10 +7,10 @@
 #include "fairlead/rules.h"
 #include "selftests/prog/states.h"
 
-struct states;
+struct states_prog;
 
 struct state_table {
-	struct states *skel;
+	struct states_prog *skel;
 	struct fl_bucket *buckets;
 	struct fl_state *states;
 	struct fl_state_control *control;

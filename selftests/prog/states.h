@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What a test run tells states.bpf.c, behind the Ethernet header of its frame, and what it answers there. */
+/* What a test run tells states_prog.bpf.c, behind the Ethernet header of its frame, and what it answers there. */
 #pragma once
 
 #include "fairlead/state.h"
