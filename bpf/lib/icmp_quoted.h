@@ -18,7 +18,6 @@ struct quote {
 	union fl_addr src, dst; /* IPv4 mapped */
 	__be16 sport, dport;	/* ICMP queries: both the identifier; protocols without ports: 0 */
 	__u8 proto;
-	__u8 type;	 /* ICMP queries: their type */
 	__u16 transport; /* offset of its transport header from the error's own; 0: in another fragment */
 	__u16 checksum;	 /* offset in the transport header; 0: none, or not quoted */
 	bool has_seq;
@@ -87,7 +86,6 @@ static __always_inline int quote_read_transport(struct fl_ctx *ctx, __u32 at, __
 		q->seq = bpf_ntohl(h->seq);
 		q->has_seq = q->proto == IPPROTO_TCP;
 	} else if (is_icmp_query(family, q->proto, *(__u8 *)h)) {
-		q->type = *(__u8 *)h;
 		q->sport = q->dport = h->seq; /* the first half */
 	} else if (q->proto == IPPROTO_ICMP || q->proto == IPPROTO_ICMPV6) {
 		return -FL_DROP_MALFORMED; /* an error about an error, or about what has no state */
@@ -145,7 +143,7 @@ GLOBAL int quote_read(struct fl_ctx *ctx, struct pkt *pkt, struct quote *q)
 /*
  * What becomes of the error's own addresses, as the quoted packet becomes `to`. It goes to who sent that. Its source is the one that the
  * packet was for, who becomes that of before; or a router on the way: on the translated side it takes the same address, which
- * hides its own (RFC 5508 REQ-4 c), on the other it keeps its own. `npt`: prefixes are translated, which a router may be in, too.
+ * hides its own (RFC 5508 REQ-5 c), on the other it keeps its own. `npt`: prefixes are translated, which a router may be in, too.
  */
 static __always_inline void quote_outer(const union fl_addr *src, const struct quote *q, const struct rewrite *to,
 					const struct fl_npt *npt, struct rewrite *outer)

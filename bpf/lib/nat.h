@@ -7,7 +7,7 @@
 #pragma once
 
 #include "fairlead/rules.h"
-#include "lib/nat_rewrite.h"
+#include "lib/icmp_quoted.h"
 #include "lib/state.h"
 
 #define NAT_PROBES 128 /* ports that are tried: with 19 of 20 taken one in a thousand finds none, and asks again */
@@ -324,5 +324,26 @@ static __always_inline int nat_of_conn(struct rewrite *to, const struct conn *c)
 	to->dst = other->addr[side ^ 1];
 	to->sport = other->port[side];
 	to->dport = other->port[side ^ 1];
+	return STAGE_GO;
+}
+
+/* The tuple that an ICMP error has for state_find(): it meets the packet that it quotes, as the answer to that would. */
+static __always_inline void quote_tuple(struct conn *c, const struct quote *q)
+{
+	tuple_of(c, &q->dst, &q->src, q->dport, q->sport, q->proto);
+}
+
+/* As nat_of_conn(): what the quoted packet becomes, for quote_outer() and quote_rewrite(). */
+static __always_inline int nat_of_quote(struct rewrite *to, const struct conn *c)
+{
+	struct rewrite answer;
+	int r = nat_of_conn(&answer, c);
+
+	if (r)
+		return r;
+	to->src = answer.dst;
+	to->dst = answer.src;
+	to->sport = answer.dport;
+	to->dport = answer.sport;
 	return STAGE_GO;
 }

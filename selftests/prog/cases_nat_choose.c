@@ -128,29 +128,40 @@ static struct nat_tuple turned(const struct nat_tuple *t)
 	return (struct nat_tuple){ t->dst, t->src, t->dport, t->sport, 0 };
 }
 
-/* The connection is made and becomes what is said; its answers become its own tuple turned, and its next packet the same again. */
+/* A packet of a known connection, or one that an error quotes, becomes `to`. */
+static void known(struct env *env, struct nat_choose *p, const char *name, struct nat_choice c, bool quoted,
+		  const struct nat_tuple *from, const struct nat_tuple *to)
+{
+	const struct nat_choice *is;
+
+	c.from = *from;
+	c.quoted = quoted;
+	is = packet(env, p, &c);
+	if (!is->found || is->stage || memcmp(&is->to, to, sizeof(*to)))
+		fail(env, "  %s: found %u, stage %d\n", name, is->found, is->stage);
+}
+
+/*
+ * The connection is made and becomes what is said; so does its next packet, and its answers become its own tuple turned. Errors from either
+ * side quote the packets of the other.
+ */
 static void becomes(struct env *env, struct nat_choose *p, const char *name, struct nat_choice c, const char *src,
 		    int sport, const char *dst, int dport)
 {
 	const struct nat_choice *is = packet(env, p, &c);
-	struct nat_choice back = c, made = *is;
-	struct nat_tuple answer = turned(&c.from);
+	struct nat_tuple inner = c.from, outer = is->to, inner_back = turned(&inner), outer_back = turned(&outer);
 
-	if (is->stage || is->found || !is_tuple(&is->to, src, sport, dst, dport)) {
+	if (is->stage || is->found || !is_tuple(&outer, src, sport, dst, dport)) {
 		fail(env, "  %s: found %u, stage %d, ports %d %d\n", name, is->found, is->stage, be16toh(is->to.sport),
 		     be16toh(is->to.dport));
 		return;
 	}
-	is = packet(env, p, &c);
-	if (memcmp(&made.to, &c.from, sizeof(c.from)) &&
-	    (!is->found || is->stage || memcmp(&is->to, &made.to, sizeof(made.to))))
-		fail(env, "  %s: its next packet: found %u, stage %d\n", name, is->found, is->stage);
-	if (!memcmp(&made.to, &c.from, sizeof(c.from)))
+	if (!memcmp(&outer, &inner, sizeof(inner)))
 		return;
-	back.from = turned(&made.to);
-	is = packet(env, p, &back);
-	if (!is->found || is->stage || memcmp(&is->to, &answer, sizeof(answer)))
-		fail(env, "  %s: its answer: found %u, stage %d\n", name, is->found, is->stage);
+	known(env, p, name, c, false, &inner, &outer);
+	known(env, p, name, c, false, &outer_back, &inner_back);
+	known(env, p, name, c, true, &outer, &inner);
+	known(env, p, name, c, true, &inner_back, &outer_back);
 }
 
 static void refused(struct env *env, struct nat_choose *p, const char *name, struct nat_choice c)

@@ -38,6 +38,7 @@ struct nat_choice {
 	struct fl_port port;	  /* for FL_NAT_TO_INTERFACE */
 	__u8 family, proto;
 	__u8 decide; /* no state is made */
+	__u8 quoted; /* it is quoted by an ICMP error */
 	/* out */
 	__u32 found;
 	struct nat_tuple to;

@@ -57,23 +57,47 @@ static __always_inline int make(struct scratch *s)
 	return state_insert(&s->conn, &s->fresh, &s->twin);
 }
 
+/* An error about a packet of the connection. */
+static __always_inline int quoted(struct scratch *s)
+{
+	struct quote q = { .proto = choice.proto };
+	struct rewrite to = {};
+	int r;
+
+	q.src = choice.from.src;
+	q.dst = choice.from.dst;
+	q.sport = choice.from.sport;
+	q.dport = choice.from.dport;
+	quote_tuple(&s->conn, &q);
+	choice.found = state_find(&s->conn);
+	r = choice.found && s->conn.translated ? nat_of_quote(&to, &s->conn) : STAGE_GO;
+	say(&to);
+	return r;
+}
+
+static __always_inline int packet(struct scratch *s)
+{
+	struct rewrite to = {};
+	int r;
+
+	tuple_of(&s->conn, &choice.from.src, &choice.from.dst, choice.from.sport, choice.from.dport, choice.proto);
+	choice.found = state_find(&s->conn);
+	if (!choice.found)
+		return make(s);
+	r = s->conn.translated ? nat_of_conn(&to, &s->conn) : STAGE_GO;
+	say(&to);
+	return r;
+}
+
 SEC("tc")
 int nat_choose_one(struct fl_ctx *ctx)
 {
 	__u32 zero = 0;
 	struct scratch *s = bpf_map_lookup_elem(&scratch, &zero);
-	struct rewrite to = {};
 
 	if (!s)
 		return CTX_DROP;
-	tuple_of(&s->conn, &choice.from.src, &choice.from.dst, choice.from.sport, choice.from.dport, choice.proto);
-	choice.found = state_find(&s->conn);
-	if (!choice.found) {
-		choice.stage = make(s);
-		return CTX_PASS;
-	}
-	choice.stage = s->conn.translated ? nat_of_conn(&to, &s->conn) : STAGE_GO;
-	say(&to);
+	choice.stage = choice.quoted ? quoted(s) : packet(s);
 	return CTX_PASS;
 }
 
