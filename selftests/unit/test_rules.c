@@ -49,7 +49,7 @@ Test(rules, defaults)
 	cr_expect_eq(r->match.n_links + r->match.n_protocols + r->match.source.n_terms + r->match.source.n_ports, 0u);
 	cr_expect_eq(r->match.destination.n_terms + r->match.destination.n_ports + r->n_schedules, 0u);
 	cr_expect_not(r->by_icmp_type);
-	cr_expect_eq(r->tcp_flags.mask, 0);
+	cr_expect(!r->tcp_flags.mask && !r->tcp_flags.named);
 	cr_expect_eq(r->dscp, 0u);
 	cr_expect_eq(r->state, CONFIG_STATE_KEEP);
 	cr_expect(!r->route_to && !r->reply_to && !r->tag && !r->tagged);
@@ -290,6 +290,7 @@ static void expect_flags(const char *text, uint8_t set, uint8_t mask)
 	c = rule(keys);
 	cr_expect_eq(c->rules[0].tcp_flags.set, set, "%s", text);
 	cr_expect_eq(c->rules[0].tcp_flags.mask, mask, "%s", text);
+	cr_expect(c->rules[0].tcp_flags.named, "%s", text);
 	config_free(c);
 }
 

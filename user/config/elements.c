@@ -231,15 +231,17 @@ void element_tcp_flags(struct schema_walk *walk, const struct path *path, const 
 	size_t set = text ? strspn(text, flag_letters) : 0, mask = 0;
 	struct config_tcp_flags flags;
 
-	if (text && !strcmp(text, "any"))
+	if (text && !strcmp(text, "any")) {
+		((struct config_tcp_flags *)item)->named = true;
 		return;
+	}
 	if (text && text[set] == '/')
 		mask = strspn(text + set + 1, flag_letters);
 	if (!mask || text[set + 1 + mask]) {
 		schema_refuse(walk, path, value, key->accepts);
 		return;
 	}
-	flags = (struct config_tcp_flags){ flags_of(text, set), flags_of(text + set + 1, mask) };
+	flags = (struct config_tcp_flags){ flags_of(text, set), flags_of(text + set + 1, mask), true };
 	if (flags.set & ~flags.mask)
 		schema_refuse(walk, path, value, "flags before the slash only that are behind it too");
 	else

@@ -125,6 +125,7 @@ enum config_tcp_flag {
 /* Of those in the mask these are set, and the others not; mask 0: all the same. */
 struct config_tcp_flags {
 	uint8_t set, mask;
+	bool named; /* by the rule, be it as "any": else what passes and keeps state goes by S/SA, as on pf */
 };
 
 /* Local time. Minutes count from the begin of each of the days; one above 1440 is on the next day. */
