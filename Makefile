@@ -75,7 +75,7 @@ all: $(BUILD)/fairleadd $(BUILD)/fairlead
 
 skeletons: $(BPF_SKEL)
 
-unit: $(addprefix $(BUILD)/,$(TEST_DIRS) $(if $(wildcard selftests/prog/*.c),prog-test))
+unit: $(addprefix $(BUILD)/,$(TEST_DIRS) prog-test rules-test)
 
 # ignores itself, so that the tree needs no list of what is made
 $(BUILD)/.gitignore:
@@ -118,6 +118,10 @@ $(BUILD)/prog-test: $(call obj,$(wildcard selftests/prog/*.c user/policy/states*
 $(BUILD)/bench: $(call obj,$(wildcard selftests/bench/*.c))
 $(BUILD)/prog-test $(BUILD)/bench:
 	$(call say,LINK,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(call pkg_libs,$(DAEMON_PKGS)) -lm
+
+# the compiler of rules, and the programs' code that reads what it makes
+$(BUILD)/rules-test: $(call obj,$(wildcard selftests/rules/*.c user/policy/*.c user/config/*.c user/lib/*.c))
+	$(call say,LINK,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(call pkg_libs,$(DAEMON_PKGS))
 
 -include $(patsubst %.o,%.d,$(call obj,$(USER_SRC) $(wildcard selftests/*/*.c))) $(BPF_SKEL:.skel.h=.bpf.d)
 

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Rules that are in force at times only: by schedule, or while their gateway is up. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "user/policy/compile.h"
+
+struct policy_condition {
+	const struct config_rule *rule;
+	uint32_t bits[2]; /* as in struct item */
+};
+
+static bool is_conditional(const struct config_rule *rule)
+{
+	return rule->n_schedules || (rule->route_to && rule->when_down == CONFIG_DOWN_SKIP);
+}
+
+static bool gateway_is_up(const struct policy_facts *facts, const struct config_gateway *gateway)
+{
+	size_t i;
+
+	for (i = 0; i < facts->n_gateways; i++) {
+		if (facts->gateways[i].gateway == gateway)
+			return facts->gateways[i].up;
+	}
+	return false;
+}
+
+#define DAY_MINUTES (24 * 60)
+
+/* One that reaches over midnight is yesterday's, too. */
+static bool schedule_has(const struct config_schedule *s, unsigned int day, unsigned int minute)
+{
+	unsigned int yesterday = (day + 6) % 7;
+
+	if (s->days >> day & 1 && minute >= s->from && minute < s->to)
+		return true;
+	return s->days >> yesterday & 1 && minute + DAY_MINUTES < s->to;
+}
+
+static bool is_on_time(const struct config_rule *rule, const struct tm *now)
+{
+	unsigned int day = (unsigned int)(now->tm_wday + 6) % 7; /* from Monday on */
+	unsigned int minute = (unsigned int)(now->tm_hour * 60 + now->tm_min);
+	size_t i;
+
+	for (i = 0; i < rule->n_schedules; i++) {
+		if (schedule_has(&rule->schedules[i], day, minute))
+			return true;
+	}
+	return !rule->n_schedules;
+}
+
+static bool is_live(const struct config_rule *rule, const struct policy_facts *facts, const struct tm *now)
+{
+	if (rule->route_to && rule->when_down == CONFIG_DOWN_SKIP && !gateway_is_up(facts, rule->route_to))
+		return false;
+	return is_on_time(rule, now);
+}
+
+int compile_conditions(struct builder *b)
+{
+	struct policy *p = b->policy;
+	size_t cap = 0, i;
+
+	for (i = 0; i < b->n_items; i++) {
+		const struct item *item = &b->items[i];
+
+		if (!item->rule || !is_conditional(item->rule))
+			continue;
+		if (grow((void **)&p->conditions, &cap, p->n_conditions, sizeof(*p->conditions))) {
+			b->err = -ENOMEM;
+			return b->err;
+		}
+		p->conditions[p->n_conditions++] =
+			(struct policy_condition){ item->rule, { item->bits[0], item->bits[1] } };
+	}
+	policy_live(p, b->facts);
+	return 0;
+}
+
+static bool set_live(struct policy *policy, uint32_t bit, bool live)
+{
+	const struct fl_table *head = (const struct fl_table *)policy->table;
+	uint64_t *word = (uint64_t *)(policy->table + head->live + bit / 64 * 8), mask = 1ULL << bit % 64;
+
+	if (!bit || !(*word & mask) == !live)
+		return false;
+	*word ^= mask;
+	return true;
+}
+
+bool policy_live(struct policy *policy, const struct policy_facts *facts)
+{
+	bool changed = false;
+	struct tm now;
+	size_t i;
+
+	localtime_r(&facts->now, &now);
+	for (i = 0; i < policy->n_conditions; i++) {
+		const struct policy_condition *c = &policy->conditions[i];
+		bool live = is_live(c->rule, facts, &now);
+
+		changed |= set_live(policy, c->bits[0], live);
+		changed |= set_live(policy, c->bits[1], live);
+	}
+	return changed;
+}
