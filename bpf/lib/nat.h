@@ -219,7 +219,7 @@ GLOBAL int nat_destination(struct nat *n, const struct fl_nat *nat, const struct
 	if (!nat->port_lo || !has_ports(n->proto))
 		return STAGE_GO;
 	port = nat->port_lo;
-	if (nat->match_lo)
+	if (nat->port_hi > nat->port_lo) /* a range onto a range; else all that match onto one */
 		port += bpf_ntohs(n->to.dport) - nat->match_lo;
 	if (!can_change_ports(n->proto) && bpf_htons(port) != n->to.dport)
 		return -FL_DROP_NAT_PORTS;

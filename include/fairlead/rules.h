@@ -174,7 +174,7 @@ struct fl_nat {
 	__u16 flags; /* enum fl_nat_flags */
 	__u16 port_lo,
 		port_hi; /* host order. SNAT: to choose from, 0-0: any; DNAT: port_lo is where the first goes, 0: as it is */
-	__u16 match_lo; /* DNAT: the first port that it matches, which becomes port_lo */
+	__u16 match_lo; /* DNAT to a range: the first port that it matches, which becomes port_lo */
 	__u16 pad[3];
 	union fl_addr to;
 };

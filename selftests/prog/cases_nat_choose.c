@@ -106,9 +106,10 @@ static struct nat_choice snat(struct nat_choice c, const char *to, int flags, in
 	return c;
 }
 
+/* The ports from `match` go to those from `port`, or (match 0) all to that one. */
 static struct nat_choice dnat(struct nat_choice c, const char *to, int match, int port)
 {
-	c.dnat = (struct fl_nat){ .id = 4, .match_lo = match, .port_lo = port, .port_hi = port };
+	c.dnat = (struct fl_nat){ .id = 4, .match_lo = match, .port_lo = port, .port_hi = match ? port + 100 : port };
 	if (to)
 		c.dnat.to = addr_of(to);
 	else
@@ -241,6 +242,9 @@ static void destinations(struct env *env)
 		INSIDE4, 2010);
 	becomes(env, p, "any port to one", dnat(connection(6, REMOTE4, 5000, OUTSIDE4, 99), INSIDE4, 0, 9999), REMOTE4,
 		5000, INSIDE4, 9999);
+	c = dnat(connection(6, REMOTE4, 5007, OUTSIDE4, 443), INSIDE4, 0, 8080);
+	c.dnat.match_lo = 80; /* and 443 */
+	becomes(env, p, "several ports to one", c, REMOTE4, 5007, INSIDE4, 8080);
 	refused(env, p, "another port to the same", dnat(connection(6, REMOTE4, 5000, OUTSIDE4, 98), INSIDE4, 0, 9999));
 	becomes(env, p, "echo", dnat(connection(1, REMOTE4, 9, OUTSIDE4, 9), INSIDE4, 0, 9999), REMOTE4, 9, INSIDE4, 9);
 	becomes(env, p, "gre", dnat(connection(47, REMOTE4, 0, OUTSIDE4, 0), INSIDE4, 0, 0), REMOTE4, 0, INSIDE4, 0);
