@@ -275,9 +275,13 @@ static __always_inline int state_found(struct conn *c, const struct fl_state_con
 
 	if (!st)
 		return 0;
+	c->over_slot = c->slot;
+	c->over_tag = c->tag;
 	if (FL_TAG_KIND(c->tag) == FL_KIND_TWIN) {
-		if (!twin_follow(c, st))
+		if (!twin_follow(c, st)) {
+			c->over = FL_TAG_KIND(c->tag) == FL_KIND_FREE || FL_TAG_SERIAL(c->tag) != st->made;
 			return 0;
+		}
 		st = state_at(c->main);
 		if (!st)
 			return 0;

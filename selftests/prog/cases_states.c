@@ -169,11 +169,21 @@ static void twins_end(struct env *env)
 	q.flags = STATES_NO_INSERT;
 	state_table_packet(&t, &q, &b);
 	expect(env, "half gone: found", b.found, 0);
+	/* a connection with just that tuple takes its place, whichever slot it gets */
+	q.flags = 0;
+	state_table_packet(&t, &q, &b);
+	expect(env, "in its place: found", b.found, 0);
+	expect(env, "in its place: result", b.result, 0);
+	expect_counts(env, "in its place", &t, 2, 0);
+	state_table_age(&t, b.main, 2000);
 	translated(&q, 31, 20, 15, 40001);
 	state_table_packet(&t, &q, &b);
 	expect(env, "its port", b.result, 0);
 	expect_counts(env, "its port", &t, 2, 1);
-	expect(env, "embryonic", state_table_embryonic(&t), 2);
+	translated_answer(&q);
+	state_table_packet(&t, &q, &a);
+	expect(env, "its answer", a.main, b.main);
+	expect(env, "embryonic", state_table_embryonic(&t), 1);
 	state_table_close(&t);
 }
 

@@ -83,19 +83,21 @@ static bool is_twice(const struct states *t, const struct fl_tuple *key, const s
 	return false;
 }
 
-/* The twin of the element `main`, which has been claimed with that tag. */
-static bool twin_copy(struct states *to, const struct fl_state *from, uint32_t main, uint64_t main_claimed,
-		      uint32_t *slot)
+/* The twin for the element `main`, which has been claimed with that tag. */
+static bool twin_copy(struct states *to, const struct states *from, const struct fl_state *st, uint32_t main,
+		      uint64_t main_claimed, uint32_t *slot)
 {
-	struct fl_tuple key = tuple_of(from);
+	struct fl_state copy = from->entries[st->twin % states_slots(from)];
+	struct fl_tuple key = tuple_of(&copy);
 	struct fl_state_place place = fl_state_hash(&key, to->control->key, to->control->buckets);
 	struct fl_state *twin;
 	uint64_t claimed;
 
-	if (find(to, &key, &place, slot) || !claim(to, &place, slot, &claimed))
+	if (FL_TAG_KIND(states_tag(from, st->twin % states_slots(from))) != FL_KIND_TWIN ||
+	    find(to, &key, &place, slot) || !claim(to, &place, slot, &claimed))
 		return false;
 	twin = &to->entries[*slot];
-	*twin = *from;
+	*twin = copy;
 	twin->twin = main;
 	twin->made = FL_TAG_SERIAL(main_claimed);
 	publish(to, *slot, FL_TAG(place.hash, FL_TAG_SERIAL(claimed), FL_KIND_TWIN));
@@ -106,19 +108,16 @@ static bool twin_copy(struct states *to, const struct fl_state *from, uint32_t m
 }
 
 /* The one that is there already is taken over by the later copy, if it has seen nothing since the first. */
-static bool refresh(struct states *to, const struct fl_state *from, uint32_t slot)
+static void refresh(struct states *to, const struct fl_state *from, uint32_t slot)
 {
 	struct fl_state *st = &to->entries[slot];
 	uint64_t tag = states_tag(to, slot);
 	uint32_t twin = st->twin;
 
-	if (!states_is_state(tag) || st->made != from->made)
-		return FL_TAG_KIND(tag) != FL_KIND_FREE;
-	if ((int32_t)(from->seen - st->seen) > 0) {
-		*st = *from;
-		st->twin = twin;
-	}
-	return true;
+	if (!states_is_state(tag) || st->made != from->made || (int32_t)(from->seen - st->seen) <= 0)
+		return;
+	*st = *from;
+	st->twin = twin;
 }
 
 static bool state_copy(struct states *to, const struct states *from, const struct fl_state *st, uint8_t kind)
@@ -128,12 +127,13 @@ static bool state_copy(struct states *to, const struct states *from, const struc
 	uint32_t slot, twin = 0;
 	uint64_t claimed, tag;
 
-	if (find(to, &key, &place, &slot))
-		return refresh(to, st, slot);
+	if (find(to, &key, &place, &slot)) {
+		refresh(to, st, slot);
+		return true;
+	}
 	if (!claim(to, &place, &slot, &claimed))
 		return false;
-	if (st->flags & FL_STATE_TRANSLATED &&
-	    (st->twin >= states_slots(from) || !twin_copy(to, &from->entries[st->twin], slot, claimed, &twin))) {
+	if (st->flags & FL_STATE_TRANSLATED && !twin_copy(to, from, st, slot, claimed, &twin)) {
 		give_back(to, slot, claimed);
 		return false;
 	}
