@@ -63,3 +63,9 @@ static __always_inline __u32 ctx_gso_size(struct fl_ctx *ctx)
 {
 	return ctx->gso_size;
 }
+
+/* Copies `len` bytes at `off`, wherever they lie. 0, or negative. */
+static __always_inline int ctx_load_bytes(struct fl_ctx *ctx, __u32 off, void *to, __u32 len)
+{
+	return bpf_skb_load_bytes(ctx, off, to, len);
+}

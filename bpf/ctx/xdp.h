@@ -57,3 +57,9 @@ static __always_inline __u32 ctx_gso_size(struct fl_ctx *ctx)
 {
 	return 0;
 }
+
+/* Copies `len` bytes at `off`, in whatever buffers they lie. 0, or negative. */
+static __always_inline int ctx_load_bytes(struct fl_ctx *ctx, __u32 off, void *to, __u32 len)
+{
+	return bpf_xdp_load_bytes(ctx, off, to, len);
+}

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "lib/event.h"
 #include "lib/icmp.h"
 #include "lib/mss.h"
 #include "lib/route.h"

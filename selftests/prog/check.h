@@ -62,6 +62,8 @@ extern const struct procedure procedures[], npt_procedures[], icmp_procedures[],
 	fuzz_procedures[], nat_procedures[], nat_choose_procedures[], reject_procedures[];
 extern const struct procedure states_procedures[], states_both_procedures[], tcp_procedures[];
 
+extern const struct procedure event_procedures[];
+
 /* Failures are in env->why. */
 void check_case(struct env *env, const struct test_case *c);
 

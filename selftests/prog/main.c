@@ -106,6 +106,7 @@ int main(int argc, char **argv)
 	run_cases(&env, "", argv + 1, argc - 1, &t);
 	for (i = 0; i < sizeof(more) / sizeof(*more); i++)
 		run_procedures(&env, more[i], "", argv + 1, argc - 1, &t);
+	run_procedures(&env, event_procedures, "", argv + 1, argc - 1, &t);
 	/* as after an apply: who asks the set that is not in force finds nothing */
 	if (tables_switch(&env)) {
 		printf("not ok prog/set-1\n");
