@@ -39,6 +39,7 @@ int cmd_confirm(const struct cli *cli, int argc, char **argv);
 int cmd_rollback(const struct cli *cli, int argc, char **argv);
 int cmd_status(const struct cli *cli, int argc, char **argv);
 int cmd_show(const struct cli *cli, int argc, char **argv);
+int cmd_log(const struct cli *cli, int argc, char **argv);
 int cmd_explain(const struct cli *cli, int argc, char **argv);
 int cmd_unload(const struct cli *cli, int argc, char **argv);
 int cmd_help(const struct cli *cli, int argc, char **argv);
@@ -65,6 +66,13 @@ struct answer {
  * answer->result is NULL and it was told why. The daemon's own error is not told yet.
  */
 int cli_ask(const struct cli *cli, json_t *request, struct answer *answer);
+/* Takes one event. False: nobody wants more. */
+typedef bool cli_line_fn(void *arg, const json_t *event);
+/*
+ * Asks what is to be followed, and has each() take the events of the answer and, with "follow", those that come behind it. Tells what is
+ * wrong. Returns when the answer is all, nobody reads our output any more, or the daemon has ended (CLI_NOBODY).
+ */
+int cli_follow(const struct cli *cli, json_t *request, cli_line_fn *each, void *arg);
 /* False when certainly none is. */
 bool cli_daemon_there(const struct cli *cli);
 void cli_answer_free(struct answer *answer);

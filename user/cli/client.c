@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,35 +79,101 @@ static void send_line(int fd, const char *text)
 	send(fd, "\n", 1, MSG_NOSIGNAL);
 }
 
-/* Everything up to the newline, malloc'ed; NULL and errno */
-static char *read_line(int fd)
+/* ---- lines ---- */
+
+/* What has come and is not read yet: text[start .. end). */
+struct lines {
+	int fd;
+	char *text;
+	size_t start, end, size;
+	size_t seen; /* from start on, searched for a newline */
+};
+
+/* The next whole line that is there, without its newline; good until the next call. NULL: none */
+static char *next_line(struct lines *lines)
 {
-	char *line = NULL;
-	size_t size = 0;
-	FILE *f = fdopen(dup(fd), "r");
-	ssize_t n;
+	char *line = lines->text + lines->start, *newline;
 
-	if (!f)
+	newline = lines->end - lines->start > lines->seen
+			  ? memchr(line + lines->seen, '\n', lines->end - lines->start - lines->seen)
+			  : NULL;
+	if (!newline) {
+		lines->seen = lines->end - lines->start;
 		return NULL;
-	errno = 0;
-	n = getline(&line, &size, f);
-	if (n <= 0 || line[n - 1] != '\n') {
-		int err = errno ? errno : ECONNRESET;
-
-		free(line);
-		line = NULL;
-		errno = err == EAGAIN ? ETIMEDOUT : err;
 	}
-	fclose(f);
+	*newline = '\0';
+	lines->start += newline + 1 - line;
+	lines->seen = 0;
 	return line;
 }
 
-int cli_ask(const struct cli *cli, json_t *request, struct answer *answer)
+static bool make_room(struct lines *lines)
+{
+	char *text;
+
+	if (lines->start) {
+		memmove(lines->text, lines->text + lines->start, lines->end - lines->start);
+		lines->end -= lines->start;
+		lines->start = 0;
+	}
+	if (lines->end < lines->size)
+		return true;
+	text = realloc(lines->text, lines->size ? 2 * lines->size : 65536);
+	if (!text)
+		return false;
+	lines->text = text;
+	lines->size = lines->size ? 2 * lines->size : 65536;
+	return true;
+}
+
+/* Waits for more; false and errno at the end, which has none of its own. */
+static bool read_more(struct lines *lines)
+{
+	ssize_t n;
+
+	errno = ENOMEM;
+	if (!make_room(lines))
+		return false;
+	n = read(lines->fd, lines->text + lines->end, lines->size - lines->end);
+	if (n > 0)
+		lines->end += n;
+	else if (n == 0)
+		errno = ECONNRESET;
+	else if (errno == EAGAIN)
+		errno = ETIMEDOUT;
+	return n > 0;
+}
+
+static void lines_close(struct lines *lines)
+{
+	if (lines->fd >= 0)
+		close(lines->fd);
+	free(lines->text);
+}
+
+/* ---- asking ---- */
+
+static int take_answer(const char *path, const char *line, struct answer *answer)
+{
+	answer->json = json_loads(line, JSON_DECODE_ANY, NULL);
+	if (!json_is_integer(json_object_get(answer->json, "status"))) {
+		fprintf(stderr, "fairlead: %s: the answer is not understood\n", path);
+		return CLI_FAILED;
+	}
+	answer->result = json_object_get(answer->json, "result");
+	answer->error = json_string_value(json_object_get(answer->json, "error"));
+	answer->findings = json_object_get(answer->json, "findings");
+	answer->file = json_string_value(json_object_get(answer->json, "file"));
+	return json_integer_value(json_object_get(answer->json, "status"));
+}
+
+/* As cli_ask(), and leaves the connection open. */
+static int ask(const struct cli *cli, json_t *request, struct answer *answer, struct lines *lines)
 {
 	char *path = instance_socket(cli->instance);
 	char *text = request ? json_dumps(request, JSON_COMPACT) : NULL;
-	char *line = NULL;
-	int fd = -1, status = CLI_FAILED;
+	int status = CLI_FAILED;
+	char *line;
 
 	*answer = (struct answer){ 0 };
 	json_decref(request);
@@ -114,33 +181,83 @@ int cli_ask(const struct cli *cli, json_t *request, struct answer *answer)
 		fputs("fairlead: out of memory\n", stderr);
 		goto out;
 	}
-	fd = dial(path);
-	if (fd < 0) {
-		status = nobody(cli, path, -fd);
+	lines->fd = dial(path);
+	if (lines->fd < 0) {
+		status = nobody(cli, path, -lines->fd);
 		goto out;
 	}
-	send_line(fd, text);
-	line = read_line(fd);
-	if (!line) {
-		status = nobody(cli, path, errno);
-		goto out;
+	send_line(lines->fd, text);
+	while (!(line = next_line(lines))) {
+		if (!read_more(lines)) {
+			status = nobody(cli, path, errno);
+			goto out;
+		}
 	}
-	answer->json = json_loads(line, JSON_DECODE_ANY, NULL);
-	if (!json_is_integer(json_object_get(answer->json, "status"))) {
-		fprintf(stderr, "fairlead: %s: the answer is not understood\n", path);
-		goto out;
-	}
-	status = json_integer_value(json_object_get(answer->json, "status"));
-	answer->result = json_object_get(answer->json, "result");
-	answer->error = json_string_value(json_object_get(answer->json, "error"));
-	answer->findings = json_object_get(answer->json, "findings");
-	answer->file = json_string_value(json_object_get(answer->json, "file"));
+	status = take_answer(path, line, answer);
 out:
-	free(line);
-	if (fd >= 0)
-		close(fd);
 	free(text);
 	free(path);
+	return status;
+}
+
+int cli_ask(const struct cli *cli, json_t *request, struct answer *answer)
+{
+	struct lines lines = { .fd = -1 };
+	int status = ask(cli, request, answer, &lines);
+
+	lines_close(&lines);
+	return status;
+}
+
+/* ---- following ---- */
+
+static bool take_line(const char *line, cli_line_fn *each, void *arg)
+{
+	json_t *json = json_loads(line, 0, NULL);
+	bool more = !json || each(arg, json);
+
+	json_decref(json);
+	return more;
+}
+
+/* False when nobody reads what we print (any more), or more has come. A program that printed nothing would not learn of it. */
+static bool wait_for_line(int fd)
+{
+	struct pollfd p[] = { { .fd = fd, .events = POLLIN }, { .fd = STDOUT_FILENO } };
+
+	while (poll(p, 2, -1) < 0) {
+		if (errno != EINTR)
+			return false;
+	}
+	return !(p[1].revents & (POLLERR | POLLNVAL));
+}
+
+int cli_follow(const struct cli *cli, json_t *request, cli_line_fn *each, void *arg)
+{
+	struct lines lines = { .fd = -1 };
+	bool follow = json_is_true(json_object_get(request, "follow")), more = true;
+	struct answer answer;
+	int status = ask(cli, request, &answer, &lines);
+	json_t *event;
+	char *line;
+	size_t i;
+
+	cli_tell(cli, &answer, NULL);
+	json_array_foreach((json_t *)answer.result, i, event) {
+		more = more && each(arg, event);
+	}
+	cli_answer_free(&answer);
+	while (!status && follow && more) {
+		while (more && (line = next_line(&lines)))
+			more = take_line(line, each, arg);
+		if (fflush(stdout) || !more || !wait_for_line(lines.fd))
+			break;
+		if (!read_more(&lines)) {
+			fputs("fairlead: the daemon has ended\n", stderr);
+			status = CLI_NOBODY;
+		}
+	}
+	lines_close(&lines);
 	return status;
 }
 

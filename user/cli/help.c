@@ -51,6 +51,18 @@ const struct cli_command cli_commands[] = {
 	  "  --tcp-flags  letters of FSRPAUEW; S if left out\n"
 	  "  --icmp-type  number, or name as in nftables: echo-request (if left out), packet-too-big, …\n",
 	  cmd_explain },
+	{ "log", "[--rule NAME|N] [--host A] [--interface IF] [--verdict V] [--last N] [--follow] [--pcap -|FILE]",
+	  "packets that are logged: those that come, or the last ones",
+	  "Which packets are logged, `log` in the rules says. A line for each until it is interrupted, with --json an\n"
+	  "object. What was lost because it came too fast is counted in a line of its own.\n"
+	  "  --rule       name, or index as in `fairlead show rules`; default_action: those that no rule matched\n"
+	  "  --host       address or prefix of one end; twice: between the two\n"
+	  "  --interface  that it came in by or leaves by\n"
+	  "  --verdict    pass, block, reject or drop\n"
+	  "  --last N     the last N that the daemon remembers (of 4096), and ends; with --follow goes on\n"
+	  "  --pcap       packets as pcapng into FILE; -: to standard output, for `tcpdump -r -`. Interface, direction,\n"
+	  "               rule and verdict are in each packet's comment\n",
+	  cmd_log },
 	{ "unload", "--yes", "take fairlead out of the kernel: programs, maps, tunnel devices, routes",
 	  "Says what is no longer protected; the daemon ends. Works without a daemon too: then `fairleadd --unload`\n"
 	  "takes away what the last one left. Without --yes nothing is done, exit status 2.\n",

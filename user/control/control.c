@@ -22,11 +22,13 @@ struct client {
 	LIST_ENTRY(client) entry;
 	struct control *control;
 	struct bufferevent *bev;
-	size_t held;  /* bytes of its input that count in control->held */
-	size_t seen;  /* of them searched for a newline */
-	bool eof;     /* nothing more comes */
-	bool closing; /* after what is queued is sent, whatever else was asked */
-	bool last;    /* then the event loop ends too */
+	size_t held;			     /* bytes of its input that count in control->held */
+	size_t seen;			     /* of them searched for a newline */
+	bool eof;			     /* nothing more comes */
+	bool closing;			     /* after what is queued is sent, whatever else was asked */
+	bool last;			     /* then the event loop ends too */
+	const struct control_stream *stream; /* NULL: none; else nothing more is asked */
+	void *stream_arg;
 };
 
 struct control {
@@ -118,6 +120,8 @@ static void client_free(struct client *client)
 
 	if (client->last)
 		event_base_loopexit(control->base, NULL);
+	if (client->stream)
+		client->stream->ended(client->stream_arg);
 	LIST_REMOVE(client, entry);
 	control->n_clients--;
 	control->held -= client->held;
@@ -131,6 +135,26 @@ static void account(struct client *client)
 
 	client->control->held += len - client->held;
 	client->held = len;
+}
+
+/* A client that is stopped, or has nothing to read for hours, is no broken one here: what waits for it is limited by who sends it. */
+static void stream_begin(struct client *client, const struct control_answer *answer)
+{
+	client->stream = answer->stream;
+	client->stream_arg = answer->stream_arg;
+	bufferevent_set_timeouts(client->bev, NULL, NULL);
+	client->stream->begin(client->stream_arg, client);
+}
+
+void control_send(struct client *client, const char *line)
+{
+	if (bufferevent_write(client->bev, line, strlen(line)) || bufferevent_write(client->bev, "\n", 1))
+		client->closing = true;
+}
+
+size_t control_waiting(const struct client *client)
+{
+	return evbuffer_get_length(bufferevent_get_output(client->bev));
 }
 
 /* True when a whole line was there and is answered. Long lines are searched once, not anew with each packet. */
@@ -157,6 +181,8 @@ static bool take_line(struct client *client)
 	run(client->control, line, end.pos, &answer);
 	free(line);
 	send_answer(client, &answer);
+	if (answer.stream)
+		stream_begin(client, &answer);
 	return true;
 }
 
@@ -174,9 +200,24 @@ static void limit(struct client *client)
 	account(client);
 }
 
+/* What a client of a stream says is not heard, only that it goes. May free it. */
+static void pump_stream(struct client *client)
+{
+	struct evbuffer *in = bufferevent_get_input(client->bev);
+
+	evbuffer_drain(in, evbuffer_get_length(in));
+	account(client);
+	if (client->closing || client->eof)
+		client_free(client);
+}
+
 /* The next request waits until the last answer has left: what a client does not read can't pile up. May free it. */
 static void pump(struct client *client)
 {
+	if (client->stream) {
+		pump_stream(client);
+		return;
+	}
 	if (evbuffer_get_length(bufferevent_get_output(client->bev)))
 		return;
 	if (!client->closing && !client->last && take_line(client)) {
@@ -200,8 +241,12 @@ static void client_read(struct bufferevent *bev, void *arg)
 /* All that was queued is sent. */
 static void client_written(struct bufferevent *bev, void *arg)
 {
+	struct client *client = arg;
+
 	(void)bev;
-	pump(arg);
+	if (client->stream)
+		client->stream->drained(client->stream_arg);
+	pump(client);
 }
 
 /*

@@ -4,7 +4,8 @@
  *
  * A request is one JSON object on one line, `{"command": "show", "what": "tunnels"}`; its answer is one line
  * `{"status": 0, "result": …, "error": "…", "findings": […], "file": "…"}`, where status is the exit status that the CLI returns and
- * all but status may be absent. A connection may ask any number of times, one after the other.
+ * all but status may be absent. A connection may ask any number of times, one after the other. What is to be followed (`log`) is a line for
+ * each thing that happens, after the answer; nothing more can be asked on that connection.
  *
  * The socket is root's alone (0600), yet a client may be broken: lines, connections and the memory for all of them
  * together are limited, a client that neither sends nor reads is dropped, and none of it holds up another.
@@ -21,14 +22,25 @@
 #define CONTROL_TIMEOUT_S 30	       /* without a byte moved */
 
 struct control; /* opaque */
+struct client;	/* opaque: a connection */
+
+/* An answer that goes on: after it lines are sent as they come, until the client closes its end. */
+struct control_stream {
+	void (*begin)(void *arg,
+		      struct client *client); /* the answer is queued: control_send() may be called from now on */
+	void (*drained)(void *arg);	      /* all that was queued is sent */
+	void (*ended)(void *arg);	      /* the client is gone */
+};
 
 struct control_answer {
 	int status; /* 0 done, 1 failed, 2 the request is wrong */
 	json_t *result;
 	char *error; /* malloc'ed */
 	json_t *findings;
-	char *file; /* that the findings are of, where the client does not know; malloc'ed */
-	bool last;  /* when it is sent, the event loop ends */
+	char *file;			     /* that the findings are of, where the client does not know; malloc'ed */
+	bool last;			     /* when it is sent, the event loop ends */
+	const struct control_stream *stream; /* NULL: it ends here */
+	void *stream_arg;
 };
 
 /* One row of the table; the last one has no name. arg is that of control_open(). */
@@ -50,6 +62,11 @@ int control_open(struct control **out, struct event_base *base, const char *path
 int control_renew(struct control *control);
 /* Closes all connections and removes the socket. NULL is allowed. */
 void control_close(struct control *control);
+
+/* Queues a line of a stream, and the newline. Never waits: who does not want the queue to grow asks control_waiting(). */
+void control_send(struct client *client, const char *line);
+/* Bytes that are queued. */
+size_t control_waiting(const struct client *client);
 
 /* Sets status and error text. */
 void control_fail(struct control_answer *answer, int status, const char *fmt, ...)

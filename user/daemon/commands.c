@@ -10,7 +10,7 @@
 
 #define CONFIRM_MAX_S 86400
 
-static bool unpacked(int err, const json_error_t *error, struct control_answer *answer)
+bool command_unpacked(int err, const json_error_t *error, struct control_answer *answer)
 {
 	if (err)
 		control_fail(answer, 2, "the request: %s", error->text);
@@ -73,9 +73,9 @@ static void run_show(void *arg, const json_t *request, struct control_answer *an
 	const char *command, *what;
 	json_error_t error;
 
-	if (!unpacked(json_unpack_ex((json_t *)request, &error, JSON_STRICT, "{s:s,s:s}", "command", &command, "what",
-				     &what),
-		      &error, answer))
+	if (!command_unpacked(json_unpack_ex((json_t *)request, &error, JSON_STRICT, "{s:s,s:s}", "command", &command,
+					     "what", &what),
+			      &error, answer))
 		return;
 	for (size_t i = 0; i < sizeof(shows) / sizeof(shows[0]); i++) {
 		if (strcmp(what, shows[i].what))
@@ -94,8 +94,8 @@ static bool is_bare(const json_t *request, struct control_answer *answer)
 	const char *command;
 	json_error_t error;
 
-	return unpacked(json_unpack_ex((json_t *)request, &error, JSON_STRICT, "{s:s}", "command", &command), &error,
-			answer);
+	return command_unpacked(json_unpack_ex((json_t *)request, &error, JSON_STRICT, "{s:s}", "command", &command),
+				&error, answer);
 }
 
 static void run_status(void *arg, const json_t *request, struct control_answer *answer)
@@ -129,10 +129,10 @@ static void run_apply(void *arg, const json_t *json, struct control_answer *answ
 	const char *command;
 	json_error_t error;
 
-	if (!unpacked(json_unpack_ex((json_t *)json, &error, JSON_STRICT, "{s:s,s?s%,s?I,s?b,s?b}", "command", &command,
-				     "config", &request.text, &request.len, "confirm_s", &confirm, "dry_run", &dry_run,
-				     "strict", &strict),
-		      &error, answer))
+	if (!command_unpacked(json_unpack_ex((json_t *)json, &error, JSON_STRICT, "{s:s,s?s%,s?I,s?b,s?b}", "command",
+					     &command, "config", &request.text, &request.len, "confirm_s", &confirm,
+					     "dry_run", &dry_run, "strict", &strict),
+			      &error, answer))
 		return;
 	if (confirm < 0 || confirm > CONFIRM_MAX_S) {
 		control_fail(answer, 2, "confirm_s: 1 to %d", CONFIRM_MAX_S);
@@ -172,9 +172,9 @@ static void run_rollback(void *arg, const json_t *request, struct control_answer
 	json_int_t back = 0;
 	json_error_t error;
 
-	if (!unpacked(json_unpack_ex((json_t *)request, &error, JSON_STRICT, "{s:s,s?I}", "command", &command, "back",
-				     &back),
-		      &error, answer))
+	if (!command_unpacked(json_unpack_ex((json_t *)request, &error, JSON_STRICT, "{s:s,s?I}", "command", &command,
+					     "back", &back),
+			      &error, answer))
 		return;
 	if (back < 0) {
 		control_fail(answer, 2, "back: 1 and up");
@@ -187,11 +187,11 @@ static void run_rollback(void *arg, const json_t *request, struct control_answer
 
 /* ---- explain ---- */
 
-static bool known_ingress(const struct config *config, const char *name, struct control_answer *answer)
+bool command_knows_port(const struct config *config, const char *name, struct control_answer *answer)
 {
 	struct suggest near = { .given = name };
 
-	if (!strcmp(name, "self") || config_find_interface(config, name) || config_find_tunnel(config, name))
+	if (config_find_interface(config, name) || config_find_tunnel(config, name))
 		return true;
 	for (size_t i = 0; i < config->n_interfaces; i++)
 		suggest_offer(&near, config->interfaces[i].name);
@@ -297,12 +297,14 @@ static bool take_query(struct daemon *d, const json_t *request, struct explain_q
 	json_error_t error;
 	json_int_t n; /* take_numbers() takes them: here they are only seen to be numbers */
 
-	if (!unpacked(json_unpack_ex((json_t *)request, &error, JSON_STRICT, "{s:s,s:s,s:s,s:s,s:I,s?I,s?I,s?I,s?I}",
-				     "command", &command, "in", &query->in, "src", &src, "dst", &dst, "proto", &n,
-				     "sport", &n, "dport", &n, "tcp_flags", &n, "icmp_type", &n),
-		      &error, answer))
+	if (!command_unpacked(json_unpack_ex((json_t *)request, &error, JSON_STRICT,
+					     "{s:s,s:s,s:s,s:s,s:I,s?I,s?I,s?I,s?I}", "command", &command, "in",
+					     &query->in, "src", &src, "dst", &dst, "proto", &n, "sport", &n, "dport",
+					     &n, "tcp_flags", &n, "icmp_type", &n),
+			      &error, answer))
 		return false;
-	if (!take_numbers(request, query, answer) || !known_ingress(d->apply.running, query->in, answer))
+	if (!take_numbers(request, query, answer) ||
+	    (strcmp(query->in, "self") && !command_knows_port(d->apply.running, query->in, answer)))
 		return false;
 	if (addr_parse(src, &query->src) || addr_parse(dst, &query->dst) || query->src.family != query->dst.family) {
 		control_fail(answer, 2, "src and dst: two IPv4 or two IPv6 addresses");
@@ -349,6 +351,7 @@ static void run_unload(void *arg, const json_t *request, struct control_answer *
 }
 
 const struct control_command daemon_commands[] = {
-	{ "show", run_show },	      { "status", run_status },	  { "apply", run_apply },   { "confirm", run_confirm },
-	{ "rollback", run_rollback }, { "explain", run_explain }, { "unload", run_unload }, { NULL, NULL },
+	{ "show", run_show },	    { "status", run_status },	  { "apply", run_apply },
+	{ "confirm", run_confirm }, { "rollback", run_rollback }, { "explain", run_explain },
+	{ "unload", run_unload },   { "log", command_log },	  { NULL, NULL },
 };

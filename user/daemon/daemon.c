@@ -68,6 +68,8 @@ static int apply_to_datapath(void *arg, const struct config *config, struct conf
 	int err = datapath_apply(d->datapath, config, report, why);
 
 	events_watch_raw(d, true);
+	if (!err && d->observe)
+		observe_configure(d->observe, &config->log);
 	return err;
 }
 
@@ -88,6 +90,30 @@ static int open_apply(struct daemon *d)
 		log_ret(err, "%s", dir ? dir : "memory");
 	free(dir);
 	return err;
+}
+
+/* No rule has a number yet. */
+static const char *rule_name(void *arg, unsigned int id, int *index)
+{
+	(void)arg, (void)id, (void)index;
+	return NULL;
+}
+
+static const char *port_name(void *arg, unsigned int number)
+{
+	return datapath_port_name(((struct daemon *)arg)->datapath, number);
+}
+
+/* Packets go on without a log, too. */
+static void open_observe(struct daemon *d)
+{
+	const struct observe_names names = { port_name, rule_name, d };
+	int ring, stats, err;
+
+	datapath_event_maps(d->datapath, &ring, &stats);
+	err = observe_open(&d->observe, d->base, ring, stats, &names);
+	if (err)
+		log_ret(err, "logged packets can't be read");
 }
 
 static int open_control(struct daemon *d)
@@ -137,6 +163,7 @@ int daemon_open(struct daemon *d)
 	d->start_ms = clock_ms(CLOCK_BOOTTIME);
 	if (daemon_open_datapath(d) || open_apply(d))
 		goto out;
+	open_observe(d);
 	apply_start(&d->apply, own.config, own.text, own.len, &result);
 	daemon_log_result(d->file, &result);
 	if (result.status)
@@ -157,6 +184,7 @@ out:
 void daemon_close(struct daemon *d)
 {
 	control_close(d->control);
+	observe_close(d->observe);
 	if (d->datapath)
 		datapath_close(d->datapath);
 	apply_fini(&d->apply);

@@ -14,6 +14,7 @@
 #include "user/control/control.h"
 #include "user/daemon/apply.h"
 #include "user/datapath/datapath.h"
+#include "user/observe/observe.h"
 #include "user/system/system.h"
 
 #define EXIT_WRONG 2 /* the configuration or the command line is wrong */
@@ -47,6 +48,7 @@ struct daemon {
 	struct event_base *base;
 	struct system *system;
 	struct datapath *datapath;
+	struct observe *observe; /* NULL: logged packets can't be read, as was told */
 	struct apply apply;
 	struct control *control;
 	/* events.c */
@@ -96,9 +98,15 @@ void events_watch_raw(struct daemon *d, bool renew); /* the raw socket comes and
 void events_close(struct daemon *d);
 void events_system_changed(void *arg, unsigned int what); /* system_open()'s callback; arg is the daemon */
 
-/* ---- commands.c, status.c, unload.c ---- */
+/* ---- commands.c, commands_log.c, status.c, unload.c ---- */
 
 extern const struct control_command daemon_commands[];
+
+/* Whether json_unpack_ex() has understood the request; if not, it was told. */
+bool command_unpacked(int err, const json_error_t *error, struct control_answer *answer);
+/* Whether the configuration has an interface or tunnel of that name; if not, it was told. */
+bool command_knows_port(const struct config *config, const char *name, struct control_answer *answer);
+void command_log(void *arg, const json_t *request, struct control_answer *answer);
 
 /* The object of `fairlead status`; status is 1 when degraded. */
 json_t *status_build(struct daemon *d, int *status);

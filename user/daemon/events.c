@@ -69,6 +69,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	datapath_tick(d->datapath);
 	events_watch_raw(d, false);
 	renew_control(d);
+	if (d->observe)
+		observe_tick(d->observe);
 	/* an apply, or an answer about ten thousand clients, needed much; with nothing to give back this takes 50 us */
 	malloc_trim(0);
 }

@@ -255,3 +255,16 @@ int datapath_unload(struct datapath *dp)
 	dp->first = false;
 	return objects_unpin(dp) ?: err;
 }
+
+/* ---- logged packets ---- */
+
+void datapath_event_maps(const struct datapath *dp, int *ring, int *stats)
+{
+	*ring = dp->maps[DP_MAP_EVENTS].fd;
+	*stats = dp->maps[DP_MAP_EVENT_STATS].fd;
+}
+
+const char *datapath_port_name(const struct datapath *dp, unsigned int number)
+{
+	return number < FL_PORTS_MAX && dp->ports[number].kind != PORT_NONE ? dp->ports[number].name : NULL;
+}

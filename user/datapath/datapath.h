@@ -72,6 +72,11 @@ json_t *datapath_show_drops(struct datapath *dp);
 json_t *datapath_show_routes(struct datapath *dp);
 json_t *datapath_show_gateways(struct datapath *dp);
 
+/* Logged packets: the ring that the programs write, and what they count of it. Open as long as dp is. */
+void datapath_event_maps(const struct datapath *dp, int *ring, int *stats);
+/* The interface's or tunnel's name; NULL: no port has the number now. */
+const char *datapath_port_name(const struct datapath *dp, unsigned int number);
+
 struct explain_query {
 	const char *in; /* interface, tunnel or "self" */
 	struct addr src, dst;

@@ -38,7 +38,9 @@
 	X(NH_FAILED, "fl_nh_failed") \
 	X(LOCALS, "fl_locals") \
 	X(HELD, "fl_held") \
-	X(ROUTE_MTU, "fl_route_mtu")
+	X(ROUTE_MTU, "fl_route_mtu") \
+	X(EVENTS, "fl_events") \
+	X(EVENT_STATS, "fl_event_stats")
 
 enum dp_map_id {
 #define DP_MAP_ENUM(id, name) DP_MAP_##id,
