@@ -2,33 +2,8 @@
 /* Holds the MSS that TCP SYNs announce to what fits the tunnel (RFC 9293 3.7.1 names the option). */
 #pragma once
 
+#include "lib/tcp_option.h"
 #include "lib/tunnel.h"
-
-#define TCP_OPTIONS_MAX 20 /* looked at; a SYN has about five */
-#define TCP_OPTIONS_LEN 40 /* bytes */
-#define TCPOPT_EOL 0
-#define TCPOPT_NOP 1
-#define TCPOPT_MSS 2
-
-/* Offset of the MSS option in the TCP header at l4, `end` bytes long; 0: it has none, or a malformed list. */
-static __always_inline __u32 mss_find(struct fl_ctx *ctx, __u32 l4, __u32 end)
-{
-	__u32 off = sizeof(struct tcphdr), next;
-
-	for (int i = 0; i < TCP_OPTIONS_MAX; i++) {
-		__u8 *opt = pkt_at(ctx, l4 + off, L4_MAX, 4);
-
-		if (!opt || off + 4 > end || opt[0] == TCPOPT_EOL)
-			return 0;
-		if (opt[0] == TCPOPT_MSS)
-			return opt[1] == 4 ? off : 0;
-		next = (off + (opt[0] == TCPOPT_NOP ? 1 : opt[1])) & 0x3f; /* the verifier wants a limit */
-		if (next <= off || (opt[0] != TCPOPT_NOP && (opt[1] < 2 || opt[1] > TCP_OPTIONS_LEN)))
-			return 0;
-		off = next;
-	}
-	return 0;
-}
 
 /* What a tunnel with room for `mtu` bytes allows, or `other` if that is less; 0: all. */
 static __always_inline __u16 mss_for(const struct fl_endpoint *ep, __u32 mtu, __u16 other)
@@ -70,7 +45,7 @@ GLOBAL int mss_clamp(struct fl_ctx *ctx, struct pkt *pkt, __u32 l4, struct fl_fl
 
 	if (!pkt || !flow || !tcp || !tcp->syn)
 		return 0;
-	off = mss_find(ctx, l4, tcp->doff * 4);
+	off = tcp_option_find(ctx, l4, tcp->doff * 4, TCPOPT_MSS, 4);
 	opt = off ? pkt_at(ctx, l4 + off, L4_MAX, 4) : NULL;
 	if (!opt)
 		return 0;
