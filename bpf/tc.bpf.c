@@ -15,6 +15,7 @@ char _license[] SEC("license") = "GPL";
 #define PACKET_HOST 0
 #define PACKET_BROADCAST 1
 #define PACKET_MULTICAST 2
+#define PACKET_OTHERHOST 3
 #define PULL 256 /* bytes of headers that are looked at */
 
 /* Starts a run: the port by the device, and the offset of the IP header. NULL: not ours. */
@@ -38,11 +39,32 @@ static __always_inline const struct fl_port *begin(struct fl_ctx *ctx, struct sc
 	return port;
 }
 
+/* The same for one that has been parsed, where packets are judged. */
+static __always_inline int own_judge(struct fl_ctx *ctx, struct scratch *s, struct fl_flow **flow)
+{
+	int r;
+
+	s->pkt.judged = true;
+	*flow = &s->way;
+	r = policy_own(ctx, s);
+	return r == STAGE_GO && segment_len(ctx, &s->pkt) > s->way.mtu ? too_big(&s->pkt, &s->way) : r;
+}
+
+static __always_inline int own_judge4(struct fl_ctx *ctx, struct scratch *s, struct fl_flow **flow)
+{
+	int r;
+
+	s->pkt.l3 = s->pkt.outer;
+	r = ipv4_parse(ctx, &s->pkt, ctx_len(ctx) - s->pkt.outer, true);
+	if (r) /* the kernel's own, whose checksum is not made yet */
+		return r;
+	return own_judge(ctx, s, flow);
+}
+
 /* The way of the router's own IPv6 packet, which the kernel has sent out by the port. Returns a stage. */
 static __always_inline int own_route(struct fl_ctx *ctx, struct scratch *s, const struct fl_control *control,
 				     struct fl_flow **flow)
 {
-	struct fl_flow key;
 	bool known;
 	int r;
 
@@ -50,12 +72,14 @@ static __always_inline int own_route(struct fl_ctx *ctx, struct scratch *s, cons
 	r = ipv6_parse(ctx, &s->pkt, ctx_len(ctx) - s->pkt.outer);
 	if (r)
 		return r;
-	if (!flow_key(ctx, &s->pkt, s->pkt.port | FL_FLOW_OWN, &key))
+	if (control->policy[s->pkt.set & 1])
+		return own_judge(ctx, s, flow);
+	if (!flow_key(ctx, &s->pkt, s->pkt.port | FL_FLOW_OWN, &s->key))
 		return -FL_DROP_MALFORMED;
-	*flow = flow_find(&key, &known);
+	*flow = flow_find(&s->key, &known);
 	if (!*flow)
 		return -FL_DROP_INTERNAL;
-	flow_begin(*flow, &key);
+	flow_begin(*flow, &s->key);
 	r = route_own(ctx, s, *flow);
 	if (r == STAGE_GO && segment_len(ctx, &s->pkt) > (*flow)->mtu)
 		r = too_big(&s->pkt, *flow);
@@ -84,11 +108,13 @@ static __always_inline int own_encapsulate(struct fl_ctx *ctx, struct scratch *s
 	/* what the kernel sends to a group it sends by every device; a broker's has no one to take it */
 	if (r == STAGE_ERROR && flow && flow->dst.b[0] == 0xff && (port->flags & FL_PORT_BROKER))
 		return CTX_DROP;
+	if (r)
+		policy_dropped(s, r < 0 ? -r : s->pkt.reason);
 	if (r < 0)
 		return drop(ctx, &s->pkt, -r);
 	if (r == STAGE_ERROR)
 		return answer(ctx, &s->pkt, control);
-	return r == STAGE_GO && flow ? transmit(ctx, &s->pkt, flow, &s->hop, 0) : CTX_DROP;
+	return r == STAGE_GO && flow ? transmit(ctx, s, flow, 0) : CTX_DROP;
 }
 
 /* A frame to all on the link or to a group there is the host's; one to another host the kernel drops. */
@@ -104,6 +130,26 @@ static __always_inline int to_many(struct fl_ctx *ctx, struct scratch *s)
 	s->pkt.port = tunnel;
 	port_count_rx(s->pkt.l2_port, ctx_len(ctx));
 	return drop(ctx, &s->pkt, FL_DROP_MARTIAN);
+}
+
+/* The same where packets are judged: the host gets what rules let it have, whatever the address that the packet in it bears. */
+static __always_inline int to_many_judged(struct fl_ctx *ctx, struct scratch *s, const struct fl_control *control,
+					  const struct fl_port *port)
+{
+	struct fl_flow *flow = NULL;
+	int r = parse(ctx, &s->pkt, port, ctx->protocol);
+
+	if (r == STAGE_PASS)
+		return CTX_PASS;
+	if (r == STAGE_GO)
+		r = decide(ctx, s, control, port, &flow);
+	if (r == STAGE_DELIVER)
+		return deliver(ctx, s, flow);
+	port_count_rx(s->pkt.l2_port, ctx_len(ctx));
+	if (r == STAGE_GO) /* no router forwards such */
+		r = -FL_DROP_MARTIAN;
+	policy_dropped(s, r < 0 ? -r : s->pkt.reason);
+	return drop(ctx, &s->pkt, r < 0 ? -r : s->pkt.reason); /* nobody answers to many (RFC 1122 3.2.2) */
 }
 
 SEC("tc")
@@ -138,11 +184,15 @@ int fl_tc_in(struct fl_ctx *ctx)
 		port_count_rx(s->pkt.l2_port, ctx_len(ctx));
 		return drop(ctx, &s->pkt, FL_DROP_MALFORMED);
 	}
-	if (ctx->pkt_type != PACKET_HOST)
-		return to_many(ctx, s);
+	if (ctx->pkt_type != PACKET_HOST) {
+		r = to_many(ctx, s);
+		if (r != CTX_PASS || !control->policy[s->pkt.set & 1] || ctx->pkt_type == PACKET_OTHERHOST)
+			return r;
+		return to_many_judged(ctx, s, control, port);
+	}
 	r = parse(ctx, &s->pkt, port, ctx->protocol);
 	if (r == STAGE_GO)
-		r = route(ctx, s, control, &flow);
+		r = decide(ctx, s, control, port, &flow);
 	if (r == STAGE_GO)
 		r = flow ? forward_check(ctx, &s->pkt, control, flow) : -FL_DROP_INTERNAL;
 	if (r == STAGE_GO && hop_has_failed(&s->hop))
@@ -151,8 +201,10 @@ int fl_tc_in(struct fl_ctx *ctx)
 		explain(s, flow, r);
 		return CTX_DROP;
 	}
-	if (r < 0 || r == STAGE_ERROR)
+	if (r < 0 || r == STAGE_ERROR) {
 		port_count_rx(s->pkt.l2_port, ctx_len(ctx));
+		policy_dropped(s, r < 0 ? -r : s->pkt.reason);
+	}
 	if (r < 0)
 		return drop(ctx, &s->pkt, -r);
 	if (ctx->vlan_present && (r == STAGE_GO || r == STAGE_ERROR)) /* a priority tag ends here */
@@ -161,7 +213,7 @@ int fl_tc_in(struct fl_ctx *ctx)
 	case STAGE_GO:
 		if (!flow)
 			return CTX_DROP;
-		return transmit(ctx, &s->pkt, flow, &s->hop, 1);
+		return transmit(ctx, s, flow, 1);
 	case STAGE_DELIVER:
 		/* to an address of ours that no tunnel uses; the kernel's answer would say what is here */
 		if (s->pkt.family == FL_INET && s->pkt.proto == IPPROTO_IPV6) {
@@ -169,10 +221,13 @@ int fl_tc_in(struct fl_ctx *ctx)
 			return drop(ctx, &s->pkt, FL_DROP_TUNNEL_STRANGER);
 		}
 		pmtu_learn(ctx, &s->pkt);
-		return deliver(ctx, &s->pkt, flow);
+		return deliver(ctx, s, flow);
 	case STAGE_ERROR:
 		return answer(ctx, &s->pkt, control);
 	case STAGE_FRAGMENT: /* the kernel does it, on the route that we found too */
+		r = commit(&s->pkt);
+		if (r)
+			return drop(ctx, &s->pkt, -r);
 		port_count_rx(s->pkt.l2_port, s->pkt.len);
 		ctx->tc_index = SKB_TAG;
 		return CTX_PASS;
@@ -191,6 +246,7 @@ int fl_tc_out(struct fl_ctx *ctx)
 	struct fl_flow *flow = NULL;
 	__u32 tunnel = 0;
 	int r = STAGE_PASS;
+	bool judged;
 
 	if (!control || !s)
 		return CTX_DROP;
@@ -212,26 +268,35 @@ int fl_tc_out(struct fl_ctx *ctx)
 	}
 	if (port->flags & FL_PORT_TUNNEL) /* on to the hidden end; ARP and IPv4 have no business there */
 		return ctx->protocol == bpf_htons(ETH_P_IPV6) ? CTX_PASS : CTX_DROP;
-	if (ctx->protocol == bpf_htons(ETH_P_IPV6) && (port->flags & FL_PORT_NPT))
-		r = own_route(ctx, s, control, &flow);
-	else if (ctx->protocol == bpf_htons(ETH_P_IP))
+	if (ctx->protocol == bpf_htons(ETH_P_IP))
 		tunnel = tells_of_tunnel(ctx, &s->pkt);
+	judged = control->policy[s->pkt.set & 1];
 	if (tunnel) {
 		s->pkt.port = tunnel;
 		r = -FL_DROP_TUNNEL_FRAGMENT;
+	} else if (ctx->protocol == bpf_htons(ETH_P_IPV6) &&
+		   ((port->flags & FL_PORT_NPT) || (judged && port->family & FL_INET6))) {
+		r = own_route(ctx, s, control, &flow);
+	} else if (ctx->protocol == bpf_htons(ETH_P_IP) && judged && port->family & FL_INET) {
+		r = own_judge4(ctx, s, &flow);
 	}
 	if (fl_dry_run) {
 		explain(s, flow, r);
 		return CTX_DROP;
 	}
+	if (r)
+		policy_dropped(s, r < 0 ? -r : s->pkt.reason);
 	if (r < 0)
 		return drop(ctx, &s->pkt, -r);
 	if (r == STAGE_ERROR)
 		return answer(ctx, &s->pkt, control);
 	if (r != STAGE_GO || !flow)
 		return CTX_PASS;
-	if (flow->npt_dst)
-		return transmit(ctx, &s->pkt, flow, &s->hop, 0);
+	if (flow->npt_dst || s->sends)
+		return transmit(ctx, s, flow, 0);
+	r = commit(&s->pkt);
+	if (r)
+		return drop(ctx, &s->pkt, -r);
 	rewrite(ctx, &s->pkt, s->pkt.l3, s->pkt.l4, 0, flow);
 	rewrite_payload(ctx, &s->pkt, s->pkt.l4, flow, &s->hop);
 	return CTX_PASS;

@@ -29,11 +29,12 @@ static __always_inline int long_way(struct fl_ctx *ctx, bool generic)
 		return XDP_PASS;
 	r = parse(ctx, &s->pkt, port, proto);
 	if (r == STAGE_GO)
-		r = route(ctx, s, control, &flow);
+		r = decide(ctx, s, control, port, &flow);
 	if (r == STAGE_GO)
 		r = forward_check(ctx, &s->pkt, control, flow);
 	if (r < 0) {
 		port_count_rx(s->pkt.l2_port, ctx_len(ctx));
+		policy_dropped(s, -r);
 		return drop(ctx, &s->pkt, -r);
 	}
 	if (r != STAGE_GO)

@@ -82,13 +82,19 @@ static __always_inline int to_neighbour(struct fl_ctx *ctx, const struct pkt *pk
 	return bpf_redirect_neigh(port->ifindex, &nh, sizeof(nh), 0);
 }
 
-/* Sends the packet on; `hops` to take off its hop limit. */
-static __always_inline int transmit(struct fl_ctx *ctx, struct pkt *pkt, struct fl_flow *flow, const struct hop *hop,
-				    __u32 hops)
+/* Sends the packet of s on; `hops` to take off its hop limit. */
+GLOBAL int send(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *flow, __u32 hops)
 {
-	const struct fl_endpoint *ep = flow->endpoint ? endpoint_get(flow->endpoint) : NULL;
+	const struct fl_endpoint *ep;
+	const struct hop *hop;
+	struct pkt *pkt;
 	__u32 l3, l4;
 
+	if (!s || !flow)
+		return CTX_DROP;
+	pkt = &s->pkt;
+	hop = &s->hop;
+	ep = flow->endpoint ? endpoint_get(flow->endpoint) : NULL;
 	if (!ctx_gso_size(ctx) && ctx->len > pkt->l3 + pkt->len) /* padding stays behind */
 		bpf_skb_change_tail(ctx, pkt->l3 + pkt->len, 0);
 	if (skb_add_ethernet(ctx, pkt) || skb_reshape(ctx, pkt, ep))
@@ -112,15 +118,28 @@ static __always_inline int transmit(struct fl_ctx *ctx, struct pkt *pkt, struct 
 	return to_neighbour(ctx, pkt, hop);
 }
 
-/* Gives the packet to the host: as it came, or decapsulated into the tunnel's device; its addresses translated. */
-static __always_inline int deliver(struct fl_ctx *ctx, struct pkt *pkt, const struct fl_flow *flow)
+static __always_inline int transmit(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *flow, __u32 hops)
 {
-	const struct fl_port *tunnel = port_get(pkt->set, pkt->port);
-	bool decap = pkt->l3 != pkt->outer;
+	int r = commit(&s->pkt);
+
+	return r ? drop(ctx, &s->pkt, -r) : send(ctx, s, flow, hops);
+}
+
+/* Gives the packet of s to the host: as it came, or decapsulated into the tunnel's device; its addresses translated. */
+GLOBAL int hand_up(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *flow)
+{
+	const struct fl_port *tunnel;
 	struct fl_flow plain = {};
 	struct ethhdr *eth;
+	struct pkt *pkt;
 	__u32 l3, l4;
+	bool decap;
 
+	if (!s)
+		return CTX_DROP;
+	pkt = &s->pkt;
+	tunnel = port_get(pkt->set, pkt->port);
+	decap = pkt->l3 != pkt->outer;
 	plain.in_endpoint = pkt->endpoint;
 	if (!tunnel)
 		return drop(ctx, pkt, FL_DROP_INTERNAL);
@@ -132,7 +151,7 @@ static __always_inline int deliver(struct fl_ctx *ctx, struct pkt *pkt, const st
 		plain.npt_src = flow->npt_src;
 		plain.npt_dst = flow->npt_dst;
 	}
-	if (decap || plain.npt_dst) {
+	if (decap || plain.npt_dst || is_changed(pkt)) {
 		ctx_pull(ctx, l4 + 60);
 		rewrite(ctx, pkt, l3, l4, 0, &plain);
 		rewrite_payload(ctx, pkt, l4, &plain, NULL);
@@ -151,6 +170,13 @@ static __always_inline int deliver(struct fl_ctx *ctx, struct pkt *pkt, const st
 	eth->h_proto = bpf_htons(ETH_P_IPV6);
 	ctx->tc_index = SKB_TAG; /* our ingress program on the tunnel's device lets it up */
 	return bpf_redirect(tunnel->ifindex, BPF_F_INGRESS);
+}
+
+static __always_inline int deliver(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *flow)
+{
+	int r = commit(&s->pkt);
+
+	return r ? drop(ctx, &s->pkt, -r) : hand_up(ctx, s, flow);
 }
 
 /* Drops the packet and sends it to where it becomes the answer (lib/icmp.h). */

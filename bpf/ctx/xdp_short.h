@@ -89,6 +89,8 @@ static __always_inline int short_way(struct fl_ctx *ctx, bool generic)
 	if (l3 < 0 || !control)
 		return XDP_PASS;
 	gen = control_gen(control);
+	if (control->policy[FL_GEN_SET(gen)])
+		return LONG_WAY;
 	port = port_number(FL_GEN_SET(gen), ctx_ifindex(ctx), vid);
 	in = port ? port_get(FL_GEN_SET(gen), port) : NULL;
 	if (!in || !ethernet_is_for(ctx, in))

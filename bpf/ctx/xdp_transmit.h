@@ -73,6 +73,7 @@ static __always_inline int transmit(struct fl_ctx *ctx, struct pkt *pkt, bool ge
 	const struct fl_port *out;
 	__u32 l2, l3, l4;
 	__u16 vid;
+	int r;
 
 	if (!can_transmit(ctx, pkt, generic, flow, hop))
 		return XDP_PASS;
@@ -81,7 +82,10 @@ static __always_inline int transmit(struct fl_ctx *ctx, struct pkt *pkt, bool ge
 	l3 = l2 + (flow->endpoint ? sizeof(struct iphdr) : 0);
 	l4 = pkt->l4 ? pkt->l4 - pkt->l3 + l3 : 0;
 	if (pkt->l3 != l3 && bpf_xdp_adjust_head(ctx, (int)pkt->l3 - (int)l3))
-		return XDP_PASS;	   /* too little headroom */
+		return XDP_PASS; /* too little headroom */
+	r = commit(pkt);
+	if (r)
+		return drop(ctx, pkt, -r);
 	if (ctx_room(ctx) > l3 + pkt->len) /* padding stays behind */
 		bpf_xdp_adjust_tail(ctx, (int)(l3 + pkt->len) - (int)ctx_room(ctx));
 	if (!ethernet_write(ctx, hop, vid,

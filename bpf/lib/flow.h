@@ -107,11 +107,22 @@ GLOBAL __u32 flow_victim(__u32 slot, struct fl_flow *key)
 	return victim;
 }
 
+/* An entry for a flow that has none. NULL: no cache. */
+static __always_inline struct fl_flow *flow_make(struct fl_flow *key)
+{
+	__u32 hash = flow_hash(key), set = flow_set(hash), slot;
+	struct fl_flow_tags *tags;
+
+	slot = flow_victim(set * FL_FLOW_WAYS, key);
+	tags = bpf_map_lookup_elem(&fl_flow_tags, &set);
+	if (tags)
+		tags->tag[slot % FL_FLOW_WAYS] = flow_tag(hash);
+	return bpf_map_lookup_elem(&fl_flows, &slot);
+}
+
 /* The flow's entry (*known), or the one to make it. NULL: no cache. */
 static __always_inline struct fl_flow *flow_find(struct fl_flow *key, bool *known)
 {
-	struct fl_flow_tags *tags;
-	__u32 hash, set, slot;
 	struct fl_flow *flow;
 
 	*known = false;
@@ -119,15 +130,22 @@ static __always_inline struct fl_flow *flow_find(struct fl_flow *key, bool *know
 		return &fl_explain_flow;
 	flow = flow_find_known(key);
 	*known = flow;
-	if (flow)
-		return flow;
-	hash = flow_hash(key);
-	set = flow_set(hash);
-	slot = flow_victim(set * FL_FLOW_WAYS, key);
-	tags = bpf_map_lookup_elem(&fl_flow_tags, &set);
-	if (tags)
-		tags->tag[slot % FL_FLOW_WAYS] = flow_tag(hash);
-	return bpf_map_lookup_elem(&fl_flows, &slot);
+	return flow ? flow : flow_make(key);
+}
+
+/* Keeps what was found for the flow: it is complete. */
+static __always_inline void flow_store(struct fl_flow *found, struct fl_flow *key)
+{
+	struct fl_flow *flow;
+	bool known;
+
+	if (fl_dry_run)
+		return;
+	flow = flow_find(key, &known);
+	if (!flow)
+		return;
+	*flow = *found;
+	flow->gen = key->gen;
 }
 
 /* jiffies and the clock of user space side by side, so that the daemon can say until when it is alive. */
@@ -142,14 +160,20 @@ static __always_inline void clock_tell(__u32 jiffies)
 	learned->jiffies_ns = bpf_ktime_get_coarse_ns();
 }
 
+/* How old an answer may be, in FL_STAMP()s. */
+static __always_inline __u16 flow_age_max(const struct fl_control *control, __u32 now)
+{
+	bool watched = control && control->alive_until && (__s32)(control->alive_until - now) > 0;
+
+	return FL_STAMP(fl_hz * (watched ? FLOW_ALIVE_S : FLOW_ALONE_S));
+}
+
 static __always_inline bool flow_is_fresh(const struct fl_flow *flow, const struct fl_flow *key,
 					  const struct fl_control *control)
 {
-	__u32 now = bpf_jiffies64();
-	bool watched = control->alive_until && (__s32)(control->alive_until - now) > 0;
 	__u16 age = key->stamp - flow->stamp;
 
-	return flow->gen == key->gen && age < FL_STAMP(fl_hz * (watched ? FLOW_ALIVE_S : FLOW_ALONE_S));
+	return flow->gen == key->gen && age < flow_age_max(control, bpf_jiffies64());
 }
 
 static __always_inline void addr_set4(union fl_addr *a, __be32 addr)

@@ -19,6 +19,7 @@ struct nat {
 	struct rewrite from; /* as received */
 	struct rewrite to;   /* what it becomes */
 	union fl_addr inside;
+	union fl_addr own;  /* of the interface that a rule may mean; 0: it has none now */
 	__be16 inside_port; /* with `inside`: the source before SNAT */
 	__u8 family, proto;
 	bool query;	  /* ICMP: sport and dport are the identifier */
@@ -98,23 +99,28 @@ static __always_inline bool is_family(const union fl_addr *addr, __u8 family)
 }
 
 /* The address that the rule says. 0, or -FL_DROP_NAT_PORTS: the interface has none now. */
-static __always_inline int nat_address(const struct nat *n, const struct fl_nat *nat, const struct fl_port *port,
-				       union fl_addr *addr)
+static __always_inline int nat_address(const struct nat *n, const struct fl_nat *nat, union fl_addr *addr)
 {
 	if (!(nat->flags & FL_NAT_TO_INTERFACE)) {
 		*addr = nat->to;
 		return is_family(addr, n->family) ? 0 : -FL_DROP_NAT_PORTS;
 	}
+	*addr = n->own;
+	return is_family(addr, n->family) ? 0 : -FL_DROP_NAT_PORTS;
+}
+
+/* The interface's own address: here, since no function of its own may have a port, which programs must not write. */
+static __always_inline void nat_own(struct nat *n, const struct fl_port *port)
+{
+	n->own = (union fl_addr){};
 	if (!(port->flags & (n->family == FL_INET ? FL_PORT_OWN4 : FL_PORT_OWN6)))
-		return -FL_DROP_NAT_PORTS;
+		return;
 	if (n->family == FL_INET6) {
-		*addr = port->addr6;
-		return 0;
+		n->own = port->addr6;
+		return;
 	}
-	addr->q[0] = 0;
-	addr->w[2] = bpf_htonl(0xffff);
-	addr->w[3] = port->addr4;
-	return 0;
+	n->own.w[2] = bpf_htonl(0xffff);
+	n->own.w[3] = port->addr4;
 }
 
 /* The packet's own tuple with its ends turned: an answer to it could not be told from itself. */
@@ -201,20 +207,17 @@ static __always_inline bool nat_changes(const struct nat *n)
 	       !same_addr(&n->to.dst, &n->from.dst);
 }
 
-/*
- * What a rule of FL_LIST_DNAT makes of the destination; `in`: the port that it came in by. Returns STAGE_GO, or -FL_DROP_NAT_PORTS: no
- * address, or a port that its protocol can't have changed.
- */
-GLOBAL int nat_destination(struct nat *n, const struct fl_nat *nat, const struct fl_port *in)
+/* nat_destination()'s, with n->own. */
+GLOBAL int nat_set_destination(struct nat *n, const struct fl_nat *nat)
 {
 	__u16 port;
 
-	if (!n || !nat || !in)
+	if (!n || !nat)
 		return -FL_DROP_INTERNAL;
 	if (nat->flags & FL_NAT_EXEMPT)
 		return STAGE_GO;
 	n->dnat = nat->id;
-	if (nat_address(n, nat, in, &n->to.dst))
+	if (nat_address(n, nat, &n->to.dst))
 		return -FL_DROP_NAT_PORTS;
 	if (!nat->port_lo || !has_ports(n->proto))
 		return STAGE_GO;
@@ -228,19 +231,28 @@ GLOBAL int nat_destination(struct nat *n, const struct fl_nat *nat, const struct
 }
 
 /*
- * What a rule of FL_LIST_SNAT makes of the source; `out`: the port that it leaves by. Returns STAGE_GO, or -FL_DROP_NAT_PORTS: no address, or
- * none of its ports is free for this destination.
+ * What a rule of FL_LIST_DNAT makes of the destination; `in`: the port that it came in by. Returns STAGE_GO, or -FL_DROP_NAT_PORTS: no
+ * address, or a port that its protocol can't have changed.
  */
-GLOBAL int nat_source(struct nat *n, const struct fl_nat *nat, const struct fl_port *out)
+static __always_inline int nat_destination(struct nat *n, const struct fl_nat *nat, const struct fl_port *in)
 {
-	if (!n || !nat || !out)
+	if (!in)
+		return -FL_DROP_INTERNAL;
+	nat_own(n, in);
+	return nat_set_destination(n, nat);
+}
+
+/* nat_source()'s, with n->own. */
+GLOBAL int nat_set_source(struct nat *n, const struct fl_nat *nat)
+{
+	if (!n || !nat)
 		return -FL_DROP_INTERNAL;
 	if (nat->flags & FL_NAT_EXEMPT)
 		return STAGE_GO;
 	n->snat = nat->id;
 	n->inside = n->to.src;
 	n->inside_port = n->to.sport;
-	if (nat_address(n, nat, out, &n->to.src))
+	if (nat_address(n, nat, &n->to.src))
 		return -FL_DROP_NAT_PORTS;
 	if (nat->flags & FL_NAT_STATIC_PORT || (!n->query && !can_change_ports(n->proto)))
 		return STAGE_GO; /* nat_check() asks */
@@ -252,6 +264,18 @@ GLOBAL int nat_source(struct nat *n, const struct fl_nat *nat, const struct fl_p
 	}
 	n->mapped = nat_choose(n, nat) == 0;
 	return n->mapped ? STAGE_GO : -FL_DROP_NAT_PORTS;
+}
+
+/*
+ * What a rule of FL_LIST_SNAT makes of the source; `out`: the port that it leaves by. Returns STAGE_GO, or -FL_DROP_NAT_PORTS: no address, or
+ * none of its ports is free for this destination.
+ */
+static __always_inline int nat_source(struct nat *n, const struct fl_nat *nat, const struct fl_port *out)
+{
+	if (!out)
+		return -FL_DROP_INTERNAL;
+	nat_own(n, out);
+	return nat_set_source(n, nat);
 }
 
 /* After both: whether the tuple that came of them can be had. Returns STAGE_GO or -FL_DROP_NAT_PORTS. */

@@ -54,6 +54,7 @@ struct pkt {
 	__u16 frag;	/* of a fragment: its offset in units of 8 bytes, and IP_MF */
 	__u32 frag_id;	/* the identification that all its fragments have, as it lies there */
 	bool taken;	/* the outer header is a tunnel's */
+	bool judged;	/* policy is on: lib/policy.h has decided, lib/policy_commit.h carries out */
 	bool hidden;	/* came in by the hidden end of a tunnel's device: the router's own */
 	__u8 icmp_type, icmp_code;
 	__u16 reason;	  /* enum fl_drop with STAGE_ERROR */

@@ -8,7 +8,7 @@
 #include "lib/event.h"
 #include "lib/icmp.h"
 #include "lib/mss.h"
-#include "lib/route.h"
+#include "lib/policy_commit.h"
 
 struct fl_explain fl_explain_result; /* of a dry run; user space reads it */
 
@@ -29,6 +29,18 @@ static __always_inline int parse_ip(struct fl_ctx *ctx, struct pkt *pkt, const s
 			return r;
 	}
 	return port->family & FL_INET ? STAGE_GO : STAGE_PASS;
+}
+
+/* Where the packet goes, and whether it may. Returns STAGE_GO and *flow, STAGE_DELIVER, STAGE_ERROR or -FL_DROP_*. */
+static __always_inline int decide(struct fl_ctx *ctx, struct scratch *s, const struct fl_control *control,
+				  const struct fl_port *port, struct fl_flow **flow)
+{
+	/* the answers that we make of our own are of what has been judged */
+	if (!control->policy[s->pkt.set & 1] || port->flags & FL_PORT_ICMP)
+		return route(ctx, s, control, flow);
+	s->pkt.judged = true;
+	*flow = &s->way;
+	return policy_forward(ctx, s);
 }
 
 /* Headers of the frame behind its link layer (pkt->outer bytes). Returns STAGE_GO, STAGE_PASS or -FL_DROP_*. */
@@ -91,6 +103,14 @@ static __always_inline bool has_ip_options(struct fl_ctx *ctx, const struct pkt 
 	return pkt->family == FL_INET && ip && ip->ihl != 5;
 }
 
+/* A packet that the kernel would not send as we do: translated, or by a rule's gateway. */
+static __always_inline bool is_changed(const struct pkt *pkt)
+{
+	const struct scratch *s = pkt->judged ? scratch_at() : NULL;
+
+	return s && (s->translate || s->steer);
+}
+
 /*
  * What a packet to forward must still pass. Returns STAGE_GO; STAGE_FRAGMENT for an IPv4 packet that is too big and may be fragmented;
  * STAGE_ERROR or -FL_DROP_*.
@@ -107,16 +127,8 @@ static __always_inline int forward_check(struct fl_ctx *ctx, struct pkt *pkt, co
 	if (pkt->hops <= 1)
 		return icmp_time_exceeded(pkt);
 	if (segment_len(ctx, pkt) > flow->mtu)
-		return pkt->df ? too_big(pkt, flow) : STAGE_FRAGMENT;
+		return pkt->df || is_changed(pkt) ? too_big(pkt, flow) : STAGE_FRAGMENT;
 	return STAGE_GO;
-}
-
-/* The port that a packet of this flow leaves by: the tunnel's where it is encapsulated, else the hop's. */
-static __always_inline __u32 flow_out_port(const struct fl_flow *flow, const struct hop *hop)
-{
-	const struct fl_endpoint *ep = flow->endpoint ? endpoint_get(flow->endpoint) : NULL;
-
-	return ep ? ep->tunnel : hop->port;
 }
 
 /*
@@ -169,13 +181,21 @@ static __always_inline void rewrite_quoted(struct fl_ctx *ctx, struct pkt *pkt, 
 		npt_rewrite_quoted(ctx, pkt, l4, from, to);
 }
 
+/* Its quote is translated as the state says (policy_rewrite()). */
+static __always_inline bool is_of_state(const struct pkt *pkt)
+{
+	const struct scratch *s = pkt->judged ? scratch_at() : NULL;
+
+	return s && s->doing == DOING_ERROR;
+}
+
 /* What lies behind the routed header: the MSS of SYNs, and the packets that ICMPv6 errors quote. */
 static __always_inline void rewrite_payload(struct fl_ctx *ctx, struct pkt *pkt, __u32 l4, struct fl_flow *flow,
 					    const struct hop *hop)
 {
 	if (pkt->proto == IPPROTO_TCP && (flow->in_endpoint || flow->endpoint) && pkt->l4)
 		mss_clamp(ctx, pkt, l4, flow);
-	else if (pkt->family == FL_INET6 && is_icmp6_error(ctx, pkt, l4))
+	else if (pkt->family == FL_INET6 && !is_of_state(pkt) && is_icmp6_error(ctx, pkt, l4))
 		rewrite_quoted(ctx, pkt, l4, flow, hop ? flow_out_port(flow, hop) : 0);
 }
 
@@ -186,6 +206,8 @@ static __always_inline void rewrite(struct fl_ctx *ctx, struct pkt *pkt, __u32 l
 		rewrite6(ctx, pkt, l3, l4, hops, flow);
 	else
 		rewrite4(ctx, l3, hops);
+	if (pkt->judged)
+		policy_rewrite(ctx, pkt, l3, l4);
 }
 
 /* The one place that counts a packet that leaves. */
@@ -205,6 +227,12 @@ static __always_inline void count_own(const struct pkt *pkt, const struct fl_flo
 	port_count_tx(hop->port, pkt->len);
 	if (flow->endpoint)
 		endpoint_count(flow->endpoint, false, pkt->len);
+}
+
+/* Does what was decided for the packet's connection. The last step that can fail. Returns STAGE_GO or -FL_DROP_*. */
+static __always_inline int commit(const struct pkt *pkt)
+{
+	return pkt->judged ? policy_commit(scratch_at()) : STAGE_GO;
 }
 
 /* The one place that drops: negative `stage`, or STAGE_ERROR whose answer could not be sent. */

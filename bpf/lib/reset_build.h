@@ -5,7 +5,7 @@
 #include "lib/answer.h"
 
 /* The segment to be reset. */
-struct segment {
+struct offender {
 	__u32 off; /* of the TCP header */
 	__u32 len; /* of header and data */
 	__u64 pseudo;
@@ -15,7 +15,7 @@ struct segment {
  * The header that answers the segment; false: there is no answer to a reset, nor to what is no whole header or not what was sent. A
  * segment that is longer than packet_sum() can sum up, or in more than one buffer, is believed.
  */
-static __always_inline bool reset_header(struct fl_ctx *ctx, const struct segment *s, bool whole, struct tcphdr *out)
+static __always_inline bool reset_header(struct fl_ctx *ctx, const struct offender *s, bool whole, struct tcphdr *out)
 {
 	const struct tcphdr *in = pkt_at(ctx, s->off, L4_MAX, sizeof(*in));
 	__u32 header, seq;
@@ -64,7 +64,7 @@ static __always_inline int reset6_build(struct fl_ctx *ctx, __u32 l3, const stru
 	struct ipv6hdr *ip = pkt_at(ctx, l3, L3_MAX, sizeof(*ip));
 	struct pkt in = { .l3 = l3 };
 	union fl_addr src, dst;
-	struct segment s = {};
+	struct offender s = {};
 	struct tcphdr tcp;
 	__u32 end;
 
@@ -104,7 +104,7 @@ static __always_inline int reset4_build(struct fl_ctx *ctx, __u32 l3, const stru
 		struct tcphdr tcp;
 	} __attribute__((packed)) * out;
 	struct iphdr *ip = pkt_at(ctx, l3, L3_MAX, sizeof(*ip));
-	struct segment s = {};
+	struct offender s = {};
 	struct tcphdr tcp;
 	__be32 src, dst;
 	__u32 header;

@@ -4,10 +4,8 @@
  */
 #pragma once
 
-#include "fairlead/rules.h"
-#include "lib/flow.h"
 #include "lib/icmp.h"
-#include "lib/npt.h"
+#include "lib/scratch.h"
 #include "lib/tunnel.h"
 
 struct {
@@ -43,11 +41,6 @@ struct {
 	__type(key, union fl_addr);
 	__type(value, __u32);
 } fl_locals SEC(".maps"); /* Daemon writes */
-
-static __always_inline bool addr_is(const union fl_addr *a, const union fl_addr *b)
-{
-	return a->q[1] == b->q[1] && a->q[0] == b->q[0];
-}
 
 static __always_inline bool is_link_local(const union fl_addr *a)
 {
@@ -126,61 +119,8 @@ static __always_inline const struct fl_gateway *gateway_get(__u32 number)
 	return bpf_map_lookup_elem(&fl_gateways, &number);
 }
 
-/* By which device and to which neighbour the frame leaves. */
-struct hop {
-	__u64 dmac, smac; /* as in struct fl_nexthop; meaningful if resolved */
-	union fl_addr addr;
-	__u32 port;
-	__u32 ifindex; /* set by fib_ask() only */
-	__u32 mtu;     /* of the route; set by fib_ask() only */
-	bool resolved;
-	__u8 family; /* of addr: AF_INET or AF_INET6; 0: the kernel finds the next hop when it sends (tc only) */
-};
-
-/* What fib_ask() asks: for a packet that came in by device `ifindex`, or (out) for the router's own that leaves by it. */
-struct fib_query {
-	union fl_addr src, dst;
-	__u32 ifindex;
-	__u32 set;
-	__u8 family; /* enum fl_family */
-	bool out;
-	/* asked for only with FL_ROUTING_TRANSPORT; else 0 */
-	__u8 tos, proto;
-	__be16 sport, dport;
-};
-
 #define AF_INET 2
 #define AF_INET6 10
-
-/* What one run works on: too much for 512 bytes of stack. Not pinned, so that a dry run has its own. */
-struct scratch {
-	struct pkt pkt;
-	struct hop hop;
-	struct fib_query query, outer;
-	struct fl_flow key;    /* route()'s */
-	union fl_addr gateway; /* of the packet, before it is encapsulated; for explain */
-	bool hairpin;	       /* from inside to an outside address of the inside */
-	bool by_state;	       /* addresses are translated by the connection's state, no prefix is */
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct scratch);
-} fl_scratch SEC(".maps");
-
-static __always_inline struct scratch *scratch_get(void)
-{
-	__u32 zero = 0;
-	struct scratch *s = bpf_map_lookup_elem(&fl_scratch, &zero);
-
-	if (s)
-		__builtin_memset(&s->pkt, 0, sizeof(s->pkt));
-	if (s && fl_dry_run)
-		__builtin_memset(&s->hop, 0, sizeof(s->hop)); /* explain reads it whatever the stage */
-	return s;
-}
 
 /* Looks up and corrects the next hop's entry: the FIB has just said what its MACs are. Returns its index, 0: not there yet. */
 static __always_inline __u32 nexthop_confirm(const struct hop *hop, __u32 stamp)
@@ -547,13 +487,14 @@ static __always_inline bool source_is_spoofed(struct fl_ctx *ctx, struct scratch
 	if (is_local(&s->query.src))
 		return true;
 	ifindex = route_device(ctx, s, in->ifindex, &s->query.src);
-	return ifindex && ifindex != in->ifindex && addr_is(&s->hop.addr, &s->query.src);
+	return ifindex && ifindex != in->ifindex && same_addr(&s->hop.addr, &s->query.src);
 }
 
 /* A host on the link that its packet came by: what is sent back needs no gateway. s->hop is scratch. */
 static __always_inline bool source_is_neighbour(struct fl_ctx *ctx, struct scratch *s, const struct fl_port *in)
 {
-	return route_device(ctx, s, in->ifindex, &s->query.src) == in->ifindex && addr_is(&s->hop.addr, &s->query.src);
+	return route_device(ctx, s, in->ifindex, &s->query.src) == in->ifindex &&
+	       same_addr(&s->hop.addr, &s->query.src);
 }
 
 /*
@@ -673,23 +614,25 @@ static __always_inline int route_own_inside(struct fl_ctx *ctx, struct scratch *
 {
 	const struct fl_port *out = port_get(s->pkt.set, s->pkt.port);
 	__u32 index = npt_find(s->pkt.set, FL_NPT_HAIRPIN, 0, &s->query.dst);
-	union fl_addr dst = s->query.dst, src = s->query.src;
+	union fl_addr *dst = &s->outer.dst, *src = &s->outer.src; /* not on the stack, and free until route_egress() */
 	int r;
 
+	*dst = s->query.dst;
+	*src = s->query.src;
 	if (!index || !out || !(out->flags & FL_PORT_NPT))
 		return STAGE_GO;
-	r = npt_translate(&s->pkt, index, false, &dst);
+	r = npt_translate(&s->pkt, index, false, dst);
 	if (r)
 		return r;
-	if (is_local(&dst)) /* and what comes back by that way is translated */
+	if (is_local(dst)) /* and what comes back by that way is translated */
 		return STAGE_GO;
-	if (npt_has_internal(index, &src)) {
+	if (npt_has_internal(index, src)) {
 		flow->npt_src = index;
-		r = npt_translate(&s->pkt, index, true, &src);
+		r = npt_translate(&s->pkt, index, true, src);
 		if (r)
 			return r;
 	}
-	s->query.dst = dst;
+	s->query.dst = *dst;
 	s->query.family = FL_INET6;
 	query_transport(ctx, s);
 	s->query.ifindex = out->ifindex;
@@ -751,4 +694,12 @@ static __always_inline int route(struct fl_ctx *ctx, struct scratch *s, const st
 	if (r == STAGE_GO && flow->nexthop && !(control->routing & FL_ROUTING_TRANSPORT))
 		flow->gen = key->gen; /* complete: from now on it may be used */
 	return r;
+}
+
+/* The port that a packet of this flow leaves by: the tunnel's where it is encapsulated, else the hop's. */
+static __always_inline __u32 flow_out_port(const struct fl_flow *flow, const struct hop *hop)
+{
+	const struct fl_endpoint *ep = flow->endpoint ? endpoint_get(flow->endpoint) : NULL;
+
+	return ep ? ep->tunnel : hop->port;
 }

@@ -87,6 +87,7 @@ struct subject {
 	struct subject_address known_src, known_dst;
 	__u64 left[FL_LINE_SIZE / 8]; /* of the line at hand: rules that fit in all dimensions but the tag */
 	__u32 row[FL_DIMS];	      /* offsets of the classes' rows */
+	__u64 key[3];		      /* the memo's */
 	__u32 place;
 	__u32 pad2;
 };
@@ -399,17 +400,15 @@ static __always_inline struct fl_rule_memo *memo_of(const __u64 *key)
 	return bpf_map_lookup_elem(&fl_rule_memo, &slot);
 }
 
-/*
- * The place in fl_rules (IN, OUT: the default's where none matches) or fl_nats (DNAT, SNAT: 0 where none does) of the set that s->gen says.
- * 0 for IN and OUT: there is no table.
- */
-GLOBAL __u32 rules_match(struct subject *s, __u32 list)
+#define RULES_UNKNOWN (~0u)
+
+/* The place for what the subject's values belong to, from the memo; RULES_UNKNOWN: it is to be searched for, and s->row says in what. */
+GLOBAL __u32 rules_classify(struct subject *s, __u32 list)
 {
 	void *table = s ? rule_table(FL_GEN_SET(s->gen)) : NULL;
 	__u32 src, dst, sport, dport, proto, port, dscp;
 	const struct fl_table *head;
 	struct fl_rule_memo *memo;
-	__u64 key[3];
 
 	if (!s || !table)
 		return 0;
@@ -424,11 +423,11 @@ GLOBAL __u32 rules_match(struct subject *s, __u32 list)
 	proto = head->proto[proto_value(s)];
 	port = head->port[s->port & (FL_PORTS_MAX - 1)];
 	dscp = head->dscp[s->dscp & (FL_VALUES_DSCP - 1)];
-	key[0] = (__u64)src << 32 | dst;
-	key[1] = (__u64)port << 48 | (__u64)proto << 32 | dport << 16 | sport;
-	key[2] = (__u64)(dscp << 8 | list) << 48 | (__u64)s->tag << 32 | head->serial;
-	memo = fl_dry_run ? NULL : memo_of(key);
-	if (memo && memo->key[0] == key[0] && memo->key[1] == key[1] && memo->key[2] == key[2]) {
+	s->key[0] = (__u64)src << 32 | dst;
+	s->key[1] = (__u64)port << 48 | (__u64)proto << 32 | dport << 16 | sport;
+	s->key[2] = (__u64)(dscp << 8 | list) << 48 | (__u64)s->tag << 32 | head->serial;
+	memo = fl_dry_run ? NULL : memo_of(s->key);
+	if (memo && memo->key[0] == s->key[0] && memo->key[1] == s->key[1] && memo->key[2] == s->key[2]) {
 		s->tag = memo->tag;
 		return memo->place;
 	}
@@ -439,13 +438,35 @@ GLOBAL __u32 rules_match(struct subject *s, __u32 list)
 	s->row[FL_DIM_PROTO] = head->row[FL_DIM_PROTO] + (proto << head->row_shift);
 	s->row[FL_DIM_PORT] = head->row[FL_DIM_PORT] + (port << head->row_shift);
 	s->row[FL_DIM_DSCP] = head->row[FL_DIM_DSCP] + (dscp << head->row_shift);
+	return RULES_UNKNOWN;
+}
+
+/* The memo learns what was found. */
+static __always_inline void rules_keep(const struct subject *s)
+{
+	struct fl_rule_memo *memo = fl_dry_run ? NULL : memo_of(s->key);
+
+	if (!memo)
+		return;
+	memo->key[0] = s->key[0];
+	memo->key[1] = s->key[1];
+	memo->key[2] = s->key[2];
+	memo->place = s->place;
+	memo->tag = s->tag;
+}
+
+/*
+ * The place in fl_rules (IN, OUT: the default's where none matches) or fl_nats (DNAT, SNAT: 0 where none does) of the set that s->gen says.
+ * 0 for IN and OUT: there is no table.
+ */
+static __always_inline __u32 rules_match(struct subject *s, __u32 list)
+{
+	__u32 place = rules_classify(s, list);
+
+	/* not from there: calls in each other share 512 bytes of stack */
+	if (place != RULES_UNKNOWN)
+		return place;
 	rules_search(s, list);
-	if (memo) {
-		memo->key[0] = key[0];
-		memo->key[1] = key[1];
-		memo->key[2] = key[2];
-		memo->place = s->place;
-		memo->tag = s->tag;
-	}
+	rules_keep(s);
 	return s->place;
 }

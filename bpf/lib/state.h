@@ -75,6 +75,13 @@ struct {
 	__type(value, __u32);
 } fl_rule_sources SEC(".maps"); /* programs and daemon */
 
+/* A place for a new entry. */
+struct state_room {
+	__u32 slot;
+	bool gives_way; /* somebody is there */
+	__u64 tag;	/* what it has: the claim replaces it */
+};
+
 /* What the pipeline knows of a packet's connection. Lies in per-CPU scratch. */
 struct conn {
 	struct fl_tuple key;
@@ -97,17 +104,13 @@ struct conn {
 	/* for state_insert(): of the rules that fresh->rule names; 0: any number */
 	__u32 max_states[2], max_states_per_source[2];
 	struct tcp_next next; /* what state_check() found, for state_update() to write */
+	/* state_insert()'s own, here since stacks are small */
+	struct state_room room, twin_room, other_room;
+	struct fl_state_place twin_place;
 };
 
 #define STATE_EXISTS 1 /* state_insert(): another CPU was first, and c has what it made */
 #define STATE_MISS 1   /* state_check(): begins another connection, as if state_find() had found none */
-
-/* A place for a new entry. */
-struct state_room {
-	__u32 slot;
-	bool gives_way; /* somebody is there */
-	__u64 tag;	/* what it has: the claim replaces it */
-};
 
 static __always_inline const struct fl_state_control *state_control(void)
 {
@@ -698,9 +701,12 @@ static __always_inline void duplicate_end(__u32 slot, __u64 tag)
 	state_remove(slot, tag);
 }
 
+enum settle { SETTLED, SETTLE_OTHER, SETTLE_YIELD };
+
 /*
  * Two CPUs may have made an entry for the same key, each before it saw the other's. Who has published, looks again; at least one then
- * sees both, and of two the one in the lower slot stays, whoever it is that finds out. Returns 0: that in `slot` stays. 1: `other` does.
+ * sees both, and of two the one in the lower slot stays, whoever it is that finds out. Returns SETTLED: that in `slot` stays, and there is no
+ * other; SETTLE_OTHER: the caller is to end `other`, and to ask again; SETTLE_YIELD: `other` stays.
  */
 GLOBAL int key_settle(struct fl_tuple *key, struct fl_state_place *place, __u32 slot, struct state_room *other)
 {
@@ -708,33 +714,31 @@ GLOBAL int key_settle(struct fl_tuple *key, struct fl_state_place *place, __u32 
 	__u32 found;
 
 	if (!key || !place || !other)
-		return 0;
+		return SETTLED;
 	first = bucket_at(place->bucket[0]);
 	second = bucket_at(place->bucket[1]);
 	if (!first || !second)
-		return 0;
+		return SETTLED;
 	found = bucket_match(first, place->hash) | bucket_match(second, place->hash) << FL_BUCKET_WAYS;
 	for (int i = 0; i < 2 * FL_BUCKET_WAYS; i++) {
 		const volatile __u64 *tag;
 		const struct fl_state *st;
 
 		if (!found)
-			return 0;
+			return SETTLED;
 		other->slot = place_slot(place, lowest_bit(found));
 		found &= found - 1;
 		tag = tag_at(other->slot);
 		st = state_at(other->slot);
 		if (!tag || !st)
-			return 0;
+			return SETTLED;
 		other->tag = *tag;
 		if (other->slot == slot || FL_TAG_HASH(other->tag) != place->hash ||
 		    FL_TAG_KIND(other->tag) <= FL_KIND_CLAIMED || !state_has_key(st, key))
 			continue;
-		if (other->slot < slot)
-			return 1;
-		duplicate_end(other->slot, other->tag);
+		return other->slot < slot ? SETTLE_YIELD : SETTLE_OTHER;
 	}
-	return 0;
+	return SETTLED;
 }
 
 static __always_inline void state_set_key(struct fl_state *st, const struct fl_tuple *key)
@@ -766,105 +770,167 @@ static __always_inline bool twin_is_free(struct conn *c, const struct fl_tuple *
 	return state_age(slot, tag, c->now) == ~0u && state_remove(slot, tag);
 }
 
-/* Makes the twin of the entry that c->slot and c->tag have claimed. 0, and *slot, or -FL_DROP_*. */
-GLOBAL int twin_insert(struct conn *c, struct fl_tuple *key, struct state_room *room)
+/*
+ * Sees to it that a key has one entry, the one in `slot`. 1: another one is to stay, which is in c->other. Each other one is ended; more
+ * than a few there never are.
+ */
+GLOBAL int key_settle_all(struct conn *c, struct fl_tuple *key, struct fl_state_place *place, __u32 slot)
+{
+	if (!c || !key || !place)
+		return 0;
+	for (int i = 0; i < 4; i++) {
+		int r = key_settle(key, place, slot, &c->other_room);
+
+		if (r != SETTLE_OTHER)
+			return r == SETTLE_YIELD;
+		duplicate_end(c->other_room.slot, c->other_room.tag);
+	}
+	return 0;
+}
+
+/* Makes the twin of the entry that c->slot and c->tag have claimed. 0, and c->other, or -FL_DROP_*. */
+GLOBAL int twin_insert(struct conn *c, struct fl_tuple *key)
 {
 	const struct fl_state_control *control = state_control();
-	struct fl_state_place at;
-	struct state_room other;
 	struct fl_state *st;
-	__u64 tag;
 
-	if (!c || !key || !room || !control)
+	if (!c || !key || !control)
 		return -FL_DROP_INTERNAL;
-	at = fl_state_hash(key, control->key, control->buckets);
-	if (!twin_is_free(c, key, &at))
+	c->twin_place = fl_state_hash(key, control->key, control->buckets);
+	if (!twin_is_free(c, key, &c->twin_place))
 		return -FL_DROP_NAT_PORTS;
-	if (!room_claim(c, &at, room))
+	if (!room_claim(c, &c->twin_place, &c->twin_room))
 		return -FL_DROP_STATE_FULL;
-	st = state_at(room->slot);
+	st = state_at(c->twin_room.slot);
 	if (!st)
 		return -FL_DROP_INTERNAL;
 	state_set_key(st, key);
 	st->flags = c->side == c->twin_side ? 0 : FL_STATE_TURNED;
 	st->twin = c->slot;
 	st->made = FL_TAG_SERIAL(c->tag);
-	tag = FL_TAG(at.hash, FL_TAG_SERIAL(room->tag) + 1, FL_KIND_TWIN);
-	tag_publish(room->slot, tag);
-	if (!key_settle(key, &at, room->slot, &other))
-		return 0;
-	state_remove(room->slot, tag);
-	return -FL_DROP_NAT_PORTS;
+	c->other = c->twin_room.slot;
+	tag_publish(c->twin_room.slot, FL_TAG(c->twin_place.hash, FL_TAG_SERIAL(c->twin_room.tag) + 1, FL_KIND_TWIN));
+	return 0;
 }
 
-/* Makes the entry, and its twin if there shall be one. As state_insert(). */
-static __always_inline int entry_insert(struct conn *c, const struct fl_state *fresh, struct fl_tuple *twin)
+/* Claims a place for the entry, and fills it: as `fresh`. 0 or -FL_DROP_*. */
+GLOBAL int entry_begin(struct conn *c, struct fl_state *fresh)
 {
-	struct state_room room = {}, other = {};
 	struct fl_state *st;
-	int r = 0;
 
-	if (!room_claim(c, &c->place, &room))
+	if (!c || !fresh)
+		return -FL_DROP_INTERNAL;
+	if (!room_claim(c, &c->place, &c->room))
 		return -FL_DROP_STATE_FULL;
-	st = state_at(room.slot);
+	st = state_at(c->room.slot);
 	if (!st)
 		return -FL_DROP_INTERNAL;
-	c->slot = c->main = room.slot;
-	c->tag = FL_TAG(c->place.hash, FL_TAG_SERIAL(room.tag) + 1, FL_KIND_EMBRYONIC);
+	c->slot = c->main = c->room.slot;
+	c->tag = FL_TAG(c->place.hash, FL_TAG_SERIAL(c->room.tag) + 1, FL_KIND_EMBRYONIC);
 	c->main_side = c->side;
-	c->translated = twin;
+	c->translated = false;
 	*st = *fresh;
+	return 0;
+}
+
+/* The twin that c->twin_room has goes again. */
+static __always_inline void twin_take_back(struct conn *c)
+{
+	volatile __u64 *tag = tag_at(c->twin_room.slot);
+	__u64 is = FL_TAG(c->twin_place.hash, FL_TAG_SERIAL(c->twin_room.tag) + 1, FL_KIND_TWIN);
+
+	if (tag)
+		__sync_val_compare_and_swap(tag, is, FL_TAG(0, FL_TAG_SERIAL(is), FL_KIND_FREE));
+}
+
+/* Lets others see the entry, and its twin if `twin`. As state_insert(). */
+GLOBAL int entry_publish(struct conn *c, struct fl_tuple *twin)
+{
+	struct fl_state *st;
+
+	if (!c)
+		return -FL_DROP_INTERNAL;
+	st = state_at(c->slot);
+	if (!st)
+		return -FL_DROP_INTERNAL;
 	if (twin) {
-		r = twin_insert(c, twin, &other);
-		st->twin = c->other = other.slot;
+		if (key_settle_all(c, twin, &c->twin_place, c->other)) {
+			twin_take_back(c);
+			state_free(c->slot, c->room.tag);
+			return -FL_DROP_NAT_PORTS;
+		}
+		c->translated = true;
+		st->twin = c->other;
 		st->flags |= FL_STATE_TRANSLATED;
-	}
-	if (r) {
-		state_free(room.slot, room.tag);
-		return r;
 	}
 	state_count(1, 1);
 	tag_publish(c->slot, c->tag);
-	if (!key_settle(&c->key, &c->place, c->slot, &other))
+	if (!key_settle_all(c, &c->key, &c->place, c->slot))
 		return 0;
 	state_remove(c->slot, c->tag);
-	c->slot = other.slot;
-	c->tag = other.tag;
+	c->slot = c->other_room.slot;
+	c->tag = c->other_room.tag;
 	return STATE_EXISTS;
+}
+
+/* What was found to be over goes; whether limits allow a new one. 0 or -FL_DROP_*. */
+GLOBAL int entry_admit(struct conn *c, struct fl_state *fresh)
+{
+	struct fl_state_counts *mine = state_counts_mine();
+
+	if (!c || !fresh || !mine)
+		return -FL_DROP_INTERNAL;
+	if (c->over)
+		state_remove(c->over_slot, c->over_tag);
+	c->over = false;
+	if (rules_enter(c, fresh))
+		return 0;
+	mine->refused_rule++;
+	return -FL_DROP_STATE_LIMIT;
+}
+
+static __always_inline void entry_refused(const struct fl_state *fresh, int why)
+{
+	struct fl_state_counts *mine = state_counts_mine();
+
+	if (mine)
+		mine->refused_full += why == -FL_DROP_STATE_FULL;
+	rule_leave(fresh, state_rule(fresh, 0));
+	rule_leave(fresh, state_rule(fresh, 1));
 }
 
 /*
  * Makes a state of what state_find() did not find. `fresh`: what state_begin() has filled, and what the caller knows of rules,
  * translation and ways. `twin`: the translated tuple, which twin_of() has normalised; NULL: no translation. What state_find() found to
  * be over is removed. Returns 0, or STATE_EXISTS, or -FL_DROP_STATE_FULL, -FL_DROP_STATE_LIMIT, -FL_DROP_NAT_PORTS (the twin's tuple
- * is another's).
+ * is another's). One call behind the other, not in each other: there are 512 bytes of stack for all.
  */
-GLOBAL int state_insert(struct conn *c, struct fl_state *fresh, struct fl_tuple *twin)
+static __always_inline int state_insert(struct conn *c, struct fl_state *fresh, struct fl_tuple *twin)
 {
 	const struct fl_state_control *control = state_control();
 	struct fl_state_counts *mine = state_counts_mine();
 	int r;
 
-	if (!c || !fresh || !control || !mine)
+	if (!control || !mine)
 		return -FL_DROP_INTERNAL;
 	if (fl_dry_run)
 		return 0;
-	if (c->over)
-		state_remove(c->over_slot, c->over_tag);
-	c->over = false;
-	if (!rules_enter(c, fresh)) {
-		mine->refused_rule++;
-		return -FL_DROP_STATE_LIMIT;
+	r = entry_admit(c, fresh);
+	if (r)
+		return r;
+	r = table_admit(c->now) ? entry_begin(c, fresh) : -FL_DROP_STATE_FULL;
+	if (!r && twin) {
+		r = twin_insert(c, twin);
+		if (r)
+			state_free(c->slot, c->room.tag);
 	}
-	r = table_admit(c->now) ? entry_insert(c, fresh, twin) : -FL_DROP_STATE_FULL;
+	if (!r)
+		r = entry_publish(c, twin);
 	mine->made += !r;
 	if (r == STATE_EXISTS)
 		return state_found(c, control) ? r : -FL_DROP_STATE_FULL;
-	if (!r)
-		return 0;
-	mine->refused_full += r == -FL_DROP_STATE_FULL;
-	rule_leave(fresh, state_rule(fresh, 0));
-	rule_leave(fresh, state_rule(fresh, 1));
+	if (r)
+		entry_refused(fresh, r);
 	return r;
 }
 

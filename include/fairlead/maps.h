@@ -292,6 +292,7 @@ struct fl_failed {
  */
 #define FL_FLOW_OWN 0x8000  /* in from */
 #define FL_FLOW_INET 0x4000 /* in from: IPv4, whose addresses IPv6 could write too */
+#define FL_FLOW_BY_STATE 0x2000 /* in from: no prefixes are translated, a state or a rule has said the addresses */
 
 /* Of jiffies64, coarse: comes round after an hour or more */
 #define FL_STAMP(jiffies) ((__u16)((jiffies) >> 6))
