@@ -99,13 +99,20 @@ static __always_inline void *rule_table(__u32 set)
 	return bpf_map_lookup_elem(&fl_rule_tables, &key);
 }
 
+/* By hand, since the compiler may add before it asks whether there is a pointer, which the verifier refuses. */
+static __always_inline void *table_add(void *p, __u64 offset)
+{
+	if (p)
+		asm volatile("%[p] += %[offset]" : [p] "+r"(p) : [offset] "r"(offset));
+	return p;
+}
+
 /* Pointer to `size` bytes (a power of two) at an offset of the table that is a multiple of that; NULL: there is no such segment. */
 #define table_at(table, offset, size) \
 	({ \
 		__u32 __offset = (offset), __segment = __offset >> FL_SEGMENT_SHIFT; \
 		void *__p = bpf_map_lookup_elem(table, &__segment); \
-		__offset &= FL_SEGMENT_SIZE - (size); \
-		__p ? __p + __offset : (void *)0; \
+		table_add(__p, __offset &(FL_SEGMENT_SIZE - (size))); \
 	})
 
 static __always_inline const struct fl_table *table_head(void *table)
@@ -142,79 +149,102 @@ static __always_inline __u32 bit_highest(__u64 x)
 	return bits_set(x >> 1);
 }
 
-/* How many of a line's ends lie before x. Without a branch, which would be mispredicted every other time. */
+/* Bit 63 of `end` - `x` where both have less bits than that; hidden, since compilers would make a branch of it. */
+static __always_inline __u64 less4(__u64 end, __u64 x)
+{
+	end -= x;
+	hide(end);
+	return end >> 63;
+}
+
+static __always_inline __u64 less6(__u64 end, __u64 x)
+{
+	__u64 difference = end - x;
+
+	hide(difference);
+	return ((~end & x) | (~(end ^ x) & difference)) >> 63;
+}
+
+/*
+ * How many of a line's ends lie before x; not all of them do. Without a branch, which would be mispredicted every other time: first in
+ * groups of four, then in the group.
+ */
 static __always_inline __u32 ends_before4(const __u32 *ends, __u64 x)
 {
-	__u32 n = 0;
+	__u64 group = less4(ends[3], x) + less4(ends[7], x) + less4(ends[11], x);
 
-#pragma unroll
-	for (int i = 0; i < FL_LINE_SIZE / 4; i++) {
-		__u64 less = ends[i] - x;
-
-		hide(less);
-		n += less >> 63;
-	}
-	return n;
+	ends += group * 4;
+	return group * 4 + less4(ends[0], x) + less4(ends[1], x) + less4(ends[2], x);
 }
 
 static __always_inline __u32 ends_before6(const __u64 *ends, __u64 x)
 {
-	__u32 n = 0;
+	__u64 group = less6(ends[3], x);
 
-#pragma unroll
-	for (int i = 0; i < FL_LINE_SIZE / 8; i++) {
-		__u64 end = ends[i], less = end - x;
-
-		hide(less);
-		n += ((~end & x) | (~(end ^ x) & less)) >> 63;
-	}
-	return n;
+	ends += group * 4;
+	return group * 4 + less6(ends[0], x) + less6(ends[1], x) + less6(ends[2], x);
 }
+
+/* What is in the first segment needs no look for the segment. */
+#define table_near(table, head, offset, size) \
+	((offset) < FL_SEGMENT_SIZE ? (void *)(head) + ((offset) & (FL_SEGMENT_SIZE - (size))) \
+				    : table_at(table, offset, size))
 
 /* What the tree at that offset says of x: the interval's ref. */
 GLOBAL __u32 tree_find4(__u32 set, __u32 offset, __u32 x)
 {
+	const struct fl_table *head;
 	const struct fl_tree *tree;
-	const __u32 *ref;
 	void *table = rule_table(set);
+	const __u32 *line, *ref;
 	__u32 k = 0;
 
 	if (!table)
 		return 0;
-	tree = table_at(table, offset, FL_LINE_SIZE);
+	head = table_head(table);
+	if (!head)
+		return 0;
+	tree = table_near(table, head, offset, FL_LINE_SIZE);
 	if (!tree)
 		return 0;
 	for (int i = 0; i < FL_TREE_LEVELS && i < tree->levels; i++) {
-		const __u32 *line = table_at(table, tree->level[i] + k * FL_LINE_SIZE, FL_LINE_SIZE);
-
+		offset = tree->level[i] + k * FL_LINE_SIZE;
+		line = table_near(table, head, offset, FL_LINE_SIZE);
 		if (!line)
 			return 0;
 		k = k * (FL_LINE_SIZE / 4) + ends_before4(line, x);
 	}
-	ref = table_at(table, tree->refs + k * 4, 4);
+	offset = tree->refs + k * 4;
+	ref = table_near(table, head, offset, 4);
 	return ref ? *ref : 0;
 }
 
 GLOBAL __u32 tree_find6(__u32 set, __u32 offset, __u64 x)
 {
+	const struct fl_table *head;
 	const struct fl_tree *tree;
-	const __u32 *ref;
 	void *table = rule_table(set);
+	const __u64 *line;
+	const __u32 *ref;
 	__u32 k = 0;
 
 	if (!table)
 		return 0;
-	tree = table_at(table, offset, FL_LINE_SIZE);
+	head = table_head(table);
+	if (!head)
+		return 0;
+	tree = table_near(table, head, offset, FL_LINE_SIZE);
 	if (!tree)
 		return 0;
 	for (int i = 0; i < FL_TREE_LEVELS && i < tree->levels; i++) {
-		const __u64 *line = table_at(table, tree->level[i] + k * FL_LINE_SIZE, FL_LINE_SIZE);
-
+		offset = tree->level[i] + k * FL_LINE_SIZE;
+		line = table_near(table, head, offset, FL_LINE_SIZE);
 		if (!line)
 			return 0;
 		k = k * (FL_LINE_SIZE / 8) + ends_before6(line, x);
 	}
-	ref = table_at(table, tree->refs + k * 4, 4);
+	offset = tree->refs + k * 4;
+	ref = table_near(table, head, offset, 4);
 	return ref ? *ref : 0;
 }
 

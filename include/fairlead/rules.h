@@ -52,7 +52,7 @@ enum fl_rule_flags {
  * fits. Rules that fit in all dimensions match. A row is not written out: it is a list of lines by number, of which each one is there once,
  * so that rows of 10,000 rules that differ in one bit take 40 bytes for a list and one line more.
  */
-#define FL_SEGMENT_SHIFT 19 /* what has an offset in the table has it in bytes, over all segments */
+#define FL_SEGMENT_SHIFT 20 /* what has an offset in the table has it in bytes, over all segments */
 #define FL_SEGMENT_SIZE (1u << FL_SEGMENT_SHIFT)
 #define FL_LINE_SIZE 64
 #define FL_LINE_BITS 512

@@ -362,6 +362,8 @@ static int make_table(struct builder *b)
 		else
 			compile_values(b, dim);
 	}
+	/* behind the trees, which every packet is searched in: in the first segment that costs least */
+	table_rows(b);
 	table_lines(b);
 	if (b->err)
 		return fail(b, b->err,
@@ -374,6 +376,11 @@ static int make_table(struct builder *b)
 
 static void builder_free(struct builder *b)
 {
+	enum fl_dim dim;
+
+	for (dim = 0; b->rows && dim < FL_DIMS; dim++)
+		rows_free(&b->rows[dim]);
+	free(b->rows);
 	free(b->items);
 	free(b->tags);
 	free(b->lines);
@@ -395,7 +402,8 @@ int policy_compile(const struct config *config, const struct policy_facts *facts
 	b->n_numbers = 1; /* the empty line */
 	b->lines = calloc(1, FL_LINE_SIZE);
 	b->cap_lines = 1;
-	if (!b->policy || !b->lines)
+	b->rows = calloc(FL_DIMS, sizeof(*b->rows));
+	if (!b->policy || !b->lines || !b->rows)
 		fail(b, -ENOMEM, "out of memory");
 	if (!b->err && !make_items(b) && !make_values(b, ids) && !make_table(b))
 		compile_conditions(b);

@@ -39,6 +39,13 @@ struct item {
 	struct config_term term; /* of the destination; NONE: it is the configuration's own */
 };
 
+/* Rows of one dimension, each once. */
+struct rows {
+	uint8_t *bytes; /* of struct fl_row, row_bytes() apart */
+	size_t n, cap;
+	struct hash hash; /* by what is in them */
+};
+
 struct builder {
 	const struct config *config;
 	const struct policy_facts *facts;
@@ -57,18 +64,12 @@ struct builder {
 	size_t n_numbers, cap_lines;
 	struct hash numbers;
 
+	struct rows *rows; /* by dimension */
 	size_t cap_table;
 	struct fl_table head;
 };
 
 /* ---- compile_rows.c ---- */
-
-/* Rows of one dimension, each once. */
-struct rows {
-	uint8_t *bytes; /* of struct fl_row, row_bytes() apart */
-	size_t n, cap;
-	struct hash hash; /* by what is in them */
-};
 
 /* Whatever makes rules fit or not, and does so for all of them at once: a range of addresses, an alias, a set of protocols. */
 struct atom {
@@ -152,7 +153,7 @@ void events_sweep(struct events *events, struct sweep *sweep, struct intervals *
 #define TABLE_MAX 0x7fffffffu					       /* bytes: refs to a line have 25 bits */
 uint32_t table_reserve(struct builder *b, size_t bytes, size_t align); /* offset; zeroed */
 void *table_pointer(struct builder *b, uint32_t offset);
-void table_rows(struct builder *b, enum fl_dim dim, const struct rows *rows);
+void table_rows(struct builder *b);
 void table_lines(struct builder *b);
 
 /* searches for addresses */

@@ -213,10 +213,9 @@ static void search_addresses(struct addresses *a, enum fl_dim dim)
 void compile_addresses(struct builder *b, enum fl_dim dim)
 {
 	struct addresses a = { .b = b };
-	struct rows rows = {};
 	size_t i;
 
-	sweep_init(&a.sweep, b, &rows);
+	sweep_init(&a.sweep, b, &b->rows[dim]);
 	a.aliases = malloc((b->config->n_aliases + 1) * sizeof(*a.aliases));
 	if (!a.aliases)
 		fail_with(b, -ENOMEM);
@@ -225,8 +224,6 @@ void compile_addresses(struct builder *b, enum fl_dim dim)
 	for (i = 0; !b->err && i < b->n_items; i++)
 		add_endpoint(&a, i, endpoint_of(&b->items[i], dim));
 	search_addresses(&a, dim);
-	table_rows(b, dim, &rows);
-	rows_free(&rows);
 	sweep_free(&a.sweep);
 	free(a.events[0].list);
 	free(a.events[1].list);
@@ -268,18 +265,15 @@ void compile_ports(struct builder *b, enum fl_dim dim)
 {
 	struct intervals intervals = {};
 	struct events events = {};
-	struct rows rows = {};
 	struct sweep sweep;
 	size_t i;
 
-	sweep_init(&sweep, b, &rows);
+	sweep_init(&sweep, b, &b->rows[dim]);
 	for (i = 0; !b->err && i < b->n_items; i++)
 		add_port_ranges(&sweep, &events, i, endpoint_of(&b->items[i], dim));
 	sweep_begin(&sweep, FL_BOTH);
 	events_sweep(&events, &sweep, &intervals);
 	write_ports(&intervals, dim == FL_DIM_SPORT ? b->head.sport : b->head.dport);
-	table_rows(b, dim, &rows);
-	rows_free(&rows);
 	sweep_free(&sweep);
 	free(intervals.list);
 	free(events.list);
@@ -401,6 +395,7 @@ struct values {
 	size_t n_asks, cap_asks;
 	struct hash hash;
 	const struct ask *wanted;
+	uint32_t last;
 };
 
 static bool same_ask(const void *arg, uint32_t index)
@@ -412,19 +407,25 @@ static bool same_ask(const void *arg, uint32_t index)
 
 static uint32_t ask_atom(struct values *v, const struct ask *ask)
 {
-	uint64_t value = hash_bytes(ask, sizeof(*ask));
 	struct builder *b = v->sweep.b;
-	uint32_t atom;
+	uint32_t atom = v->last;
+	uint64_t value;
 
 	v->wanted = ask;
-	atom = hash_find(&v->hash, value, same_ask, v);
-	if (atom != HASH_NONE)
+	if (atom < v->n_asks && same_ask(v, atom)) /* as the rule before */
 		return atom;
+	value = hash_bytes(ask, sizeof(*ask));
+	atom = hash_find(&v->hash, value, same_ask, v);
+	if (atom != HASH_NONE) {
+		v->last = atom;
+		return atom;
+	}
 	if (grow((void **)&v->asks, &v->cap_asks, v->n_asks, sizeof(*ask)) ||
 	    hash_add(&v->hash, value, (uint32_t)v->n_asks)) {
 		fail_with(b, -ENOMEM);
 		return 0;
 	}
+	v->last = (uint32_t)v->n_asks;
 	v->asks[v->n_asks++] = *ask;
 	return sweep_atom(&v->sweep);
 }
@@ -463,18 +464,15 @@ void compile_values(struct builder *b, enum fl_dim dim)
 			 : dim == FL_DIM_DSCP ? FL_VALUES_DSCP
 					      : b->n_tags + 1u;
 	struct values v = {};
-	struct rows rows = {};
 	struct ask ask;
 	size_t i;
 
-	sweep_init(&v.sweep, b, &rows);
+	sweep_init(&v.sweep, b, &b->rows[dim]);
 	for (i = 0; !b->err && i < b->n_items; i++) {
 		if (ask_of(b, dim, &b->items[i], &ask))
 			sweep_ref(&v.sweep, ask_atom(&v, &ask), i, false);
 	}
 	sweep_values(&v, dim, n, classes);
-	table_rows(b, dim, &rows);
-	rows_free(&rows);
 	sweep_free(&v.sweep);
 	hash_free(&v.hash);
 	free(v.asks);

@@ -21,44 +21,58 @@ static unsigned int byte_of(const struct event *event, unsigned int byte)
 	return (byte < 8 ? event->lo : event->hi) >> byte % 8 * 8 & 0xff;
 }
 
-/* One pass by one byte, from the lowest on; none where all have the same. */
-static void sort_by(const struct event *from, struct event *to, size_t n, unsigned int byte, const size_t count[256])
+/* One pass by one byte, from the lowest on. */
+static void sort_by(const struct event *from, struct event *to, size_t n, unsigned int byte)
 {
-	size_t at[256], sum = 0, i;
+	size_t at[256] = {}, sum = 0, i;
 
+	for (i = 0; i < n; i++)
+		at[byte_of(&from[i], byte)]++;
 	for (i = 0; i < 256; i++) {
+		size_t count = at[i];
+
 		at[i] = sum;
-		sum += count[i];
+		sum += count;
 	}
 	for (i = 0; i < n; i++)
 		to[at[byte_of(&from[i], byte)]++] = from[i];
 }
 
+/* The bits in which they differ. */
+static struct event differences(const struct events *events)
+{
+	struct event all = { .hi = 0 };
+	size_t i;
+
+	for (i = 0; i < events->n; i++) {
+		all.hi |= events->list[i].hi ^ events->list[0].hi;
+		all.lo |= events->list[i].lo ^ events->list[0].lo;
+	}
+	return all;
+}
+
 int events_sort(struct events *events)
 {
-	size_t count[KEY_BYTES][256] = {}, n = events->n, i;
+	const struct event all = differences(events);
 	struct event *from = events->list, *to;
 	unsigned int byte;
 
-	if (n < 2)
+	if (events->n < 2)
 		return 0;
-	to = calloc(n, sizeof(*to));
+	to = malloc(events->n * sizeof(*to));
 	if (!to)
 		return -ENOMEM;
-	for (i = 0; i < n; i++)
-		for (byte = 0; byte < KEY_BYTES; byte++)
-			count[byte][byte_of(&from[i], byte)]++;
 	for (byte = 0; byte < KEY_BYTES; byte++) {
 		struct event *swap = from;
 
-		if (count[byte][byte_of(&from[0], byte)] == n)
+		if (!byte_of(&all, byte))
 			continue;
-		sort_by(from, to, n, byte, count[byte]);
+		sort_by(from, to, events->n, byte);
 		from = to;
 		to = swap;
 	}
 	if (from != events->list)
-		events->cap = n;
+		events->cap = events->n;
 	events->list = from;
 	free(to);
 	return 0;

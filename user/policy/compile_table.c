@@ -40,14 +40,19 @@ void *table_pointer(struct builder *b, uint32_t offset)
 	return b->policy->table + offset;
 }
 
-void table_rows(struct builder *b, enum fl_dim dim, const struct rows *rows)
+void table_rows(struct builder *b)
 {
 	size_t stride = (size_t)1 << b->head.row_shift, bytes = row_bytes(b), i;
-	uint32_t offset = table_reserve(b, rows->n * stride, stride);
+	enum fl_dim dim;
 
-	b->head.row[dim] = offset;
-	for (i = 0; !b->err && i < rows->n; i++)
-		memcpy((uint8_t *)table_pointer(b, offset) + i * stride, rows->bytes + i * bytes, bytes);
+	for (dim = 0; dim < FL_DIMS; dim++) {
+		const struct rows *rows = &b->rows[dim];
+		uint32_t offset = table_reserve(b, rows->n * stride, stride);
+
+		b->head.row[dim] = offset;
+		for (i = 0; !b->err && i < rows->n; i++)
+			memcpy((uint8_t *)table_pointer(b, offset) + i * stride, rows->bytes + i * bytes, bytes);
+	}
 }
 
 void table_lines(struct builder *b)
