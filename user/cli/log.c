@@ -31,12 +31,17 @@ struct output {
 	bool failed;
 };
 
+/* Microseconds since 1970 */
+static long long time_of(const json_t *event)
+{
+	return ((long long)(json_number_value(json_object_get(event, "time_ms")) * 2000) + 1) / 2;
+}
+
 /* ---- text and JSON ---- */
 
 /* The time of day, and the day if it is not today. */
-static void print_time(const struct output *out, double time_ms)
+static void print_time(const struct output *out, long long us)
 {
-	const long long us = time_ms * 1000 + 0.5;
 	const time_t s = us / 1000000, now = time(NULL);
 	struct tm tm, today;
 	char text[32];
@@ -50,11 +55,10 @@ static void print_time(const struct output *out, double time_ms)
 
 static void print_text(const struct output *out, const json_t *event)
 {
-	const json_t *time_ms = json_object_get(event, "time_ms");
 	char text[EVENT_TEXT_MAX];
 
-	if (time_ms)
-		print_time(out, json_number_value(time_ms));
+	if (json_object_get(event, "time_ms"))
+		print_time(out, time_of(event));
 	fprintf(out->to, "%s\n", event_text(event, text));
 }
 
@@ -116,7 +120,7 @@ static bool write_packet(struct output *out, const json_t *event)
 	struct pcapng_packet packet = {
 		.interface = text_of(event, "interface"),
 		.out = !strcmp(text_of(event, "direction"), "out"),
-		.time_us = json_number_value(json_object_get(event, "time_ms")) * 1000 + 0.5,
+		.time_us = time_of(event),
 		.len = json_integer_value(json_object_get(event, "length")),
 	};
 	uint8_t *data = data_of(event, &packet.captured);

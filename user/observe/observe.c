@@ -29,11 +29,11 @@ struct observe {
 	struct event *readable, *pause;
 	unsigned int left; /* events that this batch may still have */
 	int stats;
-	uint64_t *per_cpu;     /* room for a value of fl_event_stats */
-	uint64_t lost;	       /* as counted there last */
-	unsigned int behind_s; /* since that was told */
-	long long boot_us;     /* CLOCK_REALTIME less CLOCK_BOOTTIME */
-	struct observed *kept; /* OBSERVE_KEPT, in a circle */
+	struct fl_event_stats *per_cpu; /* room for a value of fl_event_stats */
+	uint64_t lost;			/* as counted there last */
+	unsigned int behind_s;		/* since that was told */
+	long long boot_us;		/* CLOCK_REALTIME less CLOCK_BOOTTIME */
+	struct observed *kept;		/* OBSERVE_KEPT, in a circle */
 	size_t n_kept, next;
 	LIST_HEAD(, follower) followers;
 	unsigned int n_followers;
@@ -216,7 +216,6 @@ static long long clock_us(clockid_t id)
 
 static uint64_t count_lost(struct observe *observe)
 {
-	const struct fl_event_stats *each = (const struct fl_event_stats *)observe->per_cpu;
 	int cpus = libbpf_num_possible_cpus();
 	uint32_t zero = 0;
 	uint64_t lost = 0;
@@ -224,7 +223,7 @@ static uint64_t count_lost(struct observe *observe)
 	if (observe->stats < 0 || bpf_map_lookup_elem(observe->stats, &zero, observe->per_cpu))
 		return observe->lost;
 	for (int cpu = 0; cpu < cpus; cpu++)
-		lost += each[cpu].lost;
+		lost += observe->per_cpu[cpu].lost;
 	return lost;
 }
 
@@ -303,7 +302,7 @@ int observe_open(struct observe **out, struct event_base *base, int ring, int st
 	observe->names = *names;
 	observe->stats = stats;
 	observe->kept = calloc(OBSERVE_KEPT, sizeof(*observe->kept));
-	observe->per_cpu = calloc(libbpf_num_possible_cpus(), sizeof(struct fl_event_stats));
+	observe->per_cpu = calloc(libbpf_num_possible_cpus(), sizeof(*observe->per_cpu));
 	if (observe->kept && observe->per_cpu)
 		err = ring < 0 ? 0 : watch(observe, base, ring);
 	if (err) {
