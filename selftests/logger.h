@@ -11,7 +11,7 @@
 #define LOGGER_OUT 4
 #define LOGGER_RULE(port) ((port) >> 8)
 
-static __always_inline void logger_judge(struct event *what, __u32 port)
+static __always_inline void logger_judge(struct fl_event *what, __u32 port)
 {
 	what->verdict = port & 3;
 	what->reason = what->verdict == FL_EVENT_BLOCK	  ? FL_DROP_RULE
@@ -22,7 +22,7 @@ static __always_inline void logger_judge(struct event *what, __u32 port)
 	what->rule = LOGGER_RULE(port);
 }
 
-static __always_inline void logger_addresses(struct fl_ctx *ctx, const struct pkt *pkt, struct event *what)
+static __always_inline void logger_addresses(struct fl_ctx *ctx, const struct pkt *pkt, struct fl_event *what)
 {
 	const __u32 *ip = pkt_at(ctx, pkt->l3, L3_MAX, 40);
 
@@ -42,8 +42,8 @@ static __always_inline void logger_addresses(struct fl_ctx *ctx, const struct pk
 /* The packet at l3 of a frame that came in by the port. */
 static __always_inline void logger_log(struct fl_ctx *ctx, __u32 l3, __be16 proto, __u32 port)
 {
+	struct fl_event *what = event_begin();
 	struct pkt pkt = { .l3 = l3 };
-	struct event what = { .port = port };
 	const __be16 *ports;
 	int r;
 
@@ -53,14 +53,15 @@ static __always_inline void logger_log(struct fl_ctx *ctx, __u32 l3, __be16 prot
 		r = ipv4_parse(ctx, &pkt, ctx_len(ctx) - l3, true);
 	else
 		return;
-	if (r)
+	if (r || !what)
 		return;
+	what->port = port;
 	ports = pkt.l4 && has_ports(pkt.proto) ? pkt_at(ctx, pkt.l4, L4_MAX, 4) : NULL;
 	if (ports) {
-		what.sport = ports[0];
-		what.dport = ports[1];
+		what->sport = ports[0];
+		what->dport = ports[1];
 	}
-	logger_judge(&what, bpf_ntohs(what.dport));
-	logger_addresses(ctx, &pkt, &what);
-	event_log(ctx, &pkt, &what);
+	logger_judge(what, bpf_ntohs(what->dport));
+	logger_addresses(ctx, &pkt, what);
+	event_log(ctx, &pkt);
 }

@@ -19,7 +19,7 @@ struct {
 	__type(value, struct fl_event_stats);
 } fl_event_stats SEC(".maps");
 
-/* An event that is being made: too much for the stack. Not pinned, so that each object has its own. */
+/* The event that is being made: on a program's stack it would be too much. Not pinned, so that each object has its own. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
@@ -33,16 +33,25 @@ struct {
 #define EVENT_HOOK 0
 #endif
 
-/* What the pipeline says of a packet; the rest is read from it. */
-struct event {
-	union fl_addr src, dst; /* as the rules see them */
-	__be16 sport, dport;
-	__u16 port;   /* number, that it came in or leaves by */
-	__u16 rule;   /* id */
-	__u8 verdict; /* enum fl_event_verdict */
-	__u8 reason;  /* enum fl_drop; 0: passed */
-	__u8 flags;   /* FL_EVENT_OUT */
-};
+static __always_inline struct fl_event *event_element(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&fl_event_new, &zero);
+}
+
+/*
+ * Starts an event, of which the caller says what the packet does not: src, dst, sport and dport as the rules see them, port, rule,
+ * verdict, reason, FL_EVENT_OUT in flags. Then event_log(). NULL: there is nothing to log.
+ */
+static __always_inline struct fl_event *event_begin(void)
+{
+	struct fl_event *e = fl_dry_run ? NULL : event_element();
+
+	if (e)
+		__builtin_memset(e, 0, offsetof(struct fl_event, data));
+	return e;
+}
 
 /* Copies the packet's first bytes to e->data, across buffers where it lies in more than one. Returns how many. */
 static __always_inline __u32 event_capture(struct fl_ctx *ctx, const struct pkt *pkt, struct fl_event *e)
@@ -54,10 +63,12 @@ static __always_inline __u32 event_capture(struct fl_ctx *ctx, const struct pkt 
 		len = room;
 	if (len > FL_EVENT_DATA_MAX)
 		len = FL_EVENT_DATA_MAX;
-	hide(len);
-	if (len < 1 || len > FL_EVENT_DATA_MAX || ctx_load_bytes(ctx, pkt->l3, e->data, len))
+	if (len == 0)
 		return 0;
-	return len;
+	len--; /* 1 to 256 in words that Linux 6.1 understands */
+	hide(len);
+	len = (len & (FL_EVENT_DATA_MAX - 1)) + 1;
+	return ctx_load_bytes(ctx, pkt->l3, e->data, len) ? 0 : len;
 }
 
 static __always_inline void event_transport(struct fl_ctx *ctx, const struct pkt *pkt, struct fl_event *e)
@@ -73,36 +84,27 @@ static __always_inline void event_transport(struct fl_ctx *ctx, const struct pkt
 }
 
 /*
- * Logs the packet, before it is changed. Costs a lookup where the ring is full, and nothing where nobody calls. Returns 0: programs
- * have no use for what came of it.
+ * Logs the packet, before it is changed, as event_begin()'s caller says. Where the ring is full that is all that is done. Returns 0:
+ * programs have no use for what came of it.
  */
-GLOBAL int event_log(struct fl_ctx *ctx, const struct pkt *pkt, const struct event *what)
+GLOBAL int event_log(struct fl_ctx *ctx, const struct pkt *pkt)
 {
 	struct fl_event_stats *stats;
 	__u32 zero = 0, captured;
 	struct fl_event *e;
 
-	if (!pkt || !what || fl_dry_run)
+	if (!pkt || fl_dry_run)
 		return 0;
 	stats = bpf_map_lookup_elem(&fl_event_stats, &zero);
-	e = bpf_map_lookup_elem(&fl_event_new, &zero);
+	e = event_element();
 	if (!stats || !e)
 		return 0;
 	if (bpf_ringbuf_query(&fl_events, BPF_RB_AVAIL_DATA) > FL_EVENT_RING - sizeof(*e) - BPF_RINGBUF_HDR_SZ) {
 		stats->lost++;
 		return 0;
 	}
-	__builtin_memset(e, 0, offsetof(struct fl_event, data));
 	e->time_ns = bpf_ktime_get_boot_ns();
-	e->src = what->src;
-	e->dst = what->dst;
-	e->sport = what->sport;
-	e->dport = what->dport;
-	e->port = what->port;
-	e->rule = what->rule;
-	e->verdict = what->verdict;
-	e->reason = what->reason;
-	e->flags = what->flags | EVENT_HOOK;
+	e->flags |= EVENT_HOOK;
 	e->len = pkt->len;
 	e->family = pkt->family;
 	e->proto = pkt->proto;
