@@ -277,9 +277,9 @@ static __always_inline int policy_known(struct fl_ctx *ctx, struct scratch *s)
 /* ---- new ones ---- */
 
 /* Whether the gateway that a rule names can be used. */
-static __always_inline bool gateway_is_up(__u16 number)
+static __always_inline bool gateway_is_up(__u32 set, __u16 number)
 {
-	const struct fl_gateway *gateway = gateway_get(number);
+	const struct fl_gateway *gateway = gateway_get(set, number);
 
 	return gateway && (gateway->flags & FL_GATEWAY_UP);
 }
@@ -306,7 +306,7 @@ static __always_inline int rules_judge(struct scratch *s, __u32 list, __u16 port
 		return reject(&s->pkt, rule->reject);
 	if (rule->action != FL_PASS)
 		return -FL_DROP_RULE;
-	if (steers && rule->route_to && !gateway_is_up(rule->route_to)) {
+	if (steers && rule->route_to && !gateway_is_up(s->pkt.set, rule->route_to)) {
 		if (!(rule->flags & FL_RULE_DOWN_REJECT))
 			return -FL_DROP_GATEWAY_DOWN;
 		reject(&s->pkt, FL_REJECT_AUTO);

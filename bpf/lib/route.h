@@ -107,16 +107,18 @@ static __always_inline bool is_broadcast(const union fl_addr *addr)
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, FL_GATEWAYS_MAX);
+	__uint(max_entries, 2 * FL_GATEWAYS_MAX);
 	__uint(map_flags, BPF_F_RDONLY_PROG);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__type(key, __u32);
 	__type(value, struct fl_gateway);
 } fl_gateways SEC(".maps"); /* Daemon writes */
 
-static __always_inline const struct fl_gateway *gateway_get(__u32 number)
+static __always_inline const struct fl_gateway *gateway_get(__u32 set, __u32 number)
 {
-	return bpf_map_lookup_elem(&fl_gateways, &number);
+	__u32 index = FL_GATEWAY_INDEX(set & 1, number & (FL_GATEWAYS_MAX - 1));
+
+	return bpf_map_lookup_elem(&fl_gateways, &index);
 }
 
 #define AF_INET 2
@@ -549,14 +551,14 @@ GLOBAL int route_admit(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *fl
 /* The hop to a gateway, whatever the routing table says. Returns STAGE_GO or -FL_DROP_*. */
 static __always_inline int hop_by_gateway(struct scratch *s, __u32 number)
 {
-	const struct fl_gateway *gateway = gateway_get(number);
+	const struct fl_gateway *gateway = gateway_get(s->pkt.set, number);
 	struct fl_nexthop_key key = {};
 	const struct fl_port *port;
 	const __u32 *index;
 
 	if (!gateway || !(gateway->flags & FL_GATEWAY_UP))
 		return -FL_DROP_GATEWAY_DOWN;
-	s->hop.port = gateway->port[s->pkt.set & 1];
+	s->hop.port = gateway->port;
 	port = port_get(s->pkt.set, s->hop.port);
 	if (!s->hop.port || !port)
 		return -FL_DROP_GATEWAY_DOWN;

@@ -228,20 +228,23 @@ struct fl_rule_stats {
 
 /* ---- gateways, by number ---- */
 
-#define FL_GATEWAYS_MAX 1024 /* both sets; 0: none */
+#define FL_GATEWAYS_MAX 512 /* 0: none */
+#define FL_GATEWAY_NAME_MAX 64
+
+/* fl_gateways: array FL_GATEWAY_INDEX(). Daemon writes. A number stays a gateway's as long as it has its name: states have it */
+#define FL_GATEWAY_INDEX(set, number) ((set)*FL_GATEWAYS_MAX + (number))
 
 enum fl_gateway_flags {
 	FL_GATEWAY_UP = 1 << 0,
-	FL_GATEWAY_LINK = 1 << 1, /* no address: the destination itself is on the link, or point to point */
+	FL_GATEWAY_LINK = 1 << 1, /* no address: the destination itself is on the link, or the link has one other end */
 };
 
-/* fl_gateways: array by number. Daemon writes. A number stays a gateway's as long as its name */
 struct fl_gateway {
 	union fl_addr addr;
 	__u32 ifindex;
-	__u16 port[2]; /* in each set */
-	__u8 flags;    /* enum fl_gateway_flags */
-	__u8 family;   /* enum fl_family bits that it takes */
-	__u8 pad[6];
+	__u16 port;
+	__u8 flags;  /* enum fl_gateway_flags */
+	__u8 family; /* enum fl_family bits that it takes */
+	char name[FL_GATEWAY_NAME_MAX];
 };
-_Static_assert(sizeof(struct fl_gateway) == 32, "layout");
+_Static_assert(sizeof(struct fl_gateway) == 88, "layout");

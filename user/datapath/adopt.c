@@ -150,6 +150,8 @@ int adopt(struct datapath *dp)
 		dp->sets[set] = tables_new();
 		if (!dp->sets[set])
 			err = -ENOMEM;
+		else
+			dp->sets[set]->judged = dp->control.policy[set];
 	}
 	err = err ?: adopt_ports(dp);
 	err = err

@@ -51,6 +51,10 @@ static int change_plan(struct datapath *dp, struct change *c, struct config_repo
 		return c->err;
 	facts_addresses(dp, c->next);
 	step(c, tables_compile(c->config, c->next, current, &c->tables, c->why));
+	if (c->tables)
+		step(c, gateways_plan(dp, c->config, c->next, c->tables, c->why));
+	if (c->tables && c->tables->gateways)
+		step(c, policy_plan(dp, c->config, c->next, c->tables, c->why));
 	return c->err;
 }
 
@@ -111,8 +115,10 @@ static void fill(struct datapath *dp, struct change *c)
 
 	if (!goes_on(c) || !c->tables)
 		return;
-	if (same_tables && (!c->undo || ports_equal(dp, c->next, set_in_force(dp)))) {
+	if (same_tables && (!c->undo || (ports_equal(dp, c->next, set_in_force(dp)) &&
+					 gateways_equal(c->tables, tables_in_force(dp))))) {
 		step(c, ports_write(dp, c->next, set_in_force(dp)));
+		step(c, gateways_write(dp, c->tables, set_in_force(dp)));
 		return;
 	}
 	step(c, tables_fill(dp, c->tables, c->next));
@@ -145,6 +151,7 @@ static void change_make(struct datapath *dp, struct change *c)
 	if (!first)
 		attach(dp, c);
 	fill(dp, c);
+	state_table_configure(dp, c->config);
 	switch_over(dp, c);
 	if (first && goes_on(c) && !dp->control.forward && is_guarded(dp, c->next))
 		forward_on(dp, c);
@@ -218,6 +225,8 @@ int datapath_apply(struct datapath *dp, const struct config *config, struct conf
 		change_make(dp, &c);
 	if (c.err) {
 		undo_run(&undo, dp);
+		if (dp->config)
+			state_table_configure(dp, dp->config);
 		system_dispatch(dp->system);
 		locals_sync(dp, dp->ports);
 		fail(why, c.err, "the data plane could not be changed: %s", strerror(-c.err));

@@ -70,6 +70,8 @@ int datapath_open(struct datapath **out, const char *instance, struct system *sy
 	err = dp->ports && dp->in_map[0] && dp->in_map[1] ? open_netlink(dp) : -ENOMEM;
 	err = err ?: objects_load(dp);
 	err = err ?: control_map_open(dp);
+	err = err ?: state_table_open(dp);
+	err = err ?: policy_open(dp);
 	err = err ?: adopt(dp);
 	err = err ?: nexthops_adopt(dp);
 	err = err ?: saved_load(dp);
@@ -113,6 +115,8 @@ void datapath_close(struct datapath *dp)
 	if (dp->nl)
 		nl_socket_free(dp->nl);
 	free(dp->locals.records);
+	policy_close(dp);
+	state_table_close(dp);
 	for (int set = 0; set < 2; set++)
 		free(dp->in_map[set]);
 	free(dp->trouble);
@@ -197,6 +201,9 @@ void datapath_tick(struct datapath *dp)
 	failed_tick(dp);
 	check_ports(dp);
 	expire_paths(dp);
+	policy_follow(dp);
+	if (dp->control.alive_until)
+		state_table_tick(dp, dp->control.alive_until - ALIVE_MS * dp->hz / 1000);
 	check_routes(dp);
 	watch_tick(dp);
 }

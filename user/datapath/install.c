@@ -194,6 +194,8 @@ int tables_fill(struct datapath *dp, struct tables *tables, const struct port *p
 	err = endpoints_write(dp, tables, current);
 	err = err ?: npts_write(dp, tables, current);
 	err = err ?: set_write(dp, tables, set, true);
+	err = err ?: gateways_write(dp, tables, set);
+	err = err ?: policy_write(dp, tables, set);
 	if (err)
 		return log_ret(err, "cannot fill the tables");
 	return ports_write(dp, ports, set);

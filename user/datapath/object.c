@@ -133,7 +133,7 @@ static int map_reuse_pinned(struct bpf_object *object, bool remake_misfits)
 }
 
 /* The flow cache, which nobody but the programs reads */
-static const char *const memo_names[] = { "fl_flows", "fl_flow_tags" };
+static const char *const memo_names[] = { "fl_flows", "fl_flow_tags", "fl_rule_memo", "fl_fragments", "fl_eim" };
 
 static void discard_maps(struct datapath *dp)
 {
@@ -204,17 +204,27 @@ struct tc *tc_open(struct datapath *dp, bool dry_run)
 
 int object_prepare(struct datapath *dp, struct bpf_object *object, bool remake)
 {
-	struct bpf_map *flows = bpf_object__find_map_by_name(object, "fl_flows");
-	struct bpf_map *tags = bpf_object__find_map_by_name(object, "fl_flow_tags");
-	struct bpf_map *stats = bpf_object__find_map_by_name(object, "fl_ep_stats");
+	const struct {
+		const char *map;
+		uint32_t entries;
+	} sizes[] = {
+		{ "fl_flows", FL_FLOWS * dp->n_cpus },
+		{ "fl_flow_tags", FL_FLOW_SETS * dp->n_cpus },
+		{ "fl_ep_stats", FL_ENDPOINTS_MAX * dp->n_cpus },
+		{ "fl_rule_memo", FL_RULE_MEMOS * dp->n_cpus },
+		{ "fl_rule_stats", FL_RULE_STATS_INDEX(dp->n_cpus + 1, 0) },
+		{ "fl_state_counts", FL_STATE_COUNTS_CPU(dp->n_cpus) },
+		{ "fl_buckets", dp->n_buckets },
+		{ "fl_states", dp->n_buckets * FL_BUCKET_WAYS },
+	};
 	int err = 0;
 
-	if (flows)
-		err = bpf_map__set_max_entries(flows, FL_FLOWS * dp->n_cpus);
-	if (tags && !err)
-		err = bpf_map__set_max_entries(tags, FL_FLOW_SETS * dp->n_cpus);
-	if (stats && !err)
-		err = bpf_map__set_max_entries(stats, FL_ENDPOINTS_MAX * dp->n_cpus);
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]) && !err; i++) {
+		struct bpf_map *map = bpf_object__find_map_by_name(object, sizes[i].map);
+
+		if (map)
+			err = bpf_map__set_max_entries(map, sizes[i].entries);
+	}
 	return err ?: map_reuse_pinned(object, remake);
 }
 
@@ -285,6 +295,24 @@ static int find_programs(struct datapath *dp)
 	return 0;
 }
 
+/* Of the table that an earlier daemon has left: states stay. 0: none. */
+static uint32_t buckets_pinned(const struct datapath *dp)
+{
+	struct bpf_map_info info = {};
+	__u32 len = sizeof(info);
+	char path[192];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/fl_buckets", dp->pins);
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return 0;
+	if (bpf_obj_get_info_by_fd(fd, &info, &len))
+		info.max_entries = 0;
+	close(fd);
+	return info.max_entries;
+}
+
 int objects_load(struct datapath *dp)
 {
 	int err;
@@ -302,6 +330,7 @@ int objects_load(struct datapath *dp)
 	if (!dp->hz)
 		return log_ret(ENOTSUP, "the kernel does not say how long a tick of its clock is");
 	discard_others_maps(dp);
+	dp->n_buckets = buckets_pinned(dp) ?: states_buckets(STATES_DEFAULT);
 	dp->xdp = xdp_open(dp);
 	dp->tc = tc_open(dp, false);
 	if (!dp->xdp || !dp->tc)

@@ -309,6 +309,7 @@ void ports_values(struct datapath *dp, struct port *next, const struct tables *t
 		if (!(port->value.flags & FL_PORT_BROKER))
 			port->value.endpoint = tables->endpoints[i].index;
 	}
+	gateways_of_ports(tables, next);
 	for (size_t i = 0; i < tables->n_npts; i++)
 		if (next[tables->npts[i].value.port].present)
 			next[tables->npts[i].value.port].value.flags |= FL_PORT_NPT;

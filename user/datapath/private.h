@@ -8,6 +8,7 @@
 
 #include "user/datapath/datapath.h"
 #include "user/datapath/tables.h"
+#include "user/policy/states.h"
 
 #define BPFFS "/sys/fs/bpf"
 #define PIN_ROOT BPFFS "/fairlead"
@@ -39,6 +40,18 @@
 	X(LOCALS, "fl_locals") \
 	X(HELD, "fl_held") \
 	X(ROUTE_MTU, "fl_route_mtu") \
+	X(GATEWAYS, "fl_gateways") \
+	X(RULE_TABLES, "fl_rule_tables") \
+	X(RULES, "fl_rules") \
+	X(NATS, "fl_nats") \
+	X(RULE_NAMES, "fl_rule_names") \
+	X(RULE_STATS, "fl_rule_stats") \
+	X(RULE_STATES, "fl_rule_states") \
+	X(RULE_SOURCES, "fl_rule_sources") \
+	X(BUCKETS, "fl_buckets") \
+	X(STATES, "fl_states") \
+	X(STATE_CONTROL, "fl_state_control") \
+	X(STATE_COUNTS, "fl_state_counts") \
 	X(EVENTS, "fl_events") \
 	X(EVENT_STATS, "fl_event_stats")
 
@@ -105,6 +118,13 @@ struct older {
 	uint32_t control; /* the map fl_control; 0: none */
 };
 
+/* A set's table of rows (include/fairlead/rules.h), as this daemon has made it. */
+struct rule_rows {
+	int fd;
+	uint32_t segments;
+	uint8_t *mapped;
+};
+
 struct neighbour;  /* nexthop.c */
 struct join;	   /* join.c */
 struct reassembly; /* fragments.c */
@@ -128,6 +148,7 @@ struct datapath {
 	struct older older;
 	uint64_t netns;	     /* this network namespace's SO_NETNS_COOKIE, as long as the machine is up no other's */
 	unsigned int n_cpus; /* possible ones */
+	uint32_t n_buckets;  /* of the state table */
 	bool decap_l3;
 	uint32_t hz;	    /* jiffies a second */
 	struct nl_sock *nl; /* for tc filters */
@@ -155,6 +176,14 @@ struct datapath {
 	uint64_t failed_told_ms; /* neighbours that failed before are in fl_nh_failed */
 	bool no_managed;	 /* the kernel cannot keep neighbours resolved */
 	struct entries locals;	 /* as in the map; key_size 0: not read yet */
+	struct rule_rows rows[2];
+	uint32_t rules_serial;
+	struct policy_ids *rule_ids;
+	char gateway_names[FL_GATEWAYS_MAX][FL_GATEWAY_NAME_MAX]; /* by number; no 0 at the end of the longest */
+	struct states states;
+	uint32_t states_at, states_ticks; /* where the sweep goes on; seconds */
+	uint64_t states_refused, states_told_ms;
+
 	struct join *joins;
 	struct saved_setting *saved;
 	size_t n_saved;
@@ -301,6 +330,34 @@ void nexthops_tick(struct datapath *dp);
 void nexthops_free(struct datapath *dp);
 void nexthops_release(struct datapath *dp);
 int locals_sync(struct datapath *dp, const struct port *ports);
+
+/* ---- gateways.c ---- */
+int gateways_adopt(struct datapath *dp);
+uint32_t gateway_number(const struct datapath *dp, const char *name); /* 0: none */
+const struct port *gateway_port(const struct port *ports, const struct config_gateway *gateway);
+int gateways_plan(struct datapath *dp, const struct config *config, const struct port *ports, struct tables *tables,
+		  char **why);
+bool gateways_equal(const struct tables *a, const struct tables *b);
+int gateways_write(struct datapath *dp, const struct tables *tables, uint32_t set);
+void gateways_of_ports(const struct tables *tables, struct port *ports);
+
+/* ---- policy.c ---- */
+int policy_open(struct datapath *dp);
+void policy_close(struct datapath *dp);
+/* After gateways_plan(). */
+int policy_plan(struct datapath *dp, const struct config *config, const struct port *ports, struct tables *tables,
+		char **why);
+bool policy_equal(const struct tables *a, const struct tables *b);
+int policy_write(struct datapath *dp, const struct tables *tables, uint32_t set);
+void policy_follow(struct datapath *dp); /* schedules, gateways that went down or came up */
+
+/* ---- state_table.c ---- */
+#define STATES_DEFAULT 100000 /* where limits.states says nothing: 19 MB */
+uint32_t states_limit_of(const struct config *config);
+int state_table_open(struct datapath *dp);
+void state_table_configure(struct datapath *dp, const struct config *config);
+void state_table_tick(struct datapath *dp, uint32_t now); /* low word of jiffies64 */
+void state_table_close(struct datapath *dp);
 
 /* ---- routing.c ---- */
 int routing_sync(struct datapath *dp);

@@ -28,6 +28,8 @@ void tables_free(struct tables *tables)
 	free(tables->npt_prefix.records);
 	free(tables->endpoints);
 	free(tables->npts);
+	free(tables->gateways);
+	policy_destroy(tables->policy);
 	free(tables);
 }
 
@@ -90,7 +92,7 @@ bool tables_equal(const struct tables *a, const struct tables *b)
 {
 	if (!entries_equal(&a->ep_in, &b->ep_in) || !entries_equal(&a->clients, &b->clients) ||
 	    !entries_equal(&a->npt_prefix, &b->npt_prefix) || a->n_endpoints != b->n_endpoints ||
-	    a->n_npts != b->n_npts)
+	    a->n_npts != b->n_npts || !policy_equal(a, b))
 		return false;
 	/* an index belongs to one content only: changed items got another one, and so other entries */
 	return true;

@@ -9,6 +9,7 @@
 
 #include "fairlead/maps.h"
 #include "user/config/config.h"
+#include "user/policy/policy.h"
 
 /* ---- ports: interfaces and tunnel devices by number, as far as tables need to know them ---- */
 
@@ -83,6 +84,9 @@ struct tables {
 	size_t n_endpoints;
 	struct table_npt *npts;
 	size_t n_npts;
+	struct fl_gateway *gateways; /* FL_GATEWAYS_MAX, by number; NULL: not known */
+	struct policy *policy;	     /* NULL: nothing is judged, or (judged) not known by what */
+	bool judged;
 };
 
 struct tables *tables_new(void);

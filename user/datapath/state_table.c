@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The state table's part of the data plane: opened with the maps, told limits and timeouts, swept as time goes by. */
+
+#include <errno.h>
+
+#include "user/datapath/private.h"
+#include "user/lib/log.h"
+
+#define STATES_DEFAULT 100000 /* where limits.states says nothing: 19 MB */
+#define SWEEP_S 10	      /* all of the table once in so long */
+#define RECOUNT_S 60
+#define FULL_TOLD_S 10
+
+uint32_t states_limit_of(const struct config *config)
+{
+	return config->states ? config->states : STATES_DEFAULT;
+}
+
+int state_table_open(struct datapath *dp)
+{
+	const struct states_maps maps = {
+		.buckets = dp->maps[DP_MAP_BUCKETS].fd,
+		.states = dp->maps[DP_MAP_STATES].fd,
+		.control = dp->maps[DP_MAP_STATE_CONTROL].fd,
+		.counts = dp->maps[DP_MAP_STATE_COUNTS].fd,
+		.rule_stats = dp->maps[DP_MAP_RULE_STATS].fd,
+		.rule_states = dp->maps[DP_MAP_RULE_STATES].fd,
+		.sources = dp->maps[DP_MAP_RULE_SOURCES].fd,
+		.n_buckets = dp->maps[DP_MAP_BUCKETS].max_entries,
+		.cpus = dp->n_cpus,
+	};
+	int err = states_open(&dp->states, &maps, dp->hz);
+
+	err = err ?: states_init(&dp->states, maps.n_buckets);
+	err = err ?: states_recount(&dp->states);
+	return err ? log_ret(err, "cannot map the state table") : 0;
+}
+
+void state_table_configure(struct datapath *dp, const struct config *config)
+{
+	states_limit(&dp->states, states_limit_of(config));
+	states_timeouts(&dp->states, config->timeouts_s);
+}
+
+/* A full table is a fault that users must hear of; once while it lasts. */
+static void tell_full(struct datapath *dp)
+{
+	struct states_numbers n;
+	uint64_t refused;
+
+	states_numbers(&dp->states, &n);
+	refused = n.refused_full - dp->states_refused;
+	dp->states_refused = n.refused_full;
+	if (refused && monotonic_ms() - dp->states_told_ms > FULL_TOLD_S * 1000) {
+		dp->states_told_ms = monotonic_ms();
+		log_warnx("the state table is full: %llu new connections refused (%llu states, limits.states is %u)",
+			  (unsigned long long)refused, (unsigned long long)n.states, dp->states.control->limit);
+	}
+}
+
+void state_table_tick(struct datapath *dp, uint32_t now)
+{
+	uint32_t n = dp->states.control->buckets / SWEEP_S + 1, removed;
+
+	dp->states_at = states_sweep(&dp->states, now, dp->states_at, n, &removed);
+	states_adapt(&dp->states);
+	if (++dp->states_ticks % RECOUNT_S == 0)
+		states_recount(&dp->states);
+	tell_full(dp);
+}
+
+void state_table_close(struct datapath *dp)
+{
+	states_close(&dp->states);
+}
