@@ -48,8 +48,7 @@ static __always_inline int policy_commit(struct scratch *s)
 	case DOING_INSERT:
 		if (nat_commit(&s->x))
 			return -FL_DROP_NAT_PORTS;
-		r = s->translate ? state_insert(&s->conn, &s->fresh, &s->twin)
-				 : state_insert(&s->conn, &s->fresh, NULL);
+		r = state_insert(&s->conn, &s->fresh, s->translate ? &s->twin : NULL);
 		if (r < 0)
 			return r;
 		break;

@@ -41,7 +41,7 @@ static void check_fixed_point(const struct config *config)
 	struct config *again = NULL;
 	struct config_report report;
 
-	expect(config_load_ahead(text, strlen(text), &again, &report) == 0);
+	expect(config_load_string(text, strlen(text), &again, &report) == 0);
 	second = print(again);
 	expect(strcmp(text, second) == 0);
 	config_report_free(&report);
@@ -56,7 +56,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct config_report report;
 	json_t *list;
 	FILE *null;
-	int err = config_load_ahead((const char *)data, size, &config, &report);
+	int err = config_load_string((const char *)data, size, &config, &report);
 
 	expect(err == 0 || err == -EINVAL);
 	expect((err == 0) == (report.n_errors == 0) && (err == 0) == (config != NULL));

@@ -435,7 +435,7 @@ struct config *generate_config(struct generator *g, unsigned int n_rules, unsign
 	generate_items(g, &nats, n_nats, false);
 	for (try = 0; !config && try < TRIES; try++) {
 		*text = join(action, &rules, &nats);
-		if (config_load_ahead(*text, strlen(*text), &config, &report)) {
+		if (config_load_string(*text, strlen(*text), &config, &report)) {
 			drop_wrong(&rules, "/rules/", &report);
 			drop_wrong(&nats, "/nat/", &report);
 			free(*text);

@@ -56,7 +56,7 @@ static int prepare(struct subjects *s, struct policy_ids *ids)
 	double begin;
 	int err, i;
 
-	err = config_load_ahead(text, strlen(text), &s->config, &report);
+	err = config_load_string(text, strlen(text), &s->config, &report);
 	config_report_free(&report);
 	free(text);
 	if (err)

@@ -14,7 +14,7 @@ static struct config *with(const char *nat)
 		text, sizeof(text),
 		"{'interfaces':{'wan':{'device':'eth0'},'lan':{'device':'eth1'}},'aliases':{'web':[80,443]},'nat':[%s]}",
 		nat);
-	return config_of(text, config_load_ahead);
+	return config_of(text, config_load_string);
 }
 
 static bool is_address(const struct addr *a, const char *text)

@@ -11,7 +11,7 @@
 
 static struct config *ahead(const char *quoted)
 {
-	return config_of(quoted, config_load_ahead);
+	return config_of(quoted, config_load_string);
 }
 
 /* ---- states and logs ---- */
@@ -76,7 +76,7 @@ Test(policy, refused_until_the_data_plane_does_it)
 	cr_expect_str_eq(report.findings[1].pointer, "/log/facility");
 	cr_expect_str_eq(report.findings[2].pointer, "/limits");
 	config_report_free(&report);
-	cr_expect_eq(config_try(text, config_load_ahead, &config, &report), -EINVAL);
+	cr_expect_eq(config_try(text, config_load_string, &config, &report), -EINVAL);
 	cr_expect_eq(report.n_findings, 1u);
 	config_report_free(&report);
 }

@@ -22,7 +22,7 @@ static struct config *with(const char *members)
 	char text[8192];
 
 	snprintf(text, sizeof(text), "{" NETWORK ",%s}", members);
-	return config_of(text, config_load_ahead);
+	return config_of(text, config_load_string);
 }
 
 /* One with one rule that has these keys. */
@@ -406,7 +406,7 @@ Test(rules, ten_thousand)
 			i ? "," : "", i, i >> 8, i & 255, i + 1);
 	fputs("]}", to);
 	fclose(to);
-	c = config_of(text, config_load_ahead);
+	c = config_of(text, config_load_string);
 	cr_assert_eq(c->n_rules, 10000u);
 	cr_expect_str_eq(c->rules[9999].name, "rule 9999");
 	config_free(c);

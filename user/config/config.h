@@ -121,8 +121,6 @@ struct config_report {
  */
 int config_load_file(const char *path, struct config **out, struct config_report *report);
 int config_load_string(const char *text, size_t len, struct config **out, struct config_report *report);
-/* The same, and takes the sections that the data plane does not do yet (load.c: refuse_ahead()). For tests of these. */
-int config_load_ahead(const char *text, size_t len, struct config **out, struct config_report *report);
 void config_free(struct config *config);
 /* What was parsed, to be compared or shown. NULL when memory is out. */
 json_t *config_json(const struct config *config);

@@ -134,50 +134,7 @@ json_t *config_json(const struct config *config)
 	return json_loadb(config->text, config->text_len, 0, NULL);
 }
 
-static bool is_pass(const json_t *action)
-{
-	const char *text = json_string_value(action);
-
-	return text && strcmp(text, "pass") == 0;
-}
-
-/* What is so anyway */
-static bool passes_all(const json_t *default_action)
-{
-	return is_pass(default_action) ||
-	       (is_pass(json_object_get(default_action, "in")) && is_pass(json_object_get(default_action, "out")));
-}
-
-/*
- * Sections that are parsed and checked, and that the data plane does not do yet: who relied on them would be mistaken. To
- * be deleted, with its table and config_load_ahead(), when it does.
- */
-static void refuse_ahead(const json_t *document, struct config_report *report)
-{
-	static const struct {
-		const char *pointer, *why;
-	} ahead[] = {
-		{ "/aliases", "only rules use them, and there is no packet filter yet; take \"aliases\" out" },
-		{ "/default_action",
-		  "there is no packet filter yet, everything passes; say \"default_action\": \"pass\"" },
-		{ "/rules", "there is no packet filter yet, everything passes; take \"rules\" out" },
-		{ "/nat", "addresses are not translated yet; take \"nat\" out" },
-		{ "/limits", "there are no states to limit yet; take \"limits\" out" },
-		{ "/optimization", "there are no states to time out yet; take \"optimization\" out" },
-		{ "/timeouts_s", "there are no states to time out yet; take \"timeouts_s\" out" },
-		{ "/log", "where logs go can't be chosen yet; take \"log\" out" },
-	};
-	size_t i;
-
-	for (i = 0; i < sizeof(ahead) / sizeof(ahead[0]); i++) {
-		const json_t *section = json_object_get(document, ahead[i].pointer + 1);
-
-		if (section && !(strcmp(ahead[i].pointer, "/default_action") == 0 && passes_all(section)))
-			config_report_add(report, false, ahead[i].pointer, "not in this version: %s", ahead[i].why);
-	}
-}
-
-static int load(const char *text, size_t len, bool ahead, struct config **out, struct config_report *report)
+int config_load_string(const char *text, size_t len, struct config **out, struct config_report *report)
 {
 	struct draft draft = { .node = NULL };
 	struct config *config = NULL;
@@ -189,8 +146,6 @@ static int load(const char *text, size_t len, bool ahead, struct config **out, s
 	if (!document)
 		return -EINVAL;
 	err = fill_draft(&draft, document, report);
-	if (!ahead)
-		refuse_ahead(document, report);
 	if (!err && !report->n_errors) {
 		config = build(&draft, text, len);
 		err = config ? 0 : -ENOMEM;
@@ -205,16 +160,6 @@ static int load(const char *text, size_t len, bool ahead, struct config **out, s
 	if (err)
 		config_report_add(report, false, "", "out of memory");
 	return err ? err : -EINVAL;
-}
-
-int config_load_string(const char *text, size_t len, struct config **out, struct config_report *report)
-{
-	return load(text, len, false, out, report);
-}
-
-int config_load_ahead(const char *text, size_t len, struct config **out, struct config_report *report)
-{
-	return load(text, len, true, out, report);
 }
 
 /* The whole file, malloc'ed. 0 or -errno; -EFBIG above FILE_MAX. */

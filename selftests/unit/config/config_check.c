@@ -23,7 +23,7 @@ static int load_ahead(const char *file, struct config **out, struct config_repor
 		config_report_add(report, false, "", "can't be read: %s", strerror(-err));
 		return err;
 	}
-	err = config_load_ahead(text, len, out, report);
+	err = config_load_string(text, len, out, report);
 	free(text);
 	return err;
 }
