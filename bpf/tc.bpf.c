@@ -109,7 +109,7 @@ static __always_inline int own_encapsulate(struct fl_ctx *ctx, struct scratch *s
 	if (r == STAGE_ERROR && flow && flow->dst.b[0] == 0xff && (port->flags & FL_PORT_BROKER))
 		return CTX_DROP;
 	if (r)
-		policy_dropped(s, r < 0 ? -r : s->pkt.reason);
+		policy_dropped(ctx, s, r < 0 ? -r : s->pkt.reason);
 	if (r < 0)
 		return drop(ctx, &s->pkt, -r);
 	if (r == STAGE_ERROR)
@@ -148,7 +148,7 @@ static __always_inline int to_many_judged(struct fl_ctx *ctx, struct scratch *s,
 	port_count_rx(s->pkt.l2_port, ctx_len(ctx));
 	if (r == STAGE_GO) /* no router forwards such */
 		r = -FL_DROP_MARTIAN;
-	policy_dropped(s, r < 0 ? -r : s->pkt.reason);
+	policy_dropped(ctx, s, r < 0 ? -r : s->pkt.reason);
 	return drop(ctx, &s->pkt, r < 0 ? -r : s->pkt.reason); /* nobody answers to many (RFC 1122 3.2.2) */
 }
 
@@ -203,7 +203,7 @@ int fl_tc_in(struct fl_ctx *ctx)
 	}
 	if (r < 0 || r == STAGE_ERROR) {
 		port_count_rx(s->pkt.l2_port, ctx_len(ctx));
-		policy_dropped(s, r < 0 ? -r : s->pkt.reason);
+		policy_dropped(ctx, s, r < 0 ? -r : s->pkt.reason);
 	}
 	if (r < 0)
 		return drop(ctx, &s->pkt, -r);
@@ -225,7 +225,7 @@ int fl_tc_in(struct fl_ctx *ctx)
 	case STAGE_ERROR:
 		return answer(ctx, &s->pkt, control);
 	case STAGE_FRAGMENT: /* the kernel does it, on the route that we found too */
-		r = commit(&s->pkt);
+		r = commit(ctx, &s->pkt);
 		if (r)
 			return drop(ctx, &s->pkt, -r);
 		port_count_rx(s->pkt.l2_port, s->pkt.len);
@@ -285,7 +285,7 @@ int fl_tc_out(struct fl_ctx *ctx)
 		return CTX_DROP;
 	}
 	if (r)
-		policy_dropped(s, r < 0 ? -r : s->pkt.reason);
+		policy_dropped(ctx, s, r < 0 ? -r : s->pkt.reason);
 	if (r < 0)
 		return drop(ctx, &s->pkt, -r);
 	if (r == STAGE_ERROR)
@@ -294,7 +294,7 @@ int fl_tc_out(struct fl_ctx *ctx)
 		return CTX_PASS;
 	if (flow->npt_dst || s->sends)
 		return transmit(ctx, s, flow, 0);
-	r = commit(&s->pkt);
+	r = commit(ctx, &s->pkt);
 	if (r)
 		return drop(ctx, &s->pkt, -r);
 	rewrite(ctx, &s->pkt, s->pkt.l3, s->pkt.l4, 0, flow);

@@ -34,7 +34,7 @@ static __always_inline int long_way(struct fl_ctx *ctx, bool generic)
 		r = forward_check(ctx, &s->pkt, control, flow);
 	if (r < 0) {
 		port_count_rx(s->pkt.l2_port, ctx_len(ctx));
-		policy_dropped(s, -r);
+		policy_dropped(ctx, s, -r);
 		return drop(ctx, &s->pkt, -r);
 	}
 	if (r != STAGE_GO)

@@ -120,7 +120,7 @@ GLOBAL int send(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *flow, __u
 
 static __always_inline int transmit(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *flow, __u32 hops)
 {
-	int r = commit(&s->pkt);
+	int r = commit(ctx, &s->pkt);
 
 	return r ? drop(ctx, &s->pkt, -r) : send(ctx, s, flow, hops);
 }
@@ -174,7 +174,7 @@ GLOBAL int hand_up(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *flow)
 
 static __always_inline int deliver(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *flow)
 {
-	int r = commit(&s->pkt);
+	int r = commit(ctx, &s->pkt);
 
 	return r ? drop(ctx, &s->pkt, -r) : hand_up(ctx, s, flow);
 }

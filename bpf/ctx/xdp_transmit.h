@@ -83,7 +83,9 @@ static __always_inline int transmit(struct fl_ctx *ctx, struct pkt *pkt, bool ge
 	l4 = pkt->l4 ? pkt->l4 - pkt->l3 + l3 : 0;
 	if (pkt->l3 != l3 && bpf_xdp_adjust_head(ctx, (int)pkt->l3 - (int)l3))
 		return XDP_PASS; /* too little headroom */
-	r = commit(pkt);
+	pkt->l3 = l3;		 /* it has moved */
+	pkt->l4 = l4;
+	r = commit(ctx, pkt);
 	if (r)
 		return drop(ctx, pkt, -r);
 	if (ctx_room(ctx) > l3 + pkt->len) /* padding stays behind */

@@ -230,9 +230,9 @@ static __always_inline void count_own(const struct pkt *pkt, const struct fl_flo
 }
 
 /* Does what was decided for the packet's connection. The last step that can fail. Returns STAGE_GO or -FL_DROP_*. */
-static __always_inline int commit(const struct pkt *pkt)
+static __always_inline int commit(struct fl_ctx *ctx, const struct pkt *pkt)
 {
-	return pkt->judged ? policy_commit(scratch_at()) : STAGE_GO;
+	return pkt->judged ? policy_commit(ctx, scratch_at()) : STAGE_GO;
 }
 
 /* The one place that drops: negative `stage`, or STAGE_ERROR whose answer could not be sent. */

@@ -265,6 +265,9 @@ static __always_inline int policy_known(struct fl_ctx *ctx, struct scratch *s)
 		if (way_of_end(s, end))
 			return STAGE_GO;
 	}
+	/* a mapping lives as long as its connections do */
+	if (s->translate && !(st->nat & FL_STATE_NPT) && s->conn.main_side == state_starter(st))
+		eim_keep(&s->x.to.src, s->x.to.sport, s->pkt.proto);
 	s->by_state = true;
 	if (!way_key(ctx, s, s->pkt.l2_port, s->steer))
 		return -FL_DROP_MALFORMED;
@@ -301,7 +304,11 @@ static __always_inline int rules_judge(struct scratch *s, __u32 list, __u16 port
 	if (!rule)
 		return -FL_DROP_INTERNAL;
 	s->decider = s->rule[list == FL_LIST_OUT] = rule->id;
-	s->log |= rule->flags & FL_RULE_LOG;
+	s->judged_out = list == FL_LIST_OUT;
+	if (rule->flags & FL_RULE_LOG) {
+		s->log = true;
+		s->logger = rule->id;
+	}
 	if (rule->action == FL_REJECT)
 		return reject(&s->pkt, rule->reject);
 	if (rule->action != FL_PASS)

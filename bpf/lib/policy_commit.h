@@ -2,6 +2,7 @@
 /* Carries out what lib/policy.h has decided, for a packet that is sure to leave, or to stay here. */
 #pragma once
 
+#include "lib/event.h"
 #include "lib/policy.h"
 
 static __always_inline void rules_count(const struct scratch *s, __u32 bytes)
@@ -31,8 +32,30 @@ static __always_inline void npt_commit(const struct scratch *s, const struct fl_
 		npt_count(st->nat & ~FL_STATE_NPT, !same_addr(&s->x.to.src, &c->key.addr[c->side & 1]), s->pkt.len);
 }
 
+/* Tells of a packet that a rule with `log` has decided about, or passed. Before it is changed. reason: enum fl_drop; 0: it passes. */
+GLOBAL int policy_log(struct fl_ctx *ctx, struct scratch *s, __u32 reason)
+{
+	struct fl_event *e = event_begin();
+
+	if (!e || !s)
+		return 0;
+	e->src = s->subject.src;
+	e->dst = s->subject.dst;
+	e->sport = s->subject.sport;
+	e->dport = s->subject.dport;
+	e->port = s->subject.port;
+	e->rule = s->logger;
+	e->reason = reason;
+	e->flags = s->judged_out ? FL_EVENT_OUT : 0;
+	e->verdict = !reason			  ? FL_EVENT_PASS
+		     : reason == FL_DROP_RULE	  ? FL_EVENT_BLOCK
+		     : reason == FL_DROP_REJECTED ? FL_EVENT_REJECT
+						  : FL_EVENT_DROP;
+	return event_log(ctx, &s->pkt);
+}
+
 /* Returns STAGE_GO or -FL_DROP_*: there is no room for another state. */
-static __always_inline int policy_commit(struct scratch *s)
+static __always_inline int policy_commit(struct fl_ctx *ctx, struct scratch *s)
 {
 	struct fl_state *st;
 	int r;
@@ -51,9 +74,17 @@ static __always_inline int policy_commit(struct scratch *s)
 		r = state_insert(&s->conn, &s->fresh, s->translate ? &s->twin : NULL);
 		if (r < 0)
 			return r;
+		if (s->log)
+			policy_log(ctx, s, 0);
 		break;
 	case DOING_COUNT:
 		rules_count(s, s->pkt.len);
+		if (s->log)
+			policy_log(ctx, s, 0);
+		return STAGE_GO;
+	case DOING_ERROR:
+		if (!fl_dry_run)
+			state_error(&s->conn);
 		return STAGE_GO;
 	default:
 		return STAGE_GO;
@@ -80,9 +111,11 @@ GLOBAL int policy_rewrite(struct fl_ctx *ctx, struct pkt *pkt, __u32 l3, __u32 l
 	return r ?: nat_rewrite(ctx, pkt, l3, l4, &s->x.to);
 }
 
-/* A packet that a rule does not let pass: that counts it. */
-static __always_inline void policy_dropped(const struct scratch *s, __u32 reason)
+/* A judged packet that is dropped: it is logged, and a rule that does not let it pass counts it. */
+static __always_inline void policy_dropped(struct fl_ctx *ctx, struct scratch *s, __u32 reason)
 {
+	if (s->log)
+		policy_log(ctx, s, reason);
 	if (!fl_dry_run && (reason == FL_DROP_RULE || reason == FL_DROP_REJECTED || reason == FL_DROP_GATEWAY_DOWN))
 		rule_account(s->decider, 1, s->pkt.len);
 }
