@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * libFuzzer target of the configuration parser. It must refuse or accept every text without an error of memory, give an
- * error with every refusal and none with what it accepts; and what it accepts, printed, must be accepted again. Sections that
- * this version refuses are taken.
+ * error with every refusal and none with what it accepts; and what it accepts, printed, must be accepted again.
  *
  * clang -g -O1 -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE -I. -Iinclude selftests/fuzz/fuzz_config.c \
  *	user/config/[a-z]*.c user/lib/addr.c user/lib/range.c -ljansson -o build/fuzz_config

@@ -8,11 +8,8 @@
 
 #include "user/config/config.h"
 
-typedef int config_loader(const char *text, size_t len, struct config **out, struct config_report *report);
-
-/* 0 or what the loader says; *config and *report as it leaves them. */
-static inline int config_try(const char *quoted, config_loader *loader, struct config **config,
-			     struct config_report *report)
+/* 0 or what the parser says; *config and *report as it leaves them. */
+static inline int config_try(const char *quoted, struct config **config, struct config_report *report)
 {
 	char *text = strdup(quoted), *c;
 	int err;
@@ -21,16 +18,16 @@ static inline int config_try(const char *quoted, config_loader *loader, struct c
 		if (*c == '\'')
 			*c = '"';
 	}
-	err = loader(text, strlen(text), config, report);
+	err = config_load_string(text, strlen(text), config, report);
 	free(text);
 	return err;
 }
 
-static inline struct config *config_of(const char *quoted, config_loader *loader)
+static inline struct config *config_of(const char *quoted)
 {
 	struct config_report report;
 	struct config *config = NULL;
-	int err = config_try(quoted, loader, &config, &report);
+	int err = config_try(quoted, &config, &report);
 
 	if (err)
 		config_report_print(&report, "test", NULL, stderr);

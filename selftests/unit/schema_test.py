@@ -7,7 +7,6 @@ usage: schema_test.py [--update]
 config/valid and config/invalid are fed to a JSON Schema validator and to the parser; both must say the same. Of each
 invalid document the parser's report must be that of NAME.err; --update writes those, to be read before they are
 committed. The parser is build/config_check (built here), and build/fairleadd -n where it is there.
-Schema, manual and corpus have the sections that the data plane does not do yet as well: config_check --ahead takes them.
 Prints "ok NAME" or "not ok NAME: why", exit status 0 or 1.
 """
 
@@ -51,12 +50,8 @@ PARSER_ONLY = {
     "JSON that Jansson refuses for the sake of C strings": "syntax-escaped-nul",
     "lone surrogates, which Python's JSON lets pass": "syntax-surrogate",
     "bytes, where a schema counts characters": "interface-device-byte-a0 interface-device-utf8",
-    "sections that this version refuses, and the schema has already": """later-aliases later-default-action
-        later-limits later-log later-nat later-rules later-optimization later-timeouts-s""",
     "Python's $, which also matches before a last newline": "tunnel-remote-newline",
 }
-
-REFUSED_SECTIONS = PARSER_ONLY["sections that this version refuses, and the schema has already"].split()
 
 failed = False
 
@@ -77,9 +72,9 @@ def build_check():
     subprocess.run([os.environ.get("CC", "cc"), *flags, "-o", CHECK, *sources, "-ljansson"], cwd=TOP, check=True)
 
 
-def run_parser(path, *options):
+def run_parser(path):
     """Exit status and report, each line without program and file."""
-    run = subprocess.run([CHECK, *options, path], capture_output=True, timeout=60)
+    run = subprocess.run([CHECK, path], capture_output=True, timeout=60)
     prefix = f"fairlead: {path}: "
     lines = run.stderr.decode("utf-8", "backslashreplace").splitlines()
     if not all(line.startswith(prefix) for line in lines):
@@ -106,22 +101,15 @@ def schema_accepts(validator, path):
     return error and f"{'/'.join(map(str, error.absolute_path))}: {error.message[:200]}"
 
 
-def corpus_options(path):
-    """Of the corpus only those documents are read as a user's are that are about just that."""
-    name = os.path.basename(path)[: -len(".json")]
-    return [] if name in REFUSED_SECTIONS else ["--ahead"]
-
-
 def test_document(validator, path, expect_valid, parser_only=False):
-    status, report = run_parser(path, *corpus_options(path))
+    status, report = run_parser(path)
     against = schema_accepts(validator, path)
     if status != (0 if expect_valid else 2):
         return f"exit status of config_check is {status}:\n{report}"
     if os.path.exists(DAEMON):
         daemon = subprocess.run([DAEMON, "-n", "-c", path], capture_output=True, timeout=60)
-        users = run_parser(path)[0]
-        if daemon.returncode != users:
-            return f"exit status of fairleadd -n is {daemon.returncode}, of config_check {users}:\n{daemon.stderr!r}"
+        if daemon.returncode != status:
+            return f"exit status of fairleadd -n is {daemon.returncode}, of config_check {status}:\n{daemon.stderr!r}"
     if expect_valid and against:
         return f"the schema refuses it: {against}"
     if not expect_valid and parser_only and against:
@@ -133,7 +121,7 @@ def test_document(validator, path, expect_valid, parser_only=False):
 
 def test_golden(path, update):
     """The report is that of NAME.err; valid documents have one where they give warnings."""
-    status, report = run_parser(path, *corpus_options(path))
+    status, report = run_parser(path)
     golden = path[: -len(".json")] + ".err"
     if update:
         if report:
@@ -270,20 +258,6 @@ def test_timeouts(schema, manual):
            difference({line.split()[0]: line.split()[1:] for line in text.splitlines()}, table))
 
 
-def test_gate(schema, manual):
-    """The sections that are described and refused: those of the manual, and of the parser."""
-    gate = re.search(r"sections of the gate: begin(.*)sections of the gate: end", manual, re.S)
-    in_manual = set(re.findall(r"\.Ic (\S+)", gate[1])) if gate else set()
-    refused = set()
-    for key in schema["properties"]:
-        for value in ({}, [], "normal"):
-            document = json.dumps({"interfaces": {"wan": {"device": "eth0"}}, key: value}).encode()
-            run = subprocess.run([CHECK, "/dev/stdin"], input=document, capture_output=True)
-            if f"/{key}: not in this version".encode() in run.stderr:
-                refused.add(key)
-    result("sections that are described and refused: parser and manual", ", ".join(sorted(refused ^ in_manual)))
-
-
 def test_tunnel_names(schema, manual):
     """The refused names: those of the manual, of the schema's pattern, and of the parser."""
     pattern = next(iter(schema["properties"]["tunnels"]["patternProperties"]))
@@ -311,7 +285,7 @@ def test_manual_examples(validator, manual):
     examples = re.findall(r"^\.Bd -literal.*?\n(\{.*?^\})\n\.Ed$", part, re.S | re.M)
     result("the manual has examples", None if examples else "none found")
     for i, text in enumerate(examples):
-        run = subprocess.run([CHECK, "--ahead", "/dev/stdin"], input=text.encode(), capture_output=True)
+        run = subprocess.run([CHECK, "/dev/stdin"], input=text.encode(), capture_output=True)
         error = next(validator.iter_errors(json.loads(text)), None)
         why = run.stderr.decode() or (error and error.message)
         result(f"example {i + 1} of the manual", why or (f"exit status {run.returncode}" if run.returncode else None))
@@ -329,7 +303,6 @@ def main():
     test_examples(validator)
     test_keys(schema, manual)
     test_timeouts(schema, manual)
-    test_gate(schema, manual)
     test_tunnel_names(schema, manual)
     test_manual_examples(validator, manual)
     return 1 if failed else 0

@@ -50,7 +50,7 @@ Test(aliases, nested)
 		     "'v4b':['$v4','10.0.1.0/24','10.0.0.3-10.0.0.9'],"
 		     "'v6':['2001:db8::/64','2001:db8:0:1::-2001:db8:0:1::ff'],'nothing':[],'of_nothing':['$nothing'],"
 		     "'web':[443,'8000-8100','$more',80.0],'more':[81,'8050-8200'],'description':'d'}");
-	struct config *c = config_of(text, config_load_string);
+	struct config *c = config_of(text);
 
 	cr_assert_eq(c->n_aliases, 8u);
 	expect_addresses(c, 0, "10.0.0.0-10.0.2.255 2001:db8::-2001:db8:0:1::ff ");
@@ -81,7 +81,7 @@ Test(aliases, nested_many_ways)
 		fprintf(to, "'a%zu':['$a%zu','$b%zu'],'b%zu':['$a%zu','$b%zu'],", i, i + 1, i + 1, i, i + 1, i + 1);
 	fputs("'a40':['192.0.2.0/25'],'b40':['192.0.2.128/25']}}", to);
 	fclose(to);
-	c = config_of(text, config_load_string);
+	c = config_of(text);
 	expect_addresses(c, 0, "192.0.2.0-192.0.2.255 ");
 	config_free(c);
 	free(text);
@@ -119,7 +119,7 @@ static int try_file(const char *name, struct config **config, struct config_repo
 
 	snprintf(text, sizeof(text), WITH("{'list':{'file':'%s/%s','sync':false},'more':['198.51.100.7']}"), dir.path,
 		 name);
-	return config_try(text, config_load_string, config, report);
+	return config_try(text, config, report);
 }
 
 Test(aliases, file, .init = setup, .fini = teardown)

@@ -48,7 +48,7 @@ static const char full[] =
 
 static struct config *load_full(void)
 {
-	return config_of(full, config_load_string);
+	return config_of(full);
 }
 
 Test(config, interfaces)
@@ -170,7 +170,7 @@ Test(config, find)
 
 Test(config, node_defaults_to_the_host)
 {
-	struct config *c = config_of("{'interfaces':{'wan':{'device':'eth0'}}}", config_load_string);
+	struct config *c = config_of("{'interfaces':{'wan':{'device':'eth0'}}}");
 	char name[256] = "";
 
 	cr_assert_eq(gethostname(name, sizeof(name) - 1), 0);
@@ -185,7 +185,7 @@ Test(config, prints_what_it_read)
 	json_t *json = config_json(c), *json_again;
 	char *text = json_dumps(json, JSON_INDENT(2)), *second;
 
-	again = config_of(text, config_load_string);
+	again = config_of(text);
 	json_again = config_json(again);
 	second = json_dumps(json_again, JSON_INDENT(2));
 	cr_expect_str_eq(text, second);

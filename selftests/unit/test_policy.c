@@ -9,11 +9,6 @@
 
 #define WAN "'interfaces':{'wan':{'device':'eth0'}}"
 
-static struct config *ahead(const char *quoted)
-{
-	return config_of(quoted, config_load_string);
-}
-
 /* ---- states and logs ---- */
 
 /* All timeouts of a configuration with these members. */
@@ -24,7 +19,7 @@ static void expect_timeouts(const char *members, const uint32_t expected[CONFIG_
 	size_t i;
 
 	snprintf(text, sizeof(text), "{" WAN "%s}", members);
-	c = ahead(text);
+	c = config_of(text);
 	for (i = 0; i < CONFIG_TIMEOUTS; i++)
 		cr_expect_eq(c->timeouts_s[i], expected[i], "%s: number %zu is %u", members, i, c->timeouts_s[i]);
 	config_free(c);
@@ -44,39 +39,18 @@ Test(policy, timeouts)
 
 Test(policy, limits_and_log)
 {
-	struct config *c = ahead("{" WAN "}");
+	struct config *c = config_of("{" WAN "}");
 
 	cr_expect_eq(c->states, 0u);
 	cr_expect_eq(c->log.events, CONFIG_LOG_SYSLOG);
 	cr_expect_eq(c->log.packets, CONFIG_LOG_NONE);
 	cr_expect_eq(c->log.facility, LOG_DAEMON);
 	config_free(c);
-	c = ahead("{" WAN
-		  ",'limits':{'states':10000000},'log':{'events':'none','packets':'syslog','facility':'local7'}}");
+	c = config_of("{" WAN
+		      ",'limits':{'states':10000000},'log':{'events':'none','packets':'syslog','facility':'local7'}}");
 	cr_expect_eq(c->states, 10000000u);
 	cr_expect_eq(c->log.events, CONFIG_LOG_NONE);
 	cr_expect_eq(c->log.packets, CONFIG_LOG_SYSLOG);
 	cr_expect_eq(c->log.facility, LOG_LOCAL7);
 	config_free(c);
-}
-
-/* ---- the gate ---- */
-
-Test(policy, refused_until_the_data_plane_does_it)
-{
-	static const char text[] = "{" WAN ",'log':{'facility':'local8'},'limits':{}}";
-	struct config *config = NULL;
-	struct config_report report;
-
-	cr_expect_eq(config_try(text, config_load_string, &config, &report), -EINVAL);
-	cr_assert_eq(report.n_findings, 3u);
-	cr_expect_str_eq(report.findings[0].pointer, "/log");
-	cr_expect_str_eq(report.findings[0].text,
-			 "not in this version: where logs go can't be chosen yet; take \"log\" out");
-	cr_expect_str_eq(report.findings[1].pointer, "/log/facility");
-	cr_expect_str_eq(report.findings[2].pointer, "/limits");
-	config_report_free(&report);
-	cr_expect_eq(config_try(text, config_load_string, &config, &report), -EINVAL);
-	cr_expect_eq(report.n_findings, 1u);
-	config_report_free(&report);
 }

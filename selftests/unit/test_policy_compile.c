@@ -31,7 +31,7 @@ struct compiled {
 
 static int try_compile(struct compiled *c, const char *quoted, struct policy_ids *ids, char **why)
 {
-	*c = (struct compiled){ .config = config_of(quoted, config_load_string), .ids = ids ? ids : policy_ids_new() };
+	*c = (struct compiled){ .config = config_of(quoted), .ids = ids ? ids : policy_ids_new() };
 	cr_assert_eq(prefix_parse("203.0.113.2/24", &c->addresses[0]), 0);
 	cr_assert_eq(prefix_parse("192.0.2.1/24", &c->addresses[1]), 0);
 	c->ports[0] = (struct policy_port){ &c->config->interfaces[0], NULL, 1, &c->addresses[0], 1 };
@@ -426,12 +426,12 @@ Test(policy_compile, ids_run_out)
 	policy_destroy(c.policy);
 	c.facts.states = states;
 	config_free(c.config);
-	c.config = config_of(RULES(PASS("new")), config_load_string);
+	c.config = config_of(RULES(PASS("new")));
 	cr_assert_eq(policy_compile(c.config, &c.facts, ids, &c.policy, &why), 0);
 	cr_expect_eq(c.policy->rules[FL_LIST_IN][1].id, 4711);
 	cr_expect_eq(policy_ids_find(ids, FL_RULE_KIND_RULE, "old 4711"), 0);
 	release(&c, false);
-	c.config = config_of(RULES(PASS("newer") "," PASS("newest")), config_load_string);
+	c.config = config_of(RULES(PASS("newer") "," PASS("newest")));
 	cr_expect_eq(policy_compile(c.config, &c.facts, ids, &c.policy, &why), -ENOSPC);
 	cr_expect_str_eq(why, "all ids of rules are in use by states");
 	config_free(c.config);

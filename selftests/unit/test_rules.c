@@ -22,7 +22,7 @@ static struct config *with(const char *members)
 	char text[8192];
 
 	snprintf(text, sizeof(text), "{" NETWORK ",%s}", members);
-	return config_of(text, config_load_string);
+	return config_of(text);
 }
 
 /* One with one rule that has these keys. */
@@ -367,11 +367,10 @@ Test(rules, schedules)
 
 /* ---- where no rule matches ---- */
 
-static void expect_default(const char *members, bool policy, enum config_action in, enum config_action out)
+static void expect_default(const char *members, enum config_action in, enum config_action out)
 {
 	struct config *c = with(members);
 
-	cr_expect_eq(c->policy, policy, "%s", members);
 	cr_expect_eq(c->default_in, in, "%s", members);
 	cr_expect_eq(c->default_out, out, "%s", members);
 	config_free(c);
@@ -379,13 +378,13 @@ static void expect_default(const char *members, bool policy, enum config_action 
 
 Test(rules, default_action)
 {
-	expect_default("'routes':[]", false, CONFIG_BLOCK, CONFIG_PASS);
-	expect_default("'rules':[]", true, CONFIG_BLOCK, CONFIG_PASS);
-	expect_default("'default_action':{}", true, CONFIG_BLOCK, CONFIG_PASS);
-	expect_default("'default_action':'pass'", true, CONFIG_PASS, CONFIG_PASS);
-	expect_default("'default_action':'block'", true, CONFIG_BLOCK, CONFIG_BLOCK);
-	expect_default("'default_action':{'in':'reject'}", true, CONFIG_REJECT, CONFIG_PASS);
-	expect_default("'default_action':{'out':'block'}", true, CONFIG_BLOCK, CONFIG_BLOCK);
+	expect_default("'routes':[]", CONFIG_BLOCK, CONFIG_PASS);
+	expect_default("'rules':[]", CONFIG_BLOCK, CONFIG_PASS);
+	expect_default("'default_action':{}", CONFIG_BLOCK, CONFIG_PASS);
+	expect_default("'default_action':'pass'", CONFIG_PASS, CONFIG_PASS);
+	expect_default("'default_action':'block'", CONFIG_BLOCK, CONFIG_BLOCK);
+	expect_default("'default_action':{'in':'reject'}", CONFIG_REJECT, CONFIG_PASS);
+	expect_default("'default_action':{'out':'block'}", CONFIG_BLOCK, CONFIG_BLOCK);
 }
 
 /* ---- many ---- */
@@ -406,7 +405,7 @@ Test(rules, ten_thousand)
 			i ? "," : "", i, i >> 8, i & 255, i + 1);
 	fputs("]}", to);
 	fclose(to);
-	c = config_of(text, config_load_string);
+	c = config_of(text);
 	cr_assert_eq(c->n_rules, 10000u);
 	cr_expect_str_eq(c->rules[9999].name, "rule 9999");
 	config_free(c);

@@ -244,7 +244,6 @@ static int build_nat(struct config *config, const struct draft *d)
 
 int build_policy(struct config *config, struct draft *d)
 {
-	config->policy = d->policy;
 	config->default_in = d->default_in;
 	config->default_out = d->default_out;
 	config->rules = calloc(d->n_rules + 1, sizeof(*config->rules));

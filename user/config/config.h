@@ -90,7 +90,6 @@ struct config {
 	size_t n_translations;
 	struct config_alias *aliases;
 	size_t n_aliases;
-	bool policy; /* false: none of `rules`, `default_action` and `nat` is in the file */
 	enum config_action default_in, default_out;
 	struct config_rule *rules;
 	size_t n_rules;

@@ -139,7 +139,6 @@ struct draft {
 	size_t n_translations;
 	struct config_alias *aliases;
 	size_t n_aliases;
-	bool policy;
 	enum config_action default_in, default_out;
 	struct draft_rule *rules;
 	size_t n_rules;

@@ -65,8 +65,6 @@ void table_policy_done(const json_t *document, struct draft *draft)
 
 	if (word)
 		draft->default_in = draft->default_out = (enum config_action)word->value;
-	draft->policy = json_object_get(document, "rules") || json_object_get(document, "default_action") ||
-			json_object_get(document, "nat");
 }
 
 /* ---- rules ---- */

@@ -1,38 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * config_check [--ahead] FILE: what the parser says of a file, as `fairleadd -n` does, without a daemon around it; exit
- * status 0 right, 2 wrong. --ahead: with the sections that this version refuses, as if it took them. --print FILE: the JSON
- * that was kept, --ahead too. --keys: the keys of the parser's tables. --timeouts: each timeout's name, and its seconds in
- * every set, in the order in which `optimization` has them.
+ * config_check FILE: what the parser says of a file, as `fairleadd -n` does, without a daemon around it; exit status 0
+ * right, 2 wrong. --print FILE: the JSON that was kept. --keys: the keys of the parser's tables. --timeouts: each timeout's
+ * name, and its seconds in every set, in the order in which `optimization` has them.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "user/config/draft.h"
-#include "user/lib/file.h"
 
-static int load_ahead(const char *file, struct config **out, struct config_report *report)
-{
-	char *text;
-	size_t len;
-	int err = file_read(file, &text, &len);
-
-	if (err) {
-		memset(report, 0, sizeof(*report));
-		config_report_add(report, false, "", "can't be read: %s", strerror(-err));
-		return err;
-	}
-	err = config_load_string(text, len, out, report);
-	free(text);
-	return err;
-}
-
-static int check(const char *file, bool ahead, bool print)
+static int check(const char *file, bool print)
 {
 	struct config *config = NULL;
 	struct config_report report;
-	int err = ahead ? load_ahead(file, &config, &report) : config_load_file(file, &config, &report);
+	int err = config_load_file(file, &config, &report);
 
 	config_report_print(&report, "fairlead", file, stderr);
 	if (!err && print) {
@@ -86,10 +68,10 @@ int main(int argc, char **argv)
 		print_timeouts();
 		return 0;
 	}
-	if (argc == 3 && (!strcmp(option, "--print") || !strcmp(option, "--ahead")))
-		return check(argv[2], true, !strcmp(option, "--print"));
+	if (argc == 3 && !strcmp(option, "--print"))
+		return check(argv[2], true);
 	if (argc == 2)
-		return check(option, false, false);
-	fprintf(stderr, "usage: config_check [--ahead|--print] FILE | --keys | --timeouts\n");
+		return check(option, false);
+	fprintf(stderr, "usage: config_check [--print] FILE | --keys | --timeouts\n");
 	return 2;
 }
