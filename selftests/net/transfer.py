@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A transfer between two network namespaces, told apart from its copy by SHA-256.
 
-transfer.py tcp FROM_NS TO_NS ADDRESS BYTES [--port N] [--seconds N]
+transfer.py tcp FROM_NS TO_NS ADDRESS BYTES [--port N] [--to-port N] [--seconds N]
 transfer.py udp CLIENT_NS SERVER_NS ADDRESS [SIZE...]
 
 ADDRESS is where the server in the second namespace is reached from the first. tcp sends BYTES from FROM_NS to TO_NS; with
@@ -56,7 +56,7 @@ def sockets(args, kind):
     with wire.namespace(args.server):
         server = socket.socket(family, kind)
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        server.bind((args.bind or ("::" if family == socket.AF_INET6 else "0.0.0.0"), args.port))
+        server.bind((args.bind or ("::" if family == socket.AF_INET6 else "0.0.0.0"), args.to_port or args.port))
     with wire.namespace(args.client):
         client = socket.socket(family, kind)
         if args.source:
@@ -138,6 +138,7 @@ def main():
     parser.add_argument("address")
     parser.add_argument("numbers", type=int, nargs="+")
     parser.add_argument("--port", type=int, default=5001)
+    parser.add_argument("--to-port", type=int, help="the server's own, where a router translates")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--source", help="the client's address")
     parser.add_argument("--bind", help="the server's address")
