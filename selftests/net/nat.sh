@@ -26,17 +26,18 @@ nat_lab() {
 	veth "$wan" net1 02:00:00:00:03:01 "$net" eth0 02:00:00:00:03:99
 	napi "$lan" eth0
 	napi "$wan" net0
+	wire "$wan" net0 # as from afar; the hosts keep their offloads
 	ip -n "$deep" addr add 192.168.5.2/24 dev eth0
 	ip -n "$lan" addr add 192.168.5.1/24 dev deep0
 	for i in 11 12 13; do
-		ip -n "$lan" addr add 192.168.0.$i/24 dev eth0
-		ip -n "$lan" addr add 2001:db8:aa::$i/64 dev eth0 nodad
+		ip -n "$lan" addr add 192.168.0."$i"/24 dev eth0
+		ip -n "$lan" addr add 2001:db8:aa::"$i"/64 dev eth0 nodad
 	done
 	ip -n "$router" addr add 192.168.0.1/24 dev lan0
 	ip -n "$router" addr add 2001:db8:aa::1/64 dev lan0 nodad
 	for i in 101 100 102 103; do
-		ip -n "$router" addr add 172.25.46.$i/24 dev wan0
-		ip -n "$router" addr add 2001:db8:2::$i/64 dev wan0 nodad
+		ip -n "$router" addr add 172.25.46."$i"/24 dev wan0
+		ip -n "$router" addr add 2001:db8:2::"$i"/64 dev wan0 nodad
 	done
 	ip -n "$wan" addr add 172.25.46.1/24 dev net0
 	ip -n "$wan" addr add 2001:db8:2::1/64 dev net0 nodad
@@ -44,16 +45,16 @@ nat_lab() {
 	ip -n "$wan" addr add 2001:db8:f::1/64 dev net1 nodad
 	ip -n "$wan" route add blackhole 203.0.113.0/24
 	ip -n "$wan" route add blackhole 2001:db8:99::/48
-	ip -n "$net" addr add $NET4/24 dev eth0
-	ip -n "$net" addr add $NET6/64 dev eth0 nodad
+	ip -n "$net" addr add "$NET4"/24 dev eth0
+	ip -n "$net" addr add "$NET6"/64 dev eth0 nodad
 	ip -n "$deep" route add default via 192.168.5.1
 	ip -n "$lan" route add default via 192.168.0.1
 	ip -n "$lan" -6 route add default via 2001:db8:aa::1
 	for i in 51 52; do # hosts that say nothing by themselves
-		ip -n "$router" neigh add 192.168.0.$i lladdr 02:00:00:00:01:80 dev lan0
-		ip -n "$router" neigh add 2001:db8:aa::$i lladdr 02:00:00:00:01:80 dev lan0
-		ip -n "$lan" route add blackhole 192.168.0.$i
-		ip -n "$lan" route add blackhole 2001:db8:aa::$i
+		ip -n "$router" neigh add 192.168.0."$i" lladdr 02:00:00:00:01:80 dev lan0
+		ip -n "$router" neigh add 2001:db8:aa::"$i" lladdr 02:00:00:00:01:80 dev lan0
+		ip -n "$lan" route add blackhole 192.168.0."$i"
+		ip -n "$lan" route add blackhole 2001:db8:aa::"$i"
 	done
 	ip -n "$router" route add 192.168.5.0/24 via 192.168.0.11
 	ip -n "$router" -6 route add default via 2001:db8:2::1
@@ -111,39 +112,39 @@ nat_config() {
 
 nat_start() {
 	nat_lab && nat_config "$1" && router_start || return
-	slowwait 10 in_ns "$lan" ping -n -q -c 1 -W 1 $NET4 || fail "no answer from $NET4 at all"
-	slowwait 10 in_ns "$lan" ping -6 -n -q -c 1 -W 1 $NET6 || fail "no answer from $NET6 at all"
+	slowwait 10 in_ns "$lan" ping -n -q -c 1 -W 1 "$NET4" || fail "no answer from $NET4 at all"
+	slowwait 10 in_ns "$lan" ping -6 -n -q -c 1 -W 1 "$NET6" || fail "no answer from $NET6 at all"
 }
 
 tcp_100_mb() {
-	check "100 MB out" transfer tcp "$lan" "$net" $NET4 100000000
-	check "100 MB in" transfer tcp "$lan" "$net" $NET4 100000000 --reverse
-	check "10 MB over IPv6" transfer tcp "$lan" "$net" $NET6 10000000
+	check "100 MB out" transfer tcp "$lan" "$net" "$NET4" 100000000
+	check "100 MB in" transfer tcp "$lan" "$net" "$NET4" 100000000 --reverse
+	check "10 MB over IPv6" transfer tcp "$lan" "$net" "$NET6" 10000000
 	by_xdp "$1" 20000 router wan # what hosts send has unfinished checksums, which is work for tc
 }
 
 servers() {
-	check "DNAT, out" transfer tcp "$net" "$lan" $VIP 10000000 --port 443 --to-port 8443
-	check "DNAT, in" transfer tcp "$net" "$lan" $VIP 10000000 --port 443 --to-port 8443 --reverse
+	check "DNAT, out" transfer tcp "$net" "$lan" "$VIP" 10000000 --port 443 --to-port 8443
+	check "DNAT, in" transfer tcp "$net" "$lan" "$VIP" 10000000 --port 443 --to-port 8443 --reverse
 	check "DNAT over IPv6" transfer tcp "$net" "$lan" 2001:db8:2::100 10000000 --port 80 --to-port 8080
-	check "hairpin" transfer tcp "$lan" "$lan" $VIP 10000000 --port 443 --to-port 8443 --source 192.168.0.11 --bind 192.168.0.12
+	check "hairpin" transfer tcp "$lan" "$lan" "$VIP" 10000000 --port 443 --to-port 8443 --source 192.168.0.11 --bind 192.168.0.12
 	check "one-to-one" transfer tcp "$net" "$lan" 172.25.46.103 1000000
-	check "one-to-one, outward" transfer tcp "$lan" "$net" $NET4 1000000 --source 192.168.0.13
+	check "one-to-one, outward" transfer tcp "$lan" "$net" "$NET4" 1000000 --source 192.168.0.13
 }
 
 udp_sizes() {
-	check "UDP of all sizes" transfer udp "$lan" "$net" $NET4 0 1 63 1400 1472 1473 3000 8000 30000
-	check "UDP of all sizes, IPv6" transfer udp "$lan" "$net" $NET6 0 1 63 1400 1452 1453 3000 8000
-	check "UDP of all sizes, interface" transfer udp "$deep" "$net" $NET4 1 1472 3000
+	check "UDP of all sizes" transfer udp "$lan" "$net" "$NET4" 0 1 63 1400 1472 1473 3000 8000 30000
+	check "UDP of all sizes, IPv6" transfer udp "$lan" "$net" "$NET6" 0 1 63 1400 1452 1453 3000 8000
+	check "UDP of all sizes, interface" transfer udp "$deep" "$net" "$NET4" 1 1472 3000
 }
 
 # A path with a smaller MTU behind the first router outside: Fragmentation Needed comes back through the translation
 path_mtu() {
 	ip -n "$wan" link set dev net1 mtu 1300
 	ip -n "$net" link set dev eth0 mtu 1300
-	check "10 MB out over a path of 1300" transfer tcp "$lan" "$net" $NET4 10000000
-	check "10 MB out over a path of 1300, IPv6" transfer tcp "$lan" "$net" $NET6 10000000
-	check "DNAT in over a path of 1300" transfer tcp "$net" "$lan" $VIP 10000000 --port 443 --to-port 8443 --reverse
+	check "10 MB out over a path of 1300" transfer tcp "$lan" "$net" "$NET4" 10000000
+	check "10 MB out over a path of 1300, IPv6" transfer tcp "$lan" "$net" "$NET6" 10000000
+	check "DNAT in over a path of 1300" transfer tcp "$net" "$lan" "$VIP" 10000000 --port 443 --to-port 8443 --reverse
 	ip -n "$wan" link set dev net1 mtu 1500
 	ip -n "$net" link set dev eth0 mtu 1500
 	in_ns "$lan" ip route flush cache
