@@ -35,12 +35,19 @@ static __always_inline int parse_ip(struct fl_ctx *ctx, struct pkt *pkt, const s
 static __always_inline int decide(struct fl_ctx *ctx, struct scratch *s, const struct fl_control *control,
 				  const struct fl_port *port, struct fl_flow **flow)
 {
+	int r;
+
 	/* the answers that we make of our own are of what has been judged */
-	if (!control->policy[s->pkt.set & 1] || port->flags & FL_PORT_ICMP)
-		return route(ctx, s, control, flow);
-	s->pkt.judged = true;
+	if (!control->policy[s->pkt.set & 1] || port->flags & FL_PORT_ICMP) {
+		r = route(ctx, s, control, flow);
+		if (*flow) /* one pointer for both ways: what follows is verified once */
+			s->way = **flow;
+	} else {
+		s->pkt.judged = true;
+		r = policy_forward(ctx, s);
+	}
 	*flow = &s->way;
-	return policy_forward(ctx, s);
+	return r;
 }
 
 /* Headers of the frame behind its link layer (pkt->outer bytes). Returns STAGE_GO, STAGE_PASS or -FL_DROP_*. */

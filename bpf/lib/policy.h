@@ -288,23 +288,26 @@ static __always_inline bool gateway_is_up(__u32 set, __u16 number)
 }
 
 /*
- * Lets the list judge s->subject, on a port. `steers`: route_to counts. Returns STAGE_GO, and the rule in *out; STAGE_ERROR: it is
- * rejected; or -FL_DROP_*.
+ * Lets the list judge s->subject, on a port. `steers`: route_to counts. Returns STAGE_GO, and in s what the rule says of a state and of
+ * gateways; STAGE_ERROR: it is rejected; or -FL_DROP_*.
  */
-static __always_inline int rules_judge(struct scratch *s, __u32 list, __u16 port, bool steers,
-				       const struct fl_rule **out)
+GLOBAL int rules_judge(struct scratch *s, __u32 list, __u32 port, bool steers)
 {
 	const struct fl_rule *rule;
-	__u32 place;
+	__u32 place, which;
 
+	if (!s)
+		return -FL_DROP_INTERNAL;
 	s->subject.port = port;
 	place = rules_match(&s->subject, list);
 	rule = place ? rule_get(s->pkt.set, list, place) : NULL;
-	*out = rule;
 	if (!rule)
 		return -FL_DROP_INTERNAL;
-	s->decider = s->rule[list == FL_LIST_OUT] = rule->id;
-	s->judged_out = list == FL_LIST_OUT;
+	which = list == FL_LIST_OUT;
+	s->judged_out = which;
+	s->decider = s->rule[which] = rule->id;
+	s->route_to = steers ? rule->route_to : 0;
+	s->reply = rule->reply_to;
 	if (rule->flags & FL_RULE_LOG) {
 		s->log = true;
 		s->logger = rule->id;
@@ -313,7 +316,7 @@ static __always_inline int rules_judge(struct scratch *s, __u32 list, __u16 port
 		return reject(&s->pkt, rule->reject);
 	if (rule->action != FL_PASS)
 		return -FL_DROP_RULE;
-	if (steers && rule->route_to && !gateway_is_up(s->pkt.set, rule->route_to)) {
+	if (s->route_to && !gateway_is_up(s->pkt.set, s->route_to)) {
 		if (!(rule->flags & FL_RULE_DOWN_REJECT))
 			return -FL_DROP_GATEWAY_DOWN;
 		reject(&s->pkt, FL_REJECT_AUTO);
@@ -322,8 +325,8 @@ static __always_inline int rules_judge(struct scratch *s, __u32 list, __u16 port
 	}
 	if (rule->keep > s->keep)
 		s->keep = rule->keep;
-	s->conn.max_states[list == FL_LIST_OUT] = rule->max_states;
-	s->conn.max_states_per_source[list == FL_LIST_OUT] = rule->max_states_per_source;
+	s->conn.max_states[which] = rule->max_states;
+	s->conn.max_states_per_source[which] = rule->max_states_per_source;
 	return STAGE_GO;
 }
 
@@ -410,12 +413,12 @@ static __always_inline __u16 translation_of(const struct scratch *s)
 }
 
 /* The gateway that answers go by: the rule's, or the one that the first packet came by, unless its sender is on the link itself. */
-static __always_inline __u16 reply_gateway(const struct scratch *s, const struct fl_rule *rule)
+static __always_inline __u16 reply_gateway(const struct scratch *s)
 {
 	const struct fl_port *in = port_get(s->pkt.set, s->pkt.port);
 
-	if (rule && rule->reply_to)
-		return rule->reply_to;
+	if (s->reply)
+		return s->reply;
 	if (!in || s->way.xmit & FL_FLOW_NEIGHBOUR)
 		return 0;
 	return in->gateway[s->pkt.family == FL_INET6];
@@ -476,16 +479,13 @@ GLOBAL int policy_passed(struct scratch *s, bool own)
  */
 static __always_inline int policy_leave(struct scratch *s, bool again)
 {
-	const struct fl_rule *rule;
-	__u32 port;
-	int r;
+	__u32 port = flow_out_port(&s->way, &s->hop);
+	__u16 reply = s->reply; /* the `in` rule's */
+	int r = rules_judge(s, FL_LIST_OUT, port, !again);
 
-	if (!s)
-		return -FL_DROP_INTERNAL;
-	port = flow_out_port(&s->way, &s->hop);
-	r = rules_judge(s, FL_LIST_OUT, port, !again, &rule);
-	if (r == STAGE_GO && !again && rule->route_to && rule->route_to != s->steer) {
-		way_steer(s, rule->route_to);
+	s->reply = reply;
+	if (r == STAGE_GO && s->route_to && s->route_to != s->steer) {
+		way_steer(s, s->route_to);
 		return STAGE_ROUTE;
 	}
 	if (r == STAGE_GO)
@@ -499,11 +499,9 @@ static __always_inline int policy_leave(struct scratch *s, bool again)
  */
 static __always_inline int policy_arrive(struct fl_ctx *ctx, struct scratch *s)
 {
-	const struct fl_rule *rule;
 	int r = STAGE_GO;
 
 	s->keep = FL_KEEP;
-	s->reply = 0;
 	nat_begin(&s->x, &s->conn, s->pkt.family);
 	if (policy_flags(s) & FL_POLICY_DNAT)
 		r = translate_in(s);
@@ -518,14 +516,14 @@ static __always_inline int policy_arrive(struct fl_ctx *ctx, struct scratch *s)
 	s->subject.dport = s->x.to.dport;
 	if (s->local && is_unasked(ctx, s, false))
 		return STAGE_DELIVER;
-	r = rules_judge(s, FL_LIST_IN, s->pkt.port, !s->local, &rule);
+	r = rules_judge(s, FL_LIST_IN, s->pkt.port, !s->local);
 	if (r)
 		return r;
-	s->reply = reply_gateway(s, rule);
+	s->reply = reply_gateway(s);
 	if (s->local)
 		return policy_passed(s, false) ?: STAGE_DELIVER;
-	if (rule->route_to)
-		way_steer(s, rule->route_to);
+	if (s->route_to)
+		way_steer(s, s->route_to);
 	return STAGE_ROUTE;
 }
 
@@ -586,21 +584,19 @@ static __always_inline bool own_has_way(const struct scratch *s)
 
 static __always_inline int own_new(struct fl_ctx *ctx, struct scratch *s)
 {
-	const struct fl_rule *rule;
 	const struct fl_npt *npt;
 	__u32 port = s->pkt.port;
 	int r;
 
 	s->keep = FL_KEEP;
-	s->reply = 0;
 	nat_begin(&s->x, &s->conn, s->pkt.family);
 	if (is_unasked(ctx, s, true)) {
 		s->keep = FL_KEEP_NONE;
 	} else {
-		r = rules_judge(s, FL_LIST_OUT, port, true, &rule);
+		r = rules_judge(s, FL_LIST_OUT, port, true);
 		if (r)
 			return r;
-		s->steer = rule->route_to;
+		s->steer = s->route_to;
 	}
 	if (own_has_way(s)) {
 		r = own_way(ctx, s);

@@ -681,6 +681,7 @@ static __always_inline int route(struct fl_ctx *ctx, struct scratch *s, const st
 	bool known;
 	int r;
 
+	*out = NULL;
 	if (!flow_key(ctx, &s->pkt, s->pkt.l2_port, key))
 		return -FL_DROP_MALFORMED;
 	flow = flow_find(key, &known);

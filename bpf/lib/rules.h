@@ -297,9 +297,13 @@ static __always_inline const struct fl_nat *nat_get(__u32 set, __u32 list, __u32
 	return bpf_map_lookup_elem(&fl_nats, &index);
 }
 
+enum { RULES_NEXT, RULES_END, RULES_MORE };
+#define RULES_EVENTS 8
+
 /*
  * Goes through the rules of s->left[] that begin with `bit` of all lists' bits, 64 of them: one of them that matches becomes s->place,
- * and its tag is that of those behind it. Returns whether one of them ended the search.
+ * and its tag is that of those behind it. Returns RULES_END: one of them ended the search; RULES_NEXT: none did; RULES_MORE: there are
+ * others left in s->left[], to be called again for. A few at a time, which costs the verifier least.
  */
 GLOBAL int rules_word(struct subject *s, __u32 list, __u32 bit)
 {
@@ -309,36 +313,36 @@ GLOBAL int rules_word(struct subject *s, __u32 list, __u32 bit)
 	__u64 left;
 
 	if (!s || !table)
-		return 1;
+		return RULES_END;
 	head = table_head(table);
 	if (!head)
-		return 1;
+		return RULES_END;
 	list &= FL_LISTS - 1;
 	left = s->left[bit >> 6 & 7];
 	quick = table_at(table, head->quick + bit / 8, 8);
 	if (!quick)
-		return 1;
+		return RULES_END;
 	taggers = table_at(table, head->taggers + bit / 8, 8);
 	if (!taggers)
-		return 1;
-	for (int i = 0; i < 64 && left; i++) {
+		return RULES_END;
+	for (int i = 0; i < RULES_EVENTS && left; i++) {
 		__u32 row = head->row[FL_DIM_TAG] + ((__u32)head->tag[s->tag & (FL_TAGS_MAX - 1)] << head->row_shift);
 		__u32 place = bit - head->list[list].first * FL_LINE_BITS;
 		const __u32 *line = table_at(table, row + sizeof(struct fl_row) + bit / FL_LINE_BITS * 4, 4);
 		__u64 match, event;
 
 		if (!line)
-			return 1;
+			return RULES_END;
 		tagged = table_at(table, head->lines + *line * FL_LINE_SIZE + (bit / 8 & 56), 8);
 		if (!tagged)
-			return 1;
+			return RULES_END;
 		match = left & *tagged;
 		if (!match)
-			return 0;
+			return RULES_NEXT;
 		event = match & (*quick | *taggers);
 		if (!event) {
 			s->place = place + bit_highest(match);
-			return 0;
+			return RULES_NEXT;
 		}
 		event &= -event; /* the first */
 		place += bit_lowest(event);
@@ -349,10 +353,11 @@ GLOBAL int rules_word(struct subject *s, __u32 list, __u32 bit)
 			s->tag = rule ? rule->tag : 0;
 		}
 		if (event & *quick)
-			return 1;
+			return RULES_END;
 		left &= ~(event | (event - 1));
 	}
-	return 0;
+	s->left[bit >> 6 & 7] = left;
+	return left ? RULES_MORE : RULES_NEXT;
 }
 
 /* The same for one line of all lists' lines. */
@@ -386,9 +391,14 @@ GLOBAL int rules_line(struct subject *s, __u32 list, __u32 line)
 		for (int w = 0; w < 8; w++)
 			s->left[w] &= bits[w];
 	}
-	for (int w = 0; w < 8; w++)
-		if (s->left[w] && rules_word(s, list, line * FL_LINE_BITS + w * 64))
+	for (int w = 0; w < 8; w++) {
+		int r = s->left[w] ? RULES_MORE : RULES_NEXT;
+
+		for (int i = 0; i < 64 / RULES_EVENTS && r == RULES_MORE; i++)
+			r = rules_word(s, list, line * FL_LINE_BITS + w * 64);
+		if (r != RULES_NEXT)
 			return 1;
+	}
 	return 0;
 }
 

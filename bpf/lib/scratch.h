@@ -64,6 +64,7 @@ struct scratch {
 	bool judged_out;    /* the last was an `out` rule */
 	__u16 steer;	    /* gateway of this packet; 0: as routed */
 	__u16 reply;	    /* of the answers to it */
+	__u16 route_to;	    /* what the rule says that has judged last */
 	struct fl_flow way; /* as the flow cache or the state has it */
 	struct conn conn;
 	struct segment seg;
@@ -100,7 +101,7 @@ static __always_inline struct scratch *scratch_get(void)
 	__builtin_memset(&s->pkt, 0, sizeof(s->pkt));
 	s->doing = DOING_NOTHING;
 	s->translate = s->by_state = s->log = s->keep_way = s->sends = false;
-	s->rule[0] = s->rule[1] = s->steer = 0;
+	s->rule[0] = s->rule[1] = s->steer = s->reply = 0;
 	if (fl_dry_run)
 		__builtin_memset(&s->hop, 0, sizeof(s->hop)); /* explain reads it whatever the stage */
 	return s;
