@@ -149,13 +149,13 @@ _Static_assert(sizeof(struct fl_rule_memo) == 32, "half a cache line");
 #define FL_RULE_INDEX(set, list, place) (((set)*FL_LISTS + (list)) * FL_RULES_MAX + (place))
 
 struct fl_rule {
-	__u16 id;		  /* of fl_rule_stats: stays over a reload while the name does. 0: default_action */
-	__u8 action;		  /* enum fl_action */
-	__u8 reject;		  /* enum fl_reject */
-	__u8 keep;		  /* enum fl_keep */
-	__u8 flags;		  /* enum fl_rule_flags */
-	__u16 tag;		  /* given to what it matches; 0: none */
-	__u16 route_to, reply_to; /* numbers of gateways; 0: none */
+	__u16 id;				 /* of fl_rule_stats: stays over a reload while the name does */
+	__u8 action;				 /* enum fl_action */
+	__u8 reject;				 /* enum fl_reject */
+	__u8 keep;				 /* enum fl_keep */
+	__u8 flags;				 /* enum fl_rule_flags */
+	__u16 tag;				 /* given to what it matches; 0: none */
+	__u16 route_to, reply_to;		 /* numbers of gateways; 0: none */
 	__u32 max_states, max_states_per_source; /* 0: any number */
 	__u32 pad;
 };
@@ -196,7 +196,9 @@ struct fl_eim {
 	__u32 used; /* low word of jiffies64 */
 };
 
-#define FL_RULE_IDS_MAX 32768 /* rules and translations, of both sets; id 0: default_action */
+#define FL_RULE_IDS_MAX 32768			    /* rules and translations, of both sets; id 0: nobody's */
+#define FL_RULE_ID_DEFAULT_IN (FL_RULE_IDS_MAX - 2) /* default_action: nothing in fl_rule_names has these two */
+#define FL_RULE_ID_DEFAULT_OUT (FL_RULE_IDS_MAX - 1)
 
 /* fl_rule_names: array by id. Daemon writes, and reads it when it starts: whose id it is, so that a rule keeps it while it has its name */
 #define FL_RULE_NAME_MAX 252 /* bytes; no 0 at the end of the longest */
@@ -204,7 +206,8 @@ struct fl_eim {
 enum fl_rule_kind {
 	FL_RULE_KIND_NONE, /* never used */
 	FL_RULE_KIND_RULE,
-	FL_RULE_KIND_NAT, /* the name is made from what it says */
+	FL_RULE_KIND_NAT,     /* the name is made from what it says */
+	FL_RULE_KIND_DEFAULT, /* not in the map: policy_ids_name() of default_action's ids */
 };
 
 struct fl_rule_name {

@@ -106,7 +106,8 @@ static bool is_rule(const struct trial *t, const struct judged *j, const struct 
 
 	if (!rule || !j->place || (int)rule->action != (int)shall)
 		return false;
-	return v->rule ? index_of(t, rule->id) == v->rule->index : !rule->id;
+	return v->rule ? index_of(t, rule->id) == v->rule->index
+		       : rule->id == (j->list == FL_LIST_IN ? FL_RULE_ID_DEFAULT_IN : FL_RULE_ID_DEFAULT_OUT);
 }
 
 static bool is_nat(const struct trial *t, const struct judged *j, const struct verdict *v)

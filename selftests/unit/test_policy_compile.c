@@ -289,7 +289,8 @@ Test(policy_compile, rules)
 	cr_expect(out[1].tag == 1 && out[1].max_states == 7 && out[1].max_states_per_source == 3);
 	cr_expect(in[2].route_to == 9 && in[2].reply_to == 9 && in[2].flags == FL_RULE_DOWN_REJECT);
 	cr_expect(!memcmp(&in[2], &out[2], sizeof(in[2])), "one rule in both directions has one id");
-	cr_expect(in[3].action == FL_BLOCK && out[3].action == FL_PASS && !in[3].id);
+	cr_expect(in[3].action == FL_BLOCK && out[3].action == FL_PASS);
+	cr_expect(in[3].id == FL_RULE_ID_DEFAULT_IN && out[3].id == FL_RULE_ID_DEFAULT_OUT);
 	release(&c, true);
 }
 

@@ -30,12 +30,14 @@ const struct cli_command cli_commands[] = {
 	  cmd_rollback },
 	{ "status", "", "is all as it should be? Exit status 1 when not",
 	  "The first line is `OK`, or `DEGRADED:` and why.\n", cmd_status },
-	{ "show", "interfaces|tunnels|translations|routes|gateways|drops|config|history", "one table each",
+	{ "show", "interfaces|tunnels|translations|routes|gateways|rules|nat|drops|config|history", "one table each",
 	  "  interfaces    mode that runs and why, packets\n"
 	  "  tunnels       ends, MTU, packets, drops by reason\n"
 	  "  translations  prefix translations and their packets\n"
 	  "  routes        of the configuration and to clients, as they are installed\n"
 	  "  gateways      and whether they are up\n"
+	  "  rules         in the file's order, what they have counted; then what passes or not without one\n"
+	  "  nat           translations of addresses, the same\n"
 	  "  drops         by reason and interface\n"
 	  "  config        the running configuration\n"
 	  "  history       its versions, the newest first\n",

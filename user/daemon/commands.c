@@ -44,6 +44,16 @@ static json_t *show_gateways(struct daemon *d)
 	return datapath_show_gateways(d->datapath);
 }
 
+static json_t *show_rules(struct daemon *d)
+{
+	return datapath_show_rules(d->datapath);
+}
+
+static json_t *show_nat(struct daemon *d)
+{
+	return datapath_show_nat(d->datapath);
+}
+
 static json_t *show_drops(struct daemon *d)
 {
 	return datapath_show_drops(d->datapath);
@@ -65,7 +75,8 @@ static const struct {
 } shows[] = {
 	{ "interfaces", show_interfaces }, { "tunnels", show_tunnels },	  { "translations", show_translations },
 	{ "routes", show_routes },	   { "gateways", show_gateways }, { "drops", show_drops },
-	{ "config", show_config },	   { "history", show_history },
+	{ "rules", show_rules },	   { "nat", show_nat },		  { "config", show_config },
+	{ "history", show_history },
 };
 
 static void run_show(void *arg, const json_t *request, struct control_answer *answer)

@@ -92,11 +92,9 @@ static int open_apply(struct daemon *d)
 	return err;
 }
 
-/* No rule has a number yet. */
 static const char *rule_name(void *arg, unsigned int id, int *index)
 {
-	(void)arg, (void)id, (void)index;
-	return NULL;
+	return datapath_rule_name(((struct daemon *)arg)->datapath, id, index);
 }
 
 static const char *port_name(void *arg, unsigned int number)

@@ -71,11 +71,16 @@ json_t *datapath_show_translations(struct datapath *dp);
 json_t *datapath_show_drops(struct datapath *dp);
 json_t *datapath_show_routes(struct datapath *dp);
 json_t *datapath_show_gateways(struct datapath *dp);
+json_t *datapath_show_rules(struct datapath *dp);
+json_t *datapath_show_nat(struct datapath *dp);
 
 /* Logged packets: the ring that the programs write, and what they count of it. Open as long as dp is. */
 void datapath_event_maps(const struct datapath *dp, int *ring, int *stats);
 /* The interface's or tunnel's name; NULL: no port has the number now. */
 const char *datapath_port_name(const struct datapath *dp, unsigned int number);
+
+/* Of an id; NULL: nobody's. *index: in the file, -1: not in it (any more). */
+const char *datapath_rule_name(const struct datapath *dp, unsigned int id, int *index);
 
 struct explain_query {
 	const char *in; /* interface, tunnel or "self" */

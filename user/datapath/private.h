@@ -414,3 +414,6 @@ void dry_run_close(struct datapath *dp);
 /* ---- show*.c ---- */
 int drops_read(struct datapath *dp, uint32_t port, struct fl_drop_stats out[FL_DROP_SLOTS]);
 const char *drop_name(uint32_t reason);
+/* "snat 0"; NULL: no translation has the id. */
+#define NAT_TEXT 32
+const char *nat_text(const struct datapath *dp, unsigned int id, char buf[NAT_TEXT]);

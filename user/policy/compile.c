@@ -271,9 +271,23 @@ static void place_value(struct builder *b, const struct item *item, uint16_t id)
 	}
 }
 
-static uint8_t default_action(enum config_action action)
+static struct fl_rule default_rule(enum config_action action, uint16_t id)
 {
-	return action == CONFIG_PASS ? FL_PASS : action == CONFIG_BLOCK ? FL_BLOCK : FL_REJECT;
+	return (struct fl_rule){
+		.id = id,
+		.action = action == CONFIG_PASS	   ? FL_PASS
+			  : action == CONFIG_BLOCK ? FL_BLOCK
+						   : FL_REJECT,
+	};
+}
+
+/* The configuration's own order: whose id it is. */
+static void keep_id(struct builder *b, const struct item *item, uint16_t id)
+{
+	if (item->rule)
+		b->policy->rule_ids[item->rule - b->config->rules] = id;
+	else
+		b->policy->nat_ids[item->nat - b->config->nat] = id;
 }
 
 static int make_values(struct builder *b, struct policy_ids *ids)
@@ -290,6 +304,10 @@ static int make_values(struct builder *b, struct policy_ids *ids)
 		if (!p->rules[list] && !p->nats[list])
 			return fail(b, -ENOMEM, "out of memory");
 	}
+	p->rule_ids = calloc(b->config->n_rules + 1, sizeof(*p->rule_ids));
+	p->nat_ids = calloc(b->config->n_nat + 1, sizeof(*p->nat_ids));
+	if (!p->rule_ids || !p->nat_ids)
+		return fail(b, -ENOMEM, "out of memory");
 	ids_begin(ids, b->facts->states);
 	for (i = 0; i < b->n_items; i++) {
 		const struct item *item = &b->items[i];
@@ -300,13 +318,14 @@ static int make_values(struct builder *b, struct policy_ids *ids)
 		last = whose;
 		if (id < 0)
 			return fail(b, id, id == -ENOSPC ? "all ids of rules are in use by states" : "out of memory");
+		keep_id(b, item, (uint16_t)id);
 		place_value(b, item, (uint16_t)id);
 	}
 	ids_end(ids);
 	/* what is asked for by nobody, unless there is no table */
 	p->rules[FL_LIST_IN][0].action = p->rules[FL_LIST_OUT][0].action = FL_BLOCK;
-	p->rules[FL_LIST_IN][b->list[FL_LIST_IN].none].action = default_action(b->config->default_in);
-	p->rules[FL_LIST_OUT][b->list[FL_LIST_OUT].none].action = default_action(b->config->default_out);
+	p->rules[FL_LIST_IN][b->list[FL_LIST_IN].none] = default_rule(b->config->default_in, FL_RULE_ID_DEFAULT_IN);
+	p->rules[FL_LIST_OUT][b->list[FL_LIST_OUT].none] = default_rule(b->config->default_out, FL_RULE_ID_DEFAULT_OUT);
 	return 0;
 }
 
@@ -427,6 +446,8 @@ void policy_destroy(struct policy *policy)
 		free(policy->rules[list]);
 		free(policy->nats[list]);
 	}
+	free(policy->rule_ids);
+	free(policy->nat_ids);
 	free(policy->conditions);
 	free(policy->table);
 	free(policy);

@@ -106,3 +106,19 @@ bool policy_live(struct policy *policy, const struct policy_facts *facts)
 	}
 	return changed;
 }
+
+void policy_lives(const struct policy *policy, const struct config *config, bool *live)
+{
+	const struct fl_table *head = (const struct fl_table *)policy->table;
+	const uint64_t *words = (const uint64_t *)(policy->table + head->live);
+	size_t i;
+
+	for (i = 0; i < config->n_rules; i++)
+		live[i] = true;
+	for (i = 0; i < policy->n_conditions; i++) {
+		const struct policy_condition *c = &policy->conditions[i];
+		uint32_t bit = c->bits[0] ? c->bits[0] : c->bits[1];
+
+		live[c->rule - config->rules] = words[bit / 64] >> bit % 64 & 1;
+	}
+}

@@ -86,12 +86,18 @@ uint16_t policy_ids_find(const struct policy_ids *ids, enum fl_rule_kind kind, c
 
 const struct fl_rule_name *policy_ids_name(const struct policy_ids *ids, uint16_t id)
 {
+	static const struct fl_rule_name by_default = { .kind = FL_RULE_KIND_DEFAULT,
+							.used = 1,
+							.name = "default_action" };
+
+	if (id == FL_RULE_ID_DEFAULT_IN || id == FL_RULE_ID_DEFAULT_OUT)
+		return &by_default;
 	return id && id < FL_RULE_IDS_MAX && ids->ids[id].name.kind ? &ids->ids[id].name : NULL;
 }
 
 int policy_ids_adopt(struct policy_ids *ids, uint16_t id, const struct fl_rule_name *name)
 {
-	if (!id || id >= FL_RULE_IDS_MAX || !name->kind)
+	if (!id || id >= FL_RULE_ID_DEFAULT_IN || !name->kind)
 		return 0;
 	ids->ids[id] = (struct id){ .name = *name };
 	if (ids->next <= id)
@@ -168,7 +174,7 @@ static void search(struct policy_ids *ids)
 
 static uint16_t take(struct policy_ids *ids)
 {
-	if (ids->next < FL_RULE_IDS_MAX)
+	if (ids->next < FL_RULE_ID_DEFAULT_IN)
 		return (uint16_t)ids->next++;
 	if (!ids->searched)
 		search(ids);

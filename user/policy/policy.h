@@ -72,6 +72,7 @@ struct policy {
 	struct fl_rule *rules[FL_LISTS]; /* IN, OUT */
 	struct fl_nat *nats[FL_LISTS];	 /* DNAT, SNAT */
 	uint32_t places[FL_LISTS];
+	uint16_t *rule_ids, *nat_ids; /* of config->rules and config->nat, in their order */
 	struct policy_condition *conditions;
 	size_t n_conditions;
 };
@@ -94,3 +95,6 @@ static inline size_t policy_table_segments(const struct policy *policy)
  * has may be written into the set in force word by word, and another serial after that.
  */
 bool policy_live(struct policy *policy, const struct policy_facts *facts);
+
+/* Of config->rules, in their order, whether each is in force now: its schedule, and with `skip` its gateway. */
+void policy_lives(const struct policy *policy, const struct config *config, bool *live);

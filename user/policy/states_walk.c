@@ -114,6 +114,42 @@ int states_walk(const struct states *t, const struct states_filter *filter, stat
 	return r;
 }
 
+static void tally_add(struct states_tally *tally, const struct fl_state *st, uint16_t id)
+{
+	if (!id || id >= FL_RULE_IDS_MAX)
+		return;
+	tally[id].packets += fl_state_packets(st, 0) + fl_state_packets(st, 1);
+	tally[id].bytes += fl_state_bytes(st, 0) + fl_state_bytes(st, 1);
+	tally[id].states++;
+}
+
+/* In place, and not copied: a state that ends meanwhile was one when the look at it began. */
+void states_tally(const struct states *t, struct states_tally tally[FL_RULE_IDS_MAX])
+{
+	for (uint32_t slot = 0; slot < states_slots(t); slot++) {
+		const struct fl_state *st = &t->entries[slot];
+
+		if (!states_is_state(states_tag(t, slot)))
+			continue;
+		tally_add(tally, st, st->rule[0]);
+		if (st->rule[1] != st->rule[0])
+			tally_add(tally, st, st->rule[1]);
+		if (!(st->nat & FL_STATE_NPT))
+			tally_add(tally, st, st->nat);
+	}
+}
+
+void states_rule_stats(const struct states *t, uint16_t id, struct fl_rule_stats *sum)
+{
+	*sum = (struct fl_rule_stats){};
+	for (uint32_t cpu = 0; cpu <= t->cpus; cpu++) {
+		const struct fl_rule_stats *line = &t->rule_stats[FL_RULE_STATS_INDEX(cpu, id)];
+
+		sum->packets += line->packets;
+		sum->bytes += line->bytes;
+	}
+}
+
 static const char *phase_name(const struct fl_state *st, unsigned int end)
 {
 	static const char *const names[] = {
