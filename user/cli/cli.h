@@ -39,6 +39,7 @@ int cmd_confirm(const struct cli *cli, int argc, char **argv);
 int cmd_rollback(const struct cli *cli, int argc, char **argv);
 int cmd_status(const struct cli *cli, int argc, char **argv);
 int cmd_show(const struct cli *cli, int argc, char **argv);
+int cmd_alias(const struct cli *cli, int argc, char **argv);
 int cmd_log(const struct cli *cli, int argc, char **argv);
 int cmd_explain(const struct cli *cli, int argc, char **argv);
 int cmd_unload(const struct cli *cli, int argc, char **argv);

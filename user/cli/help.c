@@ -30,7 +30,8 @@ const struct cli_command cli_commands[] = {
 	  cmd_rollback },
 	{ "status", "", "is all as it should be? Exit status 1 when not",
 	  "The first line is `OK`, or `DEGRADED:` and why.\n", cmd_status },
-	{ "show", "interfaces|tunnels|translations|routes|gateways|rules|nat|drops|config|history", "one table each",
+	{ "show", "interfaces|tunnels|translations|routes|gateways|rules|nat|aliases|drops|config|history",
+	  "one table each",
 	  "  interfaces    mode that runs and why, packets\n"
 	  "  tunnels       ends, MTU, packets, drops by reason\n"
 	  "  translations  prefix translations and their packets\n"
@@ -38,6 +39,7 @@ const struct cli_command cli_commands[] = {
 	  "  gateways      and whether they are up\n"
 	  "  rules         in the file's order, what they have counted; then what passes or not without one\n"
 	  "  nat           translations of addresses, the same\n"
+	  "  aliases       what they hold, with those that they name, and how much of it came at run time\n"
 	  "  drops         by reason and interface\n"
 	  "  config        the running configuration\n"
 	  "  history       its versions, the newest first\n",
@@ -65,6 +67,13 @@ const struct cli_command cli_commands[] = {
 	  "  --pcap       packets as pcapng into FILE; -: to standard output, for `tcpdump -r -`. Interface, direction,\n"
 	  "               rule and verdict are in each packet's comment\n",
 	  cmd_log },
+	{ "alias", "add|remove|test NAME ADDRESS", "change or ask the running alias",
+	  "ADDRESS is an address, a prefix or a range first-last. Rules follow at once and as a whole; states stay.\n"
+	  "It is not written down anywhere: the next apply, and a restart, take what the configuration says.\n"
+	  "  add     of the families that the alias has already; any, if it is empty or (in part) a file's\n"
+	  "  remove  an entry of the alias itself, just as it is there\n"
+	  "  test    also in aliases that it names; says which entry has it; exit status 1 when none has\n",
+	  cmd_alias },
 	{ "unload", "--yes", "take fairlead out of the kernel: programs, maps, tunnel devices, routes",
 	  "Says what is no longer protected; the daemon ends. Works without a daemon too: then `fairleadd --unload`\n"
 	  "takes away what the last one left. Without --yes nothing is done, exit status 2.\n",

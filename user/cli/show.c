@@ -19,6 +19,7 @@ static const struct {
 	  "index name action direction interface match quick log live state route_to reply_to packets bytes states",
 	  "no rules" },
 	{ "nat", "index type interface match translate_to packets bytes states", "no translations of addresses" },
+	{ "aliases", "name kind entries at_run_time ranges addresses file", "no aliases" },
 	{ "drops", "reason interface packets bytes last_ms", "nothing was dropped" },
 	{ "config", NULL, NULL },
 	{ "history", "back version time_ms summary", "no versions" },

@@ -2,6 +2,7 @@
 /* What aliases hold, those that they name included. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "user/config/config.h"
 
@@ -126,4 +127,104 @@ int config_alias_ports(const struct config *c, const struct config_alias *alias,
 	}
 	closure_free(&closure);
 	return err;
+}
+
+/* ---- changes at run time ---- */
+
+/* 1, 0 or -ENOMEM. */
+static int leads_to(const struct config *c, const struct config_alias *from, const struct config_alias *to)
+{
+	struct closure closure;
+	int r = closure_make(c, from, &closure);
+
+	if (!r)
+		r = closure.seen[to - c->aliases];
+	closure_free(&closure);
+	return r;
+}
+
+int config_alias_hindrance(const struct config *c, const struct config_alias *alias, int family,
+			   const struct config_alias **hindrance)
+{
+	unsigned int bit = family == AF_INET ? FL_INET : FL_INET6;
+	size_t i;
+	int r = 0;
+
+	*hindrance = NULL;
+	for (i = 0; i < c->n_aliases && r >= 0; i++) {
+		const struct config_alias *a = &c->aliases[i];
+
+		if (a->holds != CONFIG_ENTRY_PORTS && (!a->families || a->from_file || a->families & bit))
+			continue;
+		r = leads_to(c, a, alias);
+		if (r == 1) {
+			*hindrance = a;
+			return 0;
+		}
+	}
+	return r;
+}
+
+const struct config_alias_entry *config_alias_entry(const struct config_alias *alias, const struct addr_range *range)
+{
+	size_t i;
+
+	for (i = 0; i < alias->n_entries; i++) {
+		const struct config_alias_entry *e = &alias->entries[i];
+
+		if (e->kind == CONFIG_ENTRY_ADDRESSES && addr_equal(&e->addresses.first, &range->first) &&
+		    addr_equal(&e->addresses.last, &range->last))
+			return e;
+	}
+	return NULL;
+}
+
+static const struct config_alias_entry *holder_in(const struct config_alias *alias, const struct addr_range *range)
+{
+	size_t i;
+
+	for (i = 0; i < alias->n_entries; i++) {
+		const struct config_alias_entry *e = &alias->entries[i];
+
+		if (e->kind == CONFIG_ENTRY_ADDRESSES && addr_range_contains(&e->addresses, range))
+			return e;
+	}
+	return NULL;
+}
+
+int config_alias_holder(const struct config *c, const struct config_alias *alias, const struct addr_range *range,
+			const struct config_alias **whose, const struct config_alias_entry **entry)
+{
+	struct closure closure;
+	int err = closure_make(c, alias, &closure);
+	size_t i;
+
+	*entry = NULL;
+	for (i = 0; !err && !*entry && i < closure.n; i++) {
+		*whose = &c->aliases[closure.members[i]];
+		*entry = holder_in(*whose, range);
+	}
+	closure_free(&closure);
+	return err;
+}
+
+int config_alias_insert(struct config_alias *alias, const struct addr_range *range)
+{
+	struct config_alias_entry *grown = reallocarray(alias->entries, alias->n_entries + 1, sizeof(*grown));
+
+	if (!grown)
+		return -ENOMEM;
+	alias->entries = grown;
+	grown[alias->n_entries++] = (struct config_alias_entry){
+		.kind = CONFIG_ENTRY_ADDRESSES,
+		.at = CONFIG_ENTRY_LIVE,
+		.addresses = *range,
+	};
+	return 0;
+}
+
+void config_alias_delete(struct config_alias *alias, size_t i)
+{
+	memmove(&alias->entries[i], &alias->entries[i + 1], (alias->n_entries - i - 1) * sizeof(*alias->entries));
+	alias->n_entries--;
 }

@@ -22,9 +22,11 @@ enum config_entry_kind {
 	CONFIG_ENTRY_ALIAS,
 };
 
+#define CONFIG_ENTRY_LIVE UINT32_MAX /* came at run time */
+
 struct config_alias_entry {
 	enum config_entry_kind kind;
-	uint32_t at; /* element of the array from 0, or line of the file from 1 */
+	uint32_t at; /* element of the array from 0, or line of the file from 1, or CONFIG_ENTRY_LIVE */
 	union {
 		struct addr_range addresses;
 		struct port_range ports;
@@ -53,6 +55,22 @@ struct config_alias {
 int config_alias_addresses(const struct config *c, const struct config_alias *alias, int family,
 			   struct addr_range **ranges, size_t *n);
 int config_alias_ports(const struct config *c, const struct config_alias *alias, struct port_range **ranges, size_t *n);
+
+/* ---- changes at run time: `families` and `holds` stay, which rules were checked by ---- */
+
+/*
+ * *hindrance: the alias, or one that leads to it, that keeps addresses of that family out: it holds ports, or when rules were checked all
+ * of its addresses were of the other family, so that what matches by it asks for that one only. NULL: none. 0 or -ENOMEM.
+ */
+int config_alias_hindrance(const struct config *c, const struct config_alias *alias, int family,
+			   const struct config_alias **hindrance);
+/* The alias's own entry that is just that; NULL: none. */
+const struct config_alias_entry *config_alias_entry(const struct config_alias *alias, const struct addr_range *range);
+/* *entry: one that has all of it, of the alias or of one that it leads to, which is *whose then. NULL: none. 0 or -ENOMEM. */
+int config_alias_holder(const struct config *c, const struct config_alias *alias, const struct addr_range *range,
+			const struct config_alias **whose, const struct config_alias_entry **entry);
+int config_alias_insert(struct config_alias *alias, const struct addr_range *range); /* 0 or -ENOMEM */
+void config_alias_delete(struct config_alias *alias, size_t entry);
 
 /* ---- what a packet is matched by ---- */
 

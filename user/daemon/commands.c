@@ -54,6 +54,11 @@ static json_t *show_nat(struct daemon *d)
 	return datapath_show_nat(d->datapath);
 }
 
+static json_t *show_aliases(struct daemon *d)
+{
+	return aliases_json(d->apply.running);
+}
+
 static json_t *show_drops(struct daemon *d)
 {
 	return datapath_show_drops(d->datapath);
@@ -75,8 +80,8 @@ static const struct {
 } shows[] = {
 	{ "interfaces", show_interfaces }, { "tunnels", show_tunnels },	  { "translations", show_translations },
 	{ "routes", show_routes },	   { "gateways", show_gateways }, { "drops", show_drops },
-	{ "rules", show_rules },	   { "nat", show_nat },		  { "config", show_config },
-	{ "history", show_history },
+	{ "rules", show_rules },	   { "nat", show_nat },		  { "aliases", show_aliases },
+	{ "config", show_config },	   { "history", show_history },
 };
 
 static void run_show(void *arg, const json_t *request, struct control_answer *answer)
@@ -362,7 +367,9 @@ static void run_unload(void *arg, const json_t *request, struct control_answer *
 }
 
 const struct control_command daemon_commands[] = {
-	{ "show", run_show },	    { "status", run_status },	  { "apply", run_apply },
-	{ "confirm", run_confirm }, { "rollback", run_rollback }, { "explain", run_explain },
-	{ "unload", run_unload },   { "log", command_log },	  { NULL, NULL },
+	{ "show", run_show },	      { "status", run_status },
+	{ "apply", run_apply },	      { "confirm", run_confirm },
+	{ "rollback", run_rollback }, { "explain", run_explain },
+	{ "unload", run_unload },     { "log", command_log },
+	{ "alias", command_alias },   { NULL, NULL },
 };

@@ -98,7 +98,7 @@ void events_watch_raw(struct daemon *d, bool renew); /* the raw socket comes and
 void events_close(struct daemon *d);
 void events_system_changed(void *arg, unsigned int what); /* system_open()'s callback; arg is the daemon */
 
-/* ---- commands.c, commands_log.c, status.c, unload.c ---- */
+/* ---- commands.c, commands_log.c, commands_policy.c, status.c, unload.c ---- */
 
 extern const struct control_command daemon_commands[];
 
@@ -107,6 +107,10 @@ bool command_unpacked(int err, const json_error_t *error, struct control_answer 
 /* Whether the configuration has an interface or tunnel of that name; if not, it was told. */
 bool command_knows_port(const struct config *config, const char *name, struct control_answer *answer);
 void command_log(void *arg, const json_t *request, struct control_answer *answer);
+void command_alias(void *arg, const json_t *request, struct control_answer *answer);
+
+/* The rows of `show aliases`; NULL: out of memory. */
+json_t *aliases_json(const struct config *config);
 
 /* The object of `fairlead status`; status is 1 when degraded. */
 json_t *status_build(struct daemon *d, int *status);

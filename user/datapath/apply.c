@@ -241,6 +241,28 @@ int datapath_apply(struct datapath *dp, const struct config *config, struct conf
 	return c.err;
 }
 
+int datapath_rules_changed(struct datapath *dp, char **why)
+{
+	struct tables *tables = NULL;
+	int err;
+
+	*why = NULL;
+	if (!dp->config)
+		return fail(why, ENOENT, "no configuration is in force");
+	err = tables_compile(dp->config, dp->ports, tables_in_force(dp), &tables, why);
+	if (tables) /* what else is wrong with tunnels has been told */
+		err = gateways_plan(dp, dp->config, dp->ports, tables, why);
+	err = err ?: policy_plan(dp, dp->config, dp->ports, tables, why);
+	if (err) {
+		tables_free(tables);
+		return err;
+	}
+	err = tables_fill(dp, tables, dp->ports);
+	if (!err)
+		tables_switch(dp, NULL);
+	return err;
+}
+
 /* The same configuration on a machine that has changed. */
 static void follow(struct datapath *dp)
 {

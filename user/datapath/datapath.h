@@ -31,6 +31,12 @@ void datapath_close(struct datapath *dp);
 int datapath_apply(struct datapath *dp, const struct config *config, struct config_report *report, char **why);
 
 /*
+ * What rules and translations match by has changed in the configuration in force (its aliases): they are compiled anew, and put in force at
+ * one moment. 0, or -errno and *why (malloc'ed, may be NULL): they are as they were.
+ */
+int datapath_rules_changed(struct datapath *dp, char **why);
+
+/*
  * What datapath_apply() would warn of, and whether it would refuse, as far as that can be known without a change: what only the
  * kernel says when it is asked for something is not among it.
  */
