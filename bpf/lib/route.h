@@ -548,30 +548,51 @@ GLOBAL int route_admit(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *fl
 	return route_translate_in(ctx, s, flow, in);
 }
 
+/*
+ * What the kernel says of the neighbour that s->hop is to be: what the daemon has entered may be wrong when it is dead. False: it would not
+ * send to it by that device.
+ */
+static __always_inline bool gateway_ask(struct fl_ctx *ctx, struct scratch *s, const struct fl_gateway *gateway)
+{
+	union fl_addr addr = s->hop.addr;
+
+	__builtin_memset(&s->outer, 0, sizeof(s->outer));
+	s->outer.dst = addr;
+	s->outer.ifindex = gateway->ifindex;
+	s->outer.family = s->pkt.family;
+	s->outer.out = true;
+	s->outer.set = s->pkt.set;
+	return fib_ask(ctx, &s->outer, &s->hop) == STAGE_GO && s->hop.family && s->hop.ifindex == gateway->ifindex &&
+	       same_addr(&s->hop.addr, &addr);
+}
+
 /* The hop to a gateway, whatever the routing table says. Returns STAGE_GO or -FL_DROP_*. */
-static __always_inline int hop_by_gateway(struct scratch *s, __u32 number)
+static __always_inline int hop_by_gateway(struct fl_ctx *ctx, struct scratch *s, __u32 number)
 {
 	const struct fl_gateway *gateway = gateway_get(s->pkt.set, number);
 	struct fl_nexthop_key key = {};
 	const struct fl_port *port;
-	const __u32 *index;
+	const __u32 *index = NULL;
 
 	if (!gateway || !(gateway->flags & FL_GATEWAY_UP))
 		return -FL_DROP_GATEWAY_DOWN;
-	s->hop.port = gateway->port;
-	port = port_get(s->pkt.set, s->hop.port);
-	if (!s->hop.port || !port)
+	port = port_get(s->pkt.set, gateway->port);
+	if (!gateway->port || !port)
 		return -FL_DROP_GATEWAY_DOWN;
+	key.ifindex = gateway->ifindex;
+	key.addr = gateway->flags & FL_GATEWAY_LINK ? s->query.dst : gateway->addr;
+	s->hop.addr = key.addr;
+	if (!gateway_ask(ctx, s, gateway)) {
+		s->hop.addr = key.addr;
+		s->hop.resolved = false;
+		index = bpf_map_lookup_elem(&fl_nh_by_addr, &key);
+	}
+	if (index)
+		hop_from_nexthop(&s->hop, *index);
+	s->hop.port = gateway->port;
 	s->hop.ifindex = gateway->ifindex;
 	s->hop.mtu = s->pkt.family == FL_INET6 ? port->mtu6 : port->mtu;
-	s->hop.addr = gateway->flags & FL_GATEWAY_LINK ? s->query.dst : gateway->addr;
 	s->hop.family = s->pkt.family == FL_INET6 ? AF_INET6 : AF_INET;
-	s->hop.resolved = false;
-	key.ifindex = s->hop.ifindex;
-	key.addr = s->hop.addr;
-	index = bpf_map_lookup_elem(&fl_nh_by_addr, &key);
-	if (index && hop_from_nexthop(&s->hop, *index))
-		s->hop.ifindex = gateway->ifindex;
 	return STAGE_GO;
 }
 
@@ -591,7 +612,7 @@ GLOBAL int route_way(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *flow
 		return -FL_DROP_INTERNAL;
 	s->query.ifindex = in->ifindex;
 	query_transport(ctx, s);
-	r = flow->gateway ? hop_by_gateway(s, flow->gateway) : fib_ask(ctx, &s->query, &s->hop);
+	r = flow->gateway ? hop_by_gateway(ctx, s, flow->gateway) : fib_ask(ctx, &s->query, &s->hop);
 	/* the kernel would quote the translated destination, which the sender does not know */
 	if (r == STAGE_DELIVER && s->hairpin && flow->npt_dst)
 		return icmp_unreachable(&s->pkt, FL_DROP_UNREACHABLE);

@@ -68,7 +68,8 @@ class Port:
 
     def flush(self):
         while select.select([self.sock], [], [], 0)[0]:
-            self.sock.recv(1)
+            with contextlib.suppress(OSError):  # the device went down
+                self.sock.recv(1)
 
     def read(self, timeout):
         """The next packet, or None."""
