@@ -20,7 +20,7 @@ struct fl_fragment_key {
 
 /* What the first fragment showed. */
 struct fl_fragment {
-	__be16 sport, dport; /* ICMP queries: both the identifier */
+	__be16 sport, dport; /* ICMP queries: the identifier at the asker's end */
 	__u32 stamp;	     /* low word of jiffies64 */
 	__u8 proto;	     /* of later ones IPv6 may say an extension header */
 	__u8 pad[3];

@@ -16,7 +16,8 @@
 /* The packet that an error quotes, as its sender sent it. */
 struct quote {
 	union fl_addr src, dst; /* IPv4 mapped */
-	__be16 sport, dport;	/* ICMP queries: both the identifier; protocols without ports: 0 */
+	__be16 sport,
+		dport; /* ICMP queries: the identifier at the asker's end, 0 at the other; protocols without ports: 0 */
 	__u8 proto;
 	__u16 transport; /* offset of its transport header from the error's own; 0: in another fragment */
 	__u16 checksum;	 /* offset in the transport header; 0: none, or not quoted */
@@ -86,7 +87,10 @@ static __always_inline int quote_read_transport(struct fl_ctx *ctx, __u32 at, __
 		q->seq = bpf_ntohl(h->seq);
 		q->has_seq = q->proto == IPPROTO_TCP;
 	} else if (is_icmp_query(family, q->proto, *(__u8 *)h)) {
-		q->sport = q->dport = h->seq; /* the first half */
+		bool asks = is_icmp_request(family, *(__u8 *)h);
+
+		q->sport = asks ? h->seq : 0; /* its first half is the identifier */
+		q->dport = asks ? 0 : h->seq;
 	} else if (q->proto == IPPROTO_ICMP || q->proto == IPPROTO_ICMPV6) {
 		return -FL_DROP_MALFORMED; /* an error about an error, or about what has no state */
 	}

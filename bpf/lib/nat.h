@@ -23,7 +23,7 @@ struct nat {
 	union fl_addr own;  /* of the interface that a rule may mean; 0: it has none now */
 	__be16 inside_port; /* with `inside`: the source before SNAT */
 	__u8 family, proto;
-	bool query;	  /* ICMP: sport and dport are the identifier */
+	bool query;	  /* ICMP: sport is the identifier */
 	bool mapped;	  /* nat_commit() keeps the mapping */
 	__u16 dnat, snat; /* ids of the rules; 0: none, or exempt */
 	__u32 now;	  /* low word of jiffies64 */
@@ -153,8 +153,6 @@ GLOBAL int nat_try(struct nat *n, __be16 port)
 	if (!n)
 		return 0;
 	n->to.sport = port;
-	if (n->query)
-		n->to.dport = port;
 	return nat_is_free(n) && eim_allows(n);
 }
 

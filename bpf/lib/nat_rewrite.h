@@ -10,7 +10,8 @@
 /* What a packet's addresses and ports become: those of the other element of its state, as the packet's sender is the source. */
 struct rewrite {
 	union fl_addr src, dst; /* IPv4 mapped */
-	__be16 sport, dport;	/* ICMP queries: the identifier in sport; protocols without ports: not looked at */
+	__be16 sport,
+		dport; /* ICMP queries: the identifier at the asker's end, 0 at the other; protocols without ports: not looked at */
 };
 
 static __always_inline bool same_addr(const union fl_addr *a, const union fl_addr *b)
@@ -43,6 +44,12 @@ static __always_inline bool is_icmp_query(__u8 family, __u8 proto, __u8 type)
 	if (family == FL_INET6)
 		return proto == IPPROTO_ICMPV6 && (type == ICMP6_ECHO || type == ICMP6_ECHO + 1);
 	return proto == IPPROTO_ICMP && (type == 8 || type == 0 || type == 13 || type == 14);
+}
+
+/* Of those, the ones that ask. */
+static __always_inline bool is_icmp_request(__u8 family, __u8 type)
+{
+	return family == FL_INET6 ? type == ICMP6_ECHO : type == 8 || type == 13;
 }
 
 /* SCTP's CRC covers the ports, and can't be mended without a look at the whole packet: they stay. */
@@ -110,8 +117,8 @@ static __always_inline void ports_write(struct transport *h, __u8 family, __u8 p
 		h->dport = to->dport;
 	} else if (is_icmp_query(family, proto, *(__u8 *)h)) {
 		c->before = h->id;
-		c->after = to->sport;
-		h->id = to->sport;
+		c->after = to->sport | to->dport;
+		h->id = to->sport | to->dport;
 	}
 }
 

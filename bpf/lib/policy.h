@@ -158,14 +158,6 @@ static __always_inline __u16 state_gateway(const struct fl_state *st, __u32 side
 	return side == state_starter(st) ? st->gateway : st->reply_gateway;
 }
 
-/* An echo request from the side that is to answer, or an answer from the one that asked. */
-static __always_inline bool message_is_turned(const struct scratch *s, const struct fl_state *st)
-{
-	bool by_starter = s->conn.main_side == state_starter(st);
-
-	return (s->message == MESSAGE_QUERY && !by_starter) || (s->message == MESSAGE_ANSWER && by_starter);
-}
-
 /* Of a packet that an error quotes: whether its sender could have sent that (pf: icmp errors are checked against the window). */
 static __always_inline bool quote_fits(const struct scratch *s, const struct fl_state *st)
 {
@@ -232,8 +224,6 @@ GLOBAL int policy_connection(struct fl_ctx *ctx, struct scratch *s)
 	st = state_at(c->main);
 	if (!st)
 		return -FL_DROP_INTERNAL;
-	if (message_is_turned(s, st))
-		return -FL_DROP_STATE_WINDOW;
 	r = s->pkt.proto == IPPROTO_TCP && !s->pkt.l4 ? 0 : state_check(c, &s->seg);
 	if (r)
 		return r == STATE_MISS ? STAGE_NEW : r;

@@ -137,8 +137,10 @@ GLOBAL int transport_read(struct fl_ctx *ctx, struct scratch *s)
 		sub->icmp_type = *(const __u8 *)head;
 		s->message = message_of(pkt, sub->icmp_type);
 		head = pkt_at(ctx, pkt->l4 + 4, L4_MAX, 2);
-		if (head && (s->message == MESSAGE_QUERY || s->message == MESSAGE_ANSWER))
-			sub->sport = sub->dport = *head;
+		if (head && s->message == MESSAGE_QUERY)
+			sub->sport = *head;
+		if (head && s->message == MESSAGE_ANSWER)
+			sub->dport = *head;
 	}
 	return STAGE_GO;
 }

@@ -38,7 +38,8 @@ _Static_assert(sizeof(struct fl_bucket) == 64, "one cache line");
 /* What both directions of a connection have in common: the lower (address, port), compared as bytes, is end 0. */
 struct fl_tuple {
 	union fl_addr addr[2]; /* IPv4 mapped */
-	__be16 port[2];	       /* ICMP queries: both the identifier; protocols without ports: 0 */
+	__be16 port
+		[2]; /* ICMP queries: the asker's the identifier, so that who is asked may ask by the same; protocols without: 0 */
 	__u8 proto;
 };
 

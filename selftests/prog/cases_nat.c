@@ -99,6 +99,15 @@ static int usual(int value, int otherwise)
 	return value == 0 ? otherwise : value == NIL ? 0 : value;
 }
 
+/* An echo reply, or its like: the identifier is the receiver's. */
+static bool answers(const struct spec *s)
+{
+	int type = usual(s->type, 8);
+
+	return addr_of(s->src).w[2] == htobe32(0xffff) && !addr_of(s->src).q[0] ? type == 0 || type == 14
+										: s->type == 129;
+}
+
 /* The tuple of a described packet; `port` of protocols that have none: 0. */
 static struct nat_tuple tuple_of(const struct spec *s)
 {
@@ -108,7 +117,7 @@ static struct nat_tuple tuple_of(const struct spec *s)
 		t.sport = htobe16(usual(s->sport, 4000));
 		t.dport = htobe16(usual(s->dport, s->l4 == L4_UDP ? 53 : 443));
 	} else if (s->l4 == L4_ECHO) {
-		t.sport = t.dport = htobe16(usual(s->sport, 7));
+		*(answers(s) ? &t.dport : &t.sport) = htobe16(usual(s->sport, 7));
 	}
 	return t;
 }
