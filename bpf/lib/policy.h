@@ -425,6 +425,13 @@ static __always_inline void end_learn(const struct scratch *s, struct fl_end *en
 	end->stamp = FL_STAMP(s->conn.now);
 }
 
+/* The same where there is none to be known yet: by which port it came, and what is never fresh. */
+static __always_inline void end_note(const struct scratch *s, struct fl_end *end)
+{
+	end->from = way_from(&s->pkt);
+	end->gen = control_generation(s->pkt.gen) - 1;
+}
+
 /* Everything has passed the packet: it gets a state, or is counted on its rules. `own`: of the router. */
 GLOBAL int policy_passed(struct scratch *s, bool own)
 {
@@ -457,6 +464,8 @@ GLOBAL int policy_passed(struct scratch *s, bool own)
 	state_begin(&s->conn, &s->seg, fresh, s->pkt.len);
 	if (!own && (s->local || s->way.nexthop))
 		end_learn(s, &fresh->end[s->conn.side & 1]);
+	else if (!own)
+		end_note(s, &fresh->end[s->conn.side & 1]);
 	if (s->translate)
 		nat_twin(&s->conn, &s->twin, &s->x);
 	s->doing = DOING_INSERT;
@@ -603,6 +612,18 @@ static __always_inline int own_new(struct fl_ctx *ctx, struct scratch *s)
 }
 
 /*
+ * A packet as if from an end of a connection through the router (the daemon's resets), to an end whose own address is translated: as the
+ * answers look when they have been.
+ */
+static __always_inline bool own_is_forged(const struct scratch *s)
+{
+	const struct fl_state *st = state_at(s->conn.main);
+
+	return s->doing == DOING_UPDATE && s->translate && st && !(st->flags & FL_STATE_OWN) &&
+	       (!same_addr(&s->x.to.dst, &s->subject.dst) || s->x.to.dport != s->subject.dport);
+}
+
+/*
  * Judges what the router itself sends by s->pkt.port. Returns STAGE_GO: it leaves as the kernel sends it, or (s->sends) by s->way;
  * STAGE_ERROR or -FL_DROP_*.
  */
@@ -617,6 +638,11 @@ static __always_inline int policy_own(struct fl_ctx *ctx, struct scratch *s)
 		return own_new(ctx, s);
 	if (r != STAGE_GO)
 		return r;
+	if (own_is_forged(s)) {
+		s->x.to.src = s->subject.src;
+		s->x.to.dst = s->subject.dst;
+		s->translate = false;
+	}
 	s->by_state = true;
 	s->sends = s->steer || own_is_turned(s);
 	return s->sends || own_has_way(s) ? own_way(ctx, s) : STAGE_GO;

@@ -94,6 +94,8 @@ static __always_inline int policy_commit(struct fl_ctx *ctx, struct scratch *s)
 		return STAGE_GO;
 	if (s->keep_way && (s->local || s->way.nexthop))
 		end_learn(s, &st->end[s->conn.main_side & 1]);
+	else if (s->keep_way && !st->end[s->conn.main_side & 1].from)
+		end_note(s, &st->end[s->conn.main_side & 1]);
 	npt_commit(s, st);
 	return STAGE_GO;
 }

@@ -40,6 +40,8 @@ int cmd_rollback(const struct cli *cli, int argc, char **argv);
 int cmd_status(const struct cli *cli, int argc, char **argv);
 int cmd_show(const struct cli *cli, int argc, char **argv);
 int cmd_alias(const struct cli *cli, int argc, char **argv);
+int cmd_show_states(const struct cli *cli, int argc, char **argv); /* argv[0] is "states" */
+int cmd_kill(const struct cli *cli, int argc, char **argv);
 int cmd_log(const struct cli *cli, int argc, char **argv);
 int cmd_explain(const struct cli *cli, int argc, char **argv);
 int cmd_unload(const struct cli *cli, int argc, char **argv);
@@ -74,11 +76,22 @@ typedef bool cli_line_fn(void *arg, const json_t *event);
  * wrong. Returns when the answer is all, nobody reads our output any more, or the daemon has ended (CLI_NOBODY).
  */
 int cli_follow(const struct cli *cli, json_t *request, cli_line_fn *each, void *arg);
+/* Takes a line, which it may change. False: that was the last one. */
+typedef bool cli_text_fn(void *arg, char *line);
+/* Takes the answer's result, which may be NULL. False: nothing comes behind it. */
+typedef bool cli_begin_fn(void *arg, const json_t *result);
+/* Asks what is answered by more lines than can be held: has each() take them as they come, unread. Tells what is wrong. */
+int cli_stream(const struct cli *cli, json_t *request, cli_begin_fn *begin, cli_text_fn *each, void *arg);
 /* False when certainly none is. */
 bool cli_daemon_there(const struct cli *cli);
 void cli_answer_free(struct answer *answer);
 /* Prints findings and error of an answer to stderr (with --json also as an object to stdout when there is no result). */
 void cli_tell(const struct cli *cli, const struct answer *answer, const char *file);
+
+/* ---- states.c ---- */
+
+/* Which states: the options that `show states` and `kill states` have in common, and those of one of them. CLI_DONE or CLI_WRONG, told. */
+int cli_take_states(const char *command, bool kill, int argc, char **argv, json_t *request);
 
 /* ---- print.c ---- */
 

@@ -261,6 +261,30 @@ int cli_follow(const struct cli *cli, json_t *request, cli_line_fn *each, void *
 	return status;
 }
 
+int cli_stream(const struct cli *cli, json_t *request, cli_begin_fn *begin, cli_text_fn *each, void *arg)
+{
+	struct lines lines = { .fd = -1 };
+	struct answer answer;
+	int status = ask(cli, request, &answer, &lines);
+	bool more;
+	char *line;
+
+	cli_tell(cli, &answer, NULL);
+	more = !status && begin(arg, answer.result);
+	cli_answer_free(&answer);
+	while (more) {
+		while (more && (line = next_line(&lines)))
+			more = each(arg, line);
+		if (more && !read_more(&lines)) {
+			fputs("fairlead: the daemon has ended\n", stderr);
+			status = CLI_NOBODY;
+			break;
+		}
+	}
+	lines_close(&lines);
+	return status;
+}
+
 void cli_answer_free(struct answer *answer)
 {
 	json_decref(answer->json);

@@ -30,7 +30,7 @@ const struct cli_command cli_commands[] = {
 	  cmd_rollback },
 	{ "status", "", "is all as it should be? Exit status 1 when not",
 	  "The first line is `OK`, or `DEGRADED:` and why.\n", cmd_status },
-	{ "show", "interfaces|tunnels|translations|routes|gateways|rules|nat|aliases|drops|config|history",
+	{ "show", "interfaces|tunnels|translations|routes|gateways|rules|nat|aliases|drops|config|history|states …",
 	  "one table each",
 	  "  interfaces    mode that runs and why, packets\n"
 	  "  tunnels       ends, MTU, packets, drops by reason\n"
@@ -42,7 +42,14 @@ const struct cli_command cli_commands[] = {
 	  "  aliases       what they hold, with those that they name, and how much of it came at run time\n"
 	  "  drops         by reason and interface\n"
 	  "  config        the running configuration\n"
-	  "  history       its versions, the newest first\n",
+	  "  history       its versions, the newest first\n"
+	  "  states        connections, who began them on the left. Of many the first come as soon as they are found:\n"
+	  "    --rule         name, or index as in the file; default_action: those that no rule passed\n"
+	  "    --host         address or prefix of one end, also as it is translated; twice: between the two\n"
+	  "    --gateway, --interface, --proto, --port\n"
+	  "    --sort bytes   those with the most bytes first\n"
+	  "    --limit N      so many at most\n"
+	  "    --count        only how many\n",
 	  cmd_show },
 	{ "explain", "--in IF|self --src A --dst A --proto P [--sport N] [--dport N] [--tcp-flags F] [--icmp-type T]",
 	  "what would happen to a packet",
@@ -74,6 +81,11 @@ const struct cli_command cli_commands[] = {
 	  "  remove  an entry of the alias itself, just as it is there\n"
 	  "  test    also in aliases that it names; says which entry has it; exit status 1 when none has\n",
 	  cmd_alias },
+	{ "kill", "states SELECTOR...|--all [--reset]", "end connections: what comes of them then is judged anew",
+	  "Selectors are those of `fairlead help show`. It says how many it were.\n"
+	  "  --all    all of them\n"
+	  "  --reset  TCP resets to both ends, so that their connections end at once\n",
+	  cmd_kill },
 	{ "unload", "--yes", "take fairlead out of the kernel: programs, maps, tunnel devices, routes",
 	  "Says what is no longer protected; the daemon ends. Works without a daemon too: then `fairleadd --unload`\n"
 	  "takes away what the last one left. Without --yes nothing is done, exit status 2.\n",

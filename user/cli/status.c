@@ -44,6 +44,14 @@ static void print_first_line(const json_t *result)
 	putchar('\n');
 }
 
+static void print_states(const json_t *states)
+{
+	if (states)
+		printf("states    %" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT "\n",
+		       json_integer_value(json_object_get(states, "states")),
+		       json_integer_value(json_object_get(states, "limit")));
+}
+
 static int print_status(const json_t *result)
 {
 	const json_t *config = json_object_get(result, "config");
@@ -56,6 +64,7 @@ static int print_status(const json_t *result)
 	print_line("config", "file", json_object_get(config, "file"));
 	print_line("version", "version", json_object_get(config, "version"));
 	print_line("since", "time_ms", json_object_get(config, "since_ms"));
+	print_states(json_object_get(result, "states"));
 	putchar('\n');
 	if (cli_print_table(json_object_get(result, "interfaces"),
 			    "name device mode reason rx_packets tx_packets drops", "no interfaces"))

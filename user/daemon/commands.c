@@ -89,6 +89,11 @@ static void run_show(void *arg, const json_t *request, struct control_answer *an
 	const char *command, *what;
 	json_error_t error;
 
+	what = json_string_value(json_object_get(request, "what"));
+	if (what && !strcmp(what, "states")) {
+		command_show_states(arg, request, answer);
+		return;
+	}
 	if (!command_unpacked(json_unpack_ex((json_t *)request, &error, JSON_STRICT, "{s:s,s:s}", "command", &command,
 					     "what", &what),
 			      &error, answer))
@@ -367,9 +372,7 @@ static void run_unload(void *arg, const json_t *request, struct control_answer *
 }
 
 const struct control_command daemon_commands[] = {
-	{ "show", run_show },	      { "status", run_status },
-	{ "apply", run_apply },	      { "confirm", run_confirm },
-	{ "rollback", run_rollback }, { "explain", run_explain },
-	{ "unload", run_unload },     { "log", command_log },
-	{ "alias", command_alias },   { NULL, NULL },
+	{ "show", run_show },	      { "status", run_status },	  { "apply", run_apply },   { "confirm", run_confirm },
+	{ "rollback", run_rollback }, { "explain", run_explain }, { "unload", run_unload }, { "log", command_log },
+	{ "alias", command_alias },   { "kill", command_kill },	  { NULL, NULL },
 };

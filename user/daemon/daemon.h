@@ -98,7 +98,7 @@ void events_watch_raw(struct daemon *d, bool renew); /* the raw socket comes and
 void events_close(struct daemon *d);
 void events_system_changed(void *arg, unsigned int what); /* system_open()'s callback; arg is the daemon */
 
-/* ---- commands.c, commands_log.c, commands_policy.c, status.c, unload.c ---- */
+/* ---- commands.c, commands_log.c, commands_policy.c, commands_states.c, status.c, unload.c ---- */
 
 extern const struct control_command daemon_commands[];
 
@@ -106,6 +106,8 @@ extern const struct control_command daemon_commands[];
 bool command_unpacked(int err, const json_error_t *error, struct control_answer *answer);
 /* Whether the configuration has an interface or tunnel of that name; if not, it was told. */
 bool command_knows_port(const struct config *config, const char *name, struct control_answer *answer);
+void command_show_states(struct daemon *d, const json_t *request, struct control_answer *answer);
+void command_kill(void *arg, const json_t *request, struct control_answer *answer);
 void command_log(void *arg, const json_t *request, struct control_answer *answer);
 void command_alias(void *arg, const json_t *request, struct control_answer *answer);
 

@@ -145,6 +145,26 @@ static void check_missing(struct daemon *d, json_t *reasons)
 	json_decref(missing);
 }
 
+static void check_states(struct daemon *d, json_t *reasons)
+{
+	struct datapath_states n;
+
+	datapath_states_numbers(d->datapath, &n);
+	if (n.full)
+		because(reasons,
+			"the state table is full (%llu states, limits.states is %llu): new connections are refused",
+			(unsigned long long)n.states, (unsigned long long)n.limit);
+}
+
+static json_t *states_json(struct daemon *d)
+{
+	struct datapath_states n;
+
+	datapath_states_numbers(d->datapath, &n);
+	return json_pack("{s:I,s:I,s:I}", "states", (json_int_t)n.states, "limit", (json_int_t)n.limit, "refused",
+			 (json_int_t)n.refused);
+}
+
 static void check_history(const struct store *store, json_t *reasons)
 {
 	int err = store_trouble(store);
@@ -217,6 +237,7 @@ static json_t *reasons_of(struct daemon *d, const json_t *interfaces, const json
 	check_translations(d, reasons);
 	check_routes(d, reasons);
 	check_missing(d, reasons);
+	check_states(d, reasons);
 	check_history(&d->apply.store, reasons);
 	check_own_file(d, reasons);
 	check_trial(&d->apply, reasons);
@@ -233,9 +254,9 @@ json_t *status_build(struct daemon *d, int *status)
 	*status = json_array_size(reasons) ? 1 : 0;
 	config = json_pack("{s:s,s:I,s:I,s:b}", "file", d->file, "version", (json_int_t)store_newest(&d->apply.store),
 			   "since_ms", (json_int_t)d->apply.running_since_ms, "on_trial", d->apply.before != NULL);
-	return json_pack("{s:s,s:o,s:s,s:n,s:s,s:s,s:i,s:I,s:o,s:o?,s:o?}", "state", *status ? "degraded" : "ok",
+	return json_pack("{s:s,s:o,s:s,s:n,s:s,s:s,s:i,s:I,s:o,s:o?,s:o?,s:o?}", "state", *status ? "degraded" : "ok",
 			 "reasons", reasons, "node", d->apply.running->node, "peer", "instance", d->options.instance,
 			 "version", FAIRLEAD_VERSION, "pid", (int)getpid(), "uptime_ms",
 			 (json_int_t)(clock_ms(CLOCK_BOOTTIME) - d->start_ms), "config", config, "interfaces",
-			 interfaces, "tunnels", tunnels);
+			 interfaces, "tunnels", tunnels, "states", states_json(d));
 }

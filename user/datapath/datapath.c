@@ -174,20 +174,29 @@ static void check_routes(struct datapath *dp)
 	free(why);
 }
 
-/*
- * The programs believe their flow cache for longer while a daemon watches the tables that it was filled from. They count in
- * jiffies, which user space can't read: fl_learned says what they were at a time that it can.
- */
-static void alive_update(struct datapath *dp)
+/* By what the programs have told of a moment. 0: they have seen no packet yet */
+uint32_t datapath_jiffies(struct datapath *dp)
 {
 	struct fl_learned learned = {};
 	const uint32_t zero = 0;
 	uint64_t since;
 
 	if (map_get(dp, DP_MAP_LEARNED, &zero, &learned) || !learned.jiffies_ns)
-		return;
+		return 0;
 	since = monotonic_ms() - learned.jiffies_ns / 1000000;
-	dp->control.alive_until = learned.jiffies + since * dp->hz / 1000 + ALIVE_MS * dp->hz / 1000;
+	return learned.jiffies + since * dp->hz / 1000;
+}
+
+/*
+ * The programs believe their flow cache for longer while a daemon watches the tables that it was filled from. They count in
+ * jiffies, which user space can't read: fl_learned says what they were at a time that it can.
+ */
+static void alive_update(struct datapath *dp)
+{
+	uint32_t now = datapath_jiffies(dp);
+
+	if (now)
+		dp->control.alive_until = now + ALIVE_MS * dp->hz / 1000;
 }
 
 void datapath_tick(struct datapath *dp)

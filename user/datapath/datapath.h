@@ -88,6 +88,51 @@ const char *datapath_port_name(const struct datapath *dp, unsigned int number);
 /* Of an id; NULL: nobody's. *index: in the file, -1: not in it (any more). */
 const char *datapath_rule_name(const struct datapath *dp, unsigned int id, int *index);
 
+/* ---- the state table ---- */
+
+enum states_doing {
+	STATES_SHOW,
+	STATES_BIGGEST, /* those with the most bytes first */
+	STATES_COUNT,
+	STATES_KILL,
+	STATES_RESET, /* kill, and TCP resets to both ends */
+};
+
+/* All of what is said has to fit. */
+struct states_query {
+	enum states_doing doing;
+	const char *rule; /* name, or index in the file; NULL: any */
+	const char *gateway;
+	const char *interface; /* that it came in by or leaves by; one that the configuration has */
+	struct prefix hosts[2];
+	unsigned int n_hosts; /* one: either end; two: between them */
+	uint8_t proto;	      /* 0: any */
+	uint16_t port;	      /* of either end; 0: any */
+	uint64_t limit;	      /* rows; 0: all */
+};
+
+struct states_cursor; /* opaque */
+
+extern const char *const datapath_state_columns[]; /* of a row; the last is NULL */
+
+/* NULL, and *why (malloc'ed). To be closed before dp is. */
+struct states_cursor *datapath_states_open(struct datapath *dp, const struct states_query *query, char **why);
+void datapath_states_close(struct states_cursor *cursor); /* NULL is allowed */
+/*
+ * Goes on for a few milliseconds. *rows: what was found, JSON arrays with a newline between them, "" if nothing; good until the next call.
+ * 1: there is more; 0: that was all; -ESTALE: the table has got another size meanwhile, and rows may be told twice.
+ */
+int datapath_states_go(struct states_cursor *cursor, const char **rows);
+uint64_t datapath_states_found(const struct states_cursor *cursor); /* so far: shown, counted or ended */
+uint64_t datapath_states_resets(const struct states_cursor *cursor);
+
+struct datapath_states {
+	uint64_t states, limit;
+	uint64_t refused; /* since the table was made */
+	bool full;	  /* new connections are refused */
+};
+void datapath_states_numbers(struct datapath *dp, struct datapath_states *numbers);
+
 struct explain_query {
 	const char *in; /* interface, tunnel or "self" */
 	struct addr src, dst;

@@ -248,6 +248,11 @@ static void keep(void *node)
 	(void)node; /* the array owns it */
 }
 
+uint32_t nexthop_port(const struct datapath *dp, uint32_t index)
+{
+	return index && index < dp->n_neighbours ? dp->neighbours[index].value.port : 0;
+}
+
 void nexthops_free(struct datapath *dp)
 {
 	tdestroy(dp->neighbour_tree, keep);

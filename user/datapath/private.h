@@ -183,6 +183,8 @@ struct datapath {
 	struct states states;
 	uint32_t states_at, states_ticks; /* where the sweep goes on; seconds */
 	uint64_t states_refused, states_told_ms;
+	uint64_t states_full_ms; /* when somebody was refused last; 0: never */
+	uint32_t states_epoch;	 /* grows when the table is replaced */
 
 	struct join *joins;
 	struct saved_setting *saved;
@@ -329,6 +331,7 @@ void nexthops_sync(struct datapath *dp);
 void nexthops_tick(struct datapath *dp);
 void nexthops_free(struct datapath *dp);
 void nexthops_release(struct datapath *dp);
+uint32_t nexthop_port(const struct datapath *dp, uint32_t index); /* that it is on; 0: there is none */
 int locals_sync(struct datapath *dp, const struct port *ports);
 
 /* ---- gateways.c ---- */
@@ -358,6 +361,15 @@ int state_table_open(struct datapath *dp);
 void state_table_configure(struct datapath *dp, const struct config *config);
 void state_table_tick(struct datapath *dp, uint32_t now); /* low word of jiffies64 */
 void state_table_close(struct datapath *dp);
+
+uint32_t datapath_jiffies(struct datapath *dp); /* low word of jiffies64, about */
+
+/* ---- resets.c: TCP resets to the ends of connections ---- */
+struct resets; /* opaque */
+int resets_open(struct resets **out, struct datapath *dp, char **why);
+void resets_close(struct resets *resets); /* NULL is allowed */
+void resets_send(struct resets *resets, const struct states_entry *entry);
+uint64_t resets_sent(const struct resets *resets); /* states whose ends have both got one */
 
 /* ---- routing.c ---- */
 int routing_sync(struct datapath *dp);

@@ -51,6 +51,8 @@ static void tell_full(struct datapath *dp)
 	states_numbers(&dp->states, &n);
 	refused = n.refused_full - dp->states_refused;
 	dp->states_refused = n.refused_full;
+	if (refused)
+		dp->states_full_ms = monotonic_ms();
 	if (refused && monotonic_ms() - dp->states_told_ms > FULL_TOLD_S * 1000) {
 		dp->states_told_ms = monotonic_ms();
 		log_warnx("the state table is full: %llu new connections refused (%llu states, limits.states is %u)",

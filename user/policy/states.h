@@ -77,14 +77,15 @@ struct states_entry {
 /* What all of it says; zeros: every state. */
 struct states_filter {
 	bool by_rule;
-	uint64_t rules[FL_RULE_IDS_MAX / 64]; /* ids, a bit each: rules and translations */
+	uint64_t rules[FL_RULE_IDS_MAX / 64]; /* ids, a bit each: rules and translations; 0: no rule passed it */
 	bool by_from;
 	uint64_t from[0x10000 / 64]; /* what fl_end.from of either end may be: ports, FL_FROM_ENDPOINT() */
 	unsigned int n_hosts;	     /* one: either end; two: between them. Before or behind the translation */
 	union fl_addr hosts[2];
-	uint16_t gateway; /* of either direction; 0: any */
-	int proto;	  /* 0: any */
-	__be16 port;	  /* of either end, before or behind the translation; 0: any */
+	uint8_t host_bits[2]; /* how many of its bits count; 0: all */
+	uint16_t gateway;     /* of either direction; 0: any */
+	int proto;	      /* 0: any */
+	__be16 port;	      /* of either end, before or behind the translation; 0: any */
 };
 
 /* rules, from */
@@ -93,6 +94,9 @@ void states_filter_set(uint64_t *bits, uint32_t number);
 /* Each state that fits, until each() returns not 0, which it returns then. What changes meanwhile may be seen or not. */
 typedef int states_each_fn(void *arg, const struct states_entry *entry);
 int states_walk(const struct states *t, const struct states_filter *filter, states_each_fn *each, void *arg);
+/* The same of n slots from number `from` on, or up to the state for which each() returns not 0. Where to go on; 0: that was all. */
+uint32_t states_walk_some(const struct states *t, const struct states_filter *filter, uint32_t from, uint32_t n,
+			  states_each_fn *each, void *arg);
 
 /* What living states have counted, by id of the rules and translations that they name; added to what is in there. A million takes some 50 ms. */
 struct states_tally {

@@ -20,20 +20,25 @@ unsigned int states_starter(const struct fl_state *st)
 	return st->flags & FL_STATE_STARTER ? 1 : 0;
 }
 
-static bool addr_is(const union fl_addr *a, const union fl_addr *b)
+static bool addr_is(const union fl_addr *a, const union fl_addr *b, unsigned int bits)
 {
-	return a->q[0] == b->q[0] && a->q[1] == b->q[1];
+	unsigned int bytes = bits / 8;
+
+	if (!bits || bits == 128)
+		return a->q[0] == b->q[0] && a->q[1] == b->q[1];
+	return !memcmp(a->b, b->b, bytes) && (bits % 8 == 0 || (a->b[bytes] ^ b->b[bytes]) >> (8 - bits % 8) == 0);
 }
 
-static bool end_is_host(const struct states_entry *e, int end, const union fl_addr *host)
+static bool end_is_host(const struct states_filter *f, const struct states_entry *e, int end, int host)
 {
-	return addr_is(&e->state.addr[end], host) || addr_is(&e->addr[end], host);
+	return addr_is(&e->state.addr[end], &f->hosts[host], f->host_bits[host]) ||
+	       addr_is(&e->addr[end], &f->hosts[host], f->host_bits[host]);
 }
 
 static bool hosts_fit(const struct states_filter *f, const struct states_entry *e)
 {
 	for (int end = 0; end < 2; end++)
-		if (end_is_host(e, end, &f->hosts[0]) && (f->n_hosts < 2 || end_is_host(e, !end, &f->hosts[1])))
+		if (end_is_host(f, e, end, 0) && (f->n_hosts < 2 || end_is_host(f, e, !end, 1)))
 			return true;
 	return false;
 }
@@ -54,12 +59,18 @@ static bool has_from(const struct states_filter *f, uint16_t from)
 	return from && is_set(f->from, from);
 }
 
+static bool rules_fit(const struct states_filter *f, const struct fl_state *st)
+{
+	return has_rule(f, st->rule[0]) || has_rule(f, st->rule[1]) || has_rule(f, st->nat) ||
+	       (is_set(f->rules, 0) && !st->rule[0] && !st->rule[1]);
+}
+
 /* What needs no look at the twin. */
 static bool state_fits(const struct states_filter *f, const struct fl_state *st)
 {
 	return (!f->proto || st->proto == f->proto) &&
 	       (!f->gateway || st->gateway == f->gateway || st->reply_gateway == f->gateway) &&
-	       (!f->by_rule || has_rule(f, st->rule[0]) || has_rule(f, st->rule[1]) || has_rule(f, st->nat)) &&
+	       (!f->by_rule || rules_fit(f, st)) &&
 	       (!f->by_from || has_from(f, st->end[0].from) || has_from(f, st->end[1].from));
 }
 
@@ -100,6 +111,20 @@ static bool entry_read(const struct states *t, const struct states_filter *filte
 	if (!translation(t, e))
 		return false;
 	return (!filter->n_hosts || hosts_fit(filter, e)) && (!filter->port || port_fits(filter, e));
+}
+
+uint32_t states_walk_some(const struct states *t, const struct states_filter *filter, uint32_t from, uint32_t n,
+			  states_each_fn *each, void *arg)
+{
+	uint32_t end = from < states_slots(t) && n < states_slots(t) - from ? from + n : states_slots(t);
+	struct states_entry entry;
+
+	for (uint32_t slot = from; slot < end; slot++)
+		if (entry_read(t, filter, slot, &entry) && each(arg, &entry)) {
+			end = slot + 1;
+			break;
+		}
+	return end < states_slots(t) ? end : 0;
 }
 
 int states_walk(const struct states *t, const struct states_filter *filter, states_each_fn *each, void *arg)

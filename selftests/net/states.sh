@@ -1,0 +1,215 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The state table as users see it: `show states` and `kill states` with every selector, resets on the wire, limits.states changed under
+# traffic, a full table, a million states.
+#
+#   client 192.0.2.80 ── lan0 router wan0 ── 198.51.100.99 server      IPv4 is translated to the router's 198.51.100.1,
+#        aa::80                                     f::99              one port of the router's leads to the client's 7777
+
+. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lab.sh"
+
+client='' server=''
+CLIENT4=192.0.2.80 CLIENT6=2001:db8:aa::80 SERVER4=198.51.100.99 SERVER6=2001:db8:f::99 OUTSIDE=198.51.100.1
+JSON_KEYS='["protocol", "source", "source_port", "destination", "destination_port", "translated_source", "translated_source_port", "translated_destination", "translated_destination_port", "interface", "egress", "rule", "gateway", "state", "age_ms", "idle_ms", "packets", "bytes", "origin"]'
+
+network_up() {
+	setup_ns client router server
+	veth "$client" eth0 02:00:00:00:01:80 "$router" lan0 02:00:00:00:01:01
+	veth "$router" wan0 02:00:00:00:02:01 "$server" eth0 02:00:00:00:02:99
+	napi "$client" eth0
+	napi "$server" eth0
+	ip -n "$client" addr add $CLIENT4/24 dev eth0
+	ip -n "$client" addr add $CLIENT6/64 dev eth0 nodad
+	ip -n "$router" addr add 192.0.2.1/24 dev lan0
+	ip -n "$router" addr add 2001:db8:aa::1/64 dev lan0 nodad
+	ip -n "$router" addr add $OUTSIDE/24 dev wan0
+	ip -n "$router" addr add 2001:db8:f::1/64 dev wan0 nodad
+	ip -n "$server" addr add $SERVER4/24 dev eth0
+	ip -n "$server" addr add $SERVER6/64 dev eth0 nodad
+	ip -n "$client" route add default via 192.0.2.1
+	ip -n "$client" -6 route add default via 2001:db8:aa::1
+	ip -n "$server" -6 route add default via 2001:db8:f::1
+}
+
+config() {
+	cat > "$FL_TMP/router.json" <<-JSON
+	{
+		"node": { "name": "router" },
+		"interfaces": { "lan": { "device": "lan0", "mode": "$1" }, "wan": { "device": "wan0", "mode": "$1" } },
+		"gateways": { "up_gw": { "interface": "wan", "address": "$SERVER4" } },
+		"default_action": { "in": "block", "out": "pass" },
+		"rules": [
+			{ "name": "the client goes out", "action": "pass", "direction": "in", "interface": "lan",
+			  "protocol": "tcp" },
+			{ "name": "pings \"too\"", "action": "pass", "direction": "in", "interface": "lan",
+			  "protocol": ["icmp", "ipv6-icmp"] },
+			{ "name": "to the client's server", "action": "pass", "direction": "in", "interface": "wan",
+			  "protocol": "tcp", "destination": { "address": "$CLIENT4", "port": 7777 } }
+		],
+		"nat": [
+			{ "type": "snat", "interface": "wan", "source": { "address": "192.0.2.0/24" }, "translate_to": "interface" },
+			{ "type": "dnat", "interface": "wan", "protocol": "tcp",
+			  "destination": { "address": "$OUTSIDE", "port": 8888 }, "translate_to": "$CLIENT4", "translate_port": 7777 }
+		],
+		"limits": { "states": 2000 }
+	}
+	JSON
+}
+
+# py NS LOG ARGUMENT...: states.py in the background
+py() {
+	background "$1" "$FL_PYTHON" "$FL_NET/states.py" "${@:3}" > "$FL_TMP/$2.log" 2>&1
+	slowwait 5 grep -qE '^(up|ready)' "$FL_TMP/$2.log" || fail "$2: $(cat "$FL_TMP/$2.log")"
+}
+
+start() {
+	network_up
+	config "$1"
+	daemon_start router "$router" "$FL_TMP/router.json"
+	py "$server" serve4 serve --address $SERVER4
+	py "$server" serve6 serve --address $SERVER6
+	py "$client" serve-inside serve --address $CLIENT4
+	py "$client" wire-client resets --device eth0
+	py "$server" wire-server resets --device eth0
+}
+
+# connections: one of each kind, in the background: out[4], out[6], in
+connections() {
+	py "$client" out4 hold --address $SERVER4
+	py "$client" out6 hold --address $SERVER6
+	py "$server" in hold --address $OUTSIDE --port 8888
+}
+
+port_of() {
+	awk '/^up/ { print $2 }' "$FL_TMP/$1.log"
+}
+
+# states SELECTOR...: how many
+states() {
+	fl router show states --count "$@"
+}
+
+# finds N SELECTOR...
+finds() {
+	check_equal "show states ${*:2}" "$(states "${@:2}")" "$1"
+	check_equal "rows of show states ${*:2}" "$(fl router --json show states "${@:2}" | json 'len(d)')" "$1"
+}
+
+selectors() {
+	local text
+	connections
+	check "ping" in_ns "$client" ping -q -c 3 -i 0.1 $SERVER4
+	finds 4
+	finds 3 --proto tcp
+	finds 1 --proto icmp
+	finds 2 --rule "the client goes out"
+	finds 2 --rule 0
+	finds 1 --rule 1
+	finds 1 --rule 'pings "too"'
+	finds 0 --rule default_action
+	finds 3 --host $CLIENT4
+	finds 1 --host $CLIENT6
+	finds 1 --host 2001:db8:aa::/64
+	finds 3 --host 192.0.2.0/24
+	finds 3 --host $OUTSIDE
+	finds 1 --host $CLIENT6 --host $SERVER6
+	finds 0 --host $CLIENT4 --host $SERVER6
+	finds 3 --host $CLIENT4 --host $SERVER4
+	finds 4 --interface lan
+	finds 4 --interface wan
+	finds 1 --gateway up_gw --proto tcp --port 7777
+	finds 1 --port 8888
+	finds 1 --port "$(port_of out4)"
+	check_equal "--limit" "$(fl router --json show states --limit 2 | json 'len(d)')" 2
+	check_equal "the biggest" "$(fl router --json show states --sort bytes --limit 3 | json '(lambda b: b == sorted(b, reverse=True) and len(b))([s["bytes"] for s in d])')" 3
+	check_equal "all of them, sorted" "$(fl router --json show states --sort bytes | json '(lambda b: b == sorted(b, reverse=True) and len(b))([s["bytes"] for s in d])')" 4
+	text=$(fl router show states)
+	check_match "the table" "$text" "^PROTOCOL +SOURCE +DESTINATION "
+	check_match "the table" "$text" "^tcp +$CLIENT4:$(port_of out4) \($OUTSIDE:[0-9]+\) +$SERVER4:7777 .*ESTABLISHED:ESTABLISHED +lan +wan +up_gw .*the client goes out"
+	check_match "the table" "$text" "^tcp +\[$CLIENT6\]:$(port_of out6) +\[$SERVER6\]:7777 "
+	check_equal "no states" "$(fl router show states --port 1)" "no states"
+}
+
+keys() {
+	local row
+	row=$(fl router --json show states --port "$(port_of out4)" --proto tcp)
+	check_equal "keys" "$(json 'list(d[0]) == '"$JSON_KEYS" <<< "$row")" True
+	check_equal "the row" "$(json '[d[0][k] for k in ("protocol", "source", "source_port", "destination", "destination_port", "translated_source", "translated_destination", "translated_destination_port", "interface", "egress", "rule", "gateway", "state", "origin")]' <<< "$row")" \
+		"['tcp', '$CLIENT4', $(port_of out4), '$SERVER4', 7777, '$OUTSIDE', None, None, 'lan', 'wan', 'the client goes out', 'up_gw', 'ESTABLISHED:ESTABLISHED', 'local']"
+	check_equal "numbers" "$(json '4 < d[0]["packets"] < 20 and d[0]["bytes"] > 200 and d[0]["age_ms"] >= d[0]["idle_ms"] >= 0 and d[0]["age_ms"] < 60000' <<< "$row")" True
+	row=$(fl router --json show states --port 8888)
+	check_equal "the row" "$(json '[d[0][k] for k in ("source", "destination", "destination_port", "translated_source", "translated_destination", "translated_destination_port", "interface", "egress", "rule")]' <<< "$row")" \
+		"['$SERVER4', '$OUTSIDE', 8888, None, '$CLIENT4', 7777, 'wan', 'lan', \"to the client's server\"]"
+}
+
+# says STATUS WORDS PATTERN
+says() {
+	local err status
+	# shellcheck disable=SC2086 # words
+	err=$(fl router $2 2>&1 > /dev/null)
+	status=$?
+	check_equal "fairlead $2: exit status" "$status" "$1"
+	check_match "fairlead $2" "$err" "$3"
+}
+
+mistakes() {
+	says 2 'show states --rule the_client_goes_ou' 'no rule named "the_client_goes_ou"; did you mean "the client goes out"'
+	says 2 'show states --rule 7' 'no rule has the index 7'
+	says 2 'show states --gateway up_gv' 'no gateway named "up_gv"; did you mean "up_gw"'
+	says 2 'show states --interface lam' 'no interface or tunnel named "lam"; did you mean "lan"'
+	says 2 'show states --proto tpc' 'did you mean "tcp"'
+	says 2 'show states --host 1.2.3' 'host "1.2.3": an address'
+	says 2 'show states --host 192.0.2.1 --host 192.0.2.2 --host 192.0.2.3' 'two at most'
+	says 2 'show states --prot tcp --sort packets' 'sort "packets": accepted: bytes'
+	says 2 'show states --limt 3' 'did you mean --limit'
+	says 2 'show states --port 0' '1 to 65535'
+	says 2 'show stats' 'did you mean "states"'
+	says 2 'kill states' 'say which states, or --all'
+	says 2 'kill states --all --port 3' 'either --all, or which states'
+	says 2 'kill' 'states'
+	says 2 'kill state --all' 'did you mean "states"'
+}
+
+kills() {
+	check_equal "kill" "$(fl router kill states --host $CLIENT6)" "1 state killed"
+	finds 0 --host $CLIENT6
+	check_equal "kill of none" "$(fl router --json kill states --host $CLIENT6 | json 'd')" "{'killed': 0}"
+	finds 3 --host $CLIENT4
+}
+
+said() {
+	grep -q "$2" "$FL_TMP/$1.log"
+}
+
+# A connection of each kind dies at both ends; on the wire the addresses are those that each end knows
+resets() {
+	local name
+	connections
+	check_equal "kill --reset" "$(fl router --json kill states --proto tcp --reset | json 'd["killed"] >= 3 and d["reset"] >= 3')" True
+	for name in out4 out6 in; do
+		slowwait 3 said "$name" '^reset' || fail "$name has not been reset: $(cat "$FL_TMP/$name.log")"
+	done
+	slowwait 3 said serve4 '^reset' || fail "the server has seen no reset"
+	slowwait 3 said serve6 "^reset $(port_of out6)" || fail "the server has seen no reset by IPv6"
+	slowwait 3 said serve-inside "^reset $(port_of in)" || fail "the server inside has seen no reset"
+	check_match "at the client" "$(cat "$FL_TMP/wire-client.log")" "^RST $SERVER4 7777 $CLIENT4 $(port_of out4) [1-9]"
+	check_match "at the client" "$(cat "$FL_TMP/wire-client.log")" "^RST $SERVER4 $(port_of in) $CLIENT4 7777 [1-9]"
+	check_match "at the server" "$(cat "$FL_TMP/wire-server.log")" "^RST $OUTSIDE [0-9]+ $SERVER4 7777 [1-9]"
+	check_match "at the server" "$(cat "$FL_TMP/wire-server.log")" "^RST $OUTSIDE 8888 $SERVER4 $(port_of in) [1-9]"
+	check_match "at the server" "$(cat "$FL_TMP/wire-server.log")" "^RST $CLIENT6 $(port_of out6) $SERVER6 7777 [1-9]"
+	check_equal "states of TCP" "$(states --proto tcp)" 0
+}
+
+round() {
+	started start "$1" || return
+	run_test selectors selectors
+	run_test keys keys
+	run_test mistakes mistakes
+	run_test kill kills
+	run_test resets resets
+}
+
+modes round
+finish

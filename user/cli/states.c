@@ -1,0 +1,476 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* `show states`: may be millions of rows. They are printed as they come, and nothing of them is kept but what the widths are taken from. */
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <netdb.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "user/cli/cli.h"
+#include "user/config/suggest.h"
+
+#define KEYS_MAX 32
+#define KEPT 512      /* rows whose widths are those of all */
+#define CELL_MAX 1600 /* a rule's name, and what else is in the cell */
+#define OUT_SIZE (1 << 20)
+
+/* ---- options ---- */
+
+enum { RULE, HOST, GATEWAY, INTERFACE, PROTO, PORT, SORT, LIMIT, COUNT, ALL, RESET };
+
+static const struct option show_options[] = {
+	{ "rule", required_argument, NULL, RULE },	 { "host", required_argument, NULL, HOST },
+	{ "gateway", required_argument, NULL, GATEWAY }, { "interface", required_argument, NULL, INTERFACE },
+	{ "proto", required_argument, NULL, PROTO },	 { "port", required_argument, NULL, PORT },
+	{ "sort", required_argument, NULL, SORT },	 { "limit", required_argument, NULL, LIMIT },
+	{ "count", no_argument, NULL, COUNT },		 { 0 },
+};
+
+static const struct option kill_options[] = {
+	{ "rule", required_argument, NULL, RULE },
+	{ "host", required_argument, NULL, HOST },
+	{ "gateway", required_argument, NULL, GATEWAY },
+	{ "interface", required_argument, NULL, INTERFACE },
+	{ "proto", required_argument, NULL, PROTO },
+	{ "port", required_argument, NULL, PORT },
+	{ "all", no_argument, NULL, ALL },
+	{ "reset", no_argument, NULL, RESET },
+	{ 0 },
+};
+
+static const char *const text_keys[] = {
+	[RULE] = "rule", [GATEWAY] = "gateway", [INTERFACE] = "interface", [SORT] = "sort"
+};
+static const char *const flag_keys[] = { [COUNT] = "count", [ALL] = "all", [RESET] = "reset" };
+
+static int take_host(const char *command, json_t *request, const char *text)
+{
+	json_t *hosts = json_object_get(request, "host");
+
+	if (!hosts) {
+		hosts = json_array();
+		json_object_set_new(request, "host", hosts);
+	}
+	if (json_array_size(hosts) == 2)
+		return cli_usage(command, "--host: two at most");
+	json_array_append_new(hosts, json_string(text));
+	return CLI_DONE;
+}
+
+static int take_proto(const char *command, json_t *request, const char *text)
+{
+	struct suggest near = { .given = text };
+	static const char *const usual[] = { "tcp", "udp", "icmp", "ipv6-icmp", "esp", "gre", "sctp", "ipv6" };
+	const struct protoent *p;
+	long proto;
+
+	if (!cli_number(text, 1, 255, &proto)) {
+		p = getprotobyname(text);
+		if (!p || !p->p_proto) {
+			for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]); i++)
+				suggest_offer(&near, usual[i]);
+			return cli_usage(command, "--proto \"%s\": neither a name in /etc/protocols nor 1 to 255%s%s%s",
+					 text, near.best ? "; did you mean \"" : "", near.best ? near.best : "",
+					 near.best ? "\"?" : "");
+		}
+		proto = p->p_proto;
+	}
+	json_object_set_new(request, "proto", json_integer(proto));
+	return CLI_DONE;
+}
+
+static int take_number(const char *command, json_t *request, const char *key, const char *text, long max)
+{
+	long n;
+
+	if (!cli_number(text, 1, max, &n))
+		return cli_usage(command, "--%s \"%s\": 1 to %ld", key, text, max);
+	json_object_set_new(request, key, json_integer(n));
+	return CLI_DONE;
+}
+
+static int take_option(const char *command, json_t *request, int opt, const char *text)
+{
+	switch (opt) {
+	case HOST:
+		return take_host(command, request, text);
+	case PROTO:
+		return take_proto(command, request, text);
+	case PORT:
+		return take_number(command, request, "port", text, 65535);
+	case LIMIT:
+		return take_number(command, request, "limit", text, 100000000);
+	case COUNT:
+	case ALL:
+	case RESET:
+		json_object_set_new(request, flag_keys[opt], json_true());
+		return CLI_DONE;
+	default:
+		json_object_set_new(request, text_keys[opt], json_string(text));
+		return CLI_DONE;
+	}
+}
+
+static int unknown_option(const char *command, const struct option *options, const char *given)
+{
+	struct suggest near = { .given = given };
+
+	if (!strncmp(given, "--", 2))
+		near.given += 2;
+	for (; options->name; options++)
+		suggest_offer(&near, options->name);
+	if (near.best && strcmp(near.best, near.given))
+		return cli_usage(command, "%s: not known; did you mean --%s?", given, near.best);
+	return cli_usage(command, "%s: not known, or its value is missing", given);
+}
+
+int cli_take_states(const char *command, bool kill, int argc, char **argv, json_t *request)
+{
+	const struct option *options = kill ? kill_options : show_options;
+	int opt, status = CLI_DONE;
+
+	while (!status && (opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (opt < RULE || opt > RESET)
+			return unknown_option(command, options, argv[optind - 1]);
+		status = take_option(command, request, opt, optarg);
+	}
+	if (!status && optind < argc)
+		return cli_usage(command, "\"%s\" is too much", argv[optind]);
+	return status;
+}
+
+/* ---- cells of a row ---- */
+
+/* Where the cell ends that begins here. */
+static char *cell_end(char *at)
+{
+	bool quoted = false;
+
+	for (; *at && (quoted || (*at != ',' && *at != ']')); at++) {
+		if (*at == '\\' && at[1])
+			at++;
+		else if (*at == '"')
+			quoted = !quoted;
+	}
+	return at;
+}
+
+/* The row's cells, each text of its own; how many. */
+static size_t split(char *line, char *cells[KEYS_MAX])
+{
+	size_t n = 0;
+
+	for (char *at = line + 1; *line == '[' && n < KEYS_MAX;) {
+		char *end = cell_end(at);
+		bool last = *end != ',';
+
+		cells[n++] = at;
+		*end = '\0';
+		if (last)
+			break;
+		at = end + 1;
+	}
+	return n;
+}
+
+static unsigned int hex_digit(char c)
+{
+	return isdigit((unsigned char)c) ? c - '0' : (c | 0x20) - 'a' + 10;
+}
+
+/* In its place. "" for null */
+static char *plain(char *cell)
+{
+	char *to = cell;
+
+	if (!strcmp(cell, "null"))
+		return "";
+	if (*cell != '"')
+		return cell;
+	for (char *at = cell + 1; *at && *at != '"'; at++) {
+		if (*at == '\\' && at[1] == 'u' && strlen(at) > 5) { /* the daemon writes control characters so */
+			*to++ = hex_digit(at[4]) << 4 | hex_digit(at[5]);
+			at += 5;
+			continue;
+		}
+		at += *at == '\\';
+		*to++ = *at;
+	}
+	*to = '\0';
+	return cell;
+}
+
+/* ---- columns of the table ---- */
+
+enum { P_TEXT, P_END, P_AGE, P_NUMBER };
+
+static const struct {
+	const char *heading;
+	const char *keys[4]; /* P_END: address, port, and both translated */
+	int kind;
+} columns[] = {
+	{ "PROTOCOL", { "protocol" }, P_TEXT },
+	{ "SOURCE", { "source", "source_port", "translated_source", "translated_source_port" }, P_END },
+	{ "DESTINATION",
+	  { "destination", "destination_port", "translated_destination", "translated_destination_port" },
+	  P_END },
+	{ "STATE", { "state" }, P_TEXT },
+	{ "INTERFACE", { "interface" }, P_TEXT },
+	{ "EGRESS", { "egress" }, P_TEXT },
+	{ "GATEWAY", { "gateway" }, P_TEXT },
+	{ "AGE", { "age_ms" }, P_AGE },
+	{ "IDLE", { "idle_ms" }, P_AGE },
+	{ "PACKETS", { "packets" }, P_NUMBER },
+	{ "BYTES", { "bytes" }, P_NUMBER },
+	{ "RULE", { "rule" }, P_TEXT },
+};
+#define N_COLUMNS (sizeof(columns) / sizeof(columns[0]))
+
+struct output {
+	const struct cli *cli;
+	char *keys[KEYS_MAX]; /* `"protocol":`, of the rows' cells */
+	size_t n_keys;
+	int at[N_COLUMNS][4]; /* cells; -1: none */
+	int width[N_COLUMNS];
+	char *kept[KEPT];
+	size_t n_kept;
+	bool wide; /* the widths are known */
+	bool count;
+	unsigned long long n;
+	int status;
+};
+
+static int put_end(char *to, const char *addr, const char *port)
+{
+	bool inet6 = strchr(addr, ':');
+
+	if (!*port)
+		return sprintf(to, "%s", addr);
+	return sprintf(to, inet6 ? "[%s]:%s" : "%s:%s", addr, port);
+}
+
+static int put_age(char *to, const char *text)
+{
+	unsigned long long ms = strtoull(text, NULL, 10), s = ms / 1000;
+
+	if (s < 60)
+		return sprintf(to, "%llu.%llus", s, ms % 1000 / 100);
+	if (s < 86400)
+		return sprintf(to, "%02llu:%02llu:%02llu", s / 3600, s / 60 % 60, s % 60);
+	return sprintf(to, "%llud%02llu:%02llu", s / 86400, s / 3600 % 24, s / 60 % 60);
+}
+
+static const char *cell_of(char **cells, size_t n, int at)
+{
+	return at >= 0 && (size_t)at < n ? cells[at] : "";
+}
+
+/* The column's text of a row; its length. */
+static int put_column(const struct output *out, size_t column, char **cells, size_t n, char *to)
+{
+	const int *at = out->at[column];
+	const char *first = cell_of(cells, n, at[0]);
+	int len;
+
+	if (columns[column].kind == P_AGE)
+		return put_age(to, first);
+	if (columns[column].kind != P_END)
+		return sprintf(to, "%.*s", CELL_MAX - 1, *first ? first : "-");
+	len = put_end(to, first, cell_of(cells, n, at[1]));
+	if (!*cell_of(cells, n, at[2]))
+		return len;
+	len += sprintf(to + len, " (");
+	len += put_end(to + len, cell_of(cells, n, at[2]), cell_of(cells, n, at[3]));
+	return len + sprintf(to + len, ")");
+}
+
+static void print_row(struct output *out, char *line)
+{
+	char *cells[KEYS_MAX], text[CELL_MAX];
+	size_t n = split(line, cells);
+
+	for (size_t i = 0; i < n; i++)
+		cells[i] = plain(cells[i]);
+	for (size_t i = 0; i < N_COLUMNS; i++) {
+		bool right = columns[i].kind == P_AGE || columns[i].kind == P_NUMBER;
+		int len = put_column(out, i, cells, n, text);
+
+		if (i + 1 == N_COLUMNS)
+			puts(text);
+		else
+			printf(right ? "%*s " : "%-*s ", out->width[i], text);
+		if (!out->wide && len > out->width[i])
+			out->width[i] = len;
+	}
+}
+
+/* As print_row(), only what it needs. */
+static void measure_row(struct output *out, const char *line)
+{
+	char *copy = strdup(line), *cells[KEYS_MAX], text[CELL_MAX];
+	size_t n = copy ? split(copy, cells) : 0;
+
+	for (size_t i = 0; i < n; i++)
+		cells[i] = plain(cells[i]);
+	for (size_t i = 0; n && i < N_COLUMNS; i++) {
+		int len = put_column(out, i, cells, n, text);
+
+		if (len > out->width[i])
+			out->width[i] = len;
+	}
+	free(copy);
+}
+
+static void print_kept(struct output *out)
+{
+	if (out->wide)
+		return;
+	out->wide = true;
+	for (size_t i = 0; i < N_COLUMNS && out->n_kept; i++) {
+		bool right = columns[i].kind == P_AGE || columns[i].kind == P_NUMBER;
+
+		if (i + 1 == N_COLUMNS)
+			puts(columns[i].heading);
+		else
+			printf(right ? "%*s " : "%-*s ", out->width[i], columns[i].heading);
+	}
+	for (size_t i = 0; i < out->n_kept; i++) {
+		print_row(out, out->kept[i]);
+		free(out->kept[i]);
+	}
+	out->n_kept = 0;
+}
+
+static void table_row(struct output *out, char *line)
+{
+	if (out->wide) {
+		print_row(out, line);
+		return;
+	}
+	measure_row(out, line);
+	out->kept[out->n_kept] = strdup(line);
+	out->n_kept += out->kept[out->n_kept] != NULL;
+	if (out->n_kept == KEPT)
+		print_kept(out);
+}
+
+static void json_row(struct output *out, char *line)
+{
+	char *cells[KEYS_MAX];
+	size_t n = split(line, cells);
+
+	fputs(out->n ? ",\n{" : "{", stdout);
+	for (size_t i = 0; i < n && i < out->n_keys; i++) {
+		if (i)
+			fputc_unlocked(',', stdout);
+		fputs_unlocked(out->keys[i], stdout);
+		fputs_unlocked(cells[i], stdout);
+	}
+	fputc_unlocked('}', stdout);
+}
+
+/* ---- the command ---- */
+
+static void know_columns(struct output *out, const json_t *names)
+{
+	json_t *name;
+	size_t i;
+
+	memset(out->at, -1, sizeof(out->at));
+	json_array_foreach((json_t *)names, i, name) {
+		const char *key = json_string_value(name);
+
+		if (!key || i >= KEYS_MAX || asprintf(&out->keys[i], "\"%s\":", key) < 0)
+			break;
+		out->n_keys = i + 1;
+		for (size_t c = 0; c < N_COLUMNS; c++)
+			for (size_t k = 0; k < 4 && columns[c].keys[k]; k++)
+				if (!strcmp(columns[c].keys[k], key))
+					out->at[c][k] = i;
+	}
+	for (size_t c = 0; c < N_COLUMNS; c++)
+		out->width[c] = strlen(columns[c].heading);
+}
+
+static void print_count(const struct output *out, json_int_t n)
+{
+	if (out->cli->json)
+		printf("{\"states\": %" JSON_INTEGER_FORMAT "}\n", n);
+	else
+		printf("%" JSON_INTEGER_FORMAT "\n", n);
+}
+
+static bool begin(void *arg, const json_t *result)
+{
+	struct output *out = arg;
+	const json_t *states = json_object_get(result, "states");
+
+	if (states)
+		print_count(out, json_integer_value(states));
+	if (states)
+		return false;
+	know_columns(out, json_object_get(result, "columns"));
+	if (out->cli->json && !out->count)
+		putchar('[');
+	return true;
+}
+
+static bool finish(struct output *out, const char *line)
+{
+	json_t *json = json_loads(line, 0, NULL);
+	const char *error = json_string_value(json_object_get(json, "error"));
+
+	if (out->count && !error)
+		print_count(out, json_integer_value(json_object_get(json, "states")));
+	else if (out->cli->json && !out->count)
+		puts("]");
+	else
+		print_kept(out);
+	if (!out->count && !out->cli->json && !out->n && !error)
+		puts("no states");
+	if (error) {
+		fflush(stdout);
+		fprintf(stderr, "fairlead: %s\n", error);
+		out->status = CLI_FAILED;
+	}
+	json_decref(json);
+	return false;
+}
+
+static bool take_line(void *arg, char *line)
+{
+	struct output *out = arg;
+
+	if (*line != '[')
+		return finish(out, line);
+	if (out->cli->json)
+		json_row(out, line);
+	else
+		table_row(out, line);
+	out->n++;
+	return !ferror(stdout);
+}
+
+int cmd_show_states(const struct cli *cli, int argc, char **argv)
+{
+	json_t *request = json_pack("{s:s,s:s}", "command", "show", "what", "states");
+	struct output out = { .cli = cli };
+	int status = cli_take_states("show", false, argc, argv, request);
+
+	if (status) {
+		json_decref(request);
+		return status;
+	}
+	signal(SIGPIPE, SIG_IGN); /* a reader that has seen enough ends us in order */
+	setvbuf(stdout, NULL, _IOFBF, OUT_SIZE);
+	out.count = json_is_true(json_object_get(request, "count"));
+	status = cli_stream(cli, request, begin, take_line, &out);
+	for (size_t i = 0; i < out.n_keys; i++)
+		free(out.keys[i]);
+	for (size_t i = 0; i < out.n_kept; i++)
+		free(out.kept[i]);
+	return status ? status : out.status;
+}
