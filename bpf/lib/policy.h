@@ -216,8 +216,11 @@ GLOBAL int policy_connection(struct fl_ctx *ctx, struct scratch *s)
 	if (r)
 		return r;
 	s->x.to = (struct rewrite){ .src = sub->src, .dst = sub->dst, .sport = sub->sport, .dport = sub->dport };
-	if (s->message == MESSAGE_ERROR)
-		return error_connection(ctx, s);
+	if (s->message == MESSAGE_ERROR) {
+		r = error_connection(ctx, s);
+		if (r != STAGE_NEW)
+			return r;
+	}
 	tuple_of(c, &sub->src, &sub->dst, sub->sport, sub->dport, sub->proto);
 	if (!state_find(c))
 		return STAGE_NEW;
@@ -515,6 +518,11 @@ static __always_inline int policy_arrive(struct fl_ctx *ctx, struct scratch *s)
 	s->subject.dport = s->x.to.dport;
 	if (s->local && is_unasked(ctx, s, false))
 		return STAGE_DELIVER;
+#ifdef CTX_IS_XDP
+	/* to an address that is to be ours: the client listens on a packet socket, behind XDP and before tc */
+	if (is_dhcp(&s->subject, true))
+		return STAGE_DELIVER;
+#endif
 	r = rules_judge(s, FL_LIST_IN, s->pkt.port, !s->local);
 	if (r)
 		return r;
