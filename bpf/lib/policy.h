@@ -593,11 +593,13 @@ static __always_inline int own_new(struct fl_ctx *ctx, struct scratch *s)
 {
 	const struct fl_npt *npt;
 	__u32 port = s->pkt.port;
+	bool unasked;
 	int r;
 
 	s->keep = FL_KEEP;
 	nat_begin(&s->x, &s->conn, s->pkt.family);
-	if (is_unasked(ctx, s, true)) {
+	unasked = is_unasked(ctx, s, true);
+	if (unasked) {
 		s->keep = FL_KEEP_NONE;
 	} else {
 		r = rules_judge(s, FL_LIST_OUT, port, true);
@@ -615,7 +617,7 @@ static __always_inline int own_new(struct fl_ctx *ctx, struct scratch *s)
 	if (npt)
 		fl_npt_to_internal(npt, &s->x.to.dst);
 	s->sends = s->steer || npt;
-	r = translate_out(s, port);
+	r = unasked ? STAGE_GO : translate_out(s, port);
 	return r ? r : policy_passed(s, true);
 }
 
