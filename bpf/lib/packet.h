@@ -260,44 +260,69 @@ static __always_inline bool crc_is_unfinished(struct fl_ctx *ctx, const struct p
 	return crc && *crc == 0;
 }
 
+/* The headers that checksum_is_unfinished() looks at: the routed ones, or those in a 6in4 packet that only passes by. */
+static __always_inline bool checksum_headers(struct fl_ctx *ctx, const struct pkt *pkt, struct pkt *at)
+{
+	struct ipv6hdr *ip;
+
+	at->l3 = pkt->l3;
+	at->l4 = pkt->l4;
+	at->len = pkt->len;
+	at->proto = pkt->proto;
+	at->family = pkt->family;
+	if (pkt->proto != IPPROTO_IPV6 || !pkt->l4)
+		return pkt->l4;
+	ip = pkt_at(ctx, pkt->l4, L4_MAX, sizeof(*ip));
+	if (!ip)
+		return false;
+	at->l3 = pkt->l4;
+	at->l4 = pkt->l4 + sizeof(*ip);
+	at->len = sizeof(*ip) + bpf_ntohs(ip->payload_len);
+	at->proto = ip->nexthdr;
+	at->family = FL_INET6;
+	return true;
+}
+
 /*
  * True where the TCP or UDP checksum is the folded, uninverted pseudo-header sum: a veth or tap sender left the rest to its
  * device, which a frame that XDP redirects never passes. Such packets go down; once in 65,536 a whole one goes with them.
  */
 static __always_inline bool checksum_is_unfinished(struct fl_ctx *ctx, const struct pkt *pkt)
 {
-	__u16 check, len = pkt->l3 + pkt->len - pkt->l4;
+	struct pkt at;
+	__u16 check, len;
 	__u64 sum;
 
-	if (pkt->l4 == 0)
+	if (!checksum_headers(ctx, pkt, &at))
 		return false;
-	if (pkt->proto == IPPROTO_TCP) {
-		struct tcphdr *tcp = pkt_at(ctx, pkt->l4, L4_MAX, sizeof(*tcp));
+	len = at.l3 + at.len - at.l4;
+	if (at.proto == IPPROTO_TCP) {
+		struct tcphdr *tcp = pkt_at(ctx, at.l4, L4_MAX, sizeof(*tcp));
 
 		if (!tcp)
 			return false;
 		check = tcp->check;
-	} else if (pkt->proto == IPPROTO_UDP) {
-		struct udphdr *udp = pkt_at(ctx, pkt->l4, L4_MAX, sizeof(*udp));
+	} else if (at.proto == IPPROTO_UDP) {
+		struct udphdr *udp = pkt_at(ctx, at.l4, L4_MAX, sizeof(*udp));
 
 		if (!udp)
 			return false;
 		check = udp->check;
 	} else {
-		return pkt->proto == IPPROTO_SCTP && crc_is_unfinished(ctx, pkt);
+		return at.proto == IPPROTO_SCTP && crc_is_unfinished(ctx, &at);
 	}
-	if (pkt->family == FL_INET6) {
-		struct ipv6hdr *ip = pkt_at(ctx, pkt->l3, L3_MAX, sizeof(*ip));
+	if (at.family == FL_INET6) {
+		struct ipv6hdr *ip = pkt_at(ctx, at.l3, L4_MAX, sizeof(*ip));
 
 		if (!ip)
 			return false;
-		sum = csum_pseudo6((__u64 *)&ip->saddr, (__u64 *)&ip->daddr, len, pkt->proto);
+		sum = csum_pseudo6((__u64 *)&ip->saddr, (__u64 *)&ip->daddr, len, at.proto);
 	} else {
-		struct iphdr *ip = pkt_at(ctx, pkt->l3, L3_MAX, sizeof(*ip));
+		struct iphdr *ip = pkt_at(ctx, at.l3, L4_MAX, sizeof(*ip));
 
 		if (!ip)
 			return false;
-		sum = csum_pseudo4(ip->saddr, ip->daddr, len, pkt->proto);
+		sum = csum_pseudo4(ip->saddr, ip->daddr, len, at.proto);
 	}
 	return check == csum_fold(sum);
 }
