@@ -45,8 +45,16 @@ static __always_inline int skb_decapsulate(struct fl_ctx *ctx, int len)
 
 static __always_inline int skb_encapsulate(struct fl_ctx *ctx)
 {
-	return bpf_skb_adjust_room(ctx, sizeof(struct iphdr), BPF_ADJ_ROOM_MAC,
-				   BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4);
+	if (!bpf_skb_adjust_room(ctx, sizeof(struct iphdr), BPF_ADJ_ROOM_MAC,
+				 BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4))
+		return 0;
+	/*
+	 * An answer of ours has the skb of what it answers, and one that has been encapsulated before is refused, also where XDP has written
+	 * another packet into it. Then the way of skb_decapsulate(): 40 bytes more, of which a change to IPv4 takes 20.
+	 */
+	if (ctx_gso_size(ctx) || bpf_skb_adjust_room(ctx, 2 * sizeof(struct iphdr), BPF_ADJ_ROOM_MAC, 0))
+		return -1;
+	return bpf_skb_change_proto(ctx, bpf_htons(ETH_P_IP), 0);
 }
 
 /*
