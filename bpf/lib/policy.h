@@ -197,6 +197,12 @@ static __always_inline int error_connection(struct fl_ctx *ctx, struct scratch *
 	return STAGE_GO;
 }
 
+/* Of no known connection. Flags that no host sets are no rule's business (pf and conntrack drop them, too). */
+static __always_inline int connection_unknown(const struct scratch *s)
+{
+	return is_segment(&s->pkt) && !tcp_flags_are_sane(s->seg.flags) ? -FL_DROP_MALFORMED : STAGE_NEW;
+}
+
 /*
  * Reads the packet, and lets its connection's state judge it. Returns STAGE_GO: it passes, and s->x.to is what it becomes; STAGE_NEW: no
  * state knows it; or -FL_DROP_*.
@@ -223,7 +229,7 @@ GLOBAL int policy_connection(struct fl_ctx *ctx, struct scratch *s)
 	}
 	tuple_of(c, &sub->src, &sub->dst, sub->sport, sub->dport, sub->proto);
 	if (!state_find(c))
-		return STAGE_NEW;
+		return connection_unknown(s);
 	st = state_at(c->main);
 	if (!st)
 		return -FL_DROP_INTERNAL;

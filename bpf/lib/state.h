@@ -59,7 +59,7 @@ GLOBAL int state_check(struct conn *c, struct segment *seg)
 		return -FL_DROP_INTERNAL;
 	if (!tcp_flags_are_sane(seg->flags))
 		return -FL_DROP_STATE_WINDOW;
-	c->over = tcp_is_reuse(&c->next, seg->flags);
+	c->over = tcp_is_reuse(st, &c->next, c->main_side, seg);
 	if (c->over)
 		return STATE_MISS;
 	if (!(st->flags & FL_STATE_LOOSE)) {

@@ -281,10 +281,19 @@ static __always_inline void tcp_next_begin(const struct fl_state *st, struct tcp
 	n->wscale = st->wscale;
 }
 
-/* Whether the SYN begins another connection: of the old one both ends have said their last. */
-static __always_inline bool tcp_is_reuse(const struct tcp_next *n, __u8 flags)
+/*
+ * Whether the SYN begins another connection: of the old one both ends have said their last, or nobody has answered its SYN, and this one
+ * has a later number (RFC 6528 3: as each new attempt from one port has). pf would drop it until the old state has run out.
+ */
+static __always_inline bool tcp_is_reuse(const struct fl_state *st, const struct tcp_next *n, __u32 me,
+					 const struct segment *seg)
 {
-	return tcp_is_opening(flags) && n->phase[0] >= FL_PHASE_CLOSING && n->phase[1] >= FL_PHASE_CLOSING;
+	if (!tcp_is_opening(seg->flags))
+		return false;
+	if (n->phase[0] >= FL_PHASE_CLOSING && n->phase[1] >= FL_PHASE_CLOSING)
+		return true;
+	return n->phase[me & 1] == FL_PHASE_SYN_SENT && n->phase[(me ^ 1) & 1] == FL_PHASE_NONE &&
+	       seq_is_behind(seg->seq, st->end[me & 1].seq_hi);
 }
 
 /*

@@ -257,6 +257,14 @@ static const struct step half_open_unknown[] = {
 	{ A, ACK, 1, 1, 0, 502, NONE, PASS_, E, E },
 };
 
+/* Another attempt from the same port: the answer to the first comes too late */
+static const struct step tried_again[] = {
+	{ A, SYN, 0, 0, 0, 64240, 7, NEW, S, N },	   { A, SYN, 3000000, 0, 0, 64240, 7, NEW, S, N },
+	{ B, SYN | ACK, 0, 1, 0, 65160, 8, BAD, 0, 0 },	   { A, SYN, 0, 0, 0, 64240, 7, BAD, 0, 0 },
+	{ A, SYN, 3000000, 0, 0, 64240, 7, PASS_, S, N },  { B, SYN | ACK, 0, 3000001, 0, 65160, 8, PASS_, E, S },
+	{ A, ACK, 3000001, 1, 0, 502, NONE, PASS_, E, E },
+};
+
 static const struct step wrong_answer[] = {
 	{ A, SYN, 0, 0, 0, 64240, 7, NEW, S, N },
 	{ B, SYN | ACK, 0, 1000000, 0, 65160, 8, BAD, 0, 0 },
@@ -324,6 +332,7 @@ static const struct connection {
 	TRACKED("SYN after the end", reuse),
 	TRACKED("half open", half_open),
 	TRACKED("half open, no state", half_open_unknown),
+	TRACKED("tried again", tried_again),
 	TRACKED("answer to another SYN", wrong_answer),
 	TRACKED("picked up", picked_up),
 	LOOSE("one direction", one_direction),
