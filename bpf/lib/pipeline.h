@@ -249,13 +249,46 @@ static __always_inline int drop(struct fl_ctx *ctx, const struct pkt *pkt, __u32
 	return CTX_DROP;
 }
 
+/* Its part about states and rules. */
+static __always_inline void explain_policy(const struct scratch *s, struct fl_explain *e)
+{
+	e->flags = FL_EXPLAIN_JUDGED | (s->doing == DOING_UPDATE ? FL_EXPLAIN_KNOWN : 0) |
+		   (s->doing == DOING_ERROR ? FL_EXPLAIN_ERROR : 0) | (s->doing == DOING_INSERT ? FL_EXPLAIN_NEW : 0) |
+		   (s->local ? FL_EXPLAIN_LOCAL : 0) | (s->log ? FL_EXPLAIN_LOG : 0);
+	e->state = s->conn.main;
+	e->rule[0] = s->rule[0];
+	e->rule[1] = s->rule[1];
+	e->decider = s->decider;
+	e->snat = s->x.snat;
+	e->dnat = s->x.dnat;
+	e->steer = s->steer;
+	e->src = s->x.to.src;
+	e->dst = s->x.to.dst;
+	e->sport = s->x.to.sport;
+	e->dport = s->x.to.dport;
+}
+
+/* The same of prefix translations, where no state has the addresses. */
+static __always_inline void explain_prefixes(const struct fl_flow *flow, struct fl_explain *e)
+{
+	const struct fl_npt *npt;
+
+	e->src = flow->src;
+	e->dst = flow->dst;
+	npt = flow->npt_src ? npt_get(flow->npt_src) : NULL;
+	if (npt)
+		fl_npt_to_external(npt, &e->src);
+	npt = flow->npt_dst ? npt_get(flow->npt_dst) : NULL;
+	if (npt)
+		fl_npt_to_internal(npt, &e->dst);
+}
+
 /* What explain reads after a dry run. */
 static __always_inline void explain(const struct scratch *s, const struct fl_flow *flow, int stage)
 {
 	const struct pkt *pkt = &s->pkt;
 	const struct hop *hop = &s->hop;
 	struct fl_explain *e = &fl_explain_result;
-	const struct fl_npt *npt;
 
 	__builtin_memset(e, 0, sizeof(*e));
 	e->in_port = pkt->port;
@@ -268,18 +301,14 @@ static __always_inline void explain(const struct scratch *s, const struct fl_flo
 	e->reason = stage < 0 ? -stage : stage == STAGE_ERROR ? pkt->reason : 0;
 	e->icmp_type = stage == STAGE_ERROR ? pkt->icmp_type : 0;
 	e->icmp_code = stage == STAGE_ERROR ? pkt->icmp_code : 0;
+	if (pkt->judged)
+		explain_policy(s, e);
 	if (!flow)
 		return;
-	e->src = flow->src;
-	e->dst = flow->dst;
 	e->npt_src = flow->npt_src;
 	e->npt_dst = flow->npt_dst;
-	npt = flow->npt_src ? npt_get(flow->npt_src) : NULL;
-	if (npt)
-		fl_npt_to_external(npt, &e->src);
-	npt = flow->npt_dst ? npt_get(flow->npt_dst) : NULL;
-	if (npt)
-		fl_npt_to_internal(npt, &e->dst);
+	if (!pkt->judged)
+		explain_prefixes(flow, e);
 	if (stage == STAGE_DELIVER)
 		return;
 	e->endpoint = flow->endpoint;

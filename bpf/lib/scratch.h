@@ -102,7 +102,13 @@ static __always_inline struct scratch *scratch_get(void)
 	s->doing = DOING_NOTHING;
 	s->translate = s->by_state = s->log = s->keep_way = s->sends = false;
 	s->rule[0] = s->rule[1] = s->steer = s->reply = 0;
-	if (fl_dry_run)
-		__builtin_memset(&s->hop, 0, sizeof(s->hop)); /* explain reads it whatever the stage */
+	if (fl_dry_run) { /* explain reads these whatever the stage */
+		__builtin_memset(&s->hop, 0, sizeof(s->hop));
+		__builtin_memset(&s->way, 0, sizeof(s->way));
+		__builtin_memset(&s->x, 0, sizeof(s->x));
+		__builtin_memset(&s->gateway, 0, sizeof(s->gateway));
+		s->decider = 0;
+		s->local = false;
+	}
 	return s;
 }

@@ -290,8 +290,8 @@ struct fl_failed {
  * fl_flows: array, FL_FLOWS a CPU, each read and written by its CPU alone: what the tables said of (port, outer addresses,
  * source, destination). A memo, no state.
  */
-#define FL_FLOW_OWN 0x8000  /* in from */
-#define FL_FLOW_INET 0x4000 /* in from: IPv4, whose addresses IPv6 could write too */
+#define FL_FLOW_OWN 0x8000	/* in from */
+#define FL_FLOW_INET 0x4000	/* in from: IPv4, whose addresses IPv6 could write too */
 #define FL_FLOW_BY_STATE 0x2000 /* in from: no prefixes are translated, a state or a rule has said the addresses */
 
 /* Of jiffies64, coarse: comes round after an hour or more */
@@ -337,6 +337,16 @@ enum fl_verdict {
 
 #define FL_ICMP_RESET 0xff /* where an ICMP type stands: the answer is a TCP reset */
 
+enum fl_explain_flags {
+	FL_EXPLAIN_JUDGED =
+		1 << 0, /* by states and rules: what follows in struct fl_explain from `rule` on says something */
+	FL_EXPLAIN_KNOWN = 1 << 1, /* of the connection that `state` has */
+	FL_EXPLAIN_ERROR = 1 << 2, /* an ICMP error about a packet of that */
+	FL_EXPLAIN_NEW = 1 << 3,   /* begins one, which gets a state */
+	FL_EXPLAIN_LOCAL = 1 << 4, /* for the host itself */
+	FL_EXPLAIN_LOG = 1 << 5,   /* is logged */
+};
+
 struct fl_explain {
 	__u32 verdict;
 	__u32 reason;		 /* enum fl_drop */
@@ -349,4 +359,10 @@ struct fl_explain {
 	union fl_addr src, dst; /* translated */
 	union fl_addr nexthop;	/* of the frame: the outer packet's where it is encapsulated */
 	union fl_addr gateway;	/* of the packet itself, as the routing table has it; 0: the router's own */
+	__u32 flags;		/* enum fl_explain_flags */
+	__u32 state;		/* slot */
+	__u16 rule[2], decider; /* ids of those that judged it, `in` and `out`, and of the last of them; 0: none did */
+	__u16 snat, dnat;	/* ids of translations that fit */
+	__u16 steer;		/* number of the gateway that a rule or the state says; 0: as routed */
+	__be16 sport, dport;	/* translated, of src and dst; identifiers of ICMP queries */
 };

@@ -7,11 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "user/cli/cli.h"
-
-#define KEYS \
-	"verdict reason rule route_to gateway egress tunnel nat source destination translated_source " \
-	"translated_destination state"
+#include "user/cli/explain.h"
 
 /* The bit of a letter is its place (RFC 9293 section 3.1, RFC 3168 section 6.1). */
 #define TCP_FLAGS "FSRPAUEW"
@@ -177,10 +173,22 @@ out:
 	return request;
 }
 
+/* "tcp 192.0.2.80 port 4000 > 203.0.113.1 port 80, in by lan". The source is the one that was taken. */
+static void packet_text(const char **args, const json_t *answer, char *buf, size_t len)
+{
+	const char *source = json_string_value(json_object_get(answer, "source"));
+	bool self = !strcmp(args[IN], "self");
+
+	snprintf(buf, len, "%s %s%s%s > %s%s%s, %s%s", args[PROTO], source ? source : args[SRC],
+		 args[SPORT] ? " port " : "", args[SPORT] ? args[SPORT] : "", args[DST], args[DPORT] ? " port " : "",
+		 args[DPORT] ? args[DPORT] : "", self ? "the router's own" : "in by ", self ? "" : args[IN]);
+}
+
 int cmd_explain(const struct cli *cli, int argc, char **argv)
 {
 	const char *args[N_ARGS] = { 0 };
 	struct answer answer;
+	char packet[512];
 	json_t *request;
 	int status;
 
@@ -193,8 +201,10 @@ int cmd_explain(const struct cli *cli, int argc, char **argv)
 	cli_tell(cli, &answer, NULL);
 	if (!status && cli->json)
 		cli_print_json(answer.result);
-	else if (!status)
-		cli_print_object(answer.result, KEYS);
+	if (!status && !cli->json) {
+		packet_text(args, answer.result, packet, sizeof(packet));
+		explain_print(answer.result, packet);
+	}
 	cli_answer_free(&answer);
 	return status;
 }

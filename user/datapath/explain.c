@@ -140,15 +140,27 @@ static struct addr addr_or_none(const union fl_addr *a)
 	return memcmp(a, &none, sizeof(none)) ? addr_from_map(a) : (struct addr){};
 }
 
-static void put_translated(json_t *answer, const char *key, const union fl_addr *now, const struct addr *before)
+/* port: translated, before: as it was; both 0 where nothing is known of them */
+static void put_translated(json_t *answer, const char *key, const char *port_key, const union fl_addr *now,
+			   const struct addr *before, uint16_t port, uint16_t port_before)
 {
 	static const union fl_addr none;
 	struct addr a = addr_from_map(now);
+	bool same = memcmp(now, &none, sizeof(none)) == 0 || (addr_equal(&a, before) && port == port_before);
 
-	if (memcmp(now, &none, sizeof(none)) == 0 || addr_equal(&a, before))
-		json_object_set_new(answer, key, json_null());
-	else
-		json_object_set_new(answer, key, addr_text(&a));
+	json_object_set_new(answer, key, same ? json_null() : addr_text(&a));
+	json_object_set_new(answer, port_key, same || !port ? json_null() : json_integer(port));
+}
+
+static void put_translations(json_t *answer, const struct question *q, const struct fl_explain *e)
+{
+	bool judged = e->flags & FL_EXPLAIN_JUDGED;
+	uint16_t sport = judged ? q->packet.sport : 0, dport = judged ? q->packet.dport : 0;
+
+	put_translated(answer, "translated_source", "translated_source_port", &e->src, &q->packet.src, ntohs(e->sport),
+		       sport);
+	put_translated(answer, "translated_destination", "translated_destination_port", &e->dst, &q->packet.dst,
+		       ntohs(e->dport), dport);
 }
 
 struct verdict_words {
@@ -166,6 +178,10 @@ static const char *why_deliver(struct datapath *dp, const struct question *q, co
 
 	if (dst.family == AF_UNSPEC)
 		dst = q->packet.dst;
+	if (explain_is_unasked(e) && e->flags & FL_EXPLAIN_LOCAL)
+		return "for the host; passes without a rule";
+	if (e->flags & FL_EXPLAIN_LOCAL)
+		return "for the host itself";
 	switch (system_route_get(dp->system, &dst, NULL, &ifindex, &source)) {
 	case -ENETUNREACH:
 	case -EHOSTUNREACH:
@@ -176,16 +192,26 @@ static const char *why_deliver(struct datapath *dp, const struct question *q, co
 	}
 }
 
+static const char *why_forward(const struct question *q, const struct fl_explain *e)
+{
+	if (!q->self)
+		return "routed";
+	if (explain_is_unasked(e))
+		return "own traffic, passes without a rule";
+	return e->out_port && q->port->kind == PORT_TUNNEL ? "own traffic into the tunnel"
+							   : "own traffic, sent as the host routes it";
+}
+
 static struct verdict_words words_of(struct datapath *dp, const struct question *q, const struct fl_explain *e)
 {
 	switch (e->verdict) {
 	case FL_VERDICT_FORWARD:
-		return (struct verdict_words){ "forward", q->self ? "own traffic into the tunnel" : "routed" };
+		return (struct verdict_words){ "forward", why_forward(q, e) };
 	case FL_VERDICT_DELIVER:
 		return (struct verdict_words){ "deliver", why_deliver(dp, q, e) };
 	case FL_VERDICT_DROP:
 	case FL_VERDICT_ERROR:
-		return (struct verdict_words){ "drop", drop_name(e->reason) };
+		return (struct verdict_words){ explain_verdict(e), explain_reason(e) };
 	default:
 		if (q->self)
 			return (struct verdict_words){ "forward", "own traffic, sent as the host routes it" };
@@ -193,11 +219,15 @@ static struct verdict_words words_of(struct datapath *dp, const struct question 
 	}
 }
 
-/* Of a spoofed source the last that was looked up is the way back to it. */
+/* Of what does not get as far as to be routed the last that was looked up is the way back to its source. */
 static void forget_way_back(struct fl_explain *e)
 {
 	if (e->verdict == FL_VERDICT_DROP && e->reason == FL_DROP_SPOOFED)
 		*e = (struct fl_explain){ .verdict = e->verdict, .reason = e->reason, .in_port = e->in_port };
+	if (!explain_is_by_rule(e) || e->rule[1])
+		return;
+	e->out_port = e->xmit_port = e->mtu = 0;
+	e->nexthop = e->gateway = (union fl_addr){};
 }
 
 /*
@@ -230,7 +260,7 @@ static json_t *answer_of(struct datapath *dp, const struct question *q, const st
 	struct addr hop = addr_or_none(&e->nexthop), gateway = addr_or_none(&e->gateway);
 	json_t *answer;
 
-	if (!out && q->self && e->verdict == FL_VERDICT_NONE)
+	if (!out && q->self && (e->verdict == FL_VERDICT_NONE || e->verdict == FL_VERDICT_FORWARD))
 		out = xmit = q->port;
 	answer = json_pack("{s:s, s:s, s:n, s:n, s:o, s:o, s:o, s:n, s:o, s:o, s:n}", "verdict", words.verdict,
 			   "reason", words.reason, "rule", "route_to", "gateway",
@@ -244,11 +274,13 @@ static json_t *answer_of(struct datapath *dp, const struct question *q, const st
 		return NULL;
 	if (tunnel)
 		put_outer(answer, tunnel);
-	put_translated(answer, "translated_source", &e->src, &q->packet.src);
-	put_translated(answer, "translated_destination", &e->dst, &q->packet.dst);
+	put_translations(answer, q, e);
+	explain_put_policy(dp, answer, e);
 	json_object_set_new(answer, "next_hop", addr_text(&hop));
-	json_object_set_new(answer, "mtu", e->mtu ? json_integer(e->mtu) : json_null());
-	if (e->verdict == FL_VERDICT_ERROR)
+	json_object_set_new(answer, "mtu", e->mtu && e->mtu != UINT16_MAX ? json_integer(e->mtu) : json_null());
+	if (e->verdict == FL_VERDICT_ERROR && e->icmp_type == FL_ICMP_RESET)
+		json_object_set_new(answer, "answer", json_string("tcp reset"));
+	else if (e->verdict == FL_VERDICT_ERROR)
 		json_object_set_new(answer, "icmp",
 				    json_pack("{s:i, s:i}", "type", e->icmp_type, "code", e->icmp_code));
 	return answer;
@@ -333,8 +365,10 @@ json_t *datapath_explain(struct datapath *dp, const struct explain_query *query,
 		return answer;
 	err = dry_run_open(dp);
 	err = err ?: run(dp, &q, &result);
-	if (!err)
+	if (!err) {
 		forget_way_back(&result);
+		explain_limits(dp, &result, &q.packet.src);
+	}
 	if (err) {
 		fail(why, err, "the dry run failed: %s", strerror(-err));
 		return NULL;

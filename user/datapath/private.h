@@ -423,6 +423,15 @@ void reassembly_add_drops(const struct datapath *dp, uint32_t port, uint32_t rea
 /* ---- explain.c ---- */
 void dry_run_close(struct datapath *dp);
 
+/* ---- explain_policy.c ---- */
+const char *explain_verdict(const struct fl_explain *e); /* of what does not get through */
+const char *explain_reason(const struct fl_explain *e);
+bool explain_is_by_rule(const struct fl_explain *e); /* blocked or rejected, also since the rule's gateway is down */
+bool explain_is_unasked(const struct fl_explain *e);
+/* What only the making of a state finds out. source: of the packet */
+void explain_limits(struct datapath *dp, struct fl_explain *e, const struct addr *source);
+void explain_put_policy(struct datapath *dp, json_t *answer, const struct fl_explain *e);
+
 /* ---- show*.c ---- */
 int drops_read(struct datapath *dp, uint32_t port, struct fl_drop_stats out[FL_DROP_SLOTS]);
 const char *drop_name(uint32_t reason);
