@@ -15,7 +15,8 @@
 #include "user/datapath/packet.h"
 
 #define HOPS 64
-#define OTHER_LEN 8 /* payload of a protocol without ports */
+#define HOPS_DISCOVERY 255 /* neighbour discovery, RFC 4861: with less it is nothing of this link */
+#define OTHER_LEN 8	   /* payload of a protocol without ports */
 
 /* One's complement sum (RFC 1071) of words as they lie in memory. */
 static uint32_t sum_words(uint32_t sum, const void *data, size_t len)
@@ -103,6 +104,12 @@ static size_t put_transport(const struct explain_query *query, uint8_t *at)
 	}
 }
 
+static bool is_discovery(const struct explain_query *query)
+{
+	return query->proto == IPPROTO_ICMPV6 && query->icmp_type >= ND_ROUTER_SOLICIT &&
+	       query->icmp_type <= ND_REDIRECT;
+}
+
 static size_t put_ip6(const struct explain_query *query, uint8_t *at)
 {
 	struct ip6_hdr ip = { .ip6_src = query->src.v6, .ip6_dst = query->dst.v6 };
@@ -110,7 +117,7 @@ static size_t put_ip6(const struct explain_query *query, uint8_t *at)
 
 	ip.ip6_vfc = 6 << 4;
 	ip.ip6_nxt = query->proto;
-	ip.ip6_hlim = HOPS;
+	ip.ip6_hlim = is_discovery(query) ? HOPS_DISCOVERY : HOPS;
 	ip.ip6_plen = htons(len);
 	memcpy(at, &ip, sizeof(ip));
 	return sizeof(ip) + len;
