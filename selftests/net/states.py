@@ -66,18 +66,20 @@ def hold(args):
 
 
 def stream(args):
-    """Sends as fast as it goes for so long; each byte must come back."""
+    """Sends until a file is there, or for so long; each byte must come back."""
     connection = socket.create_connection((args.address, args.port), timeout=10)
     say("up", connection.getsockname()[1])
     block = os.urandom(65536)
     end, sent, received, longest, last = time.monotonic() + args.seconds, 0, 0, 0.0, time.monotonic()
+    more = True
     connection.setblocking(False)
-    while time.monotonic() < end or received < sent:
-        more = time.monotonic() < end
+    while more or received < sent:
+        more = time.monotonic() < end and not os.path.exists(args.until)
         readable, writable, _ = select.select([connection], [connection] if more else [], [], 10)
         if not readable and not writable:
             sys.exit("it stands still")
         if writable:
+            time.sleep(0.003)  # this is about what arrives, not about how full queues get
             at = sent % len(block)
             sent += connection.send(block[at:])
         if readable:
@@ -180,6 +182,7 @@ def main():
     parser.add_argument("--count", type=int, default=1)
     parser.add_argument("--wait", type=float, default=1)
     parser.add_argument("--device")
+    parser.add_argument("--until", default="")
     parser.add_argument("--instance")
     args = parser.parse_args()
     globals()[args.what](args)

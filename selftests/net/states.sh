@@ -202,6 +202,125 @@ resets() {
 	check_equal "states of TCP" "$(states --proto tcp)" 0
 }
 
+
+# ---- limits.states ----
+
+slots() {
+	bpftool -j map show pinned "/sys/fs/bpf/fairlead/$(instance router)/fl_states" | json 'd["max_entries"]'
+}
+
+# limit N [STATEMENT]: applied
+limit() {
+	cp "$FL_TMP/router.json" "$FL_TMP/new.json"
+	config_edit "$FL_TMP/new.json" "d['limits']['states'] = $1; ${2:-}"
+	check "apply of limits.states $1" fl router apply "$FL_TMP/new.json"
+	check_equal "the limit" "$(fl router --json status | json 'd["states"]["limit"]')" "$1"
+}
+
+# Up and down: what goes on, goes on
+resized() {
+	local ping rows name
+	for name in stream4:$SERVER4 stream6:$SERVER6; do
+		py "$client" "${name%%:*}" stream --address "${name#*:}" --seconds 30 --until "$FL_TMP/enough"
+	done
+	in_ns "$client" ping -6 -n -q -i 0.02 -w 30 -W 2 $SERVER6 > "$FL_TMP/ping" 2>&1 &
+	ping=$!
+	connections
+	rows=$(states)
+	limit 50000
+	check_equal "slots" "$(slots)" 125008
+	limit 3000
+	check_equal "slots" "$(slots)" 7504
+	check_equal "states" "$(states)" "$rows"
+	kill -INT $ping
+	wait $ping
+	check_match "pings" "$(cat "$FL_TMP/ping")" ' 0% packet loss'
+	touch "$FL_TMP/enough"
+	for name in stream4 stream6; do
+		slowwait 10 said $name '^done' || fail "$name: $(cat "$FL_TMP/$name.log")"
+	done
+	check_equal "kill --reset" "$(fl router --json kill states --proto tcp --reset | json 'd["reset"] >= 3')" True
+	for name in out4 out6 in; do
+		slowwait 3 said "$name" '^reset' || fail "$name did not live on: $(cat "$FL_TMP/$name.log")"
+	done
+	check "status" fl router status
+}
+
+# ---- a full table ----
+
+# ask: many.log's next answer
+ask() {
+	echo "$1" >&"$asking"
+	slowwait 10 grep -q "^$1 " "$FL_TMP/many.log" && awk -v word="$1" '$1 == word { print $2 }' "$FL_TMP/many.log"
+}
+
+is_degraded() {
+	fl router status | head -n 1 | grep -q '^DEGRADED:.*the state table is full (100 states, limits.states is 100): new connections are refused'
+}
+
+full() {
+	local asking
+	fl router kill states --all > /dev/null
+	limit 100
+	mkfifo "$FL_TMP/asked"
+	py_many &
+	exec {asking}<> "$FL_TMP/asked"
+	slowwait 15 said many '^up' || fail "many: $(cat "$FL_TMP/many.log")"
+	check_equal "connections" "$(awk '/^up/ { print $2 }' "$FL_TMP/many.log")" 100
+	slowwait 3 is_degraded || fail "status: $(fl router status | head -n 1)"
+	check_equal "established ones go on" "$(ask first)" 100
+	check_match "log" "$(cat "$FL_TMP/router.log")" 'the state table is full: [0-9]+ new connections refused \(100 states, limits.states is 100\)'
+	check_match "drops" "$(fl router show drops)" 'state-table-full'
+	limit 200
+	check "there is room" in_ns "$client" ping -q -c 1 -W 2 $SERVER4
+	check_equal "they still go on" "$(ask second)" 100
+	exec {asking}>&-
+}
+
+py_many() {
+	nsenter --net=/run/netns/"$client" -- timeout 60 "$FL_PYTHON" "$FL_NET/states.py" many --address $SERVER4 --count 130 \
+		< "$FL_TMP/asked" > "$FL_TMP/many.log" 2>&1
+}
+
+# ---- a million ----
+
+# within MS COMMAND...: its output is in $FL_TMP/out
+within() {
+	local begin took
+	begin=$(date +%s%3N)
+	"${@:2}" > "$FL_TMP/out"
+	took=$(($(date +%s%3N) - begin))
+	echo "# ${*:2}: $took ms"
+	[ "$took" -le "$1" ] || fail "${*:2} took $took ms"
+}
+
+million() {
+	local begin ping
+	fl router kill states --all > /dev/null
+	limit 1000000
+	py "$client" out6 hold --address $SERVER6
+	check "fill" python_in_ns "$router" states.py fill --instance "$(instance router)" --count 999000
+	in_ns "$client" ping -6 -n -q -i 0.01 -w 20 -W 2 $SERVER6 > "$FL_TMP/ping" 2>&1 &
+	ping=$!
+	within "$FL_SHOW_MS" fl router show states
+	check_equal "rows" "$(wc -l < "$FL_TMP/out")" 999003
+	within "$FL_SHOW_MS" fl router --json show states
+	within "$FL_SHOW_MS" fl router show states --count --proto tcp
+	check_equal "count" "$(cat "$FL_TMP/out")" 999001
+	within 500 fl router show states --count
+	within "$FL_SHOW_MS" fl router show states --sort bytes --limit 10
+	fl router --json show states > /dev/null &
+	within 1000 fl router status
+	wait $!
+	within "$FL_SHOW_MS" fl router kill states --proto tcp
+	check_equal "kill" "$(cat "$FL_TMP/out")" "999001 states killed"
+	kill -INT $ping
+	wait $ping
+	check_match "pings" "$(cat "$FL_TMP/ping")" ' 0% packet loss'
+}
+
+FL_SHOW_MS=${FL_SHOW_MS:-2000}
+
 round() {
 	started start "$1" || return
 	run_test selectors selectors
@@ -209,6 +328,9 @@ round() {
 	run_test mistakes mistakes
 	run_test kill kills
 	run_test resets resets
+	[ "$1" != native ] || run_test resized resized
+	[ "$1" != tc ] || run_test full full
+	[ "$1" != tc ] || run_test million million
 }
 
 modes round

@@ -282,7 +282,7 @@ static void million(struct env *env)
 	long long ms;
 	__u32 n = 0, one = 0;
 
-	if (!begin(env, &t, &s, states_buckets(1000000)))
+	if (!begin(env, &t, &s, states_buckets(1000000, true)))
 		return;
 	state_table_loop(&t, &loop);
 	ms = clock_ms(CLOCK_MONOTONIC);

@@ -420,7 +420,7 @@ Test(states, text)
 Test(states, sizes)
 {
 	uint32_t limit = 20000, failed = 0;
-	struct states *t = table_new(states_buckets(limit));
+	struct states *t = table_new(states_buckets(limit, true));
 
 	for (uint32_t i = 0; i < 2 * limit; i++) {
 		struct fl_tuple key = { .addr = { host(i), host(~i) }, .proto = FL_PROTO_UDP };

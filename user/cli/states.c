@@ -13,8 +13,9 @@
 #include "user/config/suggest.h"
 
 #define KEYS_MAX 32
-#define KEPT 512      /* rows whose widths are those of all */
-#define CELL_MAX 1600 /* a rule's name, and what else is in the cell */
+#define KEPT 512     /* rows whose widths are those of all */
+#define ROW_MAX 4096 /* longer than any that the daemon writes */
+#define WIDTH_MAX 80
 #define OUT_SIZE (1 << 20)
 
 /* ---- options ---- */
@@ -243,24 +244,63 @@ struct output {
 	int status;
 };
 
-static int put_end(char *to, const char *addr, const char *port)
+static char *put(char *to, const char *text)
 {
-	bool inet6 = strchr(addr, ':');
-
-	if (!*port)
-		return sprintf(to, "%s", addr);
-	return sprintf(to, inet6 ? "[%s]:%s" : "%s:%s", addr, port);
+	return stpcpy(to, text);
 }
 
-static int put_age(char *to, const char *text)
+/* At least so many digits. */
+static char *put_number(char *to, unsigned long long n, int least)
+{
+	char digits[20];
+	int at = sizeof(digits);
+
+	do
+		digits[--at] = '0' + n % 10;
+	while (n /= 10);
+	while ((int)sizeof(digits) - at < least)
+		digits[--at] = '0';
+	memcpy(to, digits + at, sizeof(digits) - at);
+	return to + sizeof(digits) - at;
+}
+
+static char *put_end(char *to, const char *addr, const char *port)
+{
+	bool brackets = *port && strchr(addr, ':');
+
+	if (brackets)
+		*to++ = '[';
+	to = put(to, addr);
+	if (brackets)
+		*to++ = ']';
+	if (*port)
+		*to++ = ':';
+	return put(to, port);
+}
+
+/* 4.2s, 01:02:03, 4d05:06 */
+static char *put_age(char *to, const char *text)
 {
 	unsigned long long ms = strtoull(text, NULL, 10), s = ms / 1000;
 
-	if (s < 60)
-		return sprintf(to, "%llu.%llus", s, ms % 1000 / 100);
-	if (s < 86400)
-		return sprintf(to, "%02llu:%02llu:%02llu", s / 3600, s / 60 % 60, s % 60);
-	return sprintf(to, "%llud%02llu:%02llu", s / 86400, s / 3600 % 24, s / 60 % 60);
+	if (s < 60) {
+		to = put_number(to, s, 1);
+		*to++ = '.';
+		to = put_number(to, ms % 1000 / 100, 1);
+		*to++ = 's';
+		return to;
+	}
+	if (s >= 86400) {
+		to = put_number(to, s / 86400, 1);
+		*to++ = 'd';
+	}
+	to = put_number(to, s / 3600 % 24, 2);
+	*to++ = ':';
+	to = put_number(to, s / 60 % 60, 2);
+	if (s >= 86400)
+		return to;
+	*to++ = ':';
+	return put_number(to, s % 60, 2);
 }
 
 static const char *cell_of(char **cells, size_t n, int at)
@@ -268,57 +308,76 @@ static const char *cell_of(char **cells, size_t n, int at)
 	return at >= 0 && (size_t)at < n ? cells[at] : "";
 }
 
-/* The column's text of a row; its length. */
-static int put_column(const struct output *out, size_t column, char **cells, size_t n, char *to)
+/* The column's text of a row; where it ends. */
+static char *put_column(const struct output *out, size_t column, char **cells, size_t n, char *to)
 {
 	const int *at = out->at[column];
 	const char *first = cell_of(cells, n, at[0]);
-	int len;
 
 	if (columns[column].kind == P_AGE)
 		return put_age(to, first);
 	if (columns[column].kind != P_END)
-		return sprintf(to, "%.*s", CELL_MAX - 1, *first ? first : "-");
-	len = put_end(to, first, cell_of(cells, n, at[1]));
+		return put(to, *first ? first : "-");
+	to = put_end(to, first, cell_of(cells, n, at[1]));
 	if (!*cell_of(cells, n, at[2]))
-		return len;
-	len += sprintf(to + len, " (");
-	len += put_end(to + len, cell_of(cells, n, at[2]), cell_of(cells, n, at[3]));
-	return len + sprintf(to + len, ")");
+		return to;
+	to = put_end(put(to, " ("), cell_of(cells, n, at[2]), cell_of(cells, n, at[3]));
+	return put(to, ")");
+}
+
+static bool is_right(size_t column)
+{
+	return columns[column].kind == P_AGE || columns[column].kind == P_NUMBER;
+}
+
+static size_t plain_cells(char *line, char *cells[KEYS_MAX])
+{
+	size_t n = strlen(line) < ROW_MAX ? split(line, cells) : 0;
+
+	for (size_t i = 0; i < n; i++)
+		cells[i] = plain(cells[i]);
+	return n;
+}
+
+/* Blanks to make it as wide as the column, before or behind what begins at `from`. */
+static char *pad(char *from, char *to, int width, bool right)
+{
+	int blanks = width - (to - from);
+
+	if (blanks <= 0)
+		return to;
+	if (right)
+		memmove(from + blanks, from, to - from);
+	memset(right ? from : to, ' ', blanks);
+	return to + blanks;
 }
 
 static void print_row(struct output *out, char *line)
 {
-	char *cells[KEYS_MAX], text[CELL_MAX];
-	size_t n = split(line, cells);
+	char *cells[KEYS_MAX], row[2 * ROW_MAX], *to = row;
+	size_t n = plain_cells(line, cells);
 
-	for (size_t i = 0; i < n; i++)
-		cells[i] = plain(cells[i]);
 	for (size_t i = 0; i < N_COLUMNS; i++) {
-		bool right = columns[i].kind == P_AGE || columns[i].kind == P_NUMBER;
-		int len = put_column(out, i, cells, n, text);
+		char *from = to;
 
-		if (i + 1 == N_COLUMNS)
-			puts(text);
-		else
-			printf(right ? "%*s " : "%-*s ", out->width[i], text);
-		if (!out->wide && len > out->width[i])
-			out->width[i] = len;
+		to = put_column(out, i, cells, n, to);
+		if (i + 1 < N_COLUMNS)
+			to = pad(from, to, out->width[i], is_right(i));
+		*to++ = i + 1 < N_COLUMNS ? ' ' : '\n';
 	}
+	fwrite_unlocked(row, 1, to - row, stdout);
 }
 
-/* As print_row(), only what it needs. */
+/* How wide its cells are. */
 static void measure_row(struct output *out, const char *line)
 {
-	char *copy = strdup(line), *cells[KEYS_MAX], text[CELL_MAX];
-	size_t n = copy ? split(copy, cells) : 0;
+	char *copy = strdup(line), *cells[KEYS_MAX], text[ROW_MAX];
+	size_t n = copy ? plain_cells(copy, cells) : 0;
 
-	for (size_t i = 0; i < n; i++)
-		cells[i] = plain(cells[i]);
 	for (size_t i = 0; n && i < N_COLUMNS; i++) {
-		int len = put_column(out, i, cells, n, text);
+		int len = put_column(out, i, cells, n, text) - text;
 
-		if (len > out->width[i])
+		if (len > out->width[i] && len <= WIDTH_MAX)
 			out->width[i] = len;
 	}
 	free(copy);
@@ -330,12 +389,10 @@ static void print_kept(struct output *out)
 		return;
 	out->wide = true;
 	for (size_t i = 0; i < N_COLUMNS && out->n_kept; i++) {
-		bool right = columns[i].kind == P_AGE || columns[i].kind == P_NUMBER;
-
 		if (i + 1 == N_COLUMNS)
 			puts(columns[i].heading);
 		else
-			printf(right ? "%*s " : "%-*s ", out->width[i], columns[i].heading);
+			printf(is_right(i) ? "%*s " : "%-*s ", out->width[i], columns[i].heading);
 	}
 	for (size_t i = 0; i < out->n_kept; i++) {
 		print_row(out, out->kept[i]);
@@ -359,17 +416,17 @@ static void table_row(struct output *out, char *line)
 
 static void json_row(struct output *out, char *line)
 {
-	char *cells[KEYS_MAX];
-	size_t n = split(line, cells);
+	char *cells[KEYS_MAX], row[2 * ROW_MAX], *to = row;
+	size_t n = strlen(line) < ROW_MAX ? split(line, cells) : 0;
 
-	fputs(out->n ? ",\n{" : "{", stdout);
+	to = put(to, out->n ? ",\n{" : "{");
 	for (size_t i = 0; i < n && i < out->n_keys; i++) {
 		if (i)
-			fputc_unlocked(',', stdout);
-		fputs_unlocked(out->keys[i], stdout);
-		fputs_unlocked(cells[i], stdout);
+			*to++ = ',';
+		to = put(put(to, out->keys[i]), cells[i]);
 	}
-	fputc_unlocked('}', stdout);
+	*to++ = '}';
+	fwrite_unlocked(row, 1, to - row, stdout);
 }
 
 /* ---- the command ---- */

@@ -126,7 +126,7 @@ static int open_control(struct daemon *d)
 }
 
 /* Everything that the daemon needs before a configuration: 0 or -errno, told. */
-int daemon_open_datapath(struct daemon *d)
+int daemon_open_datapath(struct daemon *d, const struct config *config)
 {
 	int err;
 
@@ -139,7 +139,7 @@ int daemon_open_datapath(struct daemon *d)
 	err = system_open(&d->system, events_system_changed, d);
 	if (err)
 		return log_ret(err, "netlink");
-	err = datapath_open(&d->datapath, d->options.instance, d->system);
+	err = datapath_open(&d->datapath, d->options.instance, d->system, config);
 	return err ? log_ret(err, "the programs can't be loaded") : 0;
 }
 
@@ -159,7 +159,7 @@ int daemon_open(struct daemon *d)
 		goto out;
 	}
 	d->start_ms = clock_ms(CLOCK_BOOTTIME);
-	if (daemon_open_datapath(d) || open_apply(d))
+	if (daemon_open_datapath(d, own.config) || open_apply(d))
 		goto out;
 	open_observe(d);
 	apply_start(&d->apply, own.config, own.text, own.len, &result);

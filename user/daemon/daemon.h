@@ -70,7 +70,7 @@ int daemon_open(struct daemon *d);  /* daemon_close() is due also when it fails 
 void daemon_close(struct daemon *d);
 
 /* The part of daemon_open() that needs no configuration: lock, event loop, netlink, programs. -errno, told. */
-int daemon_open_datapath(struct daemon *d);
+int daemon_open_datapath(struct daemon *d, const struct config *config);
 
 /* ---- lock.c: one daemon an instance ---- */
 

@@ -108,7 +108,7 @@ static bool refuse_elsewhere(const char *instance)
 
 int unload_orphan(struct daemon *d)
 {
-	int err = refuse_elsewhere(d->options.instance) ? -EXDEV : daemon_open_datapath(d);
+	int err = refuse_elsewhere(d->options.instance) ? -EXDEV : daemon_open_datapath(d, NULL);
 	bool ran = !err && datapath_at_work(d->datapath);
 
 	if (!err) {

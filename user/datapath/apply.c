@@ -100,6 +100,8 @@ static void attach(struct datapath *dp, struct change *c)
 	if (goes_on(c))
 		step(c, hooks_attach(dp, c->next, c->undo, c->why));
 	if (goes_on(c))
+		state_table_follow(dp);
+	if (goes_on(c))
 		sysctls_withdraw(dp, c->next, c->undo); /* where they could not be attached */
 	if (c->tables)
 		ports_values(dp, c->next, c->tables); /* the programs' modes are known now */
@@ -148,6 +150,8 @@ static void change_make(struct datapath *dp, struct change *c)
 	step(c, routing_sync(dp));
 	if (goes_on(c))
 		sysctls_withdraw(dp, c->next, c->undo);
+	if (goes_on(c))
+		step(c, state_table_fit(dp, c->config, c->undo, c->why));
 	if (!first)
 		attach(dp, c);
 	fill(dp, c);
@@ -197,6 +201,7 @@ static void change_keep(struct datapath *dp, struct change *c)
 		release_port(dp, c->next, i);
 	if (!dp->config)
 		objects_settle(dp);
+	state_table_settle(dp);
 	free(dp->ports);
 	dp->ports = c->next;
 	c->next = NULL;

@@ -125,7 +125,7 @@ static int filter_add(struct datapath *dp, uint32_t ifindex, bool egress, const 
 	hook_set(&hook, ifindex, egress);
 	for (uint16_t p = 1; p < PRIORITIES; p++) {
 		LIBBPF_OPTS(bpf_tc_opts, opts, .handle = OUR_HANDLE, .priority = p,
-			    .prog_fd = dp->progs[egress ? DP_PROG_TC_OUT : DP_PROG_TC_IN].fd);
+			    .prog_fd = dp->objects.progs[egress ? DP_PROG_TC_OUT : DP_PROG_TC_IN].fd);
 
 		if (p < 64 && (filters->taken >> p & 1))
 			continue;
@@ -163,7 +163,7 @@ static int qdisc_check(struct datapath *dp, uint32_t ifindex)
 static int tc_attach_device(struct datapath *dp, uint32_t ifindex, bool egress, uint32_t *n_before, uint16_t *priority,
 			    struct undo *undo)
 {
-	const struct dp_prog *prog = &dp->progs[egress ? DP_PROG_TC_OUT : DP_PROG_TC_IN];
+	const struct dp_prog *prog = &dp->objects.progs[egress ? DP_PROG_TC_OUT : DP_PROG_TC_IN];
 	const struct tc_change change = { ifindex, egress };
 	struct bpf_tc_hook hook;
 	struct filters filters;
@@ -217,7 +217,7 @@ uint32_t tc_missing(struct datapath *dp, const struct port *port)
 		return MISSING_GUARD | MISSING_INGRESS;
 	for (int place = FILTER_INGRESS; place <= FILTER_HIDDEN; place++) {
 		bool egress = place == FILTER_EGRESS;
-		uint32_t ours = dp->progs[egress ? DP_PROG_TC_OUT : DP_PROG_TC_IN].id;
+		uint32_t ours = dp->objects.progs[egress ? DP_PROG_TC_OUT : DP_PROG_TC_IN].id;
 
 		if (!ifindexes[place] || (egress && port->kind == PORT_ICMP))
 			continue;

@@ -52,7 +52,7 @@ static int forget_the_dead(struct datapath *dp)
 	return err;
 }
 
-int datapath_open(struct datapath **out, const char *instance, struct system *system)
+int datapath_open(struct datapath **out, const char *instance, struct system *system, const struct config *config)
 {
 	struct datapath *dp = calloc(1, sizeof(*dp));
 	int err;
@@ -68,7 +68,7 @@ int datapath_open(struct datapath **out, const char *instance, struct system *sy
 	for (int set = 0; set < 2; set++)
 		dp->in_map[set] = calloc(FL_PORTS_MAX, sizeof(*dp->in_map[set]));
 	err = dp->ports && dp->in_map[0] && dp->in_map[1] ? open_netlink(dp) : -ENOMEM;
-	err = err ?: objects_load(dp);
+	err = err ?: objects_load(dp, config);
 	err = err ?: control_map_open(dp);
 	err = err ?: state_table_open(dp);
 	err = err ?: policy_open(dp);

@@ -16,9 +16,10 @@ struct datapath; /* opaque */
 
 /*
  * Mounts bpffs if it is not, makes /sys/fs/bpf/fairlead/INSTANCE/, takes over the maps that are pinned there (same layout
- * version, same shape; what does not fit is made anew) and loads the programs. Attaches nothing, changes no table.
+ * version, same shape; what does not fit is made anew) and loads the programs. Attaches nothing, changes no table. `config`, the one that is
+ * likely to be applied then, says how big a new state table is; NULL: not known.
  */
-int datapath_open(struct datapath **out, const char *instance, struct system *system);
+int datapath_open(struct datapath **out, const char *instance, struct system *system, const struct config *config);
 /* Leaves programs, maps and devices as they are: packets go on. */
 void datapath_close(struct datapath *dp);
 

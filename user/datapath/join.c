@@ -21,6 +21,7 @@ struct join {
 	uint32_t dispatcher; /* its program's id, when we tried */
 	struct xdp *skel;    /* loaded for this device alone: the kernel ties it to one dispatcher */
 	struct xdp_program *prog;
+	uint32_t epoch; /* of the state table that it has */
 	int err;
 };
 
@@ -78,7 +79,7 @@ bool joined_dispatcher(struct datapath *dp, uint32_t ifindex, uint32_t *id)
 	while (!found && !xdp_multiprog__is_legacy(dispatcher) && (prog = xdp_multiprog__next_prog(prog, dispatcher))) {
 		const char *name = xdp_program__name(prog);
 
-		found = name && strcmp(name, dp->progs[DP_PROG_XDP_GENERIC].name) == 0 &&
+		found = name && strcmp(name, dp->objects.progs[DP_PROG_XDP_GENERIC].name) == 0 &&
 			is_this_instances(dp, xdp_program__id(prog));
 		if (found && id)
 			*id = xdp_program__id(prog);
@@ -127,7 +128,7 @@ static int join_load(struct datapath *dp, struct join *join)
 	if (err)
 		return err;
 	opts.obj = join->skel->obj;
-	opts.prog_name = dp->progs[DP_PROG_XDP_GENERIC].name;
+	opts.prog_name = dp->objects.progs[DP_PROG_XDP_GENERIC].name;
 	join->prog = xdp_program__create(&opts);
 	err = libxdp_get_error(join->prog);
 	if (err)
@@ -141,6 +142,7 @@ static int join_attach(struct datapath *dp, struct join *join, uint32_t dispatch
 
 	join_clear(join);
 	join->dispatcher = dispatcher;
+	join->epoch = dp->states_epoch;
 	join->err = join_load(dp, join);
 	if (!join->err && joined_dispatcher(dp, join->ifindex, &old))
 		join->err = detach_id(join->ifindex, old);
@@ -165,7 +167,7 @@ int join_dispatcher(struct datapath *dp, uint32_t ifindex, uint32_t dispatcher)
 		join->next = dp->joins;
 		dp->joins = join;
 	}
-	if (join->prog && joined_dispatcher(dp, ifindex, &id))
+	if (join->prog && join->epoch == dp->states_epoch && joined_dispatcher(dp, ifindex, &id))
 		return 0;
 	if (join->err && join->dispatcher == dispatcher)
 		return join->err;

@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +24,7 @@
 
 #define VERIFIER_LOG_TAIL 1500
 
-static const char *const map_names[] = {
+const char *const dp_map_names[DP_MAP_COUNT] = {
 #define DP_MAP_NAME(id, name) name,
 	DP_MAPS(DP_MAP_NAME)
 #undef DP_MAP_NAME
@@ -140,7 +141,7 @@ static void discard_maps(struct datapath *dp)
 	char path[192];
 
 	for (size_t i = 0; i < DP_MAP_COUNT; i++) {
-		snprintf(path, sizeof(path), "%s/%s", dp->pins, map_names[i]);
+		snprintf(path, sizeof(path), "%s/%s", dp->pins, dp_map_names[i]);
 		unlink(path);
 	}
 	for (size_t i = 0; i < sizeof(memo_names) / sizeof(memo_names[0]); i++) {
@@ -239,15 +240,16 @@ static int object_load(struct datapath *dp, struct bpf_object *object, const cha
 static int find_maps(struct datapath *dp)
 {
 	for (size_t i = 0; i < DP_MAP_COUNT; i++) {
-		int fd = bpf_object__find_map_fd_by_name(dp->xdp->obj, map_names[i]);
+		int fd = bpf_object__find_map_fd_by_name(dp->objects.xdp->obj, dp_map_names[i]);
 
 		if (fd < 0)
-			fd = bpf_object__find_map_fd_by_name(dp->tc->obj, map_names[i]);
+			fd = bpf_object__find_map_fd_by_name(dp->objects.tc->obj, dp_map_names[i]);
 		if (fd < 0)
-			return log_ret(ENOENT, "the programs have no map %s", map_names[i]);
-		fd = map_open(&dp->maps[i], fd);
+			return log_ret(ENOENT, "the programs have no map %s", dp_map_names[i]);
+		fd = fcntl(fd, F_DUPFD_CLOEXEC, 3); /* the skeletons may be others some day */
+		fd = fd < 0 ? -errno : map_open(&dp->maps[i], fd);
 		if (fd)
-			return log_ret(fd, "cannot read about %s", map_names[i]);
+			return log_ret(fd, "cannot read about %s", dp_map_names[i]);
 	}
 	return 0;
 }
@@ -271,28 +273,35 @@ static int pin_new_program(struct datapath *dp, const struct dp_prog *prog)
 	return bpf_obj_pin(prog->fd, by_id) ? log_ret(errno, "cannot pin %s", by_id) : 0;
 }
 
-static int find_programs(struct datapath *dp)
+static int find_programs(struct objects *objects)
 {
-	const struct bpf_program *progs[DP_PROG_COUNT] = { dp->xdp->progs.fl_xdp, dp->xdp->progs.fl_xdp_generic,
-							   dp->xdp->progs.fl_icmp, dp->tc->progs.fl_tc_in,
-							   dp->tc->progs.fl_tc_out };
+	const struct bpf_program *progs[DP_PROG_COUNT] = { objects->xdp->progs.fl_xdp,
+							   objects->xdp->progs.fl_xdp_generic,
+							   objects->xdp->progs.fl_icmp, objects->tc->progs.fl_tc_in,
+							   objects->tc->progs.fl_tc_out };
 
 	for (size_t i = 0; i < DP_PROG_COUNT; i++) {
 		struct bpf_prog_info info = {};
 		__u32 len = sizeof(info);
 		int err;
 
-		dp->progs[i].name = dp_prog_names[i];
-		dp->progs[i].fd = bpf_program__fd(progs[i]);
-		err = bpf_obj_get_info_by_fd(dp->progs[i].fd, &info, &len);
+		objects->progs[i].name = dp_prog_names[i];
+		objects->progs[i].fd = bpf_program__fd(progs[i]);
+		err = bpf_obj_get_info_by_fd(objects->progs[i].fd, &info, &len);
 		if (err)
 			return log_ret(err, "cannot read about %s", dp_prog_names[i]);
-		dp->progs[i].id = info.id;
-		err = pin_new_program(dp, &dp->progs[i]);
-		if (err)
-			return err;
+		objects->progs[i].id = info.id;
 	}
 	return 0;
+}
+
+int objects_pin(struct datapath *dp)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < DP_PROG_COUNT && !err; i++)
+		err = pin_new_program(dp, &dp->objects.progs[i]);
+	return err;
 }
 
 /* Of the table that an earlier daemon has left: states stay. 0: none. */
@@ -313,7 +322,7 @@ static uint32_t buckets_pinned(const struct datapath *dp)
 	return info.max_entries;
 }
 
-int objects_load(struct datapath *dp)
+int objects_load(struct datapath *dp, const struct config *config)
 {
 	int err;
 
@@ -330,15 +339,62 @@ int objects_load(struct datapath *dp)
 	if (!dp->hz)
 		return log_ret(ENOTSUP, "the kernel does not say how long a tick of its clock is");
 	discard_others_maps(dp);
-	dp->n_buckets = buckets_pinned(dp) ?: states_buckets(STATES_DEFAULT);
-	dp->xdp = xdp_open(dp);
-	dp->tc = tc_open(dp, false);
-	if (!dp->xdp || !dp->tc)
+	dp->n_buckets = buckets_pinned(dp) ?: config ? state_buckets_of(config) : states_buckets(STATES_DEFAULT, false);
+	dp->objects.xdp = xdp_open(dp);
+	dp->objects.tc = tc_open(dp, false);
+	if (!dp->objects.xdp || !dp->objects.tc)
 		return log_ret(errno, "cannot open the BPF objects");
-	err = object_load(dp, dp->xdp->obj, "XDP");
-	err = err ?: object_load(dp, dp->tc->obj, "tc");
+	err = object_load(dp, dp->objects.xdp->obj, "XDP");
+	err = err ?: object_load(dp, dp->objects.tc->obj, "tc");
 	err = err ?: find_maps(dp);
-	return err ?: find_programs(dp);
+	err = err ?: find_programs(&dp->objects);
+	return err ?: objects_pin(dp);
+}
+
+/* Their pins are not the instance's, until they take the places of those that are at work. */
+static int object_load_on(struct datapath *dp, struct bpf_object *object, const struct dp_map *maps)
+{
+	int err = object_prepare(dp, object, false);
+
+	for (size_t i = 0; i < STATE_MAPS && !err; i++) {
+		struct bpf_map *map = bpf_object__find_map_by_name(object, dp_map_names[state_maps[i]]);
+
+		if (!map)
+			continue;
+		err = bpf_map__set_pin_path(map, NULL);
+		err = err ?: bpf_map__reuse_fd(map, maps[i].fd);
+	}
+	return err ?: bpf_object__load(object);
+}
+
+/* For objects_repin(). */
+static int object_name_pins(struct datapath *dp, struct bpf_object *object)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < STATE_MAPS && !err; i++) {
+		struct bpf_map *map = bpf_object__find_map_by_name(object, dp_map_names[state_maps[i]]);
+		char path[192];
+
+		snprintf(path, sizeof(path), "%s/%s", dp->pins, dp_map_names[state_maps[i]]);
+		err = map ? bpf_map__set_pin_path(map, path) : 0;
+	}
+	return err;
+}
+
+int objects_load_on(struct datapath *dp, const struct dp_map *maps, struct objects *out)
+{
+	int err;
+
+	out->xdp = xdp_open(dp);
+	out->tc = tc_open(dp, false);
+	if (!out->xdp || !out->tc)
+		return -errno;
+	err = object_load_on(dp, out->xdp->obj, maps);
+	err = err ?: object_load_on(dp, out->tc->obj, maps);
+	err = err ?: object_name_pins(dp, out->xdp->obj);
+	err = err ?: object_name_pins(dp, out->tc->obj);
+	return err ?: find_programs(out);
 }
 
 /* How many were not there, or -errno. */
@@ -366,10 +422,10 @@ static int repin_programs(struct datapath *dp)
 	int n = 0;
 
 	for (size_t i = 0; i < DP_PROG_COUNT; i++) {
-		program_path(dp, &dp->progs[i], path, sizeof(path));
+		program_path(dp, &dp->objects.progs[i], path, sizeof(path));
 		if (access(path, F_OK) == 0)
 			continue;
-		if (bpf_obj_pin(dp->progs[i].fd, path))
+		if (bpf_obj_pin(dp->objects.progs[i].fd, path))
 			return -errno;
 		n++;
 	}
@@ -384,9 +440,9 @@ void objects_repin(struct datapath *dp)
 	if ((mkdir(PIN_ROOT, 0700) && errno != EEXIST) || (mkdir(dp->pins, 0700) && errno != EEXIST))
 		xdp = -errno;
 	else
-		xdp = repin_maps(dp->xdp->obj);
+		xdp = repin_maps(dp->objects.xdp->obj);
 	if (xdp >= 0)
-		tc = repin_maps(dp->tc->obj);
+		tc = repin_maps(dp->objects.tc->obj);
 	if (xdp >= 0 && tc >= 0)
 		programs = repin_programs(dp);
 	if (xdp < 0 || tc < 0 || programs < 0) {
@@ -406,8 +462,8 @@ void objects_settle(struct datapath *dp)
 	char path[192], by_id[208];
 
 	for (size_t i = 0; i < DP_PROG_COUNT; i++) {
-		program_path(dp, &dp->progs[i], path, sizeof(path));
-		snprintf(by_id, sizeof(by_id), "%s_%u", path, dp->progs[i].id);
+		program_path(dp, &dp->objects.progs[i], path, sizeof(path));
+		snprintf(by_id, sizeof(by_id), "%s_%u", path, dp->objects.progs[i].id);
 		if (rename(by_id, path))
 			log_warn("cannot rename %s", by_id);
 	}
@@ -415,13 +471,22 @@ void objects_settle(struct datapath *dp)
 		older_unpin(dp, &dp->older.programs[i]);
 }
 
+void objects_free(struct objects *objects)
+{
+	xdp__destroy(objects->xdp);
+	tc__destroy(objects->tc);
+	*objects = (struct objects){};
+}
+
 void objects_unload(struct datapath *dp)
 {
 	owner_forget_pins(dp);
-	xdp__destroy(dp->xdp);
-	tc__destroy(dp->tc);
-	dp->xdp = NULL;
-	dp->tc = NULL;
+	objects_free(&dp->objects);
+	for (size_t i = 0; i < DP_MAP_COUNT; i++) {
+		if (dp->maps[i].fd > 0)
+			close(dp->maps[i].fd);
+		dp->maps[i] = (struct dp_map){};
+	}
 }
 
 int objects_unpin(struct datapath *dp)

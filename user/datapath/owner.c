@@ -91,9 +91,9 @@ static void owner_by_pin(struct datapath *dp, uint32_t id, struct program_seen *
 static bool is_this_daemons(struct datapath *dp, uint32_t id, struct program_seen *seen)
 {
 	for (size_t i = 0; i < DP_PROG_COUNT; i++) {
-		if (dp->progs[i].id != id)
+		if (dp->objects.progs[i].id != id)
 			continue;
-		snprintf(seen->name, sizeof(seen->name), "%s", dp->progs[i].name);
+		snprintf(seen->name, sizeof(seen->name), "%s", dp->objects.progs[i].name);
 		seen->owner = OWNER_US;
 		return true;
 	}
@@ -136,8 +136,8 @@ int program_fd(struct datapath *dp, uint32_t id)
 	int fd = older ? older->fd : -1;
 
 	for (size_t i = 0; i < DP_PROG_COUNT; i++)
-		if (dp->progs[i].id == id)
-			fd = dp->progs[i].fd;
+		if (dp->objects.progs[i].id == id)
+			fd = dp->objects.progs[i].fd;
 	if (fd < 0)
 		return bpf_prog_get_fd_by_id(id);
 	fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);

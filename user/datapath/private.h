@@ -63,7 +63,7 @@ enum dp_map_id {
 };
 
 struct dp_map {
-	int fd; /* owned by the skeletons */
+	int fd; /* 0: not open */
 	uint32_t key_size;
 	uint32_t value_size; /* as user space sees it: of all CPUs together for per-CPU maps */
 	uint32_t max_entries;
@@ -125,12 +125,21 @@ struct rule_rows {
 	uint8_t *mapped;
 };
 
-struct neighbour;  /* nexthop.c */
-struct join;	   /* join.c */
-struct reassembly; /* fragments.c */
-struct dry_run;	   /* explain.c */
-struct xdp;	   /* skeletons */
+struct xdp; /* skeletons */
 struct tc;
+
+/* The programs, and the skeletons that they were loaded by. */
+struct objects {
+	struct xdp *xdp;
+	struct tc *tc;
+	struct dp_prog progs[DP_PROG_COUNT];
+};
+
+struct table_before; /* state_resize.c */
+struct neighbour;    /* nexthop.c */
+struct join;	     /* join.c */
+struct reassembly;   /* fragments.c */
+struct dry_run;	     /* explain.c */
 struct nl_sock;
 
 struct datapath {
@@ -141,10 +150,8 @@ struct datapath {
 	bool ready;		     /* datapath_open() has done all */
 	const struct config *config; /* in force; the caller keeps it. NULL before the first apply */
 
-	struct xdp *xdp;
-	struct tc *tc;
+	struct objects objects;
 	struct dp_map maps[DP_MAP_COUNT];
-	struct dp_prog progs[DP_PROG_COUNT];
 	struct older older;
 	uint64_t netns;	     /* this network namespace's SO_NETNS_COOKIE, as long as the machine is up no other's */
 	unsigned int n_cpus; /* possible ones */
@@ -181,7 +188,8 @@ struct datapath {
 	struct policy_ids *rule_ids;
 	char gateway_names[FL_GATEWAYS_MAX][FL_GATEWAY_NAME_MAX]; /* by number; no 0 at the end of the longest */
 	struct states states;
-	uint32_t states_at, states_ticks; /* where the sweep goes on; seconds */
+	struct table_before *table_before; /* while the table gets another size */
+	uint32_t states_at, states_ticks;  /* where the sweep goes on; seconds */
 	uint64_t states_refused, states_told_ms;
 	uint64_t states_full_ms; /* when somebody was refused last; 0: never */
 	uint32_t states_epoch;	 /* grows when the table is replaced */
@@ -224,7 +232,12 @@ void control_bump(struct datapath *dp);	  /* every memo of the programs is stale
 void control_switch(struct datapath *dp); /* the other set of tables is in force */
 
 /* ---- object.c ---- */
-int objects_load(struct datapath *dp);
+extern const char *const dp_map_names[DP_MAP_COUNT];
+int objects_load(struct datapath *dp, const struct config *config); /* NULL: none is known */
+/* Once more, with such maps for the state table. objects_free() whatever it returned */
+int objects_load_on(struct datapath *dp, const struct dp_map *state_maps, struct objects *out);
+void objects_free(struct objects *objects);
+int objects_pin(struct datapath *dp); /* programs, by their ids */
 /* Opened, not loaded, and with the instance's maps; NULL: errno */
 struct xdp *xdp_open(struct datapath *dp);
 struct tc *tc_open(struct datapath *dp, bool dry_run);
@@ -358,11 +371,22 @@ void policy_follow(struct datapath *dp); /* schedules, gateways that went down o
 #define STATES_DEFAULT 100000 /* where limits.states says nothing: 19 MB */
 uint32_t states_limit_of(const struct config *config);
 int state_table_open(struct datapath *dp);
+/* Of those maps, in the order of state_maps[]. states_close() whatever it returned */
+int state_table_map(struct datapath *dp, const struct dp_map *maps, struct states *t);
 void state_table_configure(struct datapath *dp, const struct config *config);
 void state_table_tick(struct datapath *dp, uint32_t now); /* low word of jiffies64 */
 void state_table_close(struct datapath *dp);
 
 uint32_t datapath_jiffies(struct datapath *dp); /* low word of jiffies64, about */
+
+/* ---- state_resize.c ---- */
+#define STATE_MAPS 4
+extern const enum dp_map_id state_maps[STATE_MAPS]; /* those that a table of another size has anew */
+uint32_t state_buckets_of(const struct config *config);
+/* Makes the table as big as the configuration wants it, where it is not; before the hooks are attached */
+int state_table_fit(struct datapath *dp, const struct config *config, struct undo *undo, char **why);
+void state_table_follow(struct datapath *dp); /* they are */
+void state_table_settle(struct datapath *dp); /* and nothing is taken back any more */
 
 /* ---- resets.c: TCP resets to the ends of connections ---- */
 struct resets; /* opaque */

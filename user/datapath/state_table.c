@@ -16,22 +16,32 @@ uint32_t states_limit_of(const struct config *config)
 	return config->states ? config->states : STATES_DEFAULT;
 }
 
-int state_table_open(struct datapath *dp)
+int state_table_map(struct datapath *dp, const struct dp_map *maps, struct states *t)
 {
-	const struct states_maps maps = {
-		.buckets = dp->maps[DP_MAP_BUCKETS].fd,
-		.states = dp->maps[DP_MAP_STATES].fd,
-		.control = dp->maps[DP_MAP_STATE_CONTROL].fd,
-		.counts = dp->maps[DP_MAP_STATE_COUNTS].fd,
+	const struct states_maps fds = {
+		.buckets = maps[0].fd,
+		.states = maps[1].fd,
+		.control = maps[2].fd,
+		.counts = maps[3].fd,
 		.rule_stats = dp->maps[DP_MAP_RULE_STATS].fd,
 		.rule_states = dp->maps[DP_MAP_RULE_STATES].fd,
 		.sources = dp->maps[DP_MAP_RULE_SOURCES].fd,
-		.n_buckets = dp->maps[DP_MAP_BUCKETS].max_entries,
+		.n_buckets = maps[0].max_entries,
 		.cpus = dp->n_cpus,
 	};
-	int err = states_open(&dp->states, &maps, dp->hz);
+	int err = states_open(t, &fds, dp->hz);
 
-	err = err ?: states_init(&dp->states, maps.n_buckets);
+	return err ?: states_init(t, fds.n_buckets);
+}
+
+int state_table_open(struct datapath *dp)
+{
+	struct dp_map maps[STATE_MAPS];
+	int err;
+
+	for (size_t i = 0; i < STATE_MAPS; i++)
+		maps[i] = dp->maps[state_maps[i]];
+	err = state_table_map(dp, maps, &dp->states);
 	err = err ?: states_recount(&dp->states);
 	return err ? log_ret(err, "cannot map the state table") : 0;
 }

@@ -60,7 +60,7 @@ uint32_t xdp_missing(struct datapath *dp, const struct port *port)
 
 	if (!link || port->on_parent || (port->mode != PORT_MODE_NATIVE && port->mode != PORT_MODE_GENERIC))
 		return 0;
-	if (link->xdp_prog_id == dp->progs[id].id)
+	if (link->xdp_prog_id == dp->objects.progs[id].id)
 		return 0;
 	return link->xdp_prog_id && joined_dispatcher(dp, link->ifindex, NULL) ? 0 : MISSING_XDP;
 }
@@ -77,7 +77,7 @@ static void xdp_change_back(struct datapath *dp, const void *data)
 
 	xdp_detach(dp, change->ifindex);
 	if (change->before != PORT_MODE_NONE &&
-	    bpf_xdp_attach(change->ifindex, dp->progs[change->prog].fd, mode_flag(change->before), NULL))
+	    bpf_xdp_attach(change->ifindex, dp->objects.progs[change->prog].fd, mode_flag(change->before), NULL))
 		log_warnx("cannot put XDP of device %u back; tc runs there", change->ifindex);
 }
 
@@ -118,7 +118,7 @@ static int xdp_set(struct datapath *dp, uint32_t ifindex, enum dp_prog_id id, en
 		   const struct xdp_now *now, struct undo *undo)
 {
 	const struct xdp_change change = { ifindex, now->mode, id == DP_PROG_ICMP ? id : prog_of_mode(now->mode) };
-	const struct dp_prog *prog = &dp->progs[id];
+	const struct dp_prog *prog = &dp->objects.progs[id];
 	int err, fd;
 
 	if (now->mode == mode && now->id == prog->id)

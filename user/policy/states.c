@@ -50,10 +50,13 @@ void states_close(struct states *t)
 	memset(t, 0, sizeof(*t));
 }
 
-/* Five places for two entries: on the average a bucket has six or seven of eight then, if all states are translated. */
-uint32_t states_buckets(uint32_t limit)
+/*
+ * Seven places for five entries; for twins five for two: on the average a bucket has six or seven of eight then, if all states are
+ * translated.
+ */
+uint32_t states_buckets(uint32_t limit, bool translated)
 {
-	uint64_t n = (uint64_t)limit * 5 / 2 / FL_BUCKET_WAYS + 1;
+	uint64_t slots = translated ? (uint64_t)limit * 5 / 2 : (uint64_t)limit * 7 / 5, n = slots / FL_BUCKET_WAYS + 1;
 
 	return n < 64 ? 64 : n;
 }

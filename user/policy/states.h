@@ -43,8 +43,11 @@ struct states_maps {
 int states_open(struct states *t, const struct states_maps *maps, uint32_t hz);
 void states_close(struct states *t);
 
-/* How many buckets a table for so many states has: for twins as well, if all are translated, a few in 100,000 find no room. */
-uint32_t states_buckets(uint32_t limit);
+/*
+ * How many buckets a table for so many states has: 190 bytes for each in all; `translated`: 340, there is room for twins as well. If all are
+ * translated, a few in 100,000 find no room.
+ */
+uint32_t states_buckets(uint32_t limit, bool translated);
 
 /* Before the first program uses it: a new table's key. One that has a key keeps it. 0 or -errno. */
 int states_init(struct states *t, uint32_t n_buckets);

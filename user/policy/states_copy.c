@@ -107,17 +107,44 @@ static bool twin_copy(struct states *to, const struct states *from, const struct
 	return false;
 }
 
-/* The one that is there already is taken over by the later copy, if it has seen nothing since the first. */
+static bool is_later(uint32_t a, uint32_t b)
+{
+	return (int32_t)(a - b) > 0;
+}
+
+/* Each direction may have gone on in another one of the two: of numbers that only grow the higher ones count. */
+static void merge(struct fl_state *st, const struct fl_state *other)
+{
+	for (int i = 0; i < 2; i++) {
+		struct fl_end *end = &st->end[i];
+		const struct fl_end *o = &other->end[i];
+
+		if (!end->seq_lo || (o->seq_lo && is_later(o->seq_lo, end->seq_lo)))
+			end->seq_lo = o->seq_lo;
+		if (is_later(o->seq_hi, end->seq_hi))
+			end->seq_hi = o->seq_hi;
+		if (o->max_win > end->max_win)
+			end->max_win = o->max_win;
+		if (other->phase[i] > st->phase[i])
+			st->phase[i] = other->phase[i];
+	}
+}
+
+/* The one that is there already learns what has come since the first copy. */
 static void refresh(struct states *to, const struct fl_state *from, uint32_t slot)
 {
-	struct fl_state *st = &to->entries[slot];
+	struct fl_state *st = &to->entries[slot], was = *st;
 	uint64_t tag = states_tag(to, slot);
-	uint32_t twin = st->twin;
 
-	if (!states_is_state(tag) || st->made != from->made || (int32_t)(from->seen - st->seen) <= 0)
+	if (!states_is_state(tag) || st->made != from->made)
 		return;
-	*st = *from;
-	st->twin = twin;
+	if (is_later(from->seen, st->seen)) {
+		*st = *from;
+		st->twin = was.twin;
+		merge(st, &was);
+	} else {
+		merge(st, from);
+	}
 }
 
 static bool state_copy(struct states *to, const struct states *from, const struct fl_state *st, uint8_t kind)

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The state table gets another size while packets go on. The kernel's arrays have the size that they were made with, and programs the maps
+ * that they were loaded with: so there are new maps, and new programs that take the old ones' places on all hooks. What is in the old table
+ * is copied before that, and again behind it, for what changed meanwhile.
+ */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "user/datapath/private.h"
+#include "user/lib/log.h"
+
+const enum dp_map_id state_maps[STATE_MAPS] = { DP_MAP_BUCKETS, DP_MAP_STATES, DP_MAP_STATE_CONTROL,
+						DP_MAP_STATE_COUNTS };
+
+/* What was at work before, until the change is sure to stay. */
+struct table_before {
+	struct objects objects;
+	struct dp_map maps[STATE_MAPS];
+	struct states states;
+	uint32_t n_buckets;
+	uint64_t refused;
+};
+
+/* ---- how big ---- */
+
+static bool is_translating(const struct config *config)
+{
+	return config->n_nat || config->n_translations;
+}
+
+uint32_t state_buckets_of(const struct config *config)
+{
+	return states_buckets(states_limit_of(config), is_translating(config));
+}
+
+/* A table that is bigger than it need be for the same limit stays: there may still be states that are translated. */
+static bool is_misfit(const struct datapath *dp, const struct config *config)
+{
+	uint32_t wanted = state_buckets_of(config);
+
+	return wanted > dp->n_buckets ||
+	       (wanted < dp->n_buckets && states_limit_of(config) != dp->states.control->limit);
+}
+
+/* ---- new maps ---- */
+
+static void maps_close(struct dp_map maps[STATE_MAPS])
+{
+	for (size_t i = 0; i < STATE_MAPS; i++)
+		if (maps[i].fd > 0)
+			close(maps[i].fd);
+}
+
+static int maps_make(struct datapath *dp, uint32_t n_buckets, struct dp_map maps[STATE_MAPS])
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_MMAPABLE);
+	int err = 0;
+
+	for (size_t i = 0; i < STATE_MAPS && !err; i++) {
+		const struct dp_map *now = &dp->maps[state_maps[i]];
+		uint32_t n = now->max_entries;
+		int fd;
+
+		if (state_maps[i] == DP_MAP_BUCKETS)
+			n = n_buckets;
+		else if (state_maps[i] == DP_MAP_STATES)
+			n = n_buckets * FL_BUCKET_WAYS;
+		fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, dp_map_names[state_maps[i]], now->key_size, now->value_size, n,
+				    &opts);
+		err = fd < 0 ? fd : map_open(&maps[i], fd);
+	}
+	return err;
+}
+
+/* In one step each, so that the name leads to a whole map at every moment. */
+static int maps_pin(struct datapath *dp)
+{
+	for (size_t i = 0; i < STATE_MAPS; i++) {
+		const char *name = dp_map_names[state_maps[i]];
+		char path[192], next[208];
+
+		snprintf(path, sizeof(path), "%s/%s", dp->pins, name);
+		snprintf(next, sizeof(next), "%s_next", path);
+		unlink(next);
+		if (bpf_obj_pin(dp->maps[state_maps[i]].fd, next) || rename(next, path))
+			return -errno;
+	}
+	return 0;
+}
+
+/* ---- one for the other ---- */
+
+static void swap_in(struct datapath *dp, struct table_before *other)
+{
+	struct table_before was = {
+		.objects = dp->objects, .states = dp->states, .n_buckets = dp->n_buckets, .refused = dp->states_refused
+	};
+
+	for (size_t i = 0; i < STATE_MAPS; i++) {
+		was.maps[i] = dp->maps[state_maps[i]];
+		dp->maps[state_maps[i]] = other->maps[i];
+	}
+	dp->objects = other->objects;
+	dp->states = other->states;
+	dp->n_buckets = other->n_buckets;
+	dp->states_refused = other->refused;
+	dp->states_at = 0;
+	dp->states_epoch++;
+	dry_run_close(dp);
+	*other = was;
+}
+
+static void before_free(struct table_before *before)
+{
+	objects_free(&before->objects);
+	states_close(&before->states);
+	maps_close(before->maps);
+	free(before);
+}
+
+/* Programs of both tables may be attached: who they are has to be known by the pins, as at a start. */
+static void remember_pins(struct datapath *dp)
+{
+	uint32_t control = dp->older.control;
+
+	owner_forget_pins(dp);
+	owner_remember_pins(dp);
+	dp->older.control = control;
+}
+
+static void table_back(struct datapath *dp, const void *data)
+{
+	struct table_before *before = dp->table_before;
+	char *why = NULL;
+
+	(void)data;
+	if (!before)
+		return;
+	remember_pins(dp);
+	swap_in(dp, before);
+	states_copy(&before->states, &dp->states);
+	if (maps_pin(dp))
+		log_warnx("the state table before could not be pinned again");
+	if (dp->config && hooks_attach(dp, dp->ports, NULL, &why))
+		log_warnx("the programs before could not all be put back: %s", why ? why : "");
+	states_copy(&before->states, &dp->states);
+	states_recount(&dp->states);
+	free(why);
+	if (dp->config) { /* else some of these may be attached still, which the next daemon has to know */
+		for (size_t i = 0; i < dp->older.n; i++)
+			older_unpin(dp, &dp->older.programs[i]);
+		owner_forget_pins(dp);
+	}
+	dp->table_before = NULL;
+	before_free(before);
+}
+
+static int table_make(struct datapath *dp, const struct config *config, struct table_before *next)
+{
+	int err = maps_make(dp, next->n_buckets, next->maps);
+
+	err = err ?: objects_load_on(dp, next->maps, &next->objects);
+	err = err ?: state_table_map(dp, next->maps, &next->states);
+	if (err)
+		return err;
+	states_limit(&next->states, states_limit_of(config));
+	states_timeouts(&next->states, config->timeouts_s);
+	return 0;
+}
+
+int state_table_fit(struct datapath *dp, const struct config *config, struct undo *undo, char **why)
+{
+	struct table_before *next;
+	uint32_t n;
+	int err;
+
+	if (!undo || !is_misfit(dp, config))
+		return 0;
+	state_table_settle(dp); /* where even the way back was lost */
+	next = calloc(1, sizeof(*next));
+	if (!next)
+		return -ENOMEM;
+	next->n_buckets = state_buckets_of(config);
+	err = table_make(dp, config, next);
+	if (err) {
+		before_free(next);
+		return fail(why, err, "limits.states: no table for %u states can be made: %s", states_limit_of(config),
+			    strerror(-err));
+	}
+	n = states_copy(&dp->states, &next->states);
+	log_info("the state table gets room for %u states; %u are taken over", states_limit_of(config), n);
+	swap_in(dp, next);
+	dp->table_before = next;
+	undo_push(undo, table_back, NULL, 0);
+	remember_pins(dp);
+	err = objects_pin(dp);
+	err = err ?: maps_pin(dp);
+	return err ? fail(why, err, "limits.states: the new table cannot be pinned: %s", strerror(-err)) : 0;
+}
+
+/* The new programs are on all hooks. */
+void state_table_follow(struct datapath *dp)
+{
+	struct states_numbers old, new;
+
+	if (!dp->table_before)
+		return;
+	states_copy(&dp->table_before->states, &dp->states);
+	states_recount(&dp->states);
+	states_numbers(&dp->table_before->states, &old);
+	states_numbers(&dp->states, &new);
+	if (new.states < old.states)
+		log_warnx("%llu of %llu states have no room in the smaller table, and are forgotten",
+			  (unsigned long long)(old.states - new.states), (unsigned long long)old.states);
+}
+
+/* The change stays. */
+void state_table_settle(struct datapath *dp)
+{
+	if (!dp->table_before)
+		return;
+	objects_settle(dp);
+	owner_forget_pins(dp);
+	before_free(dp->table_before);
+	dp->table_before = NULL;
+}
