@@ -335,5 +335,5 @@ round() {
 	[ "$1" != tc ] || run_test million million
 }
 
-modes round
+FL_MODES=${FL_MODES:-native tc} modes round
 finish
