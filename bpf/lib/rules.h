@@ -391,6 +391,8 @@ GLOBAL int rules_line(struct subject *s, __u32 list, __u32 line)
 		for (int w = 0; w < 8; w++)
 			s->left[w] &= bits[w];
 	}
+	/* as a loop it may be laid out as Linux 6.1 refuses, see ext_headers_walk() */
+#pragma unroll
 	for (int w = 0; w < 8; w++) {
 		int r = s->left[w] ? RULES_MORE : RULES_NEXT;
 
