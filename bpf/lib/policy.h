@@ -307,10 +307,9 @@ GLOBAL int rules_judge(struct scratch *s, __u32 list, __u32 port, bool steers)
 	s->decider = s->rule[which] = rule->id;
 	s->route_to = steers ? rule->route_to : 0;
 	s->reply = rule->reply_to;
-	if (rule->flags & FL_RULE_LOG) {
-		s->log = true;
-		s->logger = rule->id;
-	}
+	s->log &= ~(1u << which);
+	if (rule->flags & FL_RULE_LOG)
+		s->log |= 1u << which;
 	if (rule->action == FL_REJECT)
 		return reject(&s->pkt, rule->reject);
 	if (rule->action != FL_PASS)

@@ -32,26 +32,45 @@ static __always_inline void npt_commit(const struct scratch *s, const struct fl_
 		npt_count(st->nat & ~FL_STATE_NPT, !same_addr(&s->x.to.src, &c->key.addr[c->side & 1]), s->pkt.len);
 }
 
-/* Tells of a packet that a rule with `log` has decided about, or passed. Before it is changed. reason: enum fl_drop; 0: it passes. */
-GLOBAL int policy_log(struct fl_ctx *ctx, struct scratch *s, __u32 reason)
+/* What a rule has to do with it that a packet is dropped (reason; 0: it is not): one that let it in passed what an `out` rule blocks. */
+static __always_inline __u8 verdict_of(const struct scratch *s, bool out, __u32 reason)
+{
+	bool by_rule = reason == FL_DROP_RULE || reason == FL_DROP_REJECTED;
+
+	if (!reason || (by_rule && out != s->judged_out))
+		return FL_EVENT_PASS;
+	if (!by_rule)
+		return FL_EVENT_DROP;
+	return reason == FL_DROP_RULE ? FL_EVENT_BLOCK : FL_EVENT_REJECT;
+}
+
+/* Tells of a packet that a rule with `log` has decided about, in one direction. Before it is changed. reason: enum fl_drop; 0: it passes. */
+GLOBAL int policy_log(struct fl_ctx *ctx, struct scratch *s, __u32 out, __u32 reason)
 {
 	struct fl_event *e = event_begin();
 
-	if (!e || !s)
+	hide(out);
+	out &= 1;
+	if (!e || !s || !(s->log & 1u << out))
 		return 0;
 	e->src = s->subject.src;
 	e->dst = s->subject.dst;
 	e->sport = s->subject.sport;
 	e->dport = s->subject.dport;
-	e->port = s->subject.port;
-	e->rule = s->logger;
-	e->reason = reason;
-	e->flags = s->judged_out ? FL_EVENT_OUT : 0;
-	e->verdict = !reason			  ? FL_EVENT_PASS
-		     : reason == FL_DROP_RULE	  ? FL_EVENT_BLOCK
-		     : reason == FL_DROP_REJECTED ? FL_EVENT_REJECT
-						  : FL_EVENT_DROP;
+	e->port = out ? s->subject.port : s->pkt.port;
+	e->rule = s->rule[out];
+	e->flags = out ? FL_EVENT_OUT : 0;
+	e->verdict = verdict_of(s, out, reason);
+	e->reason = e->verdict == FL_EVENT_PASS ? 0 : reason;
 	return event_log(ctx, &s->pkt);
+}
+
+static __always_inline void policy_log_both(struct fl_ctx *ctx, struct scratch *s, __u32 reason)
+{
+	if (!s->log)
+		return;
+	policy_log(ctx, s, 0, reason);
+	policy_log(ctx, s, 1, reason);
 }
 
 /* Returns STAGE_GO or -FL_DROP_*: there is no room for another state. */
@@ -74,13 +93,11 @@ static __always_inline int policy_commit(struct fl_ctx *ctx, struct scratch *s)
 		r = state_insert(&s->conn, &s->fresh, s->translate ? &s->twin : NULL);
 		if (r < 0)
 			return r;
-		if (s->log)
-			policy_log(ctx, s, 0);
+		policy_log_both(ctx, s, 0);
 		break;
 	case DOING_COUNT:
 		rules_count(s, s->pkt.len);
-		if (s->log)
-			policy_log(ctx, s, 0);
+		policy_log_both(ctx, s, 0);
 		return STAGE_GO;
 	case DOING_ERROR:
 		if (!fl_dry_run)
@@ -116,8 +133,7 @@ GLOBAL int policy_rewrite(struct fl_ctx *ctx, struct pkt *pkt, __u32 l3, __u32 l
 /* A judged packet that is dropped: it is logged, and a rule that does not let it pass counts it. */
 static __always_inline void policy_dropped(struct fl_ctx *ctx, struct scratch *s, __u32 reason)
 {
-	if (s->log)
-		policy_log(ctx, s, reason);
+	policy_log_both(ctx, s, reason);
 	if (!fl_dry_run && (reason == FL_DROP_RULE || reason == FL_DROP_REJECTED || reason == FL_DROP_GATEWAY_DOWN))
 		rule_account(s->decider, 1, s->pkt.len);
 }

@@ -54,13 +54,12 @@ struct scratch {
 	bool keep_way;	/* conn's end is to learn s->way */
 	bool sends;	/* of the router's own: by s->way, not as the kernel would */
 	bool translate; /* addresses and ports become x.to */
-	bool log;	/* a rule that decided wants it: `logger` */
+	__u8 log;	/* which of rule[] want it: bits */
 	__u8 doing;	/* enum doing */
 	__u8 message;	/* enum message */
 	__u8 keep;	/* enum fl_keep */
 	__u16 rule[2];	/* ids of the `in` and the `out` rule that decided; 0: the default, or none was asked */
 	__u16 decider;	/* the last of them */
-	__u16 logger;
 	bool judged_out;    /* the last was an `out` rule */
 	__u16 steer;	    /* gateway of this packet; 0: as routed */
 	__u16 reply;	    /* of the answers to it */
@@ -100,7 +99,8 @@ static __always_inline struct scratch *scratch_get(void)
 		return NULL;
 	__builtin_memset(&s->pkt, 0, sizeof(s->pkt));
 	s->doing = DOING_NOTHING;
-	s->translate = s->by_state = s->log = s->keep_way = s->sends = false;
+	s->translate = s->by_state = s->keep_way = s->sends = false;
+	s->log = 0;
 	s->rule[0] = s->rule[1] = s->steer = s->reply = 0;
 	if (fl_dry_run) { /* explain reads these whatever the stage */
 		__builtin_memset(&s->hop, 0, sizeof(s->hop));
