@@ -7,6 +7,7 @@
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/../lab.sh"
 
+# shellcheck disable=SC2016 # these are aliases
 policy='d["default_action"] = { "in": "block", "out": "pass" }
 d["prefix_translations"] = []
 d["interfaces"]["spare"] = { "device": "nosuch0" }

@@ -272,3 +272,48 @@ Test(aliases, half_a_million, .init = setup, .fini = teardown)
 	config_report_free(&report);
 	config_free(config);
 }
+
+static struct addr_range range_of(const char *text)
+{
+	struct prefix p;
+
+	cr_assert_eq(prefix_parse(text, &p), 0);
+	return addr_range_of(&p);
+}
+
+static void expect_hindrance(const struct config *c, size_t index, int family, const char *expected)
+{
+	const struct config_alias *hindrance;
+
+	cr_assert_eq(config_alias_hindrance(c, &c->aliases[index], family, &hindrance), 0);
+	cr_expect_str_eq(hindrance ? hindrance->name : "", expected);
+}
+
+Test(aliases, run_time)
+{
+	static const char text[] = WITH("{'v4':['10.0.0.0/24','10.0.1.7'],'nothing':[],'of_both':['$v4','$nothing'],"
+					"'web':[443,'$no_port'],'no_port':[]}");
+	struct addr_range inside = range_of("10.0.0.128/25"), other = range_of("192.0.2.0/24");
+	const struct config_alias_entry *entry;
+	struct config *c = config_of(text);
+	const struct config_alias *whose;
+
+	expect_hindrance(c, 0, AF_INET, "");
+	expect_hindrance(c, 0, AF_INET6, "v4");
+	expect_hindrance(c, 1, AF_INET, "");
+	expect_hindrance(c, 1, AF_INET6, "of_both"); /* what matches by that asks for IPv4 */
+	expect_hindrance(c, 4, AF_INET, "web");
+
+	cr_expect_null(config_alias_entry(&c->aliases[0], &inside));
+	cr_assert_eq(config_alias_holder(c, &c->aliases[2], &inside, &whose, &entry), 0);
+	cr_expect(entry == &c->aliases[0].entries[0] && whose == &c->aliases[0]);
+	cr_assert_eq(config_alias_holder(c, &c->aliases[2], &other, &whose, &entry), 0);
+	cr_expect_null(entry);
+
+	cr_assert_eq(config_alias_insert(&c->aliases[1], &other), 0);
+	expect_addresses(c, 2, "10.0.0.0-10.0.0.255 10.0.1.7-10.0.1.7 192.0.2.0-192.0.2.255 ");
+	cr_expect_eq(config_alias_entry(&c->aliases[1], &other)->at, CONFIG_ENTRY_LIVE);
+	config_alias_delete(&c->aliases[0], 0);
+	expect_addresses(c, 2, "10.0.1.7-10.0.1.7 192.0.2.0-192.0.2.255 ");
+	config_free(c);
+}
