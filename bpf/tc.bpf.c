@@ -227,7 +227,7 @@ int fl_tc_in(struct fl_ctx *ctx)
 	case STAGE_FRAGMENT: /* the kernel does it, on the route that we found too */
 		r = commit(ctx, &s->pkt);
 		if (r)
-			return drop(ctx, &s->pkt, -r);
+			return refuse(ctx, &s->pkt, -r);
 		port_count_rx(s->pkt.l2_port, s->pkt.len);
 		ctx->tc_index = SKB_TAG;
 		return CTX_PASS;

@@ -130,7 +130,9 @@ static __always_inline int transmit(struct fl_ctx *ctx, struct scratch *s, struc
 {
 	int r = commit(ctx, &s->pkt);
 
-	return r ? drop(ctx, &s->pkt, -r) : send(ctx, s, flow, hops);
+	if (r)
+		return hops ? refuse(ctx, &s->pkt, -r) : drop(ctx, &s->pkt, -r);
+	return send(ctx, s, flow, hops);
 }
 
 /* Gives the packet of s to the host: as it came, or decapsulated into the tunnel's device; its addresses translated. */
@@ -184,7 +186,7 @@ static __always_inline int deliver(struct fl_ctx *ctx, struct scratch *s, struct
 {
 	int r = commit(ctx, &s->pkt);
 
-	return r ? drop(ctx, &s->pkt, -r) : hand_up(ctx, s, flow);
+	return r ? refuse(ctx, &s->pkt, -r) : hand_up(ctx, s, flow);
 }
 
 /* Drops the packet and sends it to where it becomes the answer (lib/icmp.h). */

@@ -87,7 +87,7 @@ static __always_inline int transmit(struct fl_ctx *ctx, struct pkt *pkt, bool ge
 	pkt->l4 = l4;
 	r = commit(ctx, pkt);
 	if (r)
-		return drop(ctx, pkt, -r);
+		return refuse(ctx, pkt, -r);
 	if (ctx_room(ctx) > l3 + pkt->len) /* padding stays behind */
 		bpf_xdp_adjust_tail(ctx, (int)(l3 + pkt->len) - (int)ctx_room(ctx));
 	if (!ethernet_write(ctx, hop, vid,

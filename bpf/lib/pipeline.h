@@ -249,6 +249,13 @@ static __always_inline int drop(struct fl_ctx *ctx, const struct pkt *pkt, __u32
 	return CTX_DROP;
 }
 
+/* The same of a packet that came in, which so is finished here. */
+static __always_inline int refuse(struct fl_ctx *ctx, const struct pkt *pkt, __u32 reason)
+{
+	port_count_rx(pkt->l2_port, ctx_len(ctx));
+	return drop(ctx, pkt, reason);
+}
+
 /* Its part about states and rules. */
 static __always_inline void explain_policy(const struct scratch *s, struct fl_explain *e)
 {
