@@ -10,6 +10,7 @@
 #include "selftests/prog/check.h"
 #include "selftests/prog/hosts.h"
 #include "selftests/prog/random.h"
+#include "selftests/prog/policy.h"
 #include "selftests/prog/reject.h"
 
 #include "reject.skel.h"
@@ -140,6 +141,7 @@ static struct reject *load(struct env *env)
 		bpf_map__set_max_entries(skel->maps.fl_flows, FL_FLOWS * env->cpus);
 		bpf_map__set_max_entries(skel->maps.fl_flow_tags, FL_FLOW_SETS * env->cpus);
 		bpf_map__set_max_entries(skel->maps.fl_ep_stats, FL_ENDPOINTS_MAX * env->cpus);
+		policy_sizes(skel->obj, env->cpus);
 	}
 	if (!skel || reject__load(skel)) {
 		fail(env, "  reject.bpf.c does not load\n");

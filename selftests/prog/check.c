@@ -63,6 +63,18 @@ static bool is_xdp(enum hook hook)
 	return hook == HOOK_XDP || hook == HOOK_GENERIC;
 }
 
+/* Of the frame as it comes in at the device of `at`. */
+static void frame_macs(const struct test_case *c, enum port at, __u8 *dmac, __u8 *smac)
+{
+	port_mac(c->in, true, smac);
+	if (c->to == TO_ALL)
+		memset(dmac, 0xff, 6);
+	else if (c->to == TO_GROUP)
+		memcpy(dmac, "\x01\x00\x5e\x00\x00\x01", 6);
+	else
+		port_mac(at, false, dmac);
+}
+
 __u32 case_frame(const struct env *env, const struct test_case *c, enum hook hook, struct frame *f,
 		 struct skb_extra *extra)
 {
@@ -71,7 +83,6 @@ __u32 case_frame(const struct env *env, const struct test_case *c, enum hook hoo
 	enum port at = c->in;
 
 	*extra = c->extra;
-	port_mac(c->in, true, smac);
 	if (is_xdp(hook)) {
 		at = port_parent(c->in);
 		pkt.vid = pkt.vid ? pkt.vid : port_vid(c->in);
@@ -80,12 +91,7 @@ __u32 case_frame(const struct env *env, const struct test_case *c, enum hook hoo
 			extra->vlan = (pkt.vid == NIL ? 0 : pkt.vid) + 1;
 		pkt.vid = 0;
 	}
-	if (c->to == TO_ALL)
-		memset(dmac, 0xff, sizeof(dmac));
-	else if (c->to == TO_GROUP)
-		memcpy(dmac, "\x01\x00\x5e\x00\x00\x01", sizeof(dmac));
-	else
-		port_mac(at, false, dmac);
+	frame_macs(c, at, dmac, smac);
 	frame_build(f, &pkt, dmac, smac);
 	return env->ifindex[at];
 }
@@ -182,8 +188,7 @@ static void compare_forwarded(const struct run *r, struct frame *is)
 		port_mac(r->c->blame, false, dmac);
 		port_mac(r->c->blame, false, smac);
 	} else { /* as it came */
-		port_mac(r->c->in, false, dmac);
-		port_mac(r->c->in, true, smac);
+		frame_macs(r->c, r->c->in, dmac, smac);
 	}
 	frame_build(&expected, &spec, dmac, smac);
 	if (r->c->want == FORWARD && spec.plen < 0)
@@ -306,8 +311,16 @@ static void check_hook(const struct run *r)
 	expect_counters(c, r->hook, in.len, &before);
 	if (counters_differ(&after, &before, text, sizeof(text)))
 		fail_run(r, "counters:\n%s", text);
-	if (c->want == ERROR && !is_xdp(r->hook) && !*r->env->why)
+	if (c->want == ERROR && c->icmp_type != FL_ICMP_RESET && !is_xdp(r->hook) && !*r->env->why)
 		check_answer(r, &out.frame);
+}
+
+void check_at(struct env *env, const struct test_case *c, enum hook hook, const char *round)
+{
+	struct run r = { .env = env, .c = c, .hook = hook, .round = round };
+
+	if (!*env->why)
+		check_hook(&r);
 }
 
 void check_hooks(struct env *env, const struct test_case *c, const char *round)

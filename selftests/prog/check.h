@@ -62,10 +62,18 @@ extern const struct procedure procedures[], npt_procedures[], icmp_procedures[],
 	fuzz_procedures[], nat_procedures[], nat_choose_procedures[], reject_procedures[];
 extern const struct procedure states_procedures[], states_both_procedures[], tcp_procedures[];
 
-extern const struct procedure event_procedures[];
+extern const struct procedure event_procedures[], policy_procedures[], rules_procedures[];
+
+/* cases_policy.c: scenes by number; NULL: no more. What is wrong with one is in env->why */
+const char *policy_scene_name(size_t i);
+void policy_scene_run(struct env *env, size_t i);
+const struct test_case *policy_scene_case(size_t i, size_t step); /* NULL: no more */
 
 /* Failures are in env->why. */
 void check_case(struct env *env, const struct test_case *c);
+
+/* The same at one hook once, with what the maps hold. */
+void check_at(struct env *env, const struct test_case *c, enum hook hook, const char *round);
 
 /* The same at each hook once, with the flow cache as it is. */
 void check_hooks(struct env *env, const struct test_case *c, const char *round);

@@ -13,6 +13,7 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
+#include "selftests/prog/policy.h"
 #include "selftests/prog/prelude.h"
 #include "selftests/prog/run.h"
 #include "user/lib/clock.h"
@@ -22,12 +23,13 @@
 #include "xdp.skel.h"
 
 /* Private, so that nothing is seen outside and all of it ends with this process. */
-static int enter_namespaces(void)
+static int enter_namespaces(struct env *env)
 {
 	cpu_set_t one;
 
+	env->cpu = sched_getcpu();
 	CPU_ZERO(&one);
-	CPU_SET(sched_getcpu(), &one); /* the flow cache is by CPU */
+	CPU_SET(env->cpu, &one); /* the flow cache is by CPU */
 	if (unshare(CLONE_NEWNET | CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
 	    mount("bpf", "/sys/fs/bpf", "bpf", 0, NULL) || sched_setaffinity(0, sizeof(one), &one)) {
 		int err = errno;
@@ -52,6 +54,7 @@ static struct xdp *load_xdp(const struct env *env, const struct bpf_object_open_
 	bpf_map__set_max_entries(skel->maps.fl_flows, FL_FLOWS * env->cpus);
 	bpf_map__set_max_entries(skel->maps.fl_flow_tags, FL_FLOW_SETS * env->cpus);
 	bpf_map__set_max_entries(skel->maps.fl_ep_stats, FL_ENDPOINTS_MAX * env->cpus);
+	policy_sizes(skel->obj, env->cpus);
 	skel->rodata->fl_hz = clock_hz();
 	skel->rodata->fl_secret = secret;
 	if (env->xdp) /* libbpf finds it changed: the kernel adds a flag to a devmap's */
@@ -72,6 +75,7 @@ static struct tc *load_tc(const struct env *env, const struct bpf_object_open_op
 	bpf_map__set_max_entries(skel->maps.fl_flows, FL_FLOWS * env->cpus);
 	bpf_map__set_max_entries(skel->maps.fl_flow_tags, FL_FLOW_SETS * env->cpus);
 	bpf_map__set_max_entries(skel->maps.fl_ep_stats, FL_ENDPOINTS_MAX * env->cpus);
+	policy_sizes(skel->obj, env->cpus);
 	skel->rodata->fl_decap_l3 = decap_l3;
 	skel->rodata->fl_hz = clock_hz();
 	if (tc__load(skel)) {
@@ -142,13 +146,15 @@ int env_open(struct env *env)
 	int r;
 
 	memset(env, 0, sizeof(*env));
-	r = enter_namespaces();
+	r = enter_namespaces(env);
 	if (!r)
 		r = links_create(env);
 	if (!r)
 		r = load(env);
 	if (!r)
 		r = fill_prelude(env);
+	if (!r)
+		r = policy_open(env);
 	if (!r)
 		probe_sums(env);
 	return r ? r : tables_fill(env);
@@ -168,6 +174,7 @@ void env_unload_xdp(struct xdp *xdp)
 
 void env_close(struct env *env)
 {
+	policy_close(env);
 	prelude__destroy(env->prelude);
 	tc__destroy(env->tc_old);
 	tc__destroy(env->tc);

@@ -62,8 +62,9 @@ struct env {
 	struct xdp *xdp;
 	struct tc *tc, *tc_old;
 	struct prelude *prelude;
+	struct policy_world *policy; /* policy.h */
 	struct fl_control control;
-	int cpus;
+	int cpus, cpu; /* all of them; the one that everything here runs on */
 	__u32 ifindex[DEVICES];
 	__u32 other_end[DEVICES]; /* of each veth */
 	__u32 icmp_tx;		  /* ifindex of ICMP's other end */

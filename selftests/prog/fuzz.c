@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "selftests/prog/check.h"
+#include "selftests/prog/policy.h"
 #include "selftests/prog/random.h"
 
 #define FUZZ_PACKETS 100000
@@ -26,9 +27,21 @@ struct fuzz {
 	long passed, sent, dropped; /* what XDP did */
 	struct shot *shots;	    /* GROUP of them, `ready` filled */
 	int ready;
-	int groups;   /* of shots, so far */
-	bool generic; /* which XDP has its turn */
+	int groups;	      /* of shots, so far */
+	bool judged;	      /* packets are, and have states */
+	void *before, *known; /* states, before one packet and before the group */
+	bool generic;	      /* which XDP has its turn */
 };
+
+static void collect_scenes(struct fuzz *z)
+{
+	const struct test_case *c;
+
+	for (size_t i = 0; policy_scene_name(i); i++)
+		for (size_t step = 0; (c = policy_scene_case(i, step)); step++)
+			if (!c->own && !c->tc_only && z->count < BASES_MAX)
+				z->bases[z->count++] = c;
+}
 
 /* Cases whose packets need nothing set up. */
 static void collect(struct fuzz *z)
@@ -42,13 +55,15 @@ static void collect(struct fuzz *z)
 				if (!s->cases[c].before && !s->cases[c].tc_only && s->cases[c].in < PORTS &&
 				    z->count < BASES_MAX)
 					z->bases[z->count++] = &s->cases[c];
+	if (z->judged)
+		collect_scenes(z);
 }
 
 static void report(struct fuzz *z, const char *name, const struct frame *f, const char *what)
 {
 	if (z->failures++ >= FAILURES_MAX)
 		return;
-	fail(z->env, "  from %s, %u bytes: %s\n   ", name, f->len, what);
+	fail(z->env, "  from %s, %u bytes: %s\n   ", name ? name : "a scene", f->len, what);
 	for (__u32 i = 0; i < f->len && i < 160; i++)
 		fail(z->env, " %02x", f->data[i]);
 	fail(z->env, "\n");
@@ -141,12 +156,16 @@ static void shoot_xdp(struct fuzz *z, struct shot *s)
 {
 	const struct frame *in = &s->in;
 
+	if (z->judged)
+		policy_save(z->env, z->before);
 	if (z->generic)
 		run_generic(z->env, z->env->ifindex[s->parent], in, &s->xdp);
 	else
 		run_xdp(z->env, z->env->ifindex[s->parent], in, &s->xdp);
 	if (s->xdp.verdict == XDP_PASS && (s->xdp.frame.len != in->len || memcmp(s->xdp.frame.data, in->data, in->len)))
 		report(z, s->name, in, "XDP passes it down, and changes it");
+	if (z->judged && s->xdp.verdict == XDP_PASS && !policy_is_as(z->env, z->before))
+		report(z, s->name, in, "XDP passes it down, and states have changed");
 	if (s->xdp.verdict != XDP_PASS && !s->tc_ifindex)
 		report(z, s->name, in, "XDP takes what the kernel would give to nobody");
 	if (s->xdp.verdict != XDP_PASS && s->xdp.verdict != XDP_DROP && s->xdp.verdict != XDP_REDIRECT)
@@ -195,22 +214,30 @@ static void shoot_tc(struct fuzz *z, struct shot *s)
 static void agree(struct fuzz *z, struct shot *shots, int count)
 {
 	struct counters before, between, after;
+	__u64 counted[2] = {};
 	int tagged = 0, i;
 
+	policy_forget_fragments(z->env);
+	policy_save(z->env, z->known);
 	counters_read(z->env, &before);
 	for (i = 0; i < count; i++) {
 		shoot_xdp(z, &shots[i]);
 		tagged += shots[i].at_tc.len != shots[i].in.len;
 	}
 	counters_read(z->env, &between);
+	counted[0] = policy_counted_all(z->env);
+	policy_forget_fragments(z->env);
+	policy_restore(z->env, z->known);
 	for (i = 0; i < count; i++)
 		if (shots[i].xdp.verdict != XDP_PASS && shots[i].tc_ifindex)
 			shoot_tc(z, &shots[i]);
 	counters_read(z->env, &after);
-	if (same_counts(&before, &between, &after, tagged))
+	counted[1] = policy_counted_all(z->env);
+	if (same_counts(&before, &between, &after, tagged) && counted[0] == counted[1])
 		return;
 	if (count == 1)
-		report(z, shots->name, &shots->in, "the counters differ");
+		report(z, shots->name, &shots->in, "the counters differ, or states");
+	policy_restore(z->env, z->known);
 	for (i = 0; i < count && count > 1; i++)
 		agree(z, &shots[i], 1);
 }
@@ -219,6 +246,7 @@ static void agree(struct fuzz *z, struct shot *shots, int count)
 static void fire(struct fuzz *z, bool generic)
 {
 	z->generic = generic;
+	policy_forget(z->env);
 	for (struct shot *s = z->shots; s < z->shots + z->ready && z->groups % 2 == 0; s++)
 		shoot_xdp(z, s);
 	agree(z, z->shots, z->ready);
@@ -307,16 +335,19 @@ static void mutate(struct fuzz *z, struct frame *f)
 		mend(f, frame_l3(f));
 }
 
-static bool begin(struct fuzz *z, struct env *env, __u64 seed)
+static bool begin(struct fuzz *z, struct env *env, __u64 seed, bool judged)
 {
 	memset(z, 0, sizeof(*z));
 	z->env = env;
 	z->random = seed;
+	z->judged = judged;
 	z->shots = calloc(GROUP, sizeof(*z->shots));
-	if (!z->shots)
+	z->before = malloc(policy_memory_size());
+	z->known = malloc(policy_memory_size());
+	if (!z->shots || !z->before || !z->known)
 		fail(env, "  no memory\n");
 	collect(z);
-	return z->shots;
+	return !*env->why;
 }
 
 static void end(struct fuzz *z, long least)
@@ -330,15 +361,17 @@ static void end(struct fuzz *z, long least)
 		     z->passed);
 	printf("# both floors: XDP sent %ld, dropped %ld, passed down %ld\n", z->sent, z->dropped, z->passed);
 	free(z->shots);
+	free(z->before);
+	free(z->known);
 }
 
-static void random_packets(struct env *env)
+static void random_packets(struct env *env, bool judged)
 {
 	struct skb_extra extra;
 	struct fuzz z;
 	struct frame f;
 
-	if (!begin(&z, env, 4213))
+	if (!begin(&z, env, judged ? 4217 : 4213, judged))
 		return;
 	for (int i = 0; i < FUZZ_PACKETS; i++) {
 		const struct test_case *c = z.bases[pick(&z, z.count)];
@@ -353,13 +386,13 @@ static void random_packets(struct env *env)
 }
 
 /* Every packet of the cases at every length. */
-static void truncated(struct env *env)
+static void truncated(struct env *env, bool judged)
 {
 	struct skb_extra extra;
 	struct fuzz z;
 	struct frame f;
 
-	if (!begin(&z, env, 1))
+	if (!begin(&z, env, 1, judged))
 		return;
 	for (int i = 0; i < z.count; i++) {
 		case_frame(env, z.bases[i], HOOK_XDP, &f, &extra);
@@ -371,8 +404,54 @@ static void truncated(struct env *env)
 	end(&z, 100);
 }
 
+/* Translations only such as choose nothing at random. */
+#define JUDGED \
+	"\"rules\":[" \
+	"{\"name\":\"keep\",\"action\":\"pass\",\"direction\":\"in\",\"interface\":[\"lan\",\"he0\"]}," \
+	"{\"name\":\"loose\",\"action\":\"pass\",\"direction\":\"in\",\"interface\":\"npt\",\"state\":\"loose\"}," \
+	"{\"name\":\"none\",\"action\":\"pass\",\"direction\":\"in\",\"interface\":\"wan\",\"state\":\"none\"}," \
+	"{\"name\":\"in\",\"action\":\"pass\",\"direction\":\"in\",\"interface\":\"wan\",\"protocol\":\"udp\"}," \
+	"{\"name\":\"no\",\"action\":\"reject\",\"direction\":\"in\",\"interface\":\"wan\",\"protocol\":\"tcp\"}," \
+	"{\"name\":\"sctp\",\"action\":\"block\",\"direction\":\"out\",\"protocol\":132}," \
+	"{\"name\":\"steer\",\"action\":\"pass\",\"direction\":\"in\",\"interface\":\"lan\",\"family\":\"inet6\"," \
+	"\"destination\":{\"address\":\"2001:db8:2000::/36\"},\"route_to\":\"wan6\"}," \
+	"{\"name\":\"few\",\"action\":\"pass\",\"direction\":\"in\",\"interface\":\"lan\",\"protocol\":\"icmp\"," \
+	"\"max_states\":1}]," \
+	"\"nat\":[{\"type\":\"snat\",\"interface\":\"wan\",\"source\":{\"address\":\"192.0.2.10\"}," \
+	"\"translate_to\":\"interface\",\"static_port\":true}," \
+	"{\"type\":\"dnat\",\"interface\":\"wan\",\"protocol\":\"udp\",\"destination\":{\"address\":\"wan:address\"}," \
+	"\"translate_to\":\"192.0.2.10\"}]"
+
+static void truncated_plain(struct env *env)
+{
+	truncated(env, false);
+}
+
+static void random_plain(struct env *env)
+{
+	random_packets(env, false);
+}
+
+static void truncated_judged(struct env *env)
+{
+	if (policy_on(env, JUDGED))
+		fail(env, "  the policy does not compile\n");
+	truncated(env, true);
+	policy_off(env);
+}
+
+static void random_judged(struct env *env)
+{
+	if (policy_on(env, JUDGED))
+		fail(env, "  the policy does not compile\n");
+	random_packets(env, true);
+	policy_off(env);
+}
+
 const struct procedure fuzz_procedures[] = {
-	{ "agree/truncated", truncated },
-	{ "agree/random", random_packets },
+	{ "agree/truncated", truncated_plain },
+	{ "agree/random", random_plain },
+	{ "agree/judged-truncated", truncated_judged },
+	{ "agree/judged-random", random_judged },
 	{ 0 },
 };

@@ -62,6 +62,21 @@ static void run_procedures(struct env *env, const struct procedure *p, const cha
 	}
 }
 
+static void run_scenes(struct env *env, const char *where, char **names, int count, struct tally *t)
+{
+	const char *name;
+	char full[96];
+
+	for (size_t i = 0; (name = policy_scene_name(i)); i++) {
+		snprintf(full, sizeof(full), "policy/%s", name);
+		if (!wanted(full, names, count))
+			continue;
+		env->why[0] = '\0';
+		policy_scene_run(env, i);
+		report(env, where, full, t);
+	}
+}
+
 /* What each program costs the verifier, for people who change them. */
 static void print_verifier(const struct bpf_program *prog)
 {
@@ -85,14 +100,16 @@ static void run_cases(struct env *env, const char *where, char **names, int coun
 	run_procedures(env, icmp_procedures, where, names, count, t);
 	run_procedures(env, reject_procedures, where, names, count, t);
 	run_procedures(env, wire_procedures, where, names, count, t);
+	run_scenes(env, where, names, count, t);
+	run_procedures(env, policy_procedures, where, names, count, t);
 }
 
 int main(int argc, char **argv)
 {
-	static const struct procedure *const more[] = { npt_procedures,		cache_procedures,
-							fuzz_procedures,	nat_procedures,
-							nat_choose_procedures,	states_procedures,
-							states_both_procedures, tcp_procedures };
+	static const struct procedure *const more[] = {
+		npt_procedures,	   cache_procedures,	   fuzz_procedures, nat_procedures,  nat_choose_procedures,
+		states_procedures, states_both_procedures, tcp_procedures,  rules_procedures
+	};
 	static struct env env;
 	struct tally t = {};
 	size_t i;
