@@ -49,17 +49,17 @@ struct scratch {
 	bool hairpin;	       /* from inside to an outside address of the inside */
 	/* policy */
 	bool by_state; /* the connection's state, or a translation rule, says the addresses: no prefix is translated on the way in */
-	bool local;	/* for the host itself */
-	bool way_known; /* s->way and s->hop are complete */
-	bool keep_way;	/* conn's end is to learn s->way */
-	bool sends;	/* of the router's own: by s->way, not as the kernel would */
-	bool translate; /* addresses and ports become x.to */
-	__u8 log;	/* which of rule[] want it: bits */
-	__u8 doing;	/* enum doing */
-	__u8 message;	/* enum message */
-	__u8 keep;	/* enum fl_keep */
-	__u16 rule[2];	/* ids of the `in` and the `out` rule that decided; 0: the default, or none was asked */
-	__u16 decider;	/* the last of them */
+	bool local;	    /* for the host itself */
+	bool way_known;	    /* s->way and s->hop are complete */
+	bool keep_way;	    /* conn's end is to learn s->way */
+	bool sends;	    /* of the router's own: by s->way, not as the kernel would */
+	bool translate;	    /* addresses and ports become x.to */
+	__u8 log;	    /* which of rule[] want it: bits */
+	__u8 doing;	    /* enum doing */
+	__u8 message;	    /* enum message */
+	__u8 keep;	    /* enum fl_keep */
+	__u16 rule[2];	    /* ids of the `in` and the `out` rule that decided; 0: the default, or none was asked */
+	__u16 decider;	    /* the last of them */
 	bool judged_out;    /* the last was an `out` rule */
 	__u16 steer;	    /* gateway of this packet; 0: as routed */
 	__u16 reply;	    /* of the answers to it */

@@ -177,11 +177,12 @@ out:
 static void packet_text(const char **args, const json_t *answer, char *buf, size_t len)
 {
 	const char *source = json_string_value(json_object_get(answer, "source"));
-	bool self = !strcmp(args[IN], "self");
+	const char *in = args[IN] ? args[IN] : "?";
+	bool self = !strcmp(in, "self");
 
 	snprintf(buf, len, "%s %s%s%s > %s%s%s, %s%s", args[PROTO], source ? source : args[SRC],
 		 args[SPORT] ? " port " : "", args[SPORT] ? args[SPORT] : "", args[DST], args[DPORT] ? " port " : "",
-		 args[DPORT] ? args[DPORT] : "", self ? "the router's own" : "in by ", self ? "" : args[IN]);
+		 args[DPORT] ? args[DPORT] : "", self ? "the router's own" : "in by ", self ? "" : in);
 }
 
 int cmd_explain(const struct cli *cli, int argc, char **argv)
