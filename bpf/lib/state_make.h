@@ -283,8 +283,11 @@ GLOBAL int bucket_evict(__u32 index, __u32 now, bool over)
 	return best && state_remove(chosen, chosen_tag);
 }
 
-#define EVICT_BUCKETS \
-	8 /* that are looked at for one that gives way: with a quarter of the limit embryonic there is one in each */
+/*
+ * That are looked at for one that gives way: with a quarter of the limit embryonic there is one in each, but a table that was made for a
+ * higher limit is as much emptier.
+ */
+#define EVICT_BUCKETS 64
 
 /* Ends one that gives way, where the hand finds it: each CPU's goes round the table, so that all have about the same time. */
 GLOBAL int state_evict(__u32 now, bool over)

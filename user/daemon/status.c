@@ -161,8 +161,8 @@ static json_t *states_json(struct daemon *d)
 	struct datapath_states n;
 
 	datapath_states_numbers(d->datapath, &n);
-	return json_pack("{s:I,s:I,s:I}", "states", (json_int_t)n.states, "limit", (json_int_t)n.limit, "refused",
-			 (json_int_t)n.refused);
+	return json_pack("{s:I,s:I,s:I,s:I}", "states", (json_int_t)n.states, "limit", (json_int_t)n.limit, "refused",
+			 (json_int_t)n.refused, "evicted", (json_int_t)n.evicted);
 }
 
 static void check_history(const struct store *store, json_t *reasons)

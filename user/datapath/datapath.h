@@ -129,8 +129,9 @@ uint64_t datapath_states_resets(const struct states_cursor *cursor);
 
 struct datapath_states {
 	uint64_t states, limit;
-	uint64_t refused; /* since the table was made */
-	bool full;	  /* new connections are refused */
+	uint64_t refused,
+		evicted; /* since the table was made: new ones, and half-open ones that gave way to new ones */
+	bool full;	 /* new connections are refused */
 };
 void datapath_states_numbers(struct datapath *dp, struct datapath_states *numbers);
 

@@ -192,6 +192,7 @@ struct datapath {
 	uint32_t states_at, states_ticks;  /* where the sweep goes on; seconds */
 	uint64_t states_refused, states_told_ms;
 	uint64_t states_full_ms; /* when somebody was refused last; 0: never */
+	uint64_t states_evicted, evicted_told_ms;
 	uint32_t states_epoch;	 /* grows when the table is replaced */
 
 	struct join *joins;

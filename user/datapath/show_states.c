@@ -651,6 +651,7 @@ void datapath_states_numbers(struct datapath *dp, struct datapath_states *number
 		.states = n.states,
 		.limit = dp->states.control->limit,
 		.refused = n.refused_full,
+		.evicted = n.evicted,
 		.full = n.refused_full != dp->states_refused ||
 			(dp->states_full_ms && monotonic_ms() - dp->states_full_ms < FULL_MS),
 	};

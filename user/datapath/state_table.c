@@ -52,6 +52,19 @@ void state_table_configure(struct datapath *dp, const struct config *config)
 	states_timeouts(&dp->states, config->timeouts_s);
 }
 
+/* What a flood of connections that never come to be does to the table: no fault, but worth a line now and then. */
+static void tell_evicted(struct datapath *dp, const struct states_numbers *n)
+{
+	uint64_t evicted = n->evicted - dp->states_evicted;
+
+	dp->states_evicted = n->evicted;
+	if (!evicted || (dp->evicted_told_ms && monotonic_ms() - dp->evicted_told_ms < FULL_TOLD_S * 1000))
+		return;
+	dp->evicted_told_ms = monotonic_ms();
+	log_warnx("%llu half-open connections gave way to new ones: more than %u, a quarter of limits.states",
+		  (unsigned long long)evicted, dp->states.control->embryonic_limit);
+}
+
 /* A full table is a fault that users must hear of; once while it lasts. */
 static void tell_full(struct datapath *dp)
 {
@@ -59,6 +72,7 @@ static void tell_full(struct datapath *dp)
 	uint64_t refused;
 
 	states_numbers(&dp->states, &n);
+	tell_evicted(dp, &n);
 	refused = n.refused_full - dp->states_refused;
 	dp->states_refused = n.refused_full;
 	if (refused)
