@@ -40,7 +40,7 @@ def packets(data):
             assert struct.unpack_from("=IHH", body) == (0x1A2B3C4D, 1, 0)
             options(body[16:])
         elif kind == 1:
-            assert struct.unpack_from("=H", body)[0] == 101
+            assert struct.unpack_from("=H", body)[0] == 1
             names.append(options(body[8:])[2].decode())
         elif kind == 6:
             number, high, low, captured, length = struct.unpack_from("=IIIII", body)
@@ -58,7 +58,7 @@ def main():
     assert len(ours) == len(theirs)
     for (name, direction, length, comment, time_us), packet in zip(ours, theirs):
         assert len(packet) == length and abs(packet.time - time_us / 1e6) < 1e-5, packet
-        print(name, direction, length, comment)
+        print(name, direction, length - 14, comment)
 
 
 main()

@@ -8,7 +8,8 @@
 #define INTERFACE 1
 #define PACKET 6
 #define BYTE_ORDER_MARK 0x1a2b3c4d
-#define LINKTYPE_RAW 101
+#define LINKTYPE_ETHERNET 1 /* of LINKTYPE_RAW tcpdump (libpcap 1.10.3) reads one interface only */
+#define ETHERNET 14	    /* bytes of its header; the addresses are zeros, and not those of the frame */
 #define SNAPLEN 0x40000
 
 /* Option codes, which mean another thing in each kind of block */
@@ -106,7 +107,7 @@ static int64_t interface_number(struct pcapng *pcapng, const char *name)
 		return -1;
 	put32(pcapng->to, INTERFACE);
 	put32(pcapng->to, block);
-	put16(pcapng->to, LINKTYPE_RAW);
+	put16(pcapng->to, LINKTYPE_ETHERNET);
 	put16(pcapng->to, 0);
 	put32(pcapng->to, SNAPLEN);
 	put_option(pcapng->to, INTERFACE_NAME, name, strlen(name));
@@ -114,10 +115,21 @@ static int64_t interface_number(struct pcapng *pcapng, const char *name)
 	return pcapng->n++;
 }
 
+static void put_frame(FILE *to, const uint8_t *packet, size_t len)
+{
+	static const uint8_t addresses[ETHERNET - 2], zeros[4];
+	const uint8_t ip4[] = { 0x08, 0x00 }, ip6[] = { 0x86, 0xdd };
+
+	fwrite(addresses, 1, sizeof(addresses), to);
+	fwrite(len && packet[0] >> 4 == 4 ? ip4 : ip6, 1, 2, to);
+	fwrite(packet, 1, len, to);
+	fwrite(zeros, 1, PADDED(ETHERNET + len) - ETHERNET - len, to);
+}
+
 bool pcapng_write(struct pcapng *pcapng, const struct pcapng_packet *packet)
 {
 	const uint32_t flags = packet->out ? OUTBOUND : INBOUND;
-	const uint32_t block = 32 + PADDED(packet->captured) + option_len(sizeof(flags)) +
+	const uint32_t block = 32 + PADDED(ETHERNET + packet->captured) + option_len(sizeof(flags)) +
 			       option_len(strlen(packet->comment)) + OPTIONS_END;
 	int64_t number = interface_number(pcapng, packet->interface);
 	FILE *to = pcapng->to;
@@ -129,9 +141,9 @@ bool pcapng_write(struct pcapng *pcapng, const struct pcapng_packet *packet)
 	put32(to, number);
 	put32(to, packet->time_us >> 32);
 	put32(to, packet->time_us);
-	put32(to, packet->captured);
-	put32(to, packet->len);
-	put(to, packet->data, packet->captured);
+	put32(to, ETHERNET + packet->captured);
+	put32(to, ETHERNET + packet->len);
+	put_frame(to, packet->data, packet->captured);
 	put_option(to, PACKET_FLAGS, &flags, sizeof(flags));
 	put_option(to, OPT_COMMENT, packet->comment, strlen(packet->comment));
 	put_end(to, block);

@@ -13,7 +13,7 @@ struct pcapng_packet {
 	const char *comment;
 	bool out;
 	uint64_t time_us;    /* since 1970 */
-	const uint8_t *data; /* from the IP header on (LINKTYPE_RAW) */
+	const uint8_t *data; /* from the IP header on */
 	uint32_t captured, len;
 };
 
