@@ -407,7 +407,7 @@ def test_explain_at_home():
                                  ("ipv6-icmp", "ICMPv6", "forward")):
         lab.explain("home", "--in sittun --src %s --dst %s --proto %s" % (INET_HOST, HOST, proto), verdict=verdict, rule=rule)
     lab.explain("home", "--in lan --src %s --dst %s --proto tcp --dport 443" % (HOST, INET_HOST), verdict="forward",
-                rule="all from the LAN", gateway="vps_gw", egress="sittun", tunnel="sittun")
+                rule="all from the LAN", gateway="vps_gw", egress="wan", tunnel="sittun")
     lab.explain("home", "--in self --src %s --dst %s --proto udp --dport 53" % (HOME_END, INET_HOST), verdict="forward", tunnel="sittun")
 
 
