@@ -56,21 +56,29 @@ struct {
 	__type(value, __u32);
 } bench_under_test SEC(".maps");
 
-/* Spreads consecutive packets over the flows; each comes equally often. */
+/* Spreads consecutive packets over the flows; each comes equally often. Or one after the other. */
 static __always_inline __u32 next_flow(void)
 {
-	__u32 h = bench_sequence++ * 0x9e3779b1u;
+	__u32 n = bench_sequence++, h = n * 0x9e3779b1u;
 
+	if (bench_traffic.sequential)
+		return bench_traffic.first + n;
 	return ((__u64)h * bench_traffic.flows) >> 32;
 }
 
 static __always_inline void vary_inner(struct inner *inner, __u32 flow)
 {
-	__u16 host = bpf_htons(flow), net = bpf_htons(bench_traffic.source_net + (flow & bench_traffic.net_mask));
+	__u32 part = flow >> bench_traffic.net_shift & bench_traffic.net_mask;
+	__u16 host = bpf_htons(flow), net = bpf_htons(bench_traffic.source_net + part);
 	__u32 sum = (__u32)host + net;
 
-	inner->ip.saddr.s6_addr16[7] = host;
-	inner->ip.saddr.s6_addr16[3] = net;
+	if (bench_traffic.reverse) {
+		inner->ip.daddr.s6_addr16[7] = host;
+		inner->ip.daddr.s6_addr16[3] = net;
+	} else {
+		inner->ip.saddr.s6_addr16[7] = host;
+		inner->ip.saddr.s6_addr16[3] = net;
+	}
 	inner->payload = ~((sum & 0xffff) + (sum >> 16));
 }
 

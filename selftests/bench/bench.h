@@ -13,6 +13,9 @@
 #define ROUNDS_MAX 32
 #define CLIENTS 10000	 /* of the big broker */
 #define TRANSLATIONS 256 /* of the big translator */
+#define GATEWAYS 64
+#define STATES 65536
+#define STATES_MANY 9900000 /* the most that limits.states may be, nearly: 3.4 GB, not in a short run */
 
 struct bench; /* bench.skel.h */
 
@@ -29,6 +32,17 @@ enum dut_id {
 	DUT_CLIENTS1,
 	DUT_CLIENTS10K,
 	DUT_NPT256,
+	DUT_KERNEL_CT,
+	DUT_NFT1K,
+	DUT_NFT10K,
+	DUT_NFT_SET,
+	DUT_STATES,
+	DUT_STATES_MANY,
+	DUT_RULES10,
+	DUT_RULES1K,
+	DUT_RULES10K,
+	DUT_GATEWAY1,
+	DUT_GATEWAYS,
 	DUT_COUNT
 };
 
@@ -68,6 +82,19 @@ enum path_id {
 	PATH_KERNEL_NPT256,
 	PATH_KERNEL_64K,
 	PATH_PLAIN_64K,
+	PATH_KERNEL_CT,
+	PATH_STATES,
+	PATH_KERNEL_NEW,
+	PATH_NEW,
+	PATH_NFT1K,
+	PATH_NFT10K,
+	PATH_NFT_SET,
+	PATH_RULES10,
+	PATH_RULES1K,
+	PATH_RULES10K,
+	PATH_GATEWAY1,
+	PATH_GATEWAYS,
+	PATH_STATES_MANY,
 	PATH_COUNT
 };
 
@@ -88,6 +115,14 @@ enum traffic_out {
 	OUT_TUNNEL, /* translated, in the second tunnel */
 };
 
+/* What connections a path's packets are of. */
+enum traffic_states {
+	STATES_ANY,	    /* of flows that come again and again */
+	STATES_ESTABLISHED, /* the same, and answers have come before */
+	STATES_NEW,	    /* each packet begins one */
+	STATES_FILLED,	    /* of so many that they are made once, before the rounds */
+};
+
 struct path {
 	const char *name; /* key in the JSON */
 	const char *text;
@@ -96,12 +131,16 @@ struct path {
 	enum traffic_out out;
 	uint32_t flows;
 	uint16_t net_mask; /* prefixes that the flows come from, less one */
+	uint16_t net_shift;
+	enum traffic_states states;
 };
 
 extern const struct path paths[PATH_COUNT];
 
 /* Fills in what the generator sends and what the sink must see. */
 void path_traffic(const struct path *path, struct bench_traffic *traffic, struct bench_expected *expected);
+/* The same for the answers to it, which nobody sees */
+void path_answers(const struct path *path, struct bench_traffic *traffic);
 /* The frame of a flow, as the generator makes it; its length is traffic->len */
 void path_frame(const struct bench_traffic *traffic, uint32_t flow, uint8_t frame[BENCH_WORDS * 8]);
 
@@ -114,8 +153,9 @@ struct run {
 	bool brief;	    /* BENCH_SHORT: that it runs, not how fast */
 	struct bench *skel;
 	pid_t daemons[DUT_COUNT];
-	int rounds;  /* wanted */
-	double load; /* before the run */
+	bool without[PATH_COUNT]; /* what this machine has no room for */
+	int rounds;		  /* wanted */
+	double load;		  /* before the run */
 
 	/* results */
 	double ns[PATH_COUNT][ROUNDS_MAX];   /* per packet, gross */
@@ -151,14 +191,31 @@ uint64_t live_received(const struct run *r);
  */
 double live_measure(struct run *r, enum path_id path, double seconds, double *cold);
 
+/* Packets of the flows from number `first` on, and the answers to them */
+void live_fill(struct run *r, enum path_id path, uint32_t first, uint32_t flows);
+
+/* ---- flows.c: what the devices under test know of connections ---- */
+void flows_forget(struct run *r, enum dut_id dut);
+void flows_fill(struct run *r, enum path_id path); /* or it is without */
+void flows_memory(struct run *r);		   /* of one, as facts */
+
+/* ---- apply.c: how long a new ruleset takes, theirs and ours ---- */
+void applies_measured(struct run *r);
+
 /* ---- rounds.c ---- */
 void rounds_run(struct run *r);
 
 /* ---- configs.c, daemon.c ---- */
 void config_write(enum dut_id dut, const char *file);
+/* A ruleset of so many, all but one fit no packet; variant 1: one rule of it is another. And nft's, the same rules */
+void config_write_rules(unsigned int rules, unsigned int variant, const char *file);
+void nft_write_rules(unsigned int rules, const char *file);
 void daemon_spawn(struct run *r, enum dut_id dut);
 bool daemon_answers(const struct run *r, enum dut_id dut);
 bool daemon_wait(struct run *r, enum dut_id dut, double seconds);
+/* Runs build/fairlead with the arguments, up to NULL; its exit status, -1: none. Or leaves that to the caller */
+pid_t daemon_ask_spawn(const struct run *r, enum dut_id dut, ...);
+int daemon_ask(const struct run *r, enum dut_id dut, ...);
 void daemon_kill(struct run *r, enum dut_id dut, int sig);
 /* what it has in memory, as a fact of that name */
 void daemon_memory(struct run *r, enum dut_id dut, const char *fact_name);
@@ -167,6 +224,8 @@ void daemons_stop(struct run *r);
 /* ---- restart.c: start, restart, memory ---- */
 void start_measured(struct run *r, enum dut_id dut, enum path_id path, const char *fact_name);
 void restart_measured(struct run *r, enum dut_id dut, enum path_id path);
+/* Packets while the process runs; how many were sent, and lost, as facts. Returns its status, as waitpid() does */
+int stream_while(struct run *r, enum path_id path, pid_t pid, const char *sent, const char *lost);
 
 /* ---- program.c: programs alone ---- */
 void programs_verify(struct run *r);

@@ -76,6 +76,84 @@ static json_t *broker(int n_clients)
 			 "192.0.2.1", "address", "2001:db8:d1::2/64", "clients", clients, "default_action", "pass");
 }
 
+/* ---- rules ---- */
+
+/* Rule number i of those that fit no packet. */
+static json_t *rule(unsigned int i, bool changed)
+{
+	char name[32], address[64];
+
+	snprintf(name, sizeof(name), "rule %u", i);
+	snprintf(address, sizeof(address), "2001:db8:e%x:%x::/64", i >> 8, i & 0xff);
+	return json_pack("{s:s,s:s,s:s,s:s,s:s,s:{s:s},s:{s:i}}", "name", name, "action", "block", "direction", "in",
+			 "interface", "lan", "protocol", "udp", "source", "address", address, "destination", "port",
+			 (int)(changed ? 65535 : 1000 + i));
+}
+
+static json_t *lan_passes(const char *state)
+{
+	return json_pack("{s:s,s:s,s:s,s:s,s:s}", "name", "lan", "action", "pass", "direction", "in", "interface",
+			 "lan", "state", state);
+}
+
+static json_t *ruled(json_t *rules)
+{
+	return json_pack("{s:{s:s}, s:o, s:o}", "node", "name", "bench", "interfaces", interfaces("native"), "rules",
+			 rules);
+}
+
+static json_t *stateless(unsigned int n, unsigned int variant)
+{
+	json_t *rules = json_array();
+
+	json_array_append_new(rules, lan_passes("none"));
+	for (unsigned int i = 1; i < n; i++)
+		json_array_append_new(rules, rule(i, variant && i == n / 2));
+	return ruled(rules);
+}
+
+/* As many states as `limit`, whose timeouts a benchmark does not meet. */
+static json_t *stateful(unsigned int limit)
+{
+	json_t *rules = json_array(), *config;
+
+	json_array_append_new(rules, lan_passes("keep"));
+	config = ruled(rules);
+	json_object_set_new(config, "limits", json_pack("{s:i}", "states", (int)limit));
+	json_object_set_new(config, "timeouts_s",
+			    json_pack("{s:i,s:i,s:i}", "udp_first", 86400, "udp_single", 86400, "udp_multiple", 86400));
+	return config;
+}
+
+/* The same sources, by as many gateways. */
+static json_t *steered(int n)
+{
+	json_t *rules = json_array(), *gateways = json_object(), *config;
+	char name[16], address[64];
+
+	for (int i = 0; i < n; i++) {
+		snprintf(name, sizeof(name), "gw%d", i);
+		snprintf(address, sizeof(address), "2001:db8:b::1:%x", i);
+		json_object_set_new(gateways, name, json_pack("{s:s,s:s}", "interface", "wan", "address", address));
+	}
+	for (int i = 0; i < GATEWAYS; i++) {
+		json_t *steering = lan_passes("keep");
+		char rule_name[32];
+
+		snprintf(rule_name, sizeof(rule_name), "lan %d", i);
+		snprintf(name, sizeof(name), "gw%d", i % n);
+		snprintf(address, sizeof(address), "2001:db8:ac:%x::/64", i);
+		json_object_set_new(steering, "name", json_string(rule_name));
+		json_object_set_new(steering, "family", json_string("inet6"));
+		json_object_set_new(steering, "source", json_pack("{s:s}", "address", address));
+		json_object_set_new(steering, "route_to", json_string(name));
+		json_array_append_new(rules, steering);
+	}
+	config = ruled(rules);
+	json_object_set_new(config, "gateways", gateways);
+	return config;
+}
+
 static json_t *config_of(enum dut_id dut)
 {
 	switch (dut) {
@@ -91,16 +169,53 @@ static json_t *config_of(enum dut_id dut)
 		return broker(1);
 	case DUT_CLIENTS10K:
 		return broker(CLIENTS);
+	case DUT_STATES:
+		return stateful(4 * STATES + STATES);
+	case DUT_STATES_MANY:
+		return stateful(10000000);
+	case DUT_RULES10:
+		return stateless(10, 0);
+	case DUT_RULES1K:
+		return stateless(1000, 0);
+	case DUT_RULES10K:
+		return stateless(10000, 0);
+	case DUT_GATEWAY1:
+		return steered(1);
+	case DUT_GATEWAYS:
+		return steered(GATEWAYS);
 	default:
 		return NULL;
 	}
 }
 
-void config_write(enum dut_id dut, const char *file)
+static void write_or_die(json_t *config, const char *file)
 {
-	json_t *config = config_of(dut);
-
 	if (!config || json_dump_file(config, file, JSON_INDENT(1)))
 		die("cannot write %s", file);
 	json_decref(config);
+}
+
+void config_write(enum dut_id dut, const char *file)
+{
+	write_or_die(config_of(dut), file);
+}
+
+void config_write_rules(unsigned int rules, unsigned int variant, const char *file)
+{
+	write_or_die(stateless(rules, variant), file);
+}
+
+void nft_write_rules(unsigned int rules, const char *file)
+{
+	FILE *to = fopen(file, "w");
+
+	if (!to)
+		die("cannot write %s", file);
+	fputs("flush ruleset\ntable inet f {\nchain c {\ntype filter hook forward priority 0; policy accept;\n", to);
+	for (unsigned int i = 1; i < rules; i++)
+		fprintf(to, "iifname \"r0\" ip6 saddr 2001:db8:e%x:%x::/64 udp dport %u drop\n", i >> 8, i & 0xff,
+			1000 + i);
+	fputs("}\n}\n", to);
+	if (fclose(to))
+		die("cannot write %s", file);
 }

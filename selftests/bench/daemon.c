@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,12 +47,19 @@ void daemon_spawn(struct run *r, enum dut_id dut)
 		daemon_exec(r, duts[dut].name, config, log);
 }
 
-bool daemon_answers(const struct run *r, enum dut_id dut)
+#define ARGUMENTS_MAX 8
+
+static pid_t ask_spawn(const struct run *r, enum dut_id dut, va_list ap)
 {
 	char program[512], instance[64];
+	char *argv[ARGUMENTS_MAX] = { program, "--instance", instance };
 	pid_t pid;
-	int status;
 
+	for (int i = 3; i < ARGUMENTS_MAX - 1; i++) {
+		argv[i] = va_arg(ap, char *);
+		if (!argv[i])
+			break;
+	}
 	snprintf(program, sizeof(program), "%s/fairlead", r->build);
 	snprintf(instance, sizeof(instance), "%s-%s", r->prefix, duts[dut].name);
 	pid = fork();
@@ -63,10 +71,40 @@ bool daemon_answers(const struct run *r, enum dut_id dut)
 		dup2(fd, STDOUT_FILENO);
 		dup2(fd, STDERR_FILENO);
 		pin_to_cpu(!r->cpu);
-		execl(program, program, "--instance", instance, "status", NULL);
+		execv(program, argv);
 		_exit(127);
 	}
-	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) < 2;
+	return pid;
+}
+
+pid_t daemon_ask_spawn(const struct run *r, enum dut_id dut, ...)
+{
+	va_list ap;
+	pid_t pid;
+
+	va_start(ap, dut);
+	pid = ask_spawn(r, dut, ap);
+	va_end(ap);
+	return pid;
+}
+
+int daemon_ask(const struct run *r, enum dut_id dut, ...)
+{
+	va_list ap;
+	pid_t pid;
+	int status;
+
+	va_start(ap, dut);
+	pid = ask_spawn(r, dut, ap);
+	va_end(ap);
+	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+bool daemon_answers(const struct run *r, enum dut_id dut)
+{
+	int status = daemon_ask(r, dut, "status", NULL);
+
+	return status == 0 || status == 1;
 }
 
 bool daemon_wait(struct run *r, enum dut_id dut, double seconds)
@@ -95,17 +133,32 @@ void daemon_kill(struct run *r, enum dut_id dut, int sig)
 	r->daemons[dut] = 0;
 }
 
+/* Kilobytes of what is mapped, the programs' maps aside; -1: not told. */
+static long resident_kb(FILE *smaps)
+{
+	unsigned long from, to;
+	char line[512];
+	bool is_map = false;
+	long kb, sum = -1;
+
+	while (smaps && fgets(line, sizeof(line), smaps)) {
+		if (sscanf(line, "%lx-%lx ", &from, &to) == 2)
+			is_map = strstr(line, "bpf-map");
+		else if (!is_map && sscanf(line, "Rss: %ld", &kb) == 1)
+			sum = (sum < 0 ? 0 : sum) + kb;
+	}
+	return sum;
+}
+
 void daemon_memory(struct run *r, enum dut_id dut, const char *fact_name)
 {
-	char path[64], line[128];
-	long kb = -1;
+	char path[64];
 	FILE *file;
+	long kb;
 
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)r->daemons[dut]);
+	snprintf(path, sizeof(path), "/proc/%d/smaps", (int)r->daemons[dut]);
 	file = fopen(path, "r");
-	while (file && fgets(line, sizeof(line), file))
-		if (sscanf(line, "VmRSS: %ld", &kb) == 1)
-			break;
+	kb = resident_kb(file);
 	if (file)
 		fclose(file);
 	if (kb > 0)

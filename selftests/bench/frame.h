@@ -11,12 +11,13 @@
 
 #define BENCH_SAMPLE 64 /* the sink looks closely at one in so many */
 #define BENCH_DEVICES 64
-#define BENCH_BATCH 64 /* frames made at a time; a veth's ring has room for 256 */
+#define BENCH_BEHIND 32 /* bench_out has the devices behind r1 from here on */
+#define BENCH_BATCH 64	/* frames made at a time; a veth's ring has room for 256 */
 
 /*
  * What the generator sends: `frame`, in which flow number v (0 to flows - 1) changes
  *   the source's last 16 bits       to v
- *   the source's bits 48 to 63      to source_net + (v & net_mask)
+ *   the source's bits 48 to 63      to source_net + (v >> net_shift & net_mask)
  *   the outer source's last 16 bits to outer_host + (v & outer_mask)
  * The payload (outer: the identification) takes up what that does to the checksums, which so stay as in `frame`.
  */
@@ -28,8 +29,12 @@ struct bench_traffic {
 	__u16 net_mask;
 	__u16 outer_host;
 	__u16 outer_mask;
-	__u32 slot; /* of bench_out: where to send it */
-	__u32 pad;
+	__u32 slot;	  /* of bench_out: where to send it */
+	__u32 sequential; /* flows come one after the other; else spread, each as often */
+	__u32 first;	  /* with that, the first one's number */
+	__u32 reverse;	  /* the destination varies, not the source */
+	__u16 net_shift;  /* v >> net_shift is what net_mask is for */
+	__u16 pad;
 };
 
 /*

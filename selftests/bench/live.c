@@ -7,6 +7,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/if_link.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -58,6 +59,7 @@ void live_open(struct run *r)
 	for (int i = 0; i < DUT_COUNT; i++) {
 		netns_enter(r, "sink");
 		attach(r->skel->progs.bench_sink, ifindex_of("s-%s", duts[i].name), "the sink");
+		out_set(r, BENCH_BEHIND + i, ifindex_of("s-%s", duts[i].name));
 		netns_enter(r, duts[i].name);
 		r0_attach(r, &duts[i]);
 		netns_enter(r, "gen");
@@ -105,6 +107,22 @@ static double time_batches(struct run *r, uint32_t batches)
 	return (double)(clock->last_ns - clock->first_ns) / (batches * BENCH_BATCH);
 }
 
+void live_fill(struct run *r, enum path_id path, uint32_t first, uint32_t flows)
+{
+	struct bench_traffic *traffic = &r->skel->bss->bench_traffic;
+
+	live_select(r, path);
+	traffic->sequential = true;
+	traffic->first = first;
+	live_send(r, flows);
+	path_answers(&paths[path], traffic);
+	traffic->sequential = true;
+	traffic->first = first;
+	r->skel->bss->bench_sequence = 0;
+	live_send(r, flows);
+	live_select(r, path);
+}
+
 /*
  * Sends each flow's first packets, which take the slow path wherever there is one, and then as many again, for those that the
  * generator's order left out. Nanoseconds a packet of the first lot, most of which are first packets.
@@ -114,6 +132,10 @@ static double warm_up(struct run *r, enum path_id path)
 	const uint32_t batches = paths[path].flows / BENCH_BATCH + 1;
 	double cold;
 
+	if (paths[path].states == STATES_FILLED || paths[path].states == STATES_NEW)
+		return NAN;
+	if (paths[path].states == STATES_ESTABLISHED)
+		live_fill(r, path, 0, paths[path].flows);
 	live_select(r, path);
 	cold = time_batches(r, batches);
 	live_send(r, batches * BENCH_BATCH);
@@ -149,10 +171,15 @@ double live_measure(struct run *r, enum path_id path, double seconds, double *co
 	double ns;
 
 	*cold = warm_up(r, path);
+	if (paths[path].states == STATES_NEW) {
+		flows_forget(r, paths[path].dut);
+		batches = paths[path].flows / BENCH_BATCH - 1;
+	} else {
+		live_select(r, path);
+		ns = time_batches(r, CALIBRATION);
+		batches = seconds * 1e9 / (ns * BENCH_BATCH) + 1;
+	}
 	live_select(r, path);
-	ns = time_batches(r, CALIBRATION);
-	live_select(r, path);
-	batches = seconds * 1e9 / (ns * BENCH_BATCH) + 1;
 	ns = time_batches(r, batches);
 	packets = (batches + 1ULL) * BENCH_BATCH;
 	r->sent[path] += packets;

@@ -39,13 +39,14 @@ static void daemons_start(struct run *r)
 	start_measured(r, DUT_NATIVE, PATH_NPT, "start_ms");
 	start_measured(r, DUT_CLIENTS10K, PATH_CLIENTS10K, "start_10000_ms");
 	for (int i = 0; i < DUT_COUNT; i++)
-		if (duts[i].fairlead && !r->daemons[i]) {
+		if (duts[i].fairlead && !r->daemons[i] && !(i == DUT_STATES_MANY && r->brief)) {
 			daemon_spawn(r, i);
 			daemon_wait(r, i, 30);
 		}
 	usleep(SETTLE_US);
 	daemon_memory(r, DUT_NATIVE, "rss_mb");
 	daemon_memory(r, DUT_CLIENTS10K, "rss_10000_mb");
+	daemon_memory(r, DUT_RULES10K, "rss_rules_mb");
 }
 
 static int print_warnings(enum libbpf_print_level level, const char *fmt, va_list ap)
@@ -78,8 +79,11 @@ int main(int argc, char **argv)
 	live_open(r);
 	daemons_start(r);
 	if (!json_array_size(r->complaints)) {
+		flows_fill(r, PATH_STATES_MANY);
 		rounds_run(r);
 		programs_time(r);
+		flows_memory(r);
+		applies_measured(r);
 		restart_measured(r, DUT_CLIENTS10K, PATH_CLIENTS10K);
 		usleep(SETTLE_US);
 		daemon_memory(r, DUT_CLIENTS10K, "rss_10000_after_restart_mb");

@@ -28,6 +28,17 @@ const struct dut duts[DUT_COUNT] = {
 	[DUT_CLIENTS1] = { "clients1", R0_FAIRLEAD, true },
 	[DUT_CLIENTS10K] = { "clients10k", R0_FAIRLEAD, true },
 	[DUT_NPT256] = { "npt256", R0_FAIRLEAD, true },
+	[DUT_KERNEL_CT] = { "kernel-ct", R0_PASS, false },
+	[DUT_NFT1K] = { "nft1k", R0_PASS, false },
+	[DUT_NFT10K] = { "nft10k", R0_PASS, false },
+	[DUT_NFT_SET] = { "nft-set", R0_PASS, false },
+	[DUT_STATES] = { "states", R0_FAIRLEAD, true },
+	[DUT_STATES_MANY] = { "states-many", R0_FAIRLEAD, true },
+	[DUT_RULES10] = { "rules10", R0_FAIRLEAD, true },
+	[DUT_RULES1K] = { "rules1k", R0_FAIRLEAD, true },
+	[DUT_RULES10K] = { "rules10k", R0_FAIRLEAD, true },
+	[DUT_GATEWAY1] = { "gateway1", R0_FAIRLEAD, true },
+	[DUT_GATEWAYS] = { "gateways", R0_FAIRLEAD, true },
 };
 
 #define FLOWS 1024
@@ -64,6 +75,27 @@ const struct path paths[PATH_COUNT] = {
 			      0 },
 	[PATH_PLAIN_64K] = { "plain_64k", "fairlead native, forward, 65,536 flows", DUT_NATIVE, IN_PLAIN, OUT_FORWARDED,
 			     65536, 0 },
+	[PATH_KERNEL_CT] = { "kernel_ct", "kernel, nft ct, 65,536 connections", DUT_KERNEL_CT, IN_PLAIN, OUT_FORWARDED,
+			     STATES, .states = STATES_ESTABLISHED },
+	[PATH_STATES] = { "states", "fairlead native, 65,536 states", DUT_STATES, IN_PLAIN, OUT_FORWARDED, STATES,
+			  .states = STATES_ESTABLISHED },
+	[PATH_KERNEL_NEW] = { "kernel_new", "kernel, nft ct, new connections", DUT_KERNEL_CT, IN_PLAIN, OUT_FORWARDED,
+			      STATES, .states = STATES_NEW },
+	[PATH_NEW] = { "new", "fairlead native, new states", DUT_STATES, IN_PLAIN, OUT_FORWARDED, STATES,
+		       .states = STATES_NEW },
+	[PATH_NFT1K] = { "nft_1000", "kernel, 1,000 nft rules", DUT_NFT1K, IN_PLAIN, OUT_FORWARDED, FLOWS },
+	[PATH_NFT10K] = { "nft_10000", "kernel, 10,000 nft rules", DUT_NFT10K, IN_PLAIN, OUT_FORWARDED, FLOWS },
+	[PATH_NFT_SET] = { "nft_set", "kernel, nft concat set of 1,000", DUT_NFT_SET, IN_PLAIN, OUT_FORWARDED, FLOWS },
+	[PATH_RULES10] = { "rules_10", "fairlead native, 10 rules", DUT_RULES10, IN_PLAIN, OUT_FORWARDED, FLOWS },
+	[PATH_RULES1K] = { "rules_1000", "fairlead native, 1,000 rules", DUT_RULES1K, IN_PLAIN, OUT_FORWARDED, FLOWS },
+	[PATH_RULES10K] = { "rules_10000", "fairlead native, 10,000 rules", DUT_RULES10K, IN_PLAIN, OUT_FORWARDED,
+			    FLOWS },
+	[PATH_GATEWAY1] = { "gateway_1", "fairlead native, 1 gateway", DUT_GATEWAY1, IN_PLAIN, OUT_FORWARDED, FLOWS,
+			    GATEWAYS - 1 },
+	[PATH_GATEWAYS] = { "gateways_64", "fairlead native, 64 gateways", DUT_GATEWAYS, IN_PLAIN, OUT_FORWARDED, FLOWS,
+			    GATEWAYS - 1 },
+	[PATH_STATES_MANY] = { "states_many", "fairlead native, 9.9 million states", DUT_STATES_MANY, IN_PLAIN,
+			       OUT_FORWARDED, STATES_MANY, 0xffff, 16, STATES_FILLED },
 };
 
 static const uint8_t mac_generator[6] = { 0x02, 0xbe, 0, 0, 0, 0x01 }, mac_r0[6] = { 0x02, 0xbe, 0, 0, 0, 0x10 },
@@ -189,12 +221,31 @@ void path_traffic(const struct path *path, struct bench_traffic *traffic, struct
 	traffic->len = frame_build(&sides_in[path->in], traffic->frame);
 	traffic->flows = path->flows;
 	traffic->net_mask = path->net_mask;
+	traffic->net_shift = path->net_shift;
+	traffic->sequential = path->states == STATES_NEW;
 	traffic->outer_host = 1;
 	traffic->outer_mask = path->in == IN_CLIENTS ? 0xffff : 0;
 	traffic->slot = path->dut;
 	expected->len = frame_build(&out, expected->frame);
 	mask_build(path, expected->len, expected->mask);
 	expected->ports = htonl(49152 << 16 | 9);
+}
+
+void path_answers(const struct path *path, struct bench_traffic *traffic)
+{
+	const struct side side = { NULL, NULL, "2001:db8:f1::1", "2001:db8:ac::1:0:0:0", 64, 0, mac_sink, mac_r1 };
+	struct bench_expected expected;
+	uint8_t *frame = (uint8_t *)traffic->frame, *udp;
+	uint16_t port;
+
+	path_traffic(path, traffic, &expected);
+	traffic->len = frame_build(&side, traffic->frame);
+	udp = frame + ETH_HLEN + sizeof(struct ipv6hdr);
+	memcpy(&port, udp, sizeof(port)); /* the sum stays */
+	memcpy(udp, udp + 2, sizeof(port));
+	memcpy(udp + 2, &port, sizeof(port));
+	traffic->slot = BENCH_BEHIND + path->dut;
+	traffic->reverse = true;
 }
 
 static void put16(uint8_t *at, uint16_t value)
@@ -204,7 +255,8 @@ static void put16(uint8_t *at, uint16_t value)
 
 void path_frame(const struct bench_traffic *traffic, uint32_t flow, uint8_t frame[BENCH_WORDS * 8])
 {
-	uint16_t host = htons(flow), net = htons(traffic->source_net + (flow & traffic->net_mask));
+	uint16_t host = htons(flow),
+		 net = htons(traffic->source_net + (flow >> traffic->net_shift & traffic->net_mask));
 	uint16_t outer_host = htons(traffic->outer_host + (flow & traffic->outer_mask));
 	uint32_t sum = (uint32_t)host + net;
 	uint8_t *ip = frame + ETH_HLEN;

@@ -131,3 +131,19 @@ void restart_measured(struct run *r, enum dut_id dut, enum path_id path)
 			 (unsigned long long)live_received(r));
 	daemon_wait(r, dut, START_SECONDS);
 }
+
+int stream_while(struct run *r, enum path_id path, pid_t pid, const char *sent, const char *lost)
+{
+	struct stream s;
+	int status = -1;
+
+	stream_open(r, &s, path);
+	do
+		stream_tick(&s);
+	while (waitpid(pid, &status, WNOHANG) == 0);
+	stream_for(&s, 0.2);
+	close(s.socket);
+	fact(r, sent, s.sent);
+	fact(r, lost, (double)s.sent - live_received(r));
+	return status;
+}

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Rounds: each measures every path once, in turn (A B C A B C ...). A round in which the hypervisor took time away is not used. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -39,8 +40,11 @@ static double round_run(struct run *r, double seconds, double ns[PATH_COUNT], do
 {
 	struct cpu_times before = cpu_times(r->cpu), after;
 
-	for (int p = 0; p < PATH_COUNT; p++)
-		ns[p] = live_measure(r, p, seconds, &cold[p]);
+	for (int p = 0; p < PATH_COUNT; p++) {
+		ns[p] = cold[p] = NAN;
+		if (!r->without[p])
+			ns[p] = live_measure(r, p, seconds, &cold[p]);
+	}
 	after = cpu_times(r->cpu);
 	if (after.total == before.total)
 		return 0;
