@@ -136,15 +136,14 @@ static __always_inline int to_many(struct fl_ctx *ctx, struct scratch *s)
 static __always_inline int to_many_judged(struct fl_ctx *ctx, struct scratch *s, const struct fl_control *control,
 					  const struct fl_port *port)
 {
-	struct fl_flow *flow = NULL;
 	int r = parse(ctx, &s->pkt, port, ctx->protocol);
 
 	if (r == STAGE_PASS)
 		return CTX_PASS;
 	if (r == STAGE_GO)
-		r = decide(ctx, s, control, port, &flow);
+		r = decide(ctx, s, control, port);
 	if (r == STAGE_DELIVER)
-		return deliver(ctx, s, flow);
+		return deliver(ctx, s, &s->way);
 	port_count_rx(s->pkt.l2_port, ctx_len(ctx));
 	if (r == STAGE_GO) /* no router forwards such */
 		r = -FL_DROP_MARTIAN;
@@ -191,10 +190,12 @@ int fl_tc_in(struct fl_ctx *ctx)
 		return to_many_judged(ctx, s, control, port);
 	}
 	r = parse(ctx, &s->pkt, port, ctx->protocol);
+	if (r == STAGE_GO) {
+		r = decide(ctx, s, control, port);
+		flow = &s->way;
+	}
 	if (r == STAGE_GO)
-		r = decide(ctx, s, control, port, &flow);
-	if (r == STAGE_GO)
-		r = flow ? forward_check(ctx, &s->pkt, control, flow) : -FL_DROP_INTERNAL;
+		r = forward_check(ctx, &s->pkt, control, &s->way);
 	if (r == STAGE_GO && hop_has_failed(&s->hop))
 		r = icmp_unreachable(&s->pkt, FL_DROP_UNREACHABLE);
 	if (fl_dry_run) {
@@ -211,9 +212,7 @@ int fl_tc_in(struct fl_ctx *ctx)
 		bpf_skb_vlan_pop(ctx);
 	switch (r) {
 	case STAGE_GO:
-		if (!flow)
-			return CTX_DROP;
-		return transmit(ctx, s, flow, 1);
+		return transmit(ctx, s, &s->way, 1);
 	case STAGE_DELIVER:
 		/* to an address of ours that no tunnel uses; the kernel's answer would say what is here */
 		if (s->pkt.family == FL_INET && s->pkt.proto == IPPROTO_IPV6) {
@@ -221,7 +220,7 @@ int fl_tc_in(struct fl_ctx *ctx)
 			return drop(ctx, &s->pkt, FL_DROP_TUNNEL_STRANGER);
 		}
 		pmtu_learn(ctx, &s->pkt);
-		return deliver(ctx, s, flow);
+		return deliver(ctx, s, &s->way);
 	case STAGE_ERROR:
 		return answer(ctx, &s->pkt, control);
 	case STAGE_FRAGMENT: /* the kernel does it, on the route that we found too */

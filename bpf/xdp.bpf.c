@@ -12,7 +12,6 @@ static __always_inline int long_way(struct fl_ctx *ctx, bool generic)
 	const struct fl_control *control = control_get();
 	struct scratch *s = scratch_get();
 	const struct fl_port *port;
-	struct fl_flow *flow;
 	__be16 proto;
 	__u16 vid;
 	int r;
@@ -29,9 +28,9 @@ static __always_inline int long_way(struct fl_ctx *ctx, bool generic)
 		return XDP_PASS;
 	r = parse(ctx, &s->pkt, port, proto);
 	if (r == STAGE_GO)
-		r = decide(ctx, s, control, port, &flow);
+		r = decide(ctx, s, control, port);
 	if (r == STAGE_GO)
-		r = forward_check(ctx, &s->pkt, control, flow);
+		r = forward_check(ctx, &s->pkt, control, &s->way);
 	if (r < 0) {
 		port_count_rx(s->pkt.l2_port, ctx_len(ctx));
 		policy_dropped(ctx, s, -r);
@@ -39,7 +38,7 @@ static __always_inline int long_way(struct fl_ctx *ctx, bool generic)
 	}
 	if (r != STAGE_GO)
 		return XDP_PASS; /* for the host, or for tc to answer */
-	return transmit(ctx, &s->pkt, generic, false, flow, &s->hop);
+	return transmit(ctx, &s->pkt, generic, false, &s->way, &s->hop);
 }
 
 static __always_inline int ingress(struct fl_ctx *ctx, bool generic)

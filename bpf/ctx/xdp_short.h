@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * XDP's short way: a TCP or UDP packet of a flow that the cache knows, which needs nothing but new headers. It is made of the
+ * XDP's short way: a TCP or UDP packet of a flow that the cache knows, or of a connection that has a state, which needs nothing but new headers. It is made of the
  * pipeline's own pieces, but calls no function and keeps all it knows of the packet in registers. What is not of that kind
  * goes the long way, from the start of the frame.
  */
@@ -48,27 +48,105 @@ static __always_inline bool wants_clamp(struct fl_ctx *ctx, const struct pkt *pk
 	return pkt->proto == IPPROTO_TCP && (flow->endpoint || flow->in_endpoint) && (!tcp || tcp->syn);
 }
 
+/* What transmit() needs of a way. */
+static __always_inline void way_copy(struct fl_flow *way, const struct fl_flow *flow)
+{
+	way->in_endpoint = flow->in_endpoint;
+	way->endpoint = flow->endpoint;
+	way->mtu = flow->mtu;
+	way->xmit = flow->xmit;
+	way->npt_src = flow->npt_src;
+	way->npt_dst = flow->npt_dst;
+}
+
+/* The way that the flow cache knows. */
+static __always_inline bool short_flow(struct fl_ctx *ctx, const struct fl_control *control, struct pkt *pkt,
+				       enum short_kind kind, struct fl_flow *way, struct hop *hop)
+{
+	struct fl_flow *flow, key;
+
+	if (!flow_key(ctx, pkt, pkt->port, &key))
+		return false;
+	flow = flow_find_known(&key);
+	if (!flow || !flow_is_fresh(flow, &key, control) || !hop_from_nexthop(hop, flow->nexthop))
+		return false;
+	pkt->endpoint = flow->in_endpoint;
+	way_copy(way, flow);
+	/* an outer header of nothing but zeros has the key of a packet without one */
+	return kind != SHORT_6IN4 || pkt->endpoint;
+}
+
+/* Whether the outer header is that of the tunnel's end by which the state's packets come. */
+static __always_inline bool outer_is_of(struct fl_ctx *ctx, const struct pkt *pkt, __u32 endpoint)
+{
+	const struct fl_endpoint *ep = endpoint_get(endpoint);
+	struct iphdr *ip = pkt_at(ctx, pkt->outer, 0x1f, sizeof(*ip));
+
+	return ep && ip && ip->saddr == ep->remote && ip->daddr == ep->local && ep->underlay == pkt->l2_port;
+}
+
+/* The way that the connection's state knows, which has let the packet pass. */
+static __always_inline bool short_state(struct fl_ctx *ctx, struct pkt *pkt, enum short_kind kind, struct fl_flow *way,
+					struct hop *hop)
+{
+	struct scratch *s = scratch_at();
+	const struct fl_state *st;
+	const struct fl_end *end;
+	const struct fl_port *out;
+	const __be16 *ports = pkt_at(ctx, pkt->l4, L4_MAX, 4);
+	union fl_addr src, dst;
+
+	if (!s || !ports || !addresses_read(ctx, pkt, &src, &dst))
+		return false;
+	tuple_of(&s->conn, &src, &dst, ports[0], ports[1], pkt->proto);
+	if (!state_find(&s->conn))
+		return false;
+	st = state_at(s->conn.main);
+	if (!st)
+		return false;
+	end = &st->end[s->conn.main_side & 1];
+	if (kind == SHORT_6IN4) {
+		pkt->endpoint = end->from & 0x7fff;
+		if (!(end->from & 0x8000) || !outer_is_of(ctx, pkt, pkt->endpoint))
+			return false;
+	}
+	if (!end->mtu || !end_is_fresh(pkt, s->conn.now, end) || !hop_from_nexthop(hop, end->nexthop))
+		return false;
+	out = port_get(pkt->set, hop->port);
+	if (!out || (pkt->proto == IPPROTO_TCP && (tcp_read(ctx, pkt, &s->seg) || s->seg.flags & TCP_SYN)))
+		return false;
+	if (state_check(&s->conn, &s->seg))
+		return false;
+	s->translate = s->conn.translated;
+	if (s->translate && nat_of_conn(&s->x.to, &s->conn))
+		return false;
+	*way = (struct fl_flow){
+		.in_endpoint = pkt->endpoint, .endpoint = end->endpoint, .mtu = end->mtu, .xmit = port_xmit(out)
+	};
+	s->doing = DOING_UPDATE;
+	s->pkt.family = pkt->family; /* what policy_rewrite() asks */
+	s->pkt.proto = pkt->proto;
+	pkt->judged = true;
+	return true;
+}
+
 static __always_inline int short_way_of(struct fl_ctx *ctx, const struct fl_control *control, __u32 gen, __u32 port,
 					__u32 l3, enum short_kind kind, bool generic)
 {
 	struct pkt pkt = { .l2_port = port, .port = port, .outer = l3, .gen = gen, .set = FL_GEN_SET(gen) };
-	struct fl_flow *flow, key;
+	struct fl_flow way;
 	struct hop hop;
 
-	if (!short_parse(ctx, &pkt, kind) || !flow_key(ctx, &pkt, port, &key))
+	if (!short_parse(ctx, &pkt, kind))
 		return LONG_WAY;
-	flow = flow_find_known(&key);
-	if (!flow || !flow_is_fresh(flow, &key, control) || !hop_from_nexthop(&hop, flow->nexthop))
+	if (control->policy[pkt.set & 1] ? !short_state(ctx, &pkt, kind, &way, &hop)
+					 : !short_flow(ctx, control, &pkt, kind, &way, &hop))
 		return LONG_WAY;
-	pkt.endpoint = flow->in_endpoint;
-	/* an outer header of nothing but zeros has the key of a packet without one */
-	if (kind == SHORT_6IN4 && !pkt.endpoint)
-		return LONG_WAY;
-	if (!control->forward || pkt.hops <= 1 || pkt.len > flow->mtu || wants_clamp(ctx, &pkt, flow))
+	if (!control->forward || pkt.hops <= 1 || pkt.len > way.mtu || wants_clamp(ctx, &pkt, &way))
 		return LONG_WAY;
 	if (kind == SHORT_6IN4 && ecn_decapsulate(pkt.outer_tos, pkt.tos) < 0)
 		return LONG_WAY;
-	return transmit(ctx, &pkt, generic, true, flow, &hop);
+	return transmit(ctx, &pkt, generic, true, &way, &hop);
 }
 
 /*
@@ -89,8 +167,6 @@ static __always_inline int short_way(struct fl_ctx *ctx, bool generic)
 	if (l3 < 0 || !control)
 		return XDP_PASS;
 	gen = control_gen(control);
-	if (control->policy[FL_GEN_SET(gen)])
-		return LONG_WAY;
 	port = port_number(FL_GEN_SET(gen), ctx_ifindex(ctx), vid);
 	in = port ? port_get(FL_GEN_SET(gen), port) : NULL;
 	if (!in || !ethernet_is_for(ctx, in))

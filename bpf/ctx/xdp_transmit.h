@@ -73,7 +73,7 @@ static __always_inline int transmit(struct fl_ctx *ctx, struct pkt *pkt, bool ge
 	const struct fl_port *out;
 	__u32 l2, l3, l4;
 	__u16 vid;
-	int r;
+	int r = 0;
 
 	if (!can_transmit(ctx, pkt, generic, flow, hop))
 		return XDP_PASS;
@@ -85,7 +85,10 @@ static __always_inline int transmit(struct fl_ctx *ctx, struct pkt *pkt, bool ge
 		return XDP_PASS; /* too little headroom */
 	pkt->l3 = l3;		 /* it has moved */
 	pkt->l4 = l4;
-	r = commit(ctx, pkt);
+	if (!headers)
+		r = commit(ctx, pkt);
+	else if (pkt->judged)
+		policy_commit_known(scratch_at(), pkt->len);
 	if (r)
 		return refuse(ctx, pkt, -r);
 	if (ctx_room(ctx) > l3 + pkt->len) /* padding stays behind */

@@ -27,6 +27,9 @@ struct nat {
 	bool mapped;	  /* nat_commit() keeps the mapping */
 	__u16 dnat, snat; /* ids of the rules; 0: none, or exempt */
 	__u32 now;	  /* low word of jiffies64 */
+	/* nat_is_free()'s own */
+	struct fl_tuple key;
+	struct fl_state_place place;
 };
 
 /* ---- endpoint-independent mappings (RFC 4787 REQ-1): an inside endpoint has the same outside one for all that it talks to ---- */
@@ -135,16 +138,15 @@ static __always_inline bool nat_is_turned(const struct nat *n)
 GLOBAL int nat_is_free(struct nat *n)
 {
 	const struct fl_state_control *control = state_control();
-	struct fl_state_place at;
-	struct fl_tuple key = {};
 	__u32 slot;
 	__u64 tag;
 
 	if (!n || !control || nat_is_turned(n))
 		return 0;
-	tuple_set(&key, &n->to.src, &n->to.dst, n->to.sport, n->to.dport, n->proto);
-	at = fl_state_hash(&key, control->key, control->buckets);
-	return !key_find(&key, &at, &slot, &tag) || state_age(slot, tag, n->now) == ~0u;
+	__builtin_memset(&n->key, 0, sizeof(n->key));
+	tuple_set(&n->key, &n->to.src, &n->to.dst, n->to.sport, n->to.dport, n->proto);
+	n->place = fl_state_hash(&n->key, control->key, control->buckets);
+	return !key_find(&n->key, &n->place, &slot, &tag) || state_age(slot, tag, n->now) == ~0u;
 }
 
 /* Tries a source port, or an identifier. */

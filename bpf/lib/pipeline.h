@@ -31,22 +31,22 @@ static __always_inline int parse_ip(struct fl_ctx *ctx, struct pkt *pkt, const s
 	return port->family & FL_INET ? STAGE_GO : STAGE_PASS;
 }
 
-/* Where the packet goes, and whether it may. Returns STAGE_GO and *flow, STAGE_DELIVER, STAGE_ERROR or -FL_DROP_*. */
+/* Where the packet goes, in s->way and s->hop, and whether it may. Returns STAGE_GO, STAGE_DELIVER, STAGE_ERROR or -FL_DROP_*. */
 static __always_inline int decide(struct fl_ctx *ctx, struct scratch *s, const struct fl_control *control,
-				  const struct fl_port *port, struct fl_flow **flow)
+				  const struct fl_port *port)
 {
+	struct fl_flow *flow;
 	int r;
 
 	/* the answers that we make of our own are of what has been judged */
 	if (!control->policy[s->pkt.set & 1] || port->flags & FL_PORT_ICMP) {
-		r = route(ctx, s, control, flow);
-		if (*flow) /* one pointer for both ways: what follows is verified once */
-			s->way = **flow;
+		r = route(ctx, s, control, &flow);
+		if (flow) /* one place for both ways: what follows is verified once */
+			s->way = *flow;
 	} else {
 		s->pkt.judged = true;
 		r = policy_forward(ctx, s);
 	}
-	*flow = &s->way;
 	return r;
 }
 
@@ -214,7 +214,7 @@ static __always_inline void rewrite(struct fl_ctx *ctx, struct pkt *pkt, __u32 l
 	else
 		rewrite4(ctx, l3, hops);
 	if (pkt->judged)
-		policy_rewrite(ctx, pkt, l3, l4);
+		policy_rewrite(ctx, l3, l4);
 }
 
 /* The one place that counts a packet that leaves. */

@@ -118,12 +118,12 @@ static __always_inline __u16 way_from(const struct pkt *pkt)
 }
 
 /* How a state's end knows its way: as fresh as the flow cache's, and for packets that come as those before. */
-static __always_inline bool end_is_fresh(const struct scratch *s, const struct fl_end *end)
+static __always_inline bool end_is_fresh(const struct pkt *pkt, __u32 now, const struct fl_end *end)
 {
-	__u16 age = FL_STAMP(s->conn.now) - end->stamp;
+	__u16 age = FL_STAMP(now) - end->stamp;
 
-	return end->from == way_from(&s->pkt) && end->gen == (__u16)control_generation(s->pkt.gen) &&
-	       age < flow_age_max(control_get(), s->conn.now);
+	return end->from == way_from(pkt) && end->gen == (__u16)control_generation(pkt->gen) &&
+	       age < flow_age_max(control_get(), now);
 }
 
 static __always_inline bool way_of_end(struct scratch *s, const struct fl_end *end)
@@ -259,7 +259,7 @@ static __always_inline int policy_known(struct fl_ctx *ctx, struct scratch *s)
 	if (!st)
 		return -FL_DROP_INTERNAL;
 	end = &st->end[s->conn.main_side & 1];
-	if (s->doing == DOING_UPDATE && end_is_fresh(s, end)) {
+	if (s->doing == DOING_UPDATE && end_is_fresh(&s->pkt, s->conn.now, end)) {
 		s->local = !end->mtu;
 		if (s->local)
 			return STAGE_DELIVER;

@@ -24,12 +24,12 @@ static __always_inline void fragment_commit(struct scratch *s)
 	fragment_remember(&s->pkt, &src, &dst, c->key.port[side], c->key.port[side ^ 1]);
 }
 
-static __always_inline void npt_commit(const struct scratch *s, const struct fl_state *st)
+static __always_inline void npt_commit(const struct scratch *s, const struct fl_state *st, __u32 bytes)
 {
 	const struct conn *c = &s->conn;
 
 	if (s->translate && st->nat & FL_STATE_NPT)
-		npt_count(st->nat & ~FL_STATE_NPT, !same_addr(&s->x.to.src, &c->key.addr[c->side & 1]), s->pkt.len);
+		npt_count(st->nat & ~FL_STATE_NPT, !same_addr(&s->x.to.src, &c->key.addr[c->side & 1]), bytes);
 }
 
 /* What a rule has to do with it that a packet is dropped (reason; 0: it is not): one that let it in passed what an `out` rule blocks. */
@@ -113,21 +113,32 @@ static __always_inline int policy_commit(struct fl_ctx *ctx, struct scratch *s)
 		end_learn(s, &st->end[s->conn.main_side & 1]);
 	else if (s->keep_way && !st->end[s->conn.main_side & 1].from)
 		end_note(s, &st->end[s->conn.main_side & 1]);
-	npt_commit(s, st);
+	npt_commit(s, st, s->pkt.len);
 	return STAGE_GO;
 }
 
+/* The same for a packet of a connection whose state has the way. */
+static __always_inline void policy_commit_known(struct scratch *s, __u32 bytes)
+{
+	const struct fl_state *st = s ? state_at(s->conn.main) : NULL;
+
+	if (!st)
+		return;
+	state_update(&s->conn, bytes);
+	npt_commit(s, st, bytes);
+}
+
 /* What the headers become, and what an ICMP error quotes. The transport header is at l4; 0: there is none. */
-GLOBAL int policy_rewrite(struct fl_ctx *ctx, struct pkt *pkt, __u32 l3, __u32 l4)
+GLOBAL int policy_rewrite(struct fl_ctx *ctx, __u32 l3, __u32 l4)
 {
 	struct scratch *s = scratch_at();
 	int r = STAGE_GO;
 
-	if (!s || !pkt || !s->translate)
+	if (!s || !s->translate)
 		return STAGE_GO;
 	if (s->doing == DOING_ERROR)
-		r = quote_rewrite(ctx, pkt, l4, &s->quote, &s->quoted);
-	return r ?: nat_rewrite(ctx, pkt, l3, l4, &s->x.to);
+		r = quote_rewrite(ctx, &s->pkt, l4, &s->quote, &s->quoted);
+	return r ?: nat_rewrite(ctx, &s->pkt, l3, l4, &s->x.to);
 }
 
 /* A judged packet that is dropped: it is logged, and a rule that does not let it pass counts it. */

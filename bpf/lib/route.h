@@ -218,28 +218,31 @@ static __always_inline __u32 hop_mtu(const struct fib_query *query, const struct
  */
 GLOBAL int fib_ask(struct fl_ctx *ctx, struct fib_query *query, struct hop *hop)
 {
-	struct bpf_fib_lookup fib = { .tot_len = 1 /* so that mtu_result is filled */ };
+	struct bpf_fib_lookup *fib;
 	int r;
 
 	if (!query || !hop)
 		return -FL_DROP_INTERNAL;
 	if (is_held(&query->dst))
 		return -FL_DROP_HELD;
-	fib.ifindex = query->ifindex;
-	fib.l4_protocol = query->proto;
-	fib.sport = query->sport;
-	fib.dport = query->dport;
+	fib = &query->fib; /* not on the stack, of which there is little */
+	__builtin_memset(fib, 0, sizeof(*fib));
+	fib->tot_len = 1; /* so that mtu_result is filled */
+	fib->ifindex = query->ifindex;
+	fib->l4_protocol = query->proto;
+	fib->sport = query->sport;
+	fib->dport = query->dport;
 	if (query->family == FL_INET) {
-		fib.family = AF_INET;
-		fib.tos = query->tos;
-		fib.ipv4_src = query->src.w[3];
-		fib.ipv4_dst = query->dst.w[3];
+		fib->family = AF_INET;
+		fib->tos = query->tos;
+		fib->ipv4_src = query->src.w[3];
+		fib->ipv4_dst = query->dst.w[3];
 	} else {
-		fib.family = AF_INET6;
-		fib.flowinfo = bpf_htonl((__u32)query->tos << 20);
-		__builtin_memcpy(fib.ipv6_src, &query->src, 32);
+		fib->family = AF_INET6;
+		fib->flowinfo = bpf_htonl((__u32)query->tos << 20);
+		__builtin_memcpy(fib->ipv6_src, &query->src, 32);
 	}
-	r = bpf_fib_lookup(ctx, &fib, sizeof(fib), query->out ? BPF_FIB_LOOKUP_OUTPUT : 0);
+	r = bpf_fib_lookup(ctx, fib, sizeof(*fib), query->out ? BPF_FIB_LOOKUP_OUTPUT : 0);
 	switch (r) {
 	case BPF_FIB_LKUP_RET_SUCCESS:
 	case BPF_FIB_LKUP_RET_FRAG_NEEDED:
@@ -252,18 +255,18 @@ GLOBAL int fib_ask(struct fl_ctx *ctx, struct fib_query *query, struct hop *hop)
 	default: /* local, no route, unreachable, prohibit, a lightweight tunnel */
 		return STAGE_DELIVER;
 	}
-	hop->ifindex = fib.ifindex;
-	hop->port = port_number(query->set, fib.ifindex, 0);
+	hop->ifindex = fib->ifindex;
+	hop->port = port_number(query->set, fib->ifindex, 0);
 	hop->resolved = r != BPF_FIB_LKUP_RET_NO_NEIGH;
-	hop->family = fib.family;
-	if (fib.family == AF_INET)
-		addr_set4(&hop->addr, fib.ipv4_dst);
+	hop->family = fib->family;
+	if (fib->family == AF_INET)
+		addr_set4(&hop->addr, fib->ipv4_dst);
 	else
-		__builtin_memcpy(&hop->addr, fib.ipv6_dst, sizeof(hop->addr));
+		__builtin_memcpy(&hop->addr, fib->ipv6_dst, sizeof(hop->addr));
 	hop->dmac = hop->smac = 0;
-	__builtin_memcpy(&hop->dmac, fib.dmac, ETH_ALEN);
-	__builtin_memcpy(&hop->smac, fib.smac, ETH_ALEN);
-	hop->mtu = hop_mtu(query, hop, fib.mtu_result);
+	__builtin_memcpy(&hop->dmac, fib->dmac, ETH_ALEN);
+	__builtin_memcpy(&hop->smac, fib->smac, ETH_ALEN);
+	hop->mtu = hop_mtu(query, hop, fib->mtu_result);
 	return STAGE_GO;
 }
 

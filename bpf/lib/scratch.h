@@ -29,6 +29,7 @@ struct fib_query {
 	/* asked for only with FL_ROUTING_TRANSPORT; else 0 */
 	__u8 tos, proto;
 	__be16 sport, dport;
+	struct bpf_fib_lookup fib; /* fib_ask()'s */
 };
 
 /* What is to be done with the packet's connection once the packet is sure to leave (lib/policy_commit.h). */
