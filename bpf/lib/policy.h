@@ -435,10 +435,11 @@ static __always_inline void end_learn(const struct scratch *s, struct fl_end *en
 	end->stamp = FL_STAMP(s->conn.now);
 }
 
-/* The same where there is none to be known yet: by which port it came, and what is never fresh. */
+/* The same where there is none to be known yet: by which port it came, into which tunnel it goes, and what is never fresh. */
 static __always_inline void end_note(const struct scratch *s, struct fl_end *end)
 {
 	end->from = way_from(&s->pkt);
+	end->endpoint = s->way.endpoint;
 	end->gen = control_generation(s->pkt.gen) - 1;
 }
 
