@@ -20,14 +20,14 @@ network_up() {
 	veth "$router" wan0 02:00:00:00:02:01 "$server" eth0 02:00:00:00:02:99
 	napi "$client" eth0
 	napi "$server" eth0
-	ip -n "$client" addr add $CLIENT4/24 dev eth0
-	ip -n "$client" addr add $CLIENT6/64 dev eth0 nodad
+	ip -n "$client" addr add "$CLIENT4/24" dev eth0
+	ip -n "$client" addr add "$CLIENT6/64" dev eth0 nodad
 	ip -n "$router" addr add 192.0.2.1/24 dev lan0
 	ip -n "$router" addr add 2001:db8:aa::1/64 dev lan0 nodad
-	ip -n "$router" addr add $OUTSIDE/24 dev wan0
+	ip -n "$router" addr add "$OUTSIDE/24" dev wan0
 	ip -n "$router" addr add 2001:db8:f::1/64 dev wan0 nodad
-	ip -n "$server" addr add $SERVER4/24 dev eth0
-	ip -n "$server" addr add $SERVER6/64 dev eth0 nodad
+	ip -n "$server" addr add "$SERVER4/24" dev eth0
+	ip -n "$server" addr add "$SERVER6/64" dev eth0 nodad
 	ip -n "$client" route add default via 192.0.2.1
 	ip -n "$client" -6 route add default via 2001:db8:aa::1
 	ip -n "$server" -6 route add default via 2001:db8:f::1
@@ -68,18 +68,18 @@ start() {
 	network_up
 	config "$1"
 	daemon_start router "$router" "$FL_TMP/router.json"
-	py "$server" serve4 serve --address $SERVER4
-	py "$server" serve6 serve --address $SERVER6
-	py "$client" serve-inside serve --address $CLIENT4
+	py "$server" serve4 serve --address "$SERVER4"
+	py "$server" serve6 serve --address "$SERVER6"
+	py "$client" serve-inside serve --address "$CLIENT4"
 	py "$client" wire-client resets --device eth0
 	py "$server" wire-server resets --device eth0
 }
 
 # connections: one of each kind, in the background: out[4], out[6], in
 connections() {
-	py "$client" out4 hold --address $SERVER4
-	py "$client" out6 hold --address $SERVER6
-	py "$server" in hold --address $OUTSIDE --port 8888
+	py "$client" out4 hold --address "$SERVER4"
+	py "$client" out6 hold --address "$SERVER6"
+	py "$server" in hold --address "$OUTSIDE" --port 8888
 }
 
 port_of() {
@@ -100,7 +100,7 @@ finds() {
 selectors() {
 	local text
 	connections
-	check "ping" in_ns "$client" ping -q -c 3 -i 0.1 $SERVER4
+	check "ping" in_ns "$client" ping -q -c 3 -i 0.1 "$SERVER4"
 	finds 4
 	finds 3 --proto tcp
 	finds 1 --proto icmp
@@ -109,14 +109,14 @@ selectors() {
 	finds 1 --rule 1
 	finds 1 --rule 'pings "too"'
 	finds 0 --rule default_action
-	finds 3 --host $CLIENT4
-	finds 1 --host $CLIENT6
+	finds 3 --host "$CLIENT4"
+	finds 1 --host "$CLIENT6"
 	finds 1 --host 2001:db8:aa::/64
 	finds 3 --host 192.0.2.0/24
-	finds 3 --host $OUTSIDE
-	finds 1 --host $CLIENT6 --host $SERVER6
-	finds 0 --host $CLIENT4 --host $SERVER6
-	finds 3 --host $CLIENT4 --host $SERVER4
+	finds 3 --host "$OUTSIDE"
+	finds 1 --host "$CLIENT6" --host "$SERVER6"
+	finds 0 --host "$CLIENT4" --host "$SERVER6"
+	finds 3 --host "$CLIENT4" --host "$SERVER4"
 	finds 4 --interface lan
 	finds 4 --interface wan
 	finds 1 --gateway up_gw --proto tcp --port 7777
@@ -173,10 +173,10 @@ mistakes() {
 }
 
 kills() {
-	check_equal "kill" "$(fl router kill states --host $CLIENT6)" "1 state killed"
-	finds 0 --host $CLIENT6
-	check_equal "kill of none" "$(fl router --json kill states --host $CLIENT6 | json 'd')" "{'killed': 0}"
-	finds 3 --host $CLIENT4
+	check_equal "kill" "$(fl router kill states --host "$CLIENT6")" "1 state killed"
+	finds 0 --host "$CLIENT6"
+	check_equal "kill of none" "$(fl router --json kill states --host "$CLIENT6" | json 'd')" "{'killed': 0}"
+	finds 3 --host "$CLIENT4"
 }
 
 said() {
@@ -220,10 +220,10 @@ limit() {
 # Up and down: what goes on, goes on
 resized() {
 	local ping rows name
-	for name in stream4:$SERVER4 stream6:$SERVER6; do
+	for name in "stream4:$SERVER4" "stream6:$SERVER6"; do
 		py "$client" "${name%%:*}" stream --address "${name#*:}" --seconds 30 --until "$FL_TMP/enough"
 	done
-	in_ns "$client" ping -6 -n -q -i 0.02 -w 30 -W 2 $SERVER6 > "$FL_TMP/ping" 2>&1 &
+	in_ns "$client" ping -6 -n -q -i 0.02 -w 30 -W 2 "$SERVER6" > "$FL_TMP/ping" 2>&1 &
 	ping=$!
 	connections
 	rows=$(states)
@@ -232,12 +232,12 @@ resized() {
 	limit 3000
 	check_equal "slots" "$(slots)" 7504
 	check_equal "states" "$(states)" "$rows"
-	kill -INT $ping
-	wait $ping
+	kill -INT "$ping"
+	wait "$ping"
 	check_match "pings" "$(cat "$FL_TMP/ping")" ' 0% packet loss'
 	touch "$FL_TMP/enough"
 	for name in stream4 stream6; do
-		slowwait 10 said $name '^done' || fail "$name: $(cat "$FL_TMP/$name.log")"
+		slowwait 10 said "$name" '^done' || fail "$name: $(cat "$FL_TMP/$name.log")"
 	done
 	check_equal "kill --reset" "$(fl router --json kill states --proto tcp --reset | json 'd["reset"] >= 3')" True
 	for name in out4 out6 in; do
@@ -272,13 +272,13 @@ full() {
 	check_match "log" "$(cat "$FL_TMP/router.log")" 'the state table is full: [0-9]+ new connections refused \(100 states, limits.states is 100\)'
 	check_match "drops" "$(fl router show drops)" 'state-table-full'
 	limit 200
-	check "there is room" in_ns "$client" ping -q -c 1 -W 2 $SERVER4
+	check "there is room" in_ns "$client" ping -q -c 1 -W 2 "$SERVER4"
 	check_equal "they still go on" "$(ask second)" 100
 	exec {asking}>&-
 }
 
 py_many() {
-	nsenter --net=/run/netns/"$client" -- timeout 60 "$FL_PYTHON" "$FL_NET/states.py" many --address $SERVER4 --count 130 \
+	nsenter --net=/run/netns/"$client" -- timeout 60 "$FL_PYTHON" "$FL_NET/states.py" many --address "$SERVER4" --count 130 \
 		< "$FL_TMP/asked" > "$FL_TMP/many.log" 2>&1
 }
 
@@ -300,9 +300,9 @@ million() {
 	local begin ping
 	fl router kill states --all > /dev/null
 	limit 1000000
-	py "$client" out6 hold --address $SERVER6
+	py "$client" out6 hold --address "$SERVER6"
 	check "fill" python_in_ns "$router" states.py fill --instance "$(instance router)" --count 999000
-	in_ns "$client" ping -6 -n -q -i 0.01 -w 20 -W 2 $SERVER6 > "$FL_TMP/ping" 2>&1 &
+	in_ns "$client" ping -6 -n -q -i 0.01 -w 20 -W 2 "$SERVER6" > "$FL_TMP/ping" 2>&1 &
 	ping=$!
 	within "$FL_SHOW_MS" 3 fl router show states
 	check_equal "rows" "$(wc -l < "$FL_TMP/out")" 999003
@@ -316,8 +316,8 @@ million() {
 	wait $!
 	within "$FL_SHOW_MS" 1 fl router kill states --proto tcp
 	check_equal "kill" "$(cat "$FL_TMP/out")" "999001 states killed"
-	kill -INT $ping
-	wait $ping
+	kill -INT "$ping"
+	wait "$ping"
 	check_match "pings" "$(cat "$FL_TMP/ping")" ' 0% packet loss'
 }
 

@@ -182,7 +182,15 @@ Test(states, selectors)
 	cr_expect_eq(count(t, &f), 0u, "between no such");
 	f.hosts[1] = host(100);
 	cr_expect_eq(count(t, &f), 0u, "not the same end twice");
+	f.n_hosts = 1;
+	f.host_bits[0] = 121; /* 100 and 101 are in there, 10 to 29 are not */
+	cr_expect_eq(count(t, &f), 20u, "a prefix");
+	f.host_bits[0] = 127;
+	f.hosts[0] = host(10);
+	cr_expect_eq(count(t, &f), 2u, "a prefix of two");
 	f = (struct states_filter){ .by_rule = true };
+	states_filter_set(f.rules, 0);
+	cr_expect_eq(count(t, &f), 0u, "all have a rule");
 	states_filter_set(f.rules, 3);
 	cr_expect_eq(count(t, &f), 5u);
 	states_filter_set(f.rules, 5);
@@ -201,6 +209,33 @@ Test(states, selectors)
 	cr_expect_eq(count(t, &f), 7u, "1, 4, 7 ...");
 	states_filter_set(f.from, FL_FROM_ENDPOINT(2));
 	cr_expect_eq(count(t, &f), 13u, "and 2, 5, 8 ...");
+	table_free(t);
+}
+
+static int each_third(void *arg, const struct states_entry *e)
+{
+	(void)e;
+	return ++*(unsigned int *)arg % 3 == 0;
+}
+
+Test(states, in_slices)
+{
+	static const struct states_filter every;
+	struct states *t = table_new(64);
+	unsigned int seen = 0, calls = 0;
+	struct fl_state st;
+	uint32_t at = 0;
+
+	for (uint32_t i = 0; i < 20; i++) {
+		st = udp(10 + i, 100);
+		add(t, &st, FL_KIND_ESTABLISHED);
+	}
+	do {
+		at = states_walk_some(t, &every, at, 7, each_third, &seen);
+		calls++;
+	} while (at);
+	cr_expect_eq(seen, 20u, "each once, wherever it stopped");
+	cr_expect_geq(calls, 64u * FL_BUCKET_WAYS / 7);
 	table_free(t);
 }
 

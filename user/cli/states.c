@@ -11,6 +11,7 @@
 
 #include "user/cli/cli.h"
 #include "user/config/suggest.h"
+#include "user/lib/put.h"
 
 #define KEYS_MAX 32
 #define KEPT 512     /* rows whose widths are those of all */
@@ -244,38 +245,18 @@ struct output {
 	int status;
 };
 
-static char *put(char *to, const char *text)
-{
-	return stpcpy(to, text);
-}
-
-/* At least so many digits. */
-static char *put_number(char *to, unsigned long long n, int least)
-{
-	char digits[20];
-	int at = sizeof(digits);
-
-	do
-		digits[--at] = '0' + n % 10;
-	while (n /= 10);
-	while ((int)sizeof(digits) - at < least)
-		digits[--at] = '0';
-	memcpy(to, digits + at, sizeof(digits) - at);
-	return to + sizeof(digits) - at;
-}
-
 static char *put_end(char *to, const char *addr, const char *port)
 {
 	bool brackets = *port && strchr(addr, ':');
 
 	if (brackets)
 		*to++ = '[';
-	to = put(to, addr);
+	to = put_text(to, addr);
 	if (brackets)
 		*to++ = ']';
 	if (*port)
 		*to++ = ':';
-	return put(to, port);
+	return put_text(to, port);
 }
 
 /* 4.2s, 01:02:03, 4d05:06 */
@@ -317,12 +298,12 @@ static char *put_column(const struct output *out, size_t column, char **cells, s
 	if (columns[column].kind == P_AGE)
 		return put_age(to, first);
 	if (columns[column].kind != P_END)
-		return put(to, *first ? first : "-");
+		return put_text(to, *first ? first : "-");
 	to = put_end(to, first, cell_of(cells, n, at[1]));
 	if (!*cell_of(cells, n, at[2]))
 		return to;
-	to = put_end(put(to, " ("), cell_of(cells, n, at[2]), cell_of(cells, n, at[3]));
-	return put(to, ")");
+	to = put_end(put_text(to, " ("), cell_of(cells, n, at[2]), cell_of(cells, n, at[3]));
+	return put_text(to, ")");
 }
 
 static bool is_right(size_t column)
@@ -419,11 +400,11 @@ static void json_row(struct output *out, char *line)
 	char *cells[KEYS_MAX], row[2 * ROW_MAX], *to = row;
 	size_t n = strlen(line) < ROW_MAX ? split(line, cells) : 0;
 
-	to = put(to, out->n ? ",\n{" : "{");
+	to = put_text(to, out->n ? ",\n{" : "{");
 	for (size_t i = 0; i < n && i < out->n_keys; i++) {
 		if (i)
 			*to++ = ',';
-		to = put(put(to, out->keys[i]), cells[i]);
+		to = put_text(put_text(to, out->keys[i]), cells[i]);
 	}
 	*to++ = '}';
 	fwrite_unlocked(row, 1, to - row, stdout);

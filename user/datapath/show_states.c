@@ -12,6 +12,7 @@
 
 #include "user/config/suggest.h"
 #include "user/datapath/private.h"
+#include "user/lib/put.h"
 
 #define SLICE_MS 3	      /* so long at a time */
 #define CHUNK 512	      /* slots between two looks at the clock */
@@ -73,120 +74,6 @@ const char *const datapath_state_columns[] = {
 	NULL,
 };
 
-/* ---- text: as fast as it goes, since there may be millions ---- */
-
-static char *put_text(char *to, const char *text)
-{
-	size_t len = strlen(text);
-
-	memcpy(to, text, len);
-	return to + len;
-}
-
-static char *put_number(char *to, uint64_t n)
-{
-	char digits[20];
-	int at = sizeof(digits);
-
-	do
-		digits[--at] = '0' + n % 10;
-	while (n /= 10);
-	memcpy(to, digits + at, sizeof(digits) - at);
-	return to + sizeof(digits) - at;
-}
-
-/* max: of a name that has no 0 at its end if it is as long as that */
-static char *put_string(char *to, const char *text, size_t max)
-{
-	static const char hex[] = "0123456789abcdef";
-
-	*to++ = '"';
-	for (size_t i = 0; i < max && text[i]; i++) {
-		unsigned char c = text[i];
-
-		if (c < 0x20) {
-			to = put_text(to, "\\u00");
-			*to++ = hex[c >> 4];
-			*to++ = hex[c & 15];
-			continue;
-		}
-		if (c == '"' || c == '\\')
-			*to++ = '\\';
-		*to++ = c;
-	}
-	*to++ = '"';
-	return to;
-}
-
-static bool is_inet(const union fl_addr *a)
-{
-	return a->q[0] == 0 && a->w[2] == htonl(0xffff);
-}
-
-/* RFC 5952 4.2: the longest run of zeros, of two groups at least, the first of equally long ones. *len 0: none */
-static int longest_zeros(const uint16_t group[8], int *len)
-{
-	int best = 0, run = 0;
-
-	*len = 0;
-	for (int i = 0; i < 8; i++) {
-		run = group[i] ? 0 : run + 1;
-		if (run > *len && run > 1) {
-			*len = run;
-			best = i + 1 - run;
-		}
-	}
-	return best;
-}
-
-static char *put_group(char *to, uint16_t group)
-{
-	static const char hex[] = "0123456789abcdef";
-	int shift = group >> 12 ? 12 : group >> 8 ? 8 : group >> 4 ? 4 : 0;
-
-	for (; shift >= 0; shift -= 4)
-		*to++ = hex[group >> shift & 15];
-	return to;
-}
-
-static char *put_inet6(char *to, const union fl_addr *a)
-{
-	uint16_t group[8];
-	int len, zeros;
-
-	for (int i = 0; i < 8; i++)
-		group[i] = a->b[2 * i] << 8 | a->b[2 * i + 1];
-	zeros = longest_zeros(group, &len);
-	for (int i = 0; i < 8; i++) {
-		if (len && i == zeros) {
-			*to++ = ':';
-			i += len - 1;
-			if (i == 7)
-				*to++ = ':';
-			continue;
-		}
-		if (i)
-			*to++ = ':';
-		to = put_group(to, group[i]);
-	}
-	return to;
-}
-
-static char *put_addr(char *to, const union fl_addr *a)
-{
-	*to++ = '"';
-	if (is_inet(a)) {
-		for (int i = 12; i < 16; i++) {
-			to = put_number(to, a->b[i]);
-			*to++ = i < 15 ? '.' : '"';
-		}
-		return to;
-	}
-	to = put_inet6(to, a);
-	*to++ = '"';
-	return to;
-}
-
 /* ---- what a state says ---- */
 
 /* The port behind fl_end.from. 0: none */
@@ -219,7 +106,7 @@ static uint32_t gateway_of(const struct fl_state *st, const struct port *egress)
 {
 	if (st->gateway)
 		return st->gateway;
-	return egress ? egress->value.gateway[!is_inet(&st->addr[0])] : 0;
+	return egress ? egress->value.gateway[!put_is_inet(&st->addr[0])] : 0;
 }
 
 static bool fits(const struct states_cursor *c, const struct states_entry *e)
@@ -241,7 +128,7 @@ static char *put_ms(const struct states_cursor *c, char *to, uint32_t since)
 {
 	int32_t age = c->now - since;
 
-	return put_number(to, age > 0 ? (uint64_t)age * 1000 / c->dp->hz : 0);
+	return put_number(to, age > 0 ? (uint64_t)age * 1000 / c->dp->hz : 0, 1);
 }
 
 static char *put_port_name(char *to, const struct port *port)
@@ -277,7 +164,7 @@ static char *put_endpoint(char *to, const union fl_addr *addr, __be16 port, uint
 {
 	to = put_addr(to, addr);
 	*to++ = ',';
-	to = has_ports(proto) ? put_number(to, ntohs(port)) : put_text(to, "null");
+	to = has_ports(proto) ? put_number(to, ntohs(port), 1) : put_text(to, "null");
 	*to++ = ',';
 	return to;
 }
@@ -322,9 +209,9 @@ static void row_write(struct states_cursor *c, const struct states_entry *e)
 	*to++ = ',';
 	to = put_ms(c, to, st->seen);
 	*to++ = ',';
-	to = put_number(to, fl_state_packets(st, 0) + fl_state_packets(st, 1));
+	to = put_number(to, fl_state_packets(st, 0) + fl_state_packets(st, 1), 1);
 	*to++ = ',';
-	to = put_number(to, fl_state_bytes(st, 0) + fl_state_bytes(st, 1));
+	to = put_number(to, fl_state_bytes(st, 0) + fl_state_bytes(st, 1), 1);
 	to = put_text(to, st->flags & FL_STATE_PEER ? ",\"peer\"]" : ",\"local\"]");
 	c->len = to - c->out;
 }
@@ -576,7 +463,7 @@ static void name_protocols(struct states_cursor *c)
 	char number[8];
 
 	for (int i = 0; i < 256; i++) {
-		*put_number(number, i) = '\0';
+		*put_number(number, i, 1) = '\0';
 		*put_string(c->protocols[i], number, sizeof(number)) = '\0';
 	}
 	setprotoent(0);
@@ -603,10 +490,12 @@ static void know_tunnels(struct states_cursor *c)
 struct states_cursor *datapath_states_open(struct datapath *dp, const struct states_query *q, char **why)
 {
 	struct states_cursor *c = calloc(1, sizeof(*c));
-	int err = c ? 0 : fail(why, ENOMEM, "out of memory");
+	int err = 0;
 
-	if (err)
+	if (!c) {
+		fail(why, ENOMEM, "out of memory");
 		return NULL;
+	}
 	c->dp = dp;
 	c->epoch = dp->states_epoch;
 	c->port = NO_PORT;
