@@ -18,6 +18,7 @@ import time
 SYS_BPF = {"x86_64": 321, "aarch64": 280}[platform.machine()]
 OBJ_GET = 7
 STATE_SIZE = 128
+BUCKET_WAYS = 8
 ESTABLISHED = 3
 COUNTS_SIZE = 64
 
@@ -150,7 +151,7 @@ def table(instance, name):
 
 
 def fill(args):
-    """Clones the first state so often, each into an element of its own, as if no rule had passed it."""
+    """Clones the first state about so often, each into an element of its own, as if no rule had passed it."""
     buckets, states, counts = (table(args.instance, name) for name in ("fl_buckets", "fl_states", "fl_state_counts"))
     slots = len(buckets) // 8
     tag = struct.Struct("=Q")
@@ -159,13 +160,15 @@ def fill(args):
     state[37] &= 0x09  # flags: neither translated nor counted
     state[52:62] = bytes(10)
     done, slot, skip = 0, 0, set(taken)
-    step = 4096
+    half = BUCKET_WAYS // 2  # of each bucket: the rest is for those that come
+    elements = (bytes(state) * half + bytes(STATE_SIZE * half)) * 512
+    tags = (tag.pack(0x12345 << 32 | 1 << 8 | ESTABLISHED) * half + bytes(8 * half)) * 512
+    step = 512 * BUCKET_WAYS
     while done < args.count:
         if not any(i in skip for i in range(slot, slot + step)):
-            n = min(step, args.count - done)
-            states[slot * STATE_SIZE : (slot + n) * STATE_SIZE] = bytes(state) * n
-            buckets[slot * 8 : (slot + n) * 8] = tag.pack(0x12345 << 32 | 1 << 8 | ESTABLISHED) * n
-            done += n
+            states[slot * STATE_SIZE : (slot + step) * STATE_SIZE] = elements
+            buckets[slot * 8 : (slot + step) * 8] = tags
+            done += step // 2
         slot += step
     for line in (0, 1):
         was = struct.unpack_from("=q", counts, line * COUNTS_SIZE)[0]

@@ -284,38 +284,41 @@ py_many() {
 
 # ---- a million ----
 
-# within MS TRIES COMMAND...: in one of them; its output is in $FL_TMP/out. Others may have the CPUs
+# cpu: milliseconds that the daemon has had
+cpu() {
+	awk -v hz="$(getconf CLK_TCK)" '{ print int(($14 + $15) * 1000 / hz) }' "/proc/${fl_daemon_pid[router]}/stat"
+}
+
+# within MS COMMAND...: of CPU time, the daemon's with it, since others may have the CPUs as well; its output is in $FL_TMP/out
 within() {
-	local begin took try
-	for ((try = 0; try < $2; try++)); do
-		begin=$(date +%s%3N)
-		"${@:3}" > "$FL_TMP/out"
-		took=$(($(date +%s%3N) - begin))
-		[ "$took" -gt "$1" ] || return 0
-	done
-	fail "${*:3} took $took ms"
+	local before mine all TIMEFORMAT='%3U %3S'
+	before=$(cpu)
+	mine=$({ time "${@:2}" > "$FL_TMP/out"; } 2>&1)
+	all=$(awk -v daemon=$(($(cpu) - before)) '{ print int(($1 + $2) * 1000) + daemon }' <<< "$mine")
+	[ "$all" -le "$1" ] || fail "${*:2} took $all ms"
 }
 
 million() {
-	local begin ping
+	local ping n
 	fl router kill states --all > /dev/null
 	limit 1000000
 	py "$client" out6 hold --address "$SERVER6"
-	check "fill" python_in_ns "$router" states.py fill --instance "$(instance router)" --count 999000
-	in_ns "$client" ping -6 -n -q -i 0.01 -w 20 -W 2 "$SERVER6" > "$FL_TMP/ping" 2>&1 &
+	n=$(python_in_ns "$router" states.py fill --instance "$(instance router)" --count 990000 | awk '{ print $2 + 1 }')
+	in_ns "$client" ping -6 -n -q -i 0.02 -w 60 -W 2 "$SERVER6" > "$FL_TMP/ping" 2>&1 &
 	ping=$!
-	within "$FL_SHOW_MS" 3 fl router show states
-	check_equal "rows" "$(wc -l < "$FL_TMP/out")" 999003
-	within "$FL_SHOW_MS" 3 fl router --json show states
-	within "$FL_SHOW_MS" 3 fl router show states --count --proto tcp
-	check_equal "count" "$(cat "$FL_TMP/out")" 999001
-	within 500 3 fl router show states --count
-	within "$FL_SHOW_MS" 3 fl router show states --sort bytes --limit 10
+	within "$FL_SHOW_MS" fl router show states
+	check_equal "rows" "$(wc -l < "$FL_TMP/out")" $((n + 2))
+	within "$FL_SHOW_MS" fl router --json show states
+	within "$FL_SHOW_MS" fl router show states --count --proto tcp
+	check_equal "count" "$(cat "$FL_TMP/out")" "$n"
+	within 500 fl router show states --count
+	within "$FL_SHOW_MS" fl router show states --sort bytes --limit 10
 	fl router --json show states > /dev/null &
-	within 1000 3 fl router status
+	within 1000 timeout 2 "$FL_BUILD/fairlead" --instance "$(instance router)" show gateways
+	check_match "an answer meanwhile" "$(cat "$FL_TMP/out")" up_gw
 	wait $!
-	within "$FL_SHOW_MS" 1 fl router kill states --proto tcp
-	check_equal "kill" "$(cat "$FL_TMP/out")" "999001 states killed"
+	within "$FL_SHOW_MS" fl router kill states --proto tcp
+	check_equal "kill" "$(cat "$FL_TMP/out")" "$n states killed"
 	kill -INT "$ping"
 	wait "$ping"
 	check_match "pings" "$(cat "$FL_TMP/ping")" ' 0% packet loss'
