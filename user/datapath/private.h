@@ -193,7 +193,7 @@ struct datapath {
 	uint64_t states_refused, states_told_ms;
 	uint64_t states_full_ms; /* when somebody was refused last; 0: never */
 	uint64_t states_evicted, evicted_told_ms;
-	uint32_t states_epoch;	 /* grows when the table is replaced */
+	uint32_t states_epoch; /* grows when the table is replaced */
 
 	struct join *joins;
 	struct saved_setting *saved;
