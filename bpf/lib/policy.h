@@ -371,11 +371,13 @@ static __always_inline bool begins_connection(const struct scratch *s)
 }
 
 /* The destination that the translation rules say. */
-static __always_inline int translate_in(struct scratch *s)
+GLOBAL int translate_in(struct scratch *s)
 {
 	const struct fl_nat *nat;
 	__u32 place;
 
+	if (!s)
+		return -FL_DROP_INTERNAL;
 	s->subject.port = s->pkt.port;
 	place = rules_match(&s->subject, FL_LIST_DNAT);
 	nat = place ? nat_get(s->pkt.set, FL_LIST_DNAT, place) : NULL;
@@ -386,12 +388,14 @@ static __always_inline int translate_in(struct scratch *s)
 }
 
 /* The source that the translation rules say, or else prefix translation. `port`: it leaves by. */
-static __always_inline int translate_out(struct scratch *s, __u16 port)
+GLOBAL int translate_out(struct scratch *s, __u32 port)
 {
 	const struct fl_nat *nat;
 	const struct fl_npt *npt;
 	__u32 place = 0;
 
+	if (!s)
+		return -FL_DROP_INTERNAL;
 	s->subject.port = port;
 	if (policy_flags(s) & FL_POLICY_SNAT)
 		place = rules_match(&s->subject, FL_LIST_SNAT);

@@ -73,14 +73,13 @@ static __always_inline void policy_log_both(struct fl_ctx *ctx, struct scratch *
 	policy_log(ctx, s, 1, reason);
 }
 
-/* Returns STAGE_GO or -FL_DROP_*: there is no room for another state. */
-static __always_inline int policy_commit(struct fl_ctx *ctx, struct scratch *s)
+/* What follows when nothing can fail any more: counting, logging, and what the state learns of the packet and its way. */
+GLOBAL int policy_settle(struct fl_ctx *ctx, struct scratch *s)
 {
 	struct fl_state *st;
-	int r;
 
-	if (!s)
-		return -FL_DROP_INTERNAL;
+	if (!s || fl_dry_run)
+		return STAGE_GO;
 	if (s->pkt.fragment && s->doing != DOING_ERROR)
 		fragment_commit(s);
 	switch (s->doing) {
@@ -88,11 +87,6 @@ static __always_inline int policy_commit(struct fl_ctx *ctx, struct scratch *s)
 		state_update(&s->conn, s->pkt.len);
 		break;
 	case DOING_INSERT:
-		if (nat_commit(&s->x))
-			return -FL_DROP_NAT_PORTS;
-		r = state_insert(&s->conn, &s->fresh, s->translate ? &s->twin : NULL);
-		if (r < 0)
-			return r;
 		policy_log_both(ctx, s, 0);
 		break;
 	case DOING_COUNT:
@@ -100,14 +94,13 @@ static __always_inline int policy_commit(struct fl_ctx *ctx, struct scratch *s)
 		policy_log_both(ctx, s, 0);
 		return STAGE_GO;
 	case DOING_ERROR:
-		if (!fl_dry_run)
-			state_error(&s->conn);
+		state_error(&s->conn);
 		return STAGE_GO;
 	default:
 		return STAGE_GO;
 	}
 	st = state_at(s->conn.main);
-	if (!st || fl_dry_run)
+	if (!st)
 		return STAGE_GO;
 	if (s->keep_way && (s->local || s->way.nexthop))
 		end_learn(s, &st->end[s->conn.main_side & 1]);
@@ -115,6 +108,20 @@ static __always_inline int policy_commit(struct fl_ctx *ctx, struct scratch *s)
 		end_note(s, &st->end[s->conn.main_side & 1]);
 	npt_commit(s, st, s->pkt.len);
 	return STAGE_GO;
+}
+
+/* Returns STAGE_GO or -FL_DROP_*: there is no room for another state. */
+static __always_inline int policy_commit(struct fl_ctx *ctx, struct scratch *s)
+{
+	int r = STAGE_GO;
+
+	if (!s)
+		return -FL_DROP_INTERNAL;
+	if (s->doing == DOING_INSERT)
+		r = nat_commit(&s->x) ?: state_insert(&s->conn, &s->fresh, s->translate ? &s->twin : NULL);
+	if (r < 0)
+		return r;
+	return policy_settle(ctx, s);
 }
 
 /* The same for a packet of a connection whose state has the way. */

@@ -622,7 +622,7 @@ static __always_inline int state_insert(struct conn *c, struct fl_state *fresh, 
 		r = entry_publish(c, twin);
 	mine->made += !r;
 	if (r == STATE_EXISTS)
-		return state_found(c, control) ? r : -FL_DROP_STATE_FULL;
+		return state_find(c) ? r : -FL_DROP_STATE_FULL;
 	if (r)
 		entry_refused(fresh, r);
 	return r;
