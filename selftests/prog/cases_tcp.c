@@ -259,10 +259,10 @@ static const struct step half_open_unknown[] = {
 
 /* Another attempt from the same port: the answer to the first comes too late */
 static const struct step tried_again[] = {
-	{ A, SYN, 0, 0, 0, 64240, 7, NEW, S, N },	   { A, SYN, 3000000, 0, 0, 64240, 7, NEW, S, N },
-	{ B, SYN | ACK, 0, 1, 0, 65160, 8, BAD, 0, 0 },	   { A, SYN, 0, 0, 0, 64240, 7, BAD, 0, 0 },
-	{ A, SYN, 3000000, 0, 0, 64240, 7, PASS_, S, N },  { B, SYN | ACK, 0, 3000001, 0, 65160, 8, PASS_, E, S },
-	{ A, ACK, 3000001, 1, 0, 502, NONE, PASS_, E, E },
+	{ A, SYN, 0, 0, 0, 64240, 7, NEW, S, N },	    { A, SYN, 30000000, 0, 0, 64240, 7, NEW, S, N },
+	{ B, SYN | ACK, 0, 1, 0, 65160, 8, BAD, 0, 0 },	    { A, SYN, 0, 0, 0, 64240, 7, BAD, 0, 0 },
+	{ A, SYN, 30000000, 0, 0, 64240, 7, PASS_, S, N },  { B, SYN | ACK, 0, 30000001, 0, 65160, 8, PASS_, E, S },
+	{ A, ACK, 30000001, 1, 0, 502, NONE, PASS_, E, E },
 };
 
 static const struct step wrong_answer[] = {
