@@ -96,7 +96,7 @@ static __always_inline bool short_state(struct fl_ctx *ctx, struct pkt *pkt, enu
 	const __be16 *ports = pkt_at(ctx, pkt->l4, L4_MAX, 4);
 	union fl_addr src, dst;
 
-	if (!s || !ports || !addresses_read(ctx, pkt, &src, &dst))
+	if (!s || !ports || transport_check(pkt) || !addresses_read(ctx, pkt, &src, &dst))
 		return false;
 	tuple_of(&s->conn, &src, &dst, ports[0], ports[1], pkt->proto);
 	if (!state_find(&s->conn))

@@ -459,6 +459,8 @@ GLOBAL int policy_passed(struct scratch *s, bool own)
 	if ((s->x.snat || s->x.dnat) && s->keep == FL_KEEP_NONE) /* nothing else could turn the answers back */
 		s->keep = FL_KEEP_LOOSE;
 	if (!begins_connection(s)) {
+		if (s->translate && (s->x.snat || s->x.dnat)) /* never out with an address that a rule hides */
+			return -FL_DROP_NAT_STATELESS;
 		s->doing = DOING_COUNT;
 		s->translate = false; /* prefixes are, by s->way */
 		return STAGE_GO;

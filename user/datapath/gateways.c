@@ -99,7 +99,7 @@ static void gateway_value(struct datapath *dp, const struct config_gateway *gate
 		return;
 	value->port = port->number;
 	value->ifindex = port->value.ifindex;
-	if (link_is_up(dp, port))
+	if (!gateway->monitored || link_is_up(dp, port))
 		value->flags |= FL_GATEWAY_UP;
 }
 
