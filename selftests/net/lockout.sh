@@ -35,6 +35,6 @@ scenario() {
 	run_test rules-are-back check_match "show rules" "$(fl router show rules)" management
 }
 
-FL_MODES=${FL_MODES:-native tc}
+FL_MODES=${FL_MODES:-native}
 modes scenario
 finish

@@ -55,6 +55,6 @@ scenario() {
 	run_test is-told is_told
 }
 
-FL_MODES=${FL_MODES:-native tc}
+FL_MODES=${FL_MODES:-native}
 modes scenario
 finish

@@ -272,7 +272,7 @@ def transfer(lab, client, server, address, size, reverse=False, seconds=60, sour
 
     said = io.StringIO()
     args = argparse.Namespace(client=lab.ns(client), server=lab.ns(server), address=address, numbers=[size], port=5001,
-                              seconds=seconds, source=source, bind=None, reverse=reverse)
+                              to_port=None, seconds=seconds, source=source, bind=None, reverse=reverse)
     with contextlib.redirect_stdout(said):
         status = program.tcp(args)
     check_equal(status, 0, "the transfer's status (%s)" % said.getvalue().strip())
