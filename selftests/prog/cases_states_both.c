@@ -67,6 +67,8 @@ static __u32 now_of(struct state_table *t)
 	return a.now;
 }
 
+#define TRAFFIC_REFUSED_MAX 3
+
 /* Traffic on another CPU, until it is told to stop. */
 struct traffic {
 	struct state_table *t;
@@ -103,7 +105,8 @@ static void traffic_end(struct env *env, struct traffic *tr)
 {
 	__atomic_store_n(&tr->stop, true, __ATOMIC_RELAXED);
 	pthread_join(tr->thread, NULL);
-	if (tr->failed)
+	/* a packet may meet the very element that the daemon fills at that moment: its sender sends again */
+	if (tr->failed > TRAFFIC_REFUSED_MAX)
 		fail(env, "  %u were refused\n", tr->failed);
 }
 
