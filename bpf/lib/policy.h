@@ -233,7 +233,7 @@ GLOBAL int policy_connection(struct fl_ctx *ctx, struct scratch *s)
 	st = state_at(c->main);
 	if (!st)
 		return -FL_DROP_INTERNAL;
-	r = s->pkt.proto == IPPROTO_TCP && !s->pkt.l4 ? 0 : state_check(c, &s->seg);
+	r = state_check(c, s->pkt.l4 ? &s->seg : NULL);
 	if (fl_dry_run && r == -FL_DROP_STATE_WINDOW) /* who asks explain knows no sequence numbers */
 		r = 0;
 	if (r)

@@ -37,7 +37,7 @@ static __always_inline void plain_check(struct conn *c)
 
 /*
  * Whether the packet fits its state: 0, STATE_MISS or -FL_DROP_STATE_WINDOW. Writes nothing to the table. seg: of TCP what has been
- * read of the header, else NULL.
+ * read of the header; NULL: it is in another fragment, which has been judged.
  */
 GLOBAL int state_check(struct conn *c, struct segment *seg)
 {
@@ -55,8 +55,10 @@ GLOBAL int state_check(struct conn *c, struct segment *seg)
 		plain_check(c);
 		return 0;
 	}
-	if (!seg)
-		return -FL_DROP_INTERNAL;
+	if (!seg) { /* c->next is another packet's */
+		c->next.held = true;
+		return 0;
+	}
 	if (!tcp_flags_are_sane(seg->flags))
 		return -FL_DROP_STATE_WINDOW;
 	c->over = tcp_is_reuse(st, &c->next, c->main_side, seg);
