@@ -27,6 +27,9 @@ struct nat {
 	bool mapped;	  /* nat_commit() keeps the mapping */
 	__u16 dnat, snat; /* ids of the rules; 0: none, or exempt */
 	__u32 now;	  /* low word of jiffies64 */
+	/* the connection that this one takes the place of, whose tuples are free */
+	bool over;
+	__u32 over_slot, over_serial;
 	/* nat_is_free()'s own */
 	struct fl_tuple key;
 	struct fl_state_place place;
@@ -134,6 +137,15 @@ static __always_inline bool nat_is_turned(const struct nat *n)
 	       same_addr(&n->to.dst, &n->from.src);
 }
 
+/* An entry of the connection that state_insert() removes before it makes the new one. */
+static __always_inline bool nat_is_over(const struct nat *n, __u32 slot, __u64 tag)
+{
+	const struct fl_state *twin = state_at(slot);
+
+	return n->over && (slot == n->over_slot || (twin && FL_TAG_KIND(tag) == FL_KIND_TWIN &&
+						    twin->twin == n->over_slot && twin->made == n->over_serial));
+}
+
 /* Whether the tuple that n->to has may be a new connection's. One that has run out does not count: state_insert() removes it. */
 GLOBAL int nat_is_free(struct nat *n)
 {
@@ -146,7 +158,8 @@ GLOBAL int nat_is_free(struct nat *n)
 	__builtin_memset(&n->key, 0, sizeof(n->key));
 	tuple_set(&n->key, &n->to.src, &n->to.dst, n->to.sport, n->to.dport, n->proto);
 	n->place = fl_state_hash(&n->key, control->key, control->buckets);
-	return !key_find(&n->key, &n->place, &slot, &tag) || state_age(slot, tag, n->now) == ~0u;
+	return !key_find(&n->key, &n->place, &slot, &tag) || nat_is_over(n, slot, tag) ||
+	       state_age(slot, tag, n->now) == ~0u;
 }
 
 /* Tries a source port, or an identifier. */
@@ -211,6 +224,9 @@ static __always_inline void nat_begin(struct nat *n, const struct conn *c, __u8 
 	n->proto = c->key.proto;
 	n->query = n->proto == IPPROTO_ICMP || n->proto == IPPROTO_ICMPV6;
 	n->now = c->now;
+	n->over = c->over;
+	n->over_slot = c->over_slot;
+	n->over_serial = FL_TAG_SERIAL(c->over_tag);
 }
 
 /* A packet that is translated. */

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """nat.sh's packets: every field on the wire, both ways."""
 
+import os
 import socket
 
 import packet
@@ -104,6 +105,23 @@ def test_tcp():
     p = out(packet.ip4(A, PEER, packet.TCP, data), token, src=VIP, sport=1000, seq=101, ack=501)
     wrong = packet.tcp(PEER, VIP, 80, 1000, flags=packet.ACK, seq=501 + (1 << 30), ack=109, data=token)
     refused(packet.ip4(PEER, VIP, packet.TCP, wrong), token, "state-mismatch", lab.wan)
+
+
+def segment_through(way, addresses, ports, flags, **fields):
+    """A segment of between() as it comes out; way: out or back."""
+    token = lab.token()
+    return way(packet.ip4(*addresses, packet.TCP, packet.tcp(*addresses, *ports, flags=flags, data=token, **fields)), token)
+
+
+def test_one_port_again():
+    """A connection takes the place of one that is over, or that nobody has answered, with the same numbers on both sides."""
+    for seq in (1000, 900000):
+        p = segment_through(out, (ONE_IN, PEER), (1109, 80), packet.SYN, seq=seq)
+        check_equal((p.src, p.sport), (ONE, 1109), "the attempt")
+    for address, port in ((ONE, 444), (VIP, 443)):
+        for seq in (1000, 900000):
+            segment_through(back, (PEER, address), (1109, port), packet.SYN, seq=seq)
+            lab.wan.expect("the server's refusal", lambda p, ends=(address, 1109): p.proto == packet.TCP and (p.src, p.dport) == ends)
 
 
 def test_two_hosts_with_one_port():
@@ -325,9 +343,9 @@ def test_protocols_without_ports():
         out(packet.ip4(B, "203.0.113.10", proto, body + token), token, src=VIP)
 
 
-def pieces(src, dst, whole, ident):
+def pieces(src, dst, whole, ident, proto=packet.UDP):
     cuts = [0, 1400, 2800, len(whole)]
-    return [packet.ip4(src, dst, packet.UDP, whole[a:b], ident=ident, offset=a, mf=b < len(whole)) for a, b in zip(cuts, cuts[1:])]
+    return [packet.ip4(src, dst, proto, whole[a:b], ident=ident, offset=a, mf=b < len(whole)) for a, b in zip(cuts, cuts[1:])]
 
 
 def whole_of(port, count, **fields):
@@ -361,6 +379,22 @@ def test_fragments():
         check_equal(whole[8:], data, "what the answer's fragments carry")
         check(sums(first, whole), "the checksum of the whole answer is wrong")
         check_equal(first.dport, 1130, "its port")
+
+
+def test_fragments_of_tcp():
+    """A later fragment shows no sequence numbers: it changes nothing, whatever came between it and the first."""
+    ends, ports = (A, PEER), (1132, 80)
+    os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+    p = segment_through(out, ends, ports, packet.SYN, seq=1000)
+    segment_through(back, (PEER, VIP), (80, p.sport), packet.SYN | packet.ACK, seq=5000, ack=1009)
+    first, middle, last = pieces(*ends, packet.tcp(*ends, *ports, flags=packet.ACK, seq=1009, ack=5009, data=bytes(3000)), 902, packet.TCP)
+    segment_through(out, (B, PEER), (1133, 80), packet.SYN, seq=0x70000000)
+    lab.from_lan(first)
+    segment_through(out, (B, PEER), (1133, 80), packet.SYN, seq=0x70000000)
+    lab.from_lan(middle)
+    lab.from_lan(last)
+    segment_through(out, ends, ports, packet.ACK, seq=4009, ack=5009)
+    segment_through(back, (PEER, VIP), (80, p.sport), packet.ACK, seq=5009, ack=4017)
 
 
 def test_fragment_before_its_first():
