@@ -220,6 +220,8 @@ int fl_tc_in(struct fl_ctx *ctx)
 			return drop(ctx, &s->pkt, FL_DROP_TUNNEL_STRANGER);
 		}
 		pmtu_learn(ctx, &s->pkt);
+		if (s->offered) /* packet sockets have it, and the kernel neither forwards nor answers it */
+			bpf_skb_change_type(ctx, PACKET_OTHERHOST);
 		return deliver(ctx, s, &s->way);
 	case STAGE_ERROR:
 		return answer(ctx, &s->pkt, control);

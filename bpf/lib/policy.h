@@ -340,6 +340,24 @@ static __always_inline bool is_dhcp(const struct subject *sub, bool to_client)
 	       sub->dport == (to_client ? client : server);
 }
 
+/*
+ * What a DHCP server sends to an address that is not the router's yet. The client listens on a packet socket, behind tc ingress where it asks
+ * for IPv4 only, as most do.
+ */
+static __always_inline bool is_offer(const struct scratch *s)
+{
+	return !s->local && s->doing == DOING_NOTHING && s->pkt.family == FL_INET && is_dhcp(&s->subject, true);
+}
+
+/* So it is the host's, whatever a rule has said of it. */
+static __always_inline int offer_deliver(struct scratch *s)
+{
+	s->rule[0] = s->rule[1] = s->decider = 0;
+	s->log = 0;
+	s->local = s->offered = true;
+	return STAGE_DELIVER;
+}
+
 /* Neighbour discovery (RFC 4861 with 255 hops, so from this link), and listener discovery, which switches let it through by. */
 static __always_inline bool is_discovery(const struct scratch *s)
 {
@@ -533,13 +551,12 @@ static __always_inline int policy_arrive(struct fl_ctx *ctx, struct scratch *s)
 	if (s->local && is_unasked(ctx, s, false))
 		return STAGE_DELIVER;
 #ifdef CTX_IS_XDP
-	/* to an address that is to be ours: the client listens on a packet socket, behind XDP and before tc */
-	if (is_dhcp(&s->subject, true))
+	if (is_offer(s)) /* tc knows to whom it goes */
 		return STAGE_DELIVER;
 #endif
 	r = rules_judge(s, FL_LIST_IN, s->pkt.port, !s->local);
 	if (r)
-		return r;
+		return is_offer(s) ? offer_deliver(s) : r;
 	s->reply = reply_gateway(s);
 	if (s->local)
 		return policy_passed(s, false) ?: STAGE_DELIVER;
@@ -563,6 +580,12 @@ static __always_inline int policy_forward(struct fl_ctx *ctx, struct scratch *s)
 		r = policy_arrive(ctx, s);
 	for (int again = 0; again < 2 && r == STAGE_ROUTE; again++) {
 		r = way_route(ctx, s);
+#ifdef CTX_IS_SKB
+		/* nowhere else: no router is between two hosts of a link */
+		if ((r == STAGE_DELIVER || (r == STAGE_GO && flow_out_port(&s->way, &s->hop) == s->pkt.l2_port)) &&
+		    is_offer(s))
+			return offer_deliver(s);
+#endif
 		if (r == STAGE_GO && s->doing == DOING_NOTHING)
 			r = policy_leave(s, again);
 	}

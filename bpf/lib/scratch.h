@@ -62,6 +62,7 @@ struct scratch {
 	__u16 rule[2];	    /* ids of the `in` and the `out` rule that decided; 0: the default, or none was asked */
 	__u16 decider;	    /* the last of them */
 	bool judged_out;    /* the last was an `out` rule */
+	bool offered;	    /* to an address that is to be the router's, by DHCP */
 	__u16 steer;	    /* gateway of this packet; 0: as routed */
 	__u16 reply;	    /* of the answers to it */
 	__u16 route_to;	    /* what the rule says that has judged last */
@@ -100,7 +101,7 @@ static __always_inline struct scratch *scratch_get(void)
 		return NULL;
 	__builtin_memset(&s->pkt, 0, sizeof(s->pkt));
 	s->doing = DOING_NOTHING;
-	s->translate = s->by_state = s->keep_way = s->sends = false;
+	s->translate = s->by_state = s->keep_way = s->sends = s->offered = false;
 	s->log = 0;
 	s->rule[0] = s->rule[1] = s->steer = s->reply = 0;
 	if (fl_dry_run) { /* explain reads these whatever the stage */

@@ -8,13 +8,15 @@ import json
 import mmap
 import os
 import platform
+import select
+import socket
 import struct
 import subprocess
 import tempfile
 import time
 
 from lab import *
-from wire import check, check_equal, main
+from wire import check, check_equal, main, namespace
 
 lab = Lab()
 LAN4, ROUTER4, WAN_HOST = "192.0.2.80", "192.0.2.1", "203.0.113.1"
@@ -128,6 +130,40 @@ def test_own():
     check_equal(grown(before), ["nothing to 5007"], "the rule that has counted it")
     said = lab.fl("explain", "--in", "lan", "--src", "fe80::1", "--dst", "ff02::1", "--proto", "ipv6-icmp", "--icmp-type", "nd-neighbor-advert")
     check_equal((said["verdict"], said["rule"], said["reason"]), ("deliver", None, "for the host; passes without a rule"), "neighbour discovery")
+
+
+def packets_of(ns, device):
+    """As most DHCP clients listen: on a packet socket for IPv4, which is behind tc ingress."""
+    with namespace(lab.ns(ns)):
+        sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(packet.ETH_IP))
+        sock.bind((device, packet.ETH_IP))
+    return sock
+
+
+def hears(sock, token, seconds):
+    """Whether it gets the packet that bears the token."""
+    until = time.monotonic() + seconds
+    while select.select([sock], [], [], max(until - time.monotonic(), 0))[0]:
+        if token in sock.recv(2000):
+            return True
+    return False
+
+
+def test_offers_by_dhcp():
+    with packets_of("router", "wan0") as client:
+        for dst in ("203.0.113.77", "198.18.0.77", "192.0.2.77"):
+            said = explain(WAN_HOST, dst, "udp", 68, 67, "wan")
+            check_equal((said["verdict"], said["reason"]), ("deliver", "for the host; passes without a rule"), "an offer of %s" % dst)
+            before, token = counters(), lab.token()
+            lab.flush()
+            lab.from_wan(packet.udp4(WAN_HOST, dst, 67, 68, token))
+            check(hears(client, token, 2), "the client does not hear of %s" % dst)
+            check_equal(grown(before), [], "rules that have counted the offer of %s" % dst)
+            lab.lan.quiet(lambda p, token=token: token in p.raw, 0.1)
+            lab.wan.quiet(lambda p, token=token: token in p.raw, 0.1)
+        token = lab.token()
+        lab.from_wan(packet.udp4(WAN_HOST, "203.0.113.77", 67, 69, token))
+        check(not hears(client, token, 0.3), "the client hears what is no offer")
 
 
 def test_known():
