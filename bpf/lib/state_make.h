@@ -309,6 +309,46 @@ GLOBAL int state_evict(__u32 now, bool over)
 	return 0;
 }
 
+/* Ends what has run out in a bucket. */
+GLOBAL int bucket_sweep(__u32 index, __u32 now)
+{
+	__u32 slot = index * FL_BUCKET_WAYS;
+
+	for (int i = 0; i < FL_BUCKET_WAYS; i++, slot++) {
+		const volatile __u64 *tag = tag_at(slot);
+		__u64 is = tag ? *tag : 0;
+
+		if (state_age(slot, is, now) == ~0u)
+			state_remove(slot, is);
+	}
+	return 0;
+}
+
+/* Whether a daemon ends what has run out. */
+static __always_inline bool table_is_swept(__u32 now)
+{
+	const struct fl_control *daemon = control_get();
+
+	return daemon && daemon->alive_until && (__s32)(daemon->alive_until - now) > 0;
+}
+
+/* Else what has run out would count for its rules' limits for good: it is ended where the hand finds it. */
+GLOBAL int table_sweep(__u32 now)
+{
+	struct fl_state_counts *mine = state_counts_mine();
+	const struct fl_state_control *control = state_control();
+
+	if (!mine || !control || table_is_swept(now))
+		return 0;
+	for (int i = 0; i < EVICT_BUCKETS; i++) {
+		__u32 hand = mine->hand + 1;
+
+		mine->hand = hand < control->buckets ? hand : 0;
+		bucket_sweep(mine->hand, now);
+	}
+	return 0;
+}
+
 /*
  * Whether there may be one more. Too many embryonic ones, or states in all: one of those gives way, never an established one. Where no
  * daemon sweeps, those that have run out as well.
@@ -317,10 +357,9 @@ GLOBAL int table_admit(__u32 now)
 {
 	const struct fl_state_counts *shared = state_counts(FL_STATE_COUNTS_SHARED), *mine = state_counts_mine();
 	const struct fl_state_control *control = state_control();
-	const struct fl_control *daemon = control_get();
 	__s64 states, embryonic;
 
-	if (!shared || !mine || !control || !daemon)
+	if (!shared || !mine || !control)
 		return 0;
 	states = shared->states + mine->new_states;
 	embryonic = shared->embryonic + mine->new_embryonic;
@@ -328,9 +367,7 @@ GLOBAL int table_admit(__u32 now)
 		return 1;
 	if (embryonic > 0 && state_evict(now, false))
 		return 1;
-	if (daemon->alive_until && (__s32)(daemon->alive_until - now) > 0)
-		return 0;
-	return state_evict(now, true);
+	return table_is_swept(now) ? 0 : state_evict(now, true);
 }
 
 /* Adds a state to those of a source. False: it has as many as it may. What LRU forgets, the daemon puts right. */
@@ -610,8 +647,10 @@ static __always_inline int state_insert(struct conn *c, struct fl_state *fresh, 
 	if (fl_dry_run)
 		return 0;
 	r = entry_admit(c, fresh);
-	if (r)
+	if (r) {
+		table_sweep(c->now);
 		return r;
+	}
 	r = table_admit(c->now) ? entry_begin(c, fresh) : -FL_DROP_STATE_FULL;
 	if (!r && twin) {
 		r = twin_insert(c, twin);

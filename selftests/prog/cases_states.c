@@ -424,6 +424,16 @@ static void rules(struct env *env)
 	expect(env, "packets of the other", rule_packets(&t, 9), 2LL << 32);
 	expect(env, "bytes of the rule", rule_bytes(&t, 7), 2 * ((1LL << 32) + 49));
 	expect(env, "states of the rule", (__u32)t.rule_states[7], 15);
+	/* there is no daemon here: those that have run out make room when one is refused */
+	for (__u32 slot = 0; slot < t.slots; slot++)
+		if (FL_TAG_KIND(state_table_tag(&t, slot)) != FL_KIND_FREE)
+			state_table_age(&t, slot, 2000);
+	q.sport = htons(40);
+	state_table_packet(&t, &q, &a);
+	expect(env, "refused for those that have run out", a.result, -FL_DROP_STATE_LIMIT);
+	expect(env, "they are gone", (__u32)t.rule_states[7], 0);
+	state_table_packet(&t, &q, &a);
+	expect(env, "there is room again", a.result, 0);
 	state_table_close(&t);
 }
 
