@@ -236,7 +236,8 @@ static __always_inline int tcp_check_windows(const struct fl_state *st, struct t
 		return n->held ? 0 : -FL_DROP_STATE_WINDOW;
 	}
 	n->late = !fits;
-	tcp_advance(n, me, &r);
+	if (!(seg->flags & TCP_RST)) /* a guess is no measure of what was sent */
+		tcp_advance(n, me, &r);
 	if (seg->flags & TCP_FIN)
 		tcp_set_closing(n, me);
 	if (fits && seg->flags & TCP_ACK)

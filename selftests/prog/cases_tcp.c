@@ -98,6 +98,8 @@ static const struct step reset_blind[] = {
 	{ B, RST, 30000, 0, 0, 0, NONE, PASS_, E, C },
 	{ A, PSH | ACK, 1, 1, 100, 64240, NONE, PASS_, E, F },
 	{ B, PSH | ACK, 1, 101, 100, 64240, NONE, PASS_, E, F },
+	/* and it does not make the right one look like another guess */
+	{ B, RST, 101, 0, 0, 0, NONE, PASS_, R, R },
 };
 
 /* A's process is gone while B's data was on its way: the reset begins where B's acknowledgement said */
