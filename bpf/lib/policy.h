@@ -204,6 +204,17 @@ static __always_inline int connection_unknown(const struct scratch *s)
 }
 
 /*
+ * Of ICMP only a query by the one who began, and an answer by the other: with identifier 0 a query of the other's has the same tuple, and
+ * what has none too.
+ */
+static __always_inline bool message_fits(const struct scratch *s, const struct fl_state *st)
+{
+	if (!s->pkt.l4 || (st->proto != FL_PROTO_ICMP && st->proto != FL_PROTO_ICMPV6))
+		return true;
+	return s->message == (s->conn.main_side == state_starter(st) ? MESSAGE_QUERY : MESSAGE_ANSWER);
+}
+
+/*
  * Reads the packet, and lets its connection's state judge it. Returns STAGE_GO: it passes, and s->x.to is what it becomes; STAGE_NEW: no
  * state knows it; or -FL_DROP_*.
  */
@@ -233,6 +244,8 @@ GLOBAL int policy_connection(struct fl_ctx *ctx, struct scratch *s)
 	st = state_at(c->main);
 	if (!st)
 		return -FL_DROP_INTERNAL;
+	if (!message_fits(s, st))
+		return STAGE_NEW;
 	r = state_check(c, s->pkt.l4 ? &s->seg : NULL);
 	if (fl_dry_run && r == -FL_DROP_STATE_WINDOW) /* who asks explain knows no sequence numbers */
 		r = 0;

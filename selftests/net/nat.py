@@ -247,6 +247,17 @@ def test_echo_with_one_identifier():
         back(packet.ip4(PEER, VIP, packet.ICMP, answer), token, src=PEER, dst=src, type=0, rest=700 << 16 | 1)
 
 
+def test_identifier_0_opens_nothing_else():
+    """Neither a query of the other side's, nor a message that has no identifier, nor an error about nothing."""
+    token = lab.token()
+    check_equal(out(packet.ip4(A, PEER, packet.ICMP, packet.icmp4(8, 0, 1, token)), token, src=VIP).rest, 1, "identifier and number")
+    for kind, rest in ((8, 2), (5, 0xCB007101), (17, 0), (3, 0)):
+        token = lab.token()
+        refused(packet.ip4(PEER, VIP, packet.ICMP, packet.icmp4(kind, 0, rest, bytes(28) + token)), token, "rule", lab.wan)
+    token = lab.token()
+    back(packet.ip4(PEER, VIP, packet.ICMP, packet.icmp4(0, 0, 1, token)), token, dst=A, rest=1)
+
+
 def quotes(p, **fields):
     check_sound(p)
     check(p.quoted is not None, "no ICMP error: %s" % p)
