@@ -86,37 +86,23 @@ static __always_inline struct fl_flow *flow_find_known(const struct fl_flow *key
 	return NULL;
 }
 
-/* Which of the entries from `slot` on a new flow shall have: one of another generation, or the oldest. */
-GLOBAL __u32 flow_victim(__u32 slot, struct fl_flow *key)
+/*
+ * An entry for a flow that has none: a free one, or any. NULL: no cache. To know the oldest would take a look at each, which are as many
+ * cold lines.
+ */
+static __always_inline struct fl_flow *flow_make(const struct fl_flow *key)
 {
-	__u32 victim = slot, age = 0, since;
+	__u32 hash = flow_hash(key), set = flow_set(hash), way = bpf_get_prandom_u32(), slot;
+	struct fl_flow_tags *tags = bpf_map_lookup_elem(&fl_flow_tags, &set);
 
-	if (!key)
-		return slot;
-	for (int i = 0; i < FL_FLOW_WAYS; i++, slot++) {
-		struct fl_flow *flow = bpf_map_lookup_elem(&fl_flows, &slot);
-
-		if (!flow)
-			return victim;
-		since = flow->gen == key->gen ? (__u16)(key->stamp - flow->stamp) : ~0u;
-		if (since > age) {
-			victim = slot;
-			age = since;
-		}
-	}
-	return victim;
-}
-
-/* An entry for a flow that has none. NULL: no cache. */
-static __always_inline struct fl_flow *flow_make(struct fl_flow *key)
-{
-	__u32 hash = flow_hash(key), set = flow_set(hash), slot;
-	struct fl_flow_tags *tags;
-
-	slot = flow_victim(set * FL_FLOW_WAYS, key);
-	tags = bpf_map_lookup_elem(&fl_flow_tags, &set);
-	if (tags)
-		tags->tag[slot % FL_FLOW_WAYS] = flow_tag(hash);
+	if (!tags)
+		return NULL;
+#pragma unroll
+	for (int i = 0; i < FL_FLOW_WAYS; i++)
+		way = tags->tag[i] ? way : i;
+	way %= FL_FLOW_WAYS;
+	tags->tag[way] = flow_tag(hash);
+	slot = set * FL_FLOW_WAYS + way;
 	return bpf_map_lookup_elem(&fl_flows, &slot);
 }
 
