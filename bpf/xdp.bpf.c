@@ -45,8 +45,14 @@ static __always_inline int ingress(struct fl_ctx *ctx, bool generic)
 {
 	/* generic XDP is not what anybody has for speed: it has one way, which costs the verifier less */
 	int r = generic ? LONG_WAY : short_way(ctx, generic);
+	struct scratch *s;
 
-	return r != LONG_WAY ? r : long_way(ctx, generic);
+	if (r >= 0)
+		return r;
+	s = scratch_at();
+	if (s)
+		s->missed = r == LONG_WAY_NEW;
+	return long_way(ctx, generic);
 }
 
 SEC("xdp.frags")

@@ -9,6 +9,7 @@
 #include "ctx/xdp_transmit.h"
 
 #define LONG_WAY -1
+#define LONG_WAY_NEW -2 /* no state knows its connection: s->conn tells what was looked for */
 
 /* What packets have a short way: each kind its own copy, where what the kind says is known and costs nothing. */
 enum short_kind {
@@ -85,9 +86,9 @@ static __always_inline bool outer_is_of(struct fl_ctx *ctx, const struct pkt *pk
 	return ep && ip && ip->saddr == ep->remote && ip->daddr == ep->local && ep->underlay == pkt->l2_port;
 }
 
-/* The way that the connection's state knows, which has let the packet pass. */
-static __always_inline bool short_state(struct fl_ctx *ctx, struct pkt *pkt, enum short_kind kind, struct fl_flow *way,
-					struct hop *hop)
+/* The way that the connection's state knows, which has let the packet pass. 0, LONG_WAY or LONG_WAY_NEW. */
+static __always_inline int short_state(struct fl_ctx *ctx, struct pkt *pkt, enum short_kind kind, struct fl_flow *way,
+				       struct hop *hop)
 {
 	struct scratch *s = scratch_at();
 	const struct fl_state *st;
@@ -97,29 +98,29 @@ static __always_inline bool short_state(struct fl_ctx *ctx, struct pkt *pkt, enu
 	union fl_addr src, dst;
 
 	if (!s || !ports || transport_check(pkt) || !addresses_read(ctx, pkt, &src, &dst))
-		return false;
+		return LONG_WAY;
 	tuple_of(&s->conn, &src, &dst, ports[0], ports[1], pkt->proto);
-	if (!state_find(&s->conn))
-		return false;
+	if (!state_find(&s->conn)) /* whether it has a tunnel's header is not known yet */
+		return kind == SHORT_6IN4 ? LONG_WAY : LONG_WAY_NEW;
 	st = state_at(s->conn.main);
 	if (!st)
-		return false;
+		return LONG_WAY;
 	end = &st->end[s->conn.main_side & 1];
 	if (kind == SHORT_6IN4) {
 		pkt->endpoint = end->from & 0x7fff;
 		if (!(end->from & 0x8000) || !outer_is_of(ctx, pkt, pkt->endpoint))
-			return false;
+			return LONG_WAY;
 	}
 	if (!end->mtu || !end_is_fresh(pkt, s->conn.now, end) || !hop_from_nexthop(hop, end->nexthop))
-		return false;
+		return LONG_WAY;
 	out = port_get(pkt->set, hop->port);
 	if (!out || (pkt->proto == IPPROTO_TCP && (tcp_read(ctx, pkt, &s->seg) || s->seg.flags & TCP_SYN)))
-		return false;
+		return LONG_WAY;
 	if (state_check(&s->conn, &s->seg))
-		return false;
+		return LONG_WAY;
 	s->translate = s->conn.translated;
 	if (s->translate && nat_of_conn(&s->x.to, &s->conn))
-		return false;
+		return LONG_WAY;
 	*way = (struct fl_flow){
 		.in_endpoint = pkt->endpoint, .endpoint = end->endpoint, .mtu = end->mtu, .xmit = port_xmit(out)
 	};
@@ -127,7 +128,7 @@ static __always_inline bool short_state(struct fl_ctx *ctx, struct pkt *pkt, enu
 	s->pkt.family = pkt->family; /* what policy_rewrite() asks */
 	s->pkt.proto = pkt->proto;
 	pkt->judged = true;
-	return true;
+	return 0;
 }
 
 static __always_inline int short_way_of(struct fl_ctx *ctx, const struct fl_control *control, __u32 gen, __u32 port,
@@ -136,12 +137,17 @@ static __always_inline int short_way_of(struct fl_ctx *ctx, const struct fl_cont
 	struct pkt pkt = { .l2_port = port, .port = port, .outer = l3, .gen = gen, .set = FL_GEN_SET(gen) };
 	struct fl_flow way;
 	struct hop hop;
+	int r;
 
 	if (!short_parse(ctx, &pkt, kind))
 		return LONG_WAY;
-	if (control->policy[pkt.set & 1] ? !short_state(ctx, &pkt, kind, &way, &hop)
-					 : !short_flow(ctx, control, &pkt, kind, &way, &hop))
+	if (control->policy[pkt.set & 1]) {
+		r = short_state(ctx, &pkt, kind, &way, &hop);
+		if (r)
+			return r;
+	} else if (!short_flow(ctx, control, &pkt, kind, &way, &hop)) {
 		return LONG_WAY;
+	}
 	if (!control->forward || pkt.hops <= 1 || pkt.len > way.mtu || wants_clamp(ctx, &pkt, &way))
 		return LONG_WAY;
 	if (kind == SHORT_6IN4 && ecn_decapsulate(pkt.outer_tos, pkt.tos) < 0)
@@ -150,8 +156,8 @@ static __always_inline int short_way_of(struct fl_ctx *ctx, const struct fl_cont
 }
 
 /*
- * Returns the hook's code, or LONG_WAY with nothing done. What it learned so far is not handed on: the verifier would go the long
- * way once for each way to get there, and every frame that takes it has other costs.
+ * Returns the hook's code, or LONG_WAY or LONG_WAY_NEW with nothing done. What else it learned is not handed on: the verifier would go the
+ * long way once for each way to get there, and every frame that takes it has other costs.
  */
 static __always_inline int short_way(struct fl_ctx *ctx, bool generic)
 {

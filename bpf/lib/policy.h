@@ -239,7 +239,7 @@ GLOBAL int policy_connection(struct fl_ctx *ctx, struct scratch *s)
 			return r;
 	}
 	tuple_of(c, &sub->src, &sub->dst, sub->sport, sub->dport, sub->proto);
-	if (!state_find(c))
+	if (s->missed || !state_find(c))
 		return connection_unknown(s);
 	st = state_at(c->main);
 	if (!st)

@@ -63,6 +63,7 @@ struct scratch {
 	__u16 decider;	    /* the last of them */
 	bool judged_out;    /* the last was an `out` rule */
 	bool offered;	    /* to an address that is to be the router's, by DHCP */
+	bool missed;	    /* XDP's short way has looked for conn's state, and found none. Set before the run begins */
 	__u16 steer;	    /* gateway of this packet; 0: as routed */
 	__u16 reply;	    /* of the answers to it */
 	__u16 route_to;	    /* what the rule says that has judged last */
