@@ -192,7 +192,10 @@ static __always_inline __u32 bits_of_eight(__u32 x)
 	return (x + (x >> 4)) & 0xf;
 }
 
-/* A place in one of the two buckets: a free one of the emptier, or whoever gives way first. 0: none; 1: room has it. */
+/*
+ * A place in one of the two buckets: a free one, or whoever gives way first. Of the first bucket while it is hardly fuller than the other, and
+ * there the way that state_expect() looks at. 0: none; 1: room has it.
+ */
 GLOBAL int room_find(struct conn *c, struct fl_state_place *at, struct state_room *room)
 {
 	__u32 best = 0, age, way, free[2];
@@ -209,8 +212,9 @@ GLOBAL int room_find(struct conn *c, struct fl_state_place *at, struct state_roo
 	free[0] = bucket_free(first);
 	free[1] = bucket_free(second);
 	if (free[0] | free[1]) {
-		way = bits_of_eight(free[0]) >= bits_of_eight(free[1]) ? lowest_bit(free[0])
-								       : lowest_bit(free[1]) + FL_BUCKET_WAYS;
+		way = bits_of_eight(free[0]) + 1 >= bits_of_eight(free[1]) && free[0] ? 0 : FL_BUCKET_WAYS;
+		age = way ? free[1] : free[0];
+		way += age & 1u << FL_STATE_HOME(at) ? FL_STATE_HOME(at) : lowest_bit(age);
 		room->slot = place_slot(at, way);
 		tag = tag_at(room->slot);
 		room->tag = tag ? *tag : 0;

@@ -292,6 +292,17 @@ static __always_inline int state_found(struct conn *c, const struct fl_state_con
 	return !c->over;
 }
 
+/* Where a key most probably lies: memory is asked for its two lines without waiting for the tags. */
+static __always_inline void state_expect(const struct fl_state_place *place)
+{
+	const volatile struct fl_state *st = state_at(place_slot(place, FL_STATE_HOME(place)));
+
+	if (!st)
+		return;
+	(void)st->made;
+	(void)st->end[0].packets;
+}
+
 /* The state of the packet that tuple_of() was told of. 1: c has it; 0: none, or one that has run out. */
 GLOBAL int state_find(struct conn *c)
 {
@@ -302,5 +313,6 @@ GLOBAL int state_find(struct conn *c)
 	c->now = bpf_jiffies64();
 	c->over = false;
 	c->place = fl_state_hash(&c->key, control->key, control->buckets);
+	state_expect(&c->place);
 	return key_find(&c->key, &c->place, &c->slot, &c->tag) && state_found(c, control);
 }

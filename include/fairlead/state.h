@@ -177,6 +177,9 @@ struct fl_state_place {
 	__u32 hash; /* of its tag */
 };
 
+/* The way that an entry has in either bucket, if it is free. */
+#define FL_STATE_HOME(place) ((place)->hash % FL_BUCKET_WAYS)
+
 /* linux/in.h and netinet/in.h do not go together: neither is in here */
 enum fl_proto {
 	FL_PROTO_ICMP = 1,

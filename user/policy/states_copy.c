@@ -38,18 +38,19 @@ static bool find(const struct states *t, const struct fl_tuple *key, const struc
 	return false;
 }
 
-/* Claims a free element; of the emptier bucket. */
+/* Claims a free element, as room_find() of bpf/lib/state_make.h chooses it. */
 static bool claim(struct states *t, const struct fl_state_place *place, uint32_t *slot, uint64_t *claimed)
 {
 	uint32_t used[2] = {}, first;
 
 	for (uint32_t way = 0; way < 2 * FL_BUCKET_WAYS; way++)
 		used[way / FL_BUCKET_WAYS] += FL_TAG_KIND(states_tag(t, slot_of(place, way))) != FL_KIND_FREE;
-	first = used[1] < used[0] ? FL_BUCKET_WAYS : 0;
+	first = used[0] > used[1] + 1 ? FL_BUCKET_WAYS : 0;
 	for (uint32_t i = 0; i < 2 * FL_BUCKET_WAYS; i++) {
 		uint64_t tag;
 
-		*slot = slot_of(place, (first + i) % (2 * FL_BUCKET_WAYS));
+		*slot = slot_of(place, (first + i) / FL_BUCKET_WAYS % 2 * FL_BUCKET_WAYS +
+					       (FL_STATE_HOME(place) + i) % FL_BUCKET_WAYS);
 		tag = states_tag(t, *slot);
 		*claimed = FL_TAG_CLAIM(tag);
 		if (FL_TAG_KIND(tag) == FL_KIND_FREE && states_tag_swap(t, *slot, tag, *claimed))
