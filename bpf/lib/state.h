@@ -35,6 +35,13 @@ static __always_inline void plain_check(struct conn *c)
 		c->next.phase[you] = FL_PHASE_MULTIPLE;
 }
 
+static __always_inline bool state_learns(const struct conn *c)
+{
+	const struct fl_state_control *control = state_control();
+
+	return control && control->learn_until && (__s32)(control->learn_until - c->now) > 0;
+}
+
 /*
  * Whether the packet fits its state: 0, STATE_MISS or -FL_DROP_STATE_WINDOW. Writes nothing to the table. seg: of TCP what has been
  * read of the header; NULL: it is in another fragment, which has been judged.
@@ -66,7 +73,9 @@ GLOBAL int state_check(struct conn *c, struct segment *seg)
 		return STATE_MISS;
 	if (!(st->flags & FL_STATE_LOOSE)) {
 		tcp_next_begin(st, &c->next);
-		return tcp_check_windows(st, &c->next, c->main_side & 1, seg);
+		if (!tcp_check_windows(st, &c->next, c->main_side & 1, seg))
+			return 0;
+		return state_learns(c) && tcp_learn(st, &c->next, c->main_side & 1, seg) ? 0 : -FL_DROP_STATE_WINDOW;
 	}
 	tcp_check_loosely(&c->next, c->main_side & 1, seg, st->end[(c->main_side ^ 1) & 1].packets);
 	return 0;

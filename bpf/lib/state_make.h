@@ -253,7 +253,7 @@ GLOBAL int room_claim(struct conn *c, struct fl_state_place *at, struct state_ro
 		return 0;
 	for (int i = 0; i < CLAIM_TRIES; i++) {
 		if (!room_find(c, at, room))
-			return 0;
+			break;
 		if (!room->gives_way && FL_TAG_KIND(room->tag) != FL_KIND_FREE)
 			continue;
 		if (!state_claim(room->slot, room->tag))
@@ -261,6 +261,7 @@ GLOBAL int room_claim(struct conn *c, struct fl_state_place *at, struct state_ro
 		mine->evicted += FL_TAG_KIND(room->tag) == FL_KIND_EMBRYONIC;
 		return 1;
 	}
+	mine->refused_place++;
 	return 0;
 }
 
@@ -288,8 +289,8 @@ GLOBAL int bucket_evict(__u32 index, __u32 now, bool over)
 }
 
 /*
- * That are looked at for one that gives way: with a quarter of the limit embryonic there is one in each, but a table that was made for a
- * higher limit is as much emptier.
+ * That are looked at for one that gives way: with a quarter of the limit embryonic there is one in each, but a table that keeps more
+ * established ones than its limit is as much emptier.
  */
 #define EVICT_BUCKETS 64
 
@@ -355,7 +356,8 @@ GLOBAL int table_sweep(__u32 now)
 
 /*
  * Whether there may be one more. Too many embryonic ones, or states in all: one of those gives way, never an established one. Where no
- * daemon sweeps, those that have run out as well.
+ * daemon sweeps, those that have run out as well. Below the limit of all nobody is refused: where too many embryonic ones are so few
+ * that the hand meets none, there may be one more until it does.
  */
 GLOBAL int table_admit(__u32 now)
 {
@@ -369,7 +371,7 @@ GLOBAL int table_admit(__u32 now)
 	embryonic = shared->embryonic + mine->new_embryonic;
 	if (states < control->limit && embryonic < control->embryonic_limit)
 		return 1;
-	if (embryonic > 0 && state_evict(now, false))
+	if ((embryonic > 0 && state_evict(now, false)) || states < control->limit)
 		return 1;
 	return table_is_swept(now) ? 0 : state_evict(now, true);
 }

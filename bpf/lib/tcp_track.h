@@ -248,6 +248,32 @@ static __always_inline int tcp_check_windows(const struct fl_state *st, struct t
 }
 
 /*
+ * While the table gets another size, each hook has one of its own for a moment, and each sees a part of the packets. So what fits no window
+ * of an established connection is not dropped then: the window has not seen what came before, and moves. n: as after tcp_check_windows().
+ */
+static __always_inline bool tcp_learn(const struct fl_state *st, struct tcp_next *n, __u32 me,
+				      const struct segment *seg)
+{
+	__u32 you = me ^ 1, end = seg->seq + seg->len + !!(seg->flags & TCP_FIN);
+	struct tcp_range r;
+
+	if (seg->flags & (TCP_SYN | TCP_RST) || st->phase[0] < FL_PHASE_SYN_SENT || st->phase[1] < FL_PHASE_SYN_SENT)
+		return false;
+	if (seg->flags & TCP_ACK && seq_is_behind(seg->ack, n->seq_lo[you & 1]))
+		n->seq_lo[you & 1] = seg->ack;
+	if (seq_is_behind(end, n->seq_hi[me & 1]))
+		n->seq_hi[me & 1] = end;
+	r.end = end;
+	tcp_range_of(n, me, seg, &r);
+	tcp_advance(n, me, &r);
+	if (seg->flags & TCP_FIN)
+		tcp_set_closing(n, me);
+	if (seg->flags & TCP_ACK)
+		tcp_acknowledge(n, you);
+	return true;
+}
+
+/*
  * Without windows: phases only. Where one direction passes by another way, two segments of the other are enough, if the first was taken
  * for a SYN (tcp_begin()).
  */

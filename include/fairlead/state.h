@@ -143,7 +143,12 @@ struct fl_state_control {
 	__u32 embryonic_limit; /* of these, such as may give way */
 	__u32 batch; /* states that a CPU makes before it says so to the others: limit / 100 / CPUs, 1 to 256 */
 	__u32 timeout[FL_TIMEOUTS]; /* jiffies; shortened by the daemon as the table fills (adaptive) */
-	__u32 pad[4];
+	/*
+	 * Until then (jiffies; 0: not at all) what fits no window moves it: part of the connection's packets pass by another table, while that
+	 * gets another size (lib/tcp_track.h: tcp_learn())
+	 */
+	__u32 learn_until;
+	__u32 pad[3];
 };
 _Static_assert(sizeof(struct fl_state_control) == 128, "two cache lines");
 
@@ -156,11 +161,11 @@ struct fl_state_counts {
 	__s64 states, embryonic;	 /* made less removed: the sum but of the first is how many there are */
 	__s32 new_states, new_embryonic; /* of these, what the first does not have yet */
 	__u64 made;
-	__u64 refused_full; /* no room, or the limit */
-	__u64 refused_rule; /* max_states, max_states_per_source */
-	__u64 evicted;	    /* embryonic ones that gave way */
-	__u32 hand;	    /* bucket where one was looked for that gives way */
-	__u32 pad;
+	__u64 refused_full;  /* the limit, or no place */
+	__u64 refused_rule;  /* max_states, max_states_per_source */
+	__u64 evicted;	     /* embryonic ones that gave way */
+	__u32 hand;	     /* bucket where one was looked for that gives way */
+	__u32 refused_place; /* of refused_full: below the limit, but nobody gives way in the two buckets of the key */
 };
 _Static_assert(sizeof(struct fl_state_counts) == 64, "one cache line");
 

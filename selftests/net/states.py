@@ -80,7 +80,7 @@ def stream(args):
         if not readable and not writable:
             sys.exit("it stands still")
         if writable:
-            time.sleep(0.003)  # this is about what arrives, not about how full queues get
+            time.sleep(args.pause)  # this is about what arrives, not about how full queues get
             at = sent % len(block)
             sent += connection.send(block[at:])
         if readable:
@@ -184,6 +184,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--count", type=int, default=1)
     parser.add_argument("--wait", type=float, default=1)
+    parser.add_argument("--pause", type=float, default=0.003)
     parser.add_argument("--device")
     parser.add_argument("--until", default="")
     parser.add_argument("--instance")

@@ -217,21 +217,29 @@ limit() {
 	check_equal "the limit" "$(fl router --json status | json 'd["states"]["limit"]')" "$1"
 }
 
-# Up and down: what goes on, goes on
+mismatches() {
+	fl router --json show drops | json 'sum(r["packets"] for r in d if r["reason"] == "state-mismatch")'
+}
+
+# Up and down: what goes on, goes on, and of no connection a window falls behind
 resized() {
-	local ping rows name
+	local ping rows name before
 	for name in "stream4:$SERVER4" "stream6:$SERVER6"; do
-		py "$client" "${name%%:*}" stream --address "${name#*:}" --seconds 30 --until "$FL_TMP/enough"
+		py "$client" "${name%%:*}" stream --address "${name#*:}" --seconds 30 --pause 0.0005 --until "$FL_TMP/enough"
 	done
 	in_ns "$client" ping -6 -n -q -i 0.02 -w 30 -W 2 "$SERVER6" > "$FL_TMP/ping" 2>&1 &
 	ping=$!
 	connections
 	rows=$(states)
+	before=$(mismatches)
 	limit 50000
 	check_equal "slots" "$(slots)" 125008
 	limit 3000
 	check_equal "slots" "$(slots)" 7504
 	check_equal "states" "$(states)" "$rows"
+	limit 50000
+	limit 3000
+	check_equal "segments out of the window" "$(mismatches)" "$before"
 	kill -INT "$ping"
 	wait "$ping"
 	check_match "pings" "$(cat "$FL_TMP/ping")" ' 0% packet loss'
@@ -244,6 +252,27 @@ resized() {
 		slowwait 3 said "$name" '^reset' || fail "$name did not live on: $(cat "$FL_TMP/$name.log")"
 	done
 	check "status" fl router status
+}
+
+# A table that there is no memory for: all stays as it is
+no_memory() {
+	local pid=${fl_daemon_pid[router]} before said
+	before=$(slots)
+	py "$client" out4 hold --address "$SERVER4"
+	prlimit --pid "$pid" --as=$(($(awk '/^VmSize/ { print $2 }' "/proc/$pid/status") * 1024 + (64 << 20))):unlimited
+	cp "$FL_TMP/router.json" "$FL_TMP/new.json"
+	config_edit "$FL_TMP/new.json" "d['limits']['states'] = 1000000"
+	said=$(fl router apply "$FL_TMP/new.json" 2>&1)
+	check_equal "exit status" $? 1
+	prlimit --pid "$pid" --as=unlimited:unlimited
+	check_match "apply" "$said" 'limits.states: no table for 1000000 states can be made: Cannot allocate memory'
+	check_equal "the limit" "$(fl router --json status | json 'd["states"]["limit"]')" 3000
+	check_equal "slots" "$(slots)" "$before"
+	check "status" fl router status
+	check_equal "kill --reset" "$(fl router --json kill states --port "$(port_of out4)" --reset | json 'd["reset"]')" 1
+	slowwait 3 said out4 '^reset' || fail "the connection did not live on"
+	limit 10000
+	limit 3000
 }
 
 # ---- a full table ----
@@ -277,8 +306,27 @@ full() {
 	exec {asking}>&-
 }
 
+# More are established than the new limit allows, and than its table would have places for: they stay
+lowered() {
+	local asking
+	fl router kill states --all > /dev/null
+	limit 2000
+	rm -f "$FL_TMP/asked" "$FL_TMP/many.log"
+	mkfifo "$FL_TMP/asked"
+	py_many 700 &
+	exec {asking}<> "$FL_TMP/asked"
+	slowwait 15 said many '^up 700' || fail "many: $(cat "$FL_TMP/many.log")"
+	limit 100
+	check_equal "they go on" "$(ask first)" 700
+	check_not "nobody new" in_ns "$client" ping -q -c 1 -W 1 "$SERVER4"
+	sleep 11 # the whole table has been swept
+	check_equal "they still go on" "$(ask second)" 700
+	exec {asking}>&-
+}
+
+# py_many [COUNT]
 py_many() {
-	nsenter --net=/run/netns/"$client" -- timeout 60 "$FL_PYTHON" "$FL_NET/states.py" many --address "$SERVER4" --count 130 \
+	nsenter --net=/run/netns/"$client" -- timeout 60 "$FL_PYTHON" "$FL_NET/states.py" many --address "$SERVER4" --count "${1:-130}" \
 		< "$FL_TMP/asked" > "$FL_TMP/many.log" 2>&1
 }
 
@@ -334,7 +382,9 @@ round() {
 	run_test kill kills
 	run_test resets resets
 	[ "$1" != native ] || run_test resized resized
+	[ "$1" != native ] || run_test no-memory no_memory
 	[ "$1" != tc ] || run_test full full
+	[ "$1" != tc ] || run_test lowered lowered
 	[ "$1" != tc ] || run_test million million
 }
 

@@ -358,6 +358,56 @@ static void limits(struct env *env)
 	state_table_close(&t);
 }
 
+/* A table that is far too big for its limit: who gives way is hard to find, but below the limit nobody is refused for that. */
+static void sparse(struct env *env)
+{
+	struct state_table t;
+	__u32 slot, refused = 0;
+
+	if (!begin(env, &t, 8192))
+		return;
+	t.control->limit = 4000;
+	t.control->embryonic_limit = 100;
+	for (__u32 i = 0; i < 100; i++)
+		establish(&t, 10000 + i);
+	for (__u32 i = 0; i < 5000; i++)
+		refused += add(&t, 100000 + i, &slot) != 0;
+	expect(env, "refused", refused, 0);
+	if (state_table_embryonic(&t) > 1000)
+		fail(env, "  %lld embryonic ones, with a quota of 100\n", (long long)state_table_embryonic(&t));
+	for (__u32 i = 0; i < 100; i++)
+		expect(env, "established ones", is_there(&t, 10000 + i), 1);
+	state_table_close(&t);
+}
+
+static __u32 placeless(const struct state_table *t)
+{
+	__u32 sum = 0;
+
+	for (int cpu = 0; cpu < t->cpus; cpu++)
+		sum += t->counts[FL_STATE_COUNTS_CPU(cpu)].refused_place;
+	return sum;
+}
+
+/* It is told apart whether the limit refuses or the two buckets are full. */
+static void why_refused(struct env *env)
+{
+	struct state_table t;
+	__u32 slot;
+
+	if (!begin(env, &t, 1))
+		return;
+	t.control->limit = t.control->embryonic_limit = 8;
+	for (__u32 i = 0; i < 8; i++)
+		establish(&t, 100 + i);
+	expect(env, "the limit", add(&t, 200, &slot), -FL_DROP_STATE_FULL);
+	expect(env, "of these by the place", placeless(&t), 0);
+	t.control->limit = 9;
+	expect(env, "the place", add(&t, 200, &slot), -FL_DROP_STATE_FULL);
+	expect(env, "of these by the place", placeless(&t), 1);
+	state_table_close(&t);
+}
+
 static __u64 rule_packets(const struct state_table *t, __u32 id)
 {
 	__u64 sum = 0;
@@ -599,6 +649,8 @@ const struct procedure states_procedures[] = {
 	{ "states/expiry", expiry },
 	{ "states/who-gives-way", who_gives_way },
 	{ "states/limits", limits },
+	{ "states/sparse", sparse },
+	{ "states/why-refused", why_refused },
 	{ "states/rules", rules },
 	{ "states/against-a-model", against_model },
 	{ "states/two-cpus", two_cpus },

@@ -309,12 +309,14 @@ static const struct step loose_reset[] = {
 		name, steps, sizeof(steps) / sizeof(*(steps)), true \
 	}
 
-static const struct connection {
+struct connection {
 	const char *name;
 	const struct step *steps;
 	size_t count;
 	bool loose;
-} connections[] = {
+};
+
+static const struct connection connections[] = {
 	TRACKED("normal close", normal_close),
 	TRACKED("simultaneous close", simultaneous_close),
 	TRACKED("reset", reset),
@@ -403,7 +405,54 @@ static void each_connection(struct env *env)
 	}
 }
 
+/* Another table has had packets of the connection: the windows move, while that may be; but not for a reset or a SYN. */
+static const struct step apart[] = {
+	HANDSHAKE_SCALED,
+	{ A, ACK, 5000000, 1, 1000, 502, NONE, BAD, 0, 0 },
+	{ B, ACK, 1, 5001001, 0, 509, NONE, BAD, 0, 0 },
+};
+static const struct step together[] = {
+	{ B, ACK, 1, 5001001, 0, 509, NONE, PASS_, E, E },
+	{ A, ACK, 5001001, 1, 1000, 502, NONE, PASS_, E, E },
+	{ A, ACK, 8000000, 1, 1000, 502, NONE, PASS_, E, E },
+	{ B, RST | ACK, 9000000, 8001000, 0, 0, NONE, BAD, 0, 0 },
+	{ B, SYN | ACK, 9000000, 8001000, 0, 502, NONE, BAD, 0, 0 },
+};
+static const struct step again[] = {
+	{ B, ACK, 1, 8001000, 100, 509, NONE, PASS_, E, E },
+	{ A, ACK, 8001000, 101, 1000, 502, NONE, PASS_, E, E },
+	{ A, ACK, 18000000, 101, 1000, 502, NONE, BAD, 0, 0 },
+};
+
+static __u32 jiffies(struct state_table *t)
+{
+	struct states_request q;
+	struct states_answer a;
+
+	state_table_udp(&q, 50, 51);
+	q.flags = STATES_NO_INSERT;
+	state_table_packet(t, &q, &a);
+	return a.now;
+}
+
+static void learning(struct env *env)
+{
+	static const struct connection parts[] = { TRACKED("apart", apart), TRACKED("together", together),
+						   TRACKED("again", again) };
+	struct state_table t;
+
+	if (state_table_open(&t, 4))
+		return fail(env, "  no table\n");
+	for (size_t p = 0; p < sizeof(parts) / sizeof(*parts); p++) {
+		for (size_t n = 0; n < parts[p].count; n++)
+			run_step(env, &t, &parts[p], n);
+		t.control->learn_until = jiffies(&t) + (p ? 0 : 100 * t.hz);
+	}
+	state_table_close(&t);
+}
+
 const struct procedure tcp_procedures[] = {
 	{ "states/tcp", each_connection },
+	{ "states/learning", learning },
 	{},
 };

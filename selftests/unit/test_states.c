@@ -341,6 +341,9 @@ Test(states, adapt)
 	t->counts[FL_STATE_COUNTS_CPU(1)].states = 1000;
 	states_adapt(t);
 	cr_expect_eq(t->control->timeout[FL_UDP_FIRST], 20u * HZ);
+	t->counts[FL_STATE_COUNTS_CPU(1)].states = 5000;
+	states_adapt(t);
+	cr_expect_eq(t->control->timeout[FL_UDP_FIRST], 20u * HZ, "a limit that was lowered ends nobody");
 	t->counts[FL_STATE_COUNTS_CPU(1)].states = 10;
 	states_adapt(t);
 	cr_expect_eq(t->control->timeout[FL_UDP_FIRST], 60u * HZ);
@@ -424,6 +427,13 @@ Test(states, copy)
 	add(a, &st, FL_KIND_EMBRYONIC);
 	cr_expect_eq(states_copy(a, b), 171u);
 	expect_same(a, b);
+	/* what has come since then, and nothing else */
+	for (slot = 0; slot < 64 * FL_BUCKET_WAYS; slot++)
+		a->entries[slot].seen = NOW - 100;
+	st = udp(98, 300);
+	st.seen = NOW;
+	add(a, &st, FL_KIND_ESTABLISHED);
+	cr_expect_eq(states_copy_since(a, b, NOW - 1), 1u);
 	/* what finds no room is embryonic */
 	states_copy(a, small);
 	for (slot = 0; slot < 4 * FL_BUCKET_WAYS; slot++)
@@ -431,6 +441,64 @@ Test(states, copy)
 	table_free(a);
 	table_free(b);
 	table_free(small);
+}
+
+/* A direction of its packets came by each of the two tables. */
+Test(states, merged)
+{
+	struct states *a = table_new(64), *b = table_new(200);
+	struct fl_state st = udp(100, 300);
+	struct fl_state *in_b;
+	struct found found = {};
+	struct states_numbers n;
+	uint32_t slot;
+
+	st.proto = IPPROTO_TCP;
+	st.phase[0] = FL_PHASE_SYN_SENT;
+	st.phase[1] = FL_PHASE_NONE;
+	st.wscale = FL_WSCALE_NONE << 4 | 7;
+	st.end[0] = (struct fl_end){ .seq_lo = 1000, .seq_hi = 2000, .max_win = 10, .packets = 1 };
+	slot = add(a, &st, FL_KIND_EMBRYONIC);
+	cr_assert_eq(states_copy(a, b), 1u);
+	states_walk(b, NULL, each, &found);
+	in_b = &b->entries[found.last.slot];
+	a->entries[slot].end[1] = (struct fl_end){ .seq_lo = 500, .seq_hi = 900, .max_win = 20, .packets = 2 };
+	a->entries[slot].phase[0] = a->entries[slot].phase[1] = FL_PHASE_ESTABLISHED;
+	a->entries[slot].wscale = 6 << 4 | 7;
+	a->buckets[slot / FL_BUCKET_WAYS].tag[slot % FL_BUCKET_WAYS] = FL_TAG_AS(tag_of(a, slot), FL_KIND_ESTABLISHED);
+	in_b->end[0].seq_lo = 1500;
+	in_b->end[0].packets = 9;
+	in_b->seen += 7;
+	cr_assert_eq(states_copy(a, b), 1u);
+	cr_expect(in_b->end[0].seq_lo == 1500 && in_b->end[0].seq_hi == 2000 && in_b->end[0].packets == 9);
+	cr_expect(in_b->end[1].seq_lo == 500 && in_b->end[1].max_win == 20 && in_b->end[1].packets == 2);
+	cr_expect_eq(in_b->seen, st.seen + 7);
+	cr_expect_eq(in_b->wscale, 6 << 4 | 7, "of the one that saw both SYNs");
+	cr_expect(in_b->phase[0] == FL_PHASE_ESTABLISHED && in_b->phase[1] == FL_PHASE_ESTABLISHED);
+	cr_expect_eq(FL_TAG_KIND(tag_of(b, found.last.slot)), FL_KIND_ESTABLISHED);
+	states_numbers(b, &n);
+	cr_expect(n.states == 1 && n.embryonic == 0);
+	table_free(a);
+	table_free(b);
+}
+
+Test(states, carry)
+{
+	struct states *a = table_new(64), *b = table_new(64);
+	struct states_numbers n;
+
+	a->counts[FL_STATE_COUNTS_CPU(0)].made = 5;
+	a->counts[FL_STATE_COUNTS_CPU(1)].refused_full = 7;
+	a->counts[FL_STATE_COUNTS_CPU(1)].refused_place = 1;
+	a->counts[FL_STATE_COUNTS_CPU(1)].evicted = 3;
+	a->counts[FL_STATE_COUNTS_CPU(0)].refused_rule = 2;
+	a->counts[FL_STATE_COUNTS_CPU(0)].states = 4;
+	states_carry(a, b);
+	states_numbers(b, &n);
+	cr_expect(n.made == 5 && n.refused_full == 7 && n.refused_place == 1 && n.evicted == 3 && n.refused_rule == 2);
+	cr_expect_eq(n.states, 0u, "these are copied");
+	table_free(a);
+	table_free(b);
 }
 
 Test(states, text)

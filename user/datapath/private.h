@@ -191,7 +191,8 @@ struct datapath {
 	struct table_before *table_before; /* while the table gets another size */
 	uint32_t states_at, states_ticks;  /* where the sweep goes on; seconds */
 	uint64_t states_refused, states_told_ms;
-	uint64_t states_full_ms; /* when somebody was refused last; 0: never */
+	uint64_t states_refused_place; /* of these */
+	uint64_t states_full_ms;       /* when somebody was refused last by the limit; 0: never */
 	uint64_t states_evicted, evicted_told_ms;
 	uint32_t states_epoch; /* grows when the table is replaced */
 
@@ -424,6 +425,7 @@ uint32_t sysctls_missing(struct datapath *dp, const struct port *port);
 int routes_apply(struct datapath *dp, const struct config *config, const struct port *ports, struct undo *undo,
 		 char **why);
 int routes_hold(struct datapath *dp, const struct config *config, const struct port *ports);
+void wait_for_programs(void); /* no program that has begun before runs any more after it */
 void routes_hold_on(struct datapath *dp);
 void routes_release(struct datapath *dp);
 enum route_state { ROUTE_MISSING, ROUTE_ACTIVE, ROUTE_YIELDS };

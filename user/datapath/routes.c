@@ -337,8 +337,7 @@ static void hold_until(struct datapath *dp, size_t n)
 	dp->control.held_until_ns = (monotonic_ms() + HOLD_MS + n / 10) * 1000000;
 }
 
-/* No program that has begun before runs any more after it. */
-static void wait_for_programs(void)
+void wait_for_programs(void)
 {
 	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
 		usleep(20000);

@@ -2,7 +2,7 @@
 /*
  * The state table gets another size while packets go on. The kernel's arrays have the size that they were made with, and programs the maps
  * that they were loaded with: so there are new maps, and new programs that take the old ones' places on all hooks. What is in the old table
- * is copied before that, and again behind it, for what changed meanwhile.
+ * is copied before that, until little changes while it is done, and again behind it. Both tables learn meanwhile (states_learn_until()).
  */
 
 #include <errno.h>
@@ -14,6 +14,12 @@
 #include "user/datapath/private.h"
 #include "user/lib/log.h"
 
+#define LEARN_S 60	 /* at most: until the change is settled */
+#define LEARN_ON_S 1	 /* and for so long behind it */
+#define MARGIN_MS 100	 /* what we take for the programs' time may be ahead of theirs by so much */
+#define COPY_PASSES 5	 /* before the programs are replaced, at most */
+#define COPY_SHORT_MS 30 /* a pass so short is the last one */
+
 const enum dp_map_id state_maps[STATE_MAPS] = { DP_MAP_BUCKETS, DP_MAP_STATES, DP_MAP_STATE_CONTROL,
 						DP_MAP_STATE_COUNTS };
 
@@ -23,7 +29,7 @@ struct table_before {
 	struct dp_map maps[STATE_MAPS];
 	struct states states;
 	uint32_t n_buckets;
-	uint64_t refused;
+	uint32_t copied; /* jiffies: what has changed since then is to be copied again */
 };
 
 /* ---- how big ---- */
@@ -38,12 +44,27 @@ uint32_t state_buckets_of(const struct config *config)
 	return states_buckets(states_limit_of(config), is_translating(config));
 }
 
-/* A table that is bigger than it need be for the same limit stays: there may still be states that are translated. */
+/* Where there are more established states than the limit, these must stay, too. */
+static uint32_t buckets_needed(const struct datapath *dp, const struct config *config)
+{
+	uint32_t wanted = state_buckets_of(config), needed;
+	struct states_numbers n;
+
+	states_numbers(&dp->states, &n);
+	needed = states_buckets(n.states - n.embryonic,
+				is_translating(config) || !dp->config || is_translating(dp->config));
+	return wanted > needed ? wanted : needed;
+}
+
+/*
+ * A table that is bigger than it need be for the same limit stays: there may still be states that are translated. Much bigger is one that had to
+ * keep more than its limit when that was lowered, and they are gone by now.
+ */
 static bool is_misfit(const struct datapath *dp, const struct config *config)
 {
-	uint32_t wanted = state_buckets_of(config);
+	uint32_t wanted = buckets_needed(dp, config);
 
-	return wanted > dp->n_buckets ||
+	return state_buckets_of(config) > dp->n_buckets || wanted < dp->n_buckets / 4 ||
 	       (wanted < dp->n_buckets && states_limit_of(config) != dp->states.control->limit);
 }
 
@@ -98,7 +119,7 @@ static int maps_pin(struct datapath *dp)
 static void swap_in(struct datapath *dp, struct table_before *other)
 {
 	struct table_before was = {
-		.objects = dp->objects, .states = dp->states, .n_buckets = dp->n_buckets, .refused = dp->states_refused
+		.objects = dp->objects, .states = dp->states, .n_buckets = dp->n_buckets, .copied = other->copied
 	};
 
 	for (size_t i = 0; i < STATE_MAPS; i++) {
@@ -108,11 +129,51 @@ static void swap_in(struct datapath *dp, struct table_before *other)
 	dp->objects = other->objects;
 	dp->states = other->states;
 	dp->n_buckets = other->n_buckets;
-	dp->states_refused = other->refused;
 	dp->states_at = 0;
 	dp->states_epoch++;
 	dry_run_close(dp);
 	*other = was;
+}
+
+/* ---- copying ---- */
+
+static uint32_t jiffies_before(struct datapath *dp, uint32_t ms)
+{
+	return datapath_jiffies(dp) - ms * dp->hz / 1000;
+}
+
+/* Both tables, while programs of both are at work. */
+static void learn(struct datapath *dp, struct table_before *other, uint32_t seconds)
+{
+	uint32_t until = datapath_jiffies(dp) + seconds * dp->hz;
+
+	states_learn_until(&dp->states, until ?: 1);
+	states_learn_until(&other->states, until ?: 1);
+}
+
+/* Returns how many were there to begin with. Each pass has less to do than the one before. */
+static uint32_t copy_all(struct datapath *dp, struct table_before *next)
+{
+	uint64_t begun = monotonic_ms();
+	uint32_t n, since;
+
+	next->copied = jiffies_before(dp, MARGIN_MS);
+	n = states_copy(&dp->states, &next->states);
+	for (int i = 1; i < COPY_PASSES && monotonic_ms() - begun > COPY_SHORT_MS; i++) {
+		begun = monotonic_ms();
+		since = next->copied;
+		next->copied = jiffies_before(dp, MARGIN_MS);
+		states_copy_since(&dp->states, &next->states, since);
+	}
+	return n;
+}
+
+/* What the programs before have still done; those that were at it when they were replaced are done with the second time. */
+static void copy_rest(struct datapath *dp, struct table_before *before)
+{
+	states_copy_since(&before->states, &dp->states, before->copied);
+	wait_for_programs();
+	states_copy_since(&before->states, &dp->states, before->copied);
 }
 
 static void before_free(struct table_before *before)
@@ -143,13 +204,16 @@ static void table_back(struct datapath *dp, const void *data)
 		return;
 	remember_pins(dp);
 	swap_in(dp, before);
+	learn(dp, before, LEARN_S);
+	before->copied = jiffies_before(dp, MARGIN_MS);
 	states_copy(&before->states, &dp->states);
 	if (maps_pin(dp))
 		log_warnx("the state table before could not be pinned again");
 	if (dp->config && hooks_attach(dp, dp->ports, NULL, &why))
 		log_warnx("the programs before could not all be put back: %s", why ? why : "");
-	states_copy(&before->states, &dp->states);
+	copy_rest(dp, before);
 	states_recount(&dp->states);
+	learn(dp, before, LEARN_ON_S);
 	free(why);
 	if (dp->config) { /* else some of these may be attached still, which the next daemon has to know */
 		for (size_t i = 0; i < dp->older.n; i++)
@@ -185,14 +249,16 @@ int state_table_fit(struct datapath *dp, const struct config *config, struct und
 	next = calloc(1, sizeof(*next));
 	if (!next)
 		return -ENOMEM;
-	next->n_buckets = state_buckets_of(config);
+	next->n_buckets = buckets_needed(dp, config);
 	err = table_make(dp, config, next);
 	if (err) {
 		before_free(next);
 		return fail(why, err, "limits.states: no table for %u states can be made: %s", states_limit_of(config),
 			    strerror(-err));
 	}
-	n = states_copy(&dp->states, &next->states);
+	learn(dp, next, LEARN_S);
+	states_carry(&dp->states, &next->states);
+	n = copy_all(dp, next);
 	log_info("the state table gets room for %u states; %u are taken over", states_limit_of(config), n);
 	swap_in(dp, next);
 	dp->table_before = next;
@@ -210,7 +276,7 @@ void state_table_follow(struct datapath *dp)
 
 	if (!dp->table_before)
 		return;
-	states_copy(&dp->table_before->states, &dp->states);
+	copy_rest(dp, dp->table_before);
 	states_recount(&dp->states);
 	states_numbers(&dp->table_before->states, &old);
 	states_numbers(&dp->states, &new);
@@ -224,6 +290,7 @@ void state_table_settle(struct datapath *dp)
 {
 	if (!dp->table_before)
 		return;
+	learn(dp, dp->table_before, LEARN_ON_S);
 	objects_settle(dp);
 	owner_forget_pins(dp);
 	before_free(dp->table_before);

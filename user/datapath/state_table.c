@@ -69,19 +69,32 @@ static void tell_evicted(struct datapath *dp, const struct states_numbers *n)
 static void tell_full(struct datapath *dp)
 {
 	struct states_numbers n;
-	uint64_t refused;
+	uint64_t refused, placeless;
 
 	states_numbers(&dp->states, &n);
 	tell_evicted(dp, &n);
 	refused = n.refused_full - dp->states_refused;
+	placeless = n.refused_place - dp->states_refused_place;
 	dp->states_refused = n.refused_full;
-	if (refused)
+	dp->states_refused_place = n.refused_place;
+	if (refused > placeless)
 		dp->states_full_ms = monotonic_ms();
-	if (refused && monotonic_ms() - dp->states_told_ms > FULL_TOLD_S * 1000) {
-		dp->states_told_ms = monotonic_ms();
-		log_warnx("the state table is full: %llu new connections refused (%llu states, limits.states is %u)",
-			  (unsigned long long)refused, (unsigned long long)n.states, dp->states.control->limit);
-	}
+	if (!refused || (dp->states_told_ms && monotonic_ms() - dp->states_told_ms < FULL_TOLD_S * 1000))
+		return;
+	dp->states_told_ms = monotonic_ms();
+	log_warnx("%s: %llu new connections refused (%llu states, limits.states is %u)",
+		  refused > placeless ? "the state table is full"
+				      : "the state table is not full, but all places that their hash allows are taken",
+		  (unsigned long long)refused, (unsigned long long)n.states, dp->states.control->limit);
+}
+
+/* A time that has passed would be one to come when the clock has gone half round. */
+static void learn_no_more(struct datapath *dp, uint32_t now)
+{
+	uint32_t until = dp->states.control->learn_until;
+
+	if (until && !dp->table_before && (int32_t)(until - now) <= 0)
+		states_learn_until(&dp->states, 0);
 }
 
 void state_table_tick(struct datapath *dp, uint32_t now)
@@ -90,6 +103,7 @@ void state_table_tick(struct datapath *dp, uint32_t now)
 
 	dp->states_at = states_sweep(&dp->states, now, dp->states_at, n, &removed);
 	states_adapt(&dp->states);
+	learn_no_more(dp, now);
 	if (++dp->states_ticks % RECOUNT_S == 0)
 		states_recount(&dp->states);
 	tell_full(dp);

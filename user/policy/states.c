@@ -93,6 +93,11 @@ void states_limit(struct states *t, uint32_t limit)
 	states_adapt(t);
 }
 
+void states_learn_until(struct states *t, uint32_t until)
+{
+	store(&t->control->learn_until, until);
+}
+
 void states_timeouts(struct states *t, const uint32_t timeout_s[FL_TIMEOUTS])
 {
 	memcpy(t->timeout_s, timeout_s, sizeof(t->timeout_s));
@@ -105,8 +110,10 @@ void states_adapt(struct states *t)
 	struct states_numbers n;
 
 	states_numbers(t, &n);
+	if (n.states > limit)
+		n.states = limit;
 	if (n.states > start && end > start) {
-		left = n.states < end ? end - n.states : 0;
+		left = end - n.states;
 		of = end - start;
 	}
 	for (int i = 0; i < FL_TIMEOUTS; i++) {
@@ -136,6 +143,7 @@ void states_numbers(const struct states *t, struct states_numbers *n)
 
 		n->made += c->made;
 		n->refused_full += c->refused_full;
+		n->refused_place += c->refused_place;
 		n->refused_rule += c->refused_rule;
 		n->evicted += c->evicted;
 	}
@@ -151,6 +159,19 @@ void states_count(struct states *t, int64_t states, int64_t embryonic)
 	mine->embryonic += embryonic;
 	__atomic_fetch_add(&all->states, states, __ATOMIC_RELAXED);
 	__atomic_fetch_add(&all->embryonic, embryonic, __ATOMIC_RELAXED);
+}
+
+void states_carry(const struct states *from, struct states *to)
+{
+	struct fl_state_counts *mine = &to->counts[FL_STATE_COUNTS_DAEMON];
+	struct states_numbers n;
+
+	states_numbers(from, &n);
+	mine->made = n.made;
+	mine->refused_full = n.refused_full;
+	mine->refused_place = n.refused_place;
+	mine->refused_rule = n.refused_rule;
+	mine->evicted = n.evicted;
 }
 
 /* ---- ending ---- */

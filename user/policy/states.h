@@ -56,12 +56,16 @@ int states_init(struct states *t, uint32_t n_buckets);
 void states_limit(struct states *t, uint32_t limit);
 void states_timeouts(struct states *t, const uint32_t timeout_s[FL_TIMEOUTS]);
 
-/* Shortens the timeouts as the table fills, as pf does: from 60 % of the limit on, to nothing at 120 %. Now and then. */
+/*
+ * Shortens the timeouts as the table fills, as pf does: from 60 % of the limit on, as if to nothing at 120 %. But never more than to a
+ * third, which it is at the limit: above that it is only after the limit has been lowered, and what lives then is not to be ended. Now and then.
+ */
 void states_adapt(struct states *t);
 
 struct states_numbers {
 	uint64_t states, embryonic;
-	uint64_t made, refused_full, refused_rule, evicted; /* since the table was made */
+	uint64_t made, refused_full, refused_rule, evicted; /* since the first table was made */
+	uint64_t refused_place;				    /* of refused_full: below the limit, but no place */
 };
 void states_numbers(const struct states *t, struct states_numbers *n);
 
@@ -145,3 +149,11 @@ int states_recount(struct states *t);
  * found no room, states_recount() of `to` tells them. Returns how many are in `to` of those.
  */
 uint32_t states_copy(const struct states *from, struct states *to);
+/* The same of those only that have seen a packet since then. */
+uint32_t states_copy_since(const struct states *from, struct states *to, uint32_t since);
+
+/* What another table, from which this one was made, has counted of what is past. */
+void states_carry(const struct states *from, struct states *to);
+
+/* Until then (jiffies; 0: no more) what fits no window of a connection moves it: both tables, while packets may pass by either. */
+void states_learn_until(struct states *t, uint32_t until);

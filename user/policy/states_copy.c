@@ -114,38 +114,47 @@ static bool is_later(uint32_t a, uint32_t b)
 }
 
 /* Each direction may have gone on in another one of the two: of numbers that only grow the higher ones count. */
-static void merge(struct fl_state *st, const struct fl_state *other)
+static void merge_end(struct fl_end *end, const struct fl_end *other)
 {
-	for (int i = 0; i < 2; i++) {
-		struct fl_end *end = &st->end[i];
-		const struct fl_end *o = &other->end[i];
-
-		if (!end->seq_lo || (o->seq_lo && is_later(o->seq_lo, end->seq_lo)))
-			end->seq_lo = o->seq_lo;
-		if (is_later(o->seq_hi, end->seq_hi))
-			end->seq_hi = o->seq_hi;
-		if (o->max_win > end->max_win)
-			end->max_win = o->max_win;
-		if (other->phase[i] > st->phase[i])
-			st->phase[i] = other->phase[i];
+	if (!end->seq_lo || (other->seq_lo && is_later(other->seq_lo, end->seq_lo)))
+		end->seq_lo = other->seq_lo;
+	if (is_later(other->seq_hi, end->seq_hi))
+		end->seq_hi = other->seq_hi;
+	if (other->max_win > end->max_win)
+		end->max_win = other->max_win;
+	if (other->packets > end->packets)
+		end->packets = other->packets;
+	if (other->bytes_hi >= end->bytes_hi && (other->bytes_hi > end->bytes_hi || other->bytes_lo > end->bytes_lo)) {
+		end->bytes_hi = other->bytes_hi;
+		end->bytes_lo = other->bytes_lo;
 	}
 }
 
-/* The one that is there already learns what has come since the first copy. */
-static void refresh(struct states *to, const struct fl_state *from, uint32_t slot)
+static void merge(struct fl_state *st, const struct fl_state *other)
 {
-	struct fl_state *st = &to->entries[slot], was = *st;
+	for (int i = 0; i < 2; i++) {
+		merge_end(&st->end[i], &other->end[i]);
+		if (other->phase[i] > st->phase[i])
+			st->phase[i] = other->phase[i];
+	}
+	if (FL_NIBBLE(other->wscale, 0) != FL_WSCALE_NONE && FL_NIBBLE(other->wscale, 1) != FL_WSCALE_NONE)
+		st->wscale = other->wscale; /* has seen both SYNs */
+	if (is_later(other->seen, st->seen))
+		st->seen = other->seen;
+}
+
+/* The one that is there already learns what has come since the first copy. Programs may be at it: nothing goes back that they have written. */
+static void refresh(struct states *to, const struct fl_state *from, uint32_t slot, uint8_t kind)
+{
+	struct fl_state *st = &to->entries[slot];
 	uint64_t tag = states_tag(to, slot);
 
 	if (!states_is_state(tag) || st->made != from->made)
 		return;
-	if (is_later(from->seen, st->seen)) {
-		*st = *from;
-		st->twin = was.twin;
-		merge(st, &was);
-	} else {
-		merge(st, from);
-	}
+	merge(st, from);
+	if (kind == FL_KIND_ESTABLISHED && FL_TAG_KIND(tag) == FL_KIND_EMBRYONIC &&
+	    states_tag_swap(to, slot, tag, FL_TAG_AS(tag, kind)))
+		states_count(to, 0, -1);
 }
 
 static bool state_copy(struct states *to, const struct states *from, const struct fl_state *st, uint8_t kind)
@@ -156,7 +165,7 @@ static bool state_copy(struct states *to, const struct states *from, const struc
 	uint64_t claimed, tag;
 
 	if (find(to, &key, &place, &slot)) {
-		refresh(to, st, slot);
+		refresh(to, st, slot, kind);
 		return true;
 	}
 	if (!claim(to, &place, &slot, &claimed))
@@ -175,6 +184,13 @@ static bool state_copy(struct states *to, const struct states *from, const struc
 	return true;
 }
 
+static bool slot_copy(struct states *to, const struct states *from, uint32_t slot, uint64_t tag)
+{
+	struct fl_state st = from->entries[slot];
+
+	return states_tag(from, slot) == tag && state_copy(to, from, &st, FL_TAG_KIND(tag));
+}
+
 uint32_t states_copy(const struct states *from, struct states *to)
 {
 	static const uint8_t kinds[] = { FL_KIND_ESTABLISHED, FL_KIND_EMBRYONIC };
@@ -183,10 +199,22 @@ uint32_t states_copy(const struct states *from, struct states *to)
 	for (size_t i = 0; i < sizeof(kinds); i++)
 		for (uint32_t slot = 0; slot < states_slots(from); slot++) {
 			uint64_t tag = states_tag(from, slot);
-			struct fl_state st = from->entries[slot];
 
-			if (FL_TAG_KIND(tag) == kinds[i] && states_tag(from, slot) == tag)
-				n += state_copy(to, from, &st, kinds[i]);
+			if (FL_TAG_KIND(tag) == kinds[i])
+				n += slot_copy(to, from, slot, tag);
 		}
+	return n;
+}
+
+uint32_t states_copy_since(const struct states *from, struct states *to, uint32_t since)
+{
+	uint32_t n = 0;
+
+	for (uint32_t slot = 0; slot < states_slots(from); slot++) {
+		uint64_t tag = states_tag(from, slot);
+
+		if (states_is_state(tag) && (int32_t)(from->entries[slot].seen - since) >= 0)
+			n += slot_copy(to, from, slot, tag);
+	}
 	return n;
 }
