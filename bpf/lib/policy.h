@@ -319,12 +319,15 @@ GLOBAL int rules_judge(struct scratch *s, __u32 list, __u32 port, bool steers)
 		return -FL_DROP_INTERNAL;
 	which = list == FL_LIST_OUT;
 	s->judged_out = which;
-	s->decider = s->rule[which] = rule->id;
+	s->decider = rule->id;
 	s->route_to = steers ? rule->route_to : 0;
 	s->reply = rule->reply_to;
-	s->log &= ~(1u << which);
+	if (!s->diverted)
+		s->log &= ~(1u << which);
 	if (rule->flags & FL_RULE_LOG)
 		s->log |= 1u << which;
+	if (!s->diverted || rule->action != FL_PASS) /* else the state is of the rule that has sent it here */
+		s->rule[which] = rule->id;
 	if (rule->action == FL_REJECT)
 		return reject(&s->pkt, rule->reject);
 	if (rule->action != FL_PASS)
@@ -338,6 +341,8 @@ GLOBAL int rules_judge(struct scratch *s, __u32 list, __u32 port, bool steers)
 	}
 	if (rule->keep > s->keep)
 		s->keep = rule->keep;
+	if (s->diverted)
+		return STAGE_GO;
 	s->conn.max_states[which] = rule->max_states;
 	s->conn.max_states_per_source[which] = rule->max_states_per_source;
 	return STAGE_GO;
@@ -532,6 +537,7 @@ static __always_inline int policy_leave(struct scratch *s, bool again)
 
 	s->reply = reply;
 	if (r == STAGE_GO && s->route_to && s->route_to != s->steer) {
+		s->diverted = true;
 		way_steer(s, s->route_to);
 		return STAGE_ROUTE;
 	}

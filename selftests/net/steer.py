@@ -138,6 +138,19 @@ def test_the_rule_is_of_its_gateways_family():
     leaves(from_lan(1006), "wan", src=A)
 
 
+def test_by_a_rule_where_it_would_leave():
+    """That one counts its states and limits them, though others judge the packet where it leaves then."""
+    for sport in (5020, 5021, 5020):
+        leaves(from_lan(1026, sport), "two", src=A)
+    token = lab.token()
+    flush()
+    from_lan(1026, 5022)(token)
+    check_equal(where(token, 0.1)[0], None, "the link of one too many")
+    if not DEAD:
+        rule = next(r for r in lab.fl("show", "rules") if r["name"] == "steer 1026")
+        check_equal((rule["states"], rule["packets"]), (2, 3), "what the rule has counted")
+
+
 def test_too_big_for_the_tunnel():
     """Whose MTU is smaller than the route's."""
     token = lab.token()

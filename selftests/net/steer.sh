@@ -72,7 +72,7 @@ steer_config() {
 			$(steer 1006 in lan ge2),
 			$(steer 1011 in lan gw3), $(steer 1012 in lan gw3 '"when_down": "reject",'), $(steer 1013 in lan gw3 '"when_down": "skip",'),
 			$(steer 1021 out '' gw2), $(steer 1022 out '' he_gw), $(steer 1024 out '' gw2 '"state": "none",'),
-			$(steer 1025 out '' ge2),
+			$(steer 1025 out '' ge2), $(steer 1026 out wan gw2 '"max_states": 2,'),
 			{ "name": "replies by gw1", "action": "pass", "quick": true, "direction": "in", "interface": "two", "protocol": "udp",
 			  "destination": { "port": 2002 }, "reply_to": "gw1" },
 			{ "name": "from outside", "action": "pass", "quick": true, "direction": "in", "interface": ["wan", "two"],
