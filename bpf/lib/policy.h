@@ -592,6 +592,11 @@ static __always_inline int policy_forward(struct fl_ctx *ctx, struct scratch *s)
 {
 	int r = policy_connection(ctx, s);
 
+#ifdef CTX_IS_XDP
+	/* the first fragment may be on its way to tc: several frames pass here at once */
+	if (r == -FL_DROP_FRAGMENT && !s->pkt.l4)
+		return STAGE_PASS;
+#endif
 	/* one behind the other: calls may be eight deep */
 	if (r == STAGE_GO)
 		r = policy_known(ctx, s);

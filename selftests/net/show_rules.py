@@ -132,6 +132,14 @@ def test_own():
     check_equal((said["verdict"], said["rule"], said["reason"]), ("deliver", None, "for the host; passes without a rule"), "neighbour discovery")
 
 
+def test_own_in_fragments():
+    """The answer's fragments come at once: later ones are in XDP before the first is at tc."""
+    command = "ping -n -q -c 5 -i 0.05 -W 2 -s 4000".split() + [WAN_HOST]
+    with namespace(lab.ns("router")):
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, timeout=20)
+    check(" 5 received" in done.stdout, done.stdout)
+
+
 def packets_of(ns, device):
     """As most DHCP clients listen: on a packet socket for IPv4, which is behind tc ingress."""
     with namespace(lab.ns(ns)):

@@ -292,10 +292,10 @@ static const struct scene scenes[] = {
 
 /* ---- fragments ---- */
 	{ "fragments", LAN_OUT,
-	  .steps = { { OUT6, .c.pkt.ext = "F", DROPPED(FL_DROP_FRAGMENT), .states = 0 }, { OUT6, .c.pkt.ext = "f", LEAVES(WAN), .states = 1 },
+	  .steps = { { OUT6, .c.pkt.ext = "F", .c.xdp_down = true, DROPPED(FL_DROP_FRAGMENT), .states = 0 }, { OUT6, .c.pkt.ext = "f", LEAVES(WAN), .states = 1 },
 	    { OUT6, .c.pkt.ext = "F", .c.pkt.payload = 64, LEAVES(WAN), .states = 1 } }, .counted = { { "go", 2 } } },
 	{ "fragments-ipv4", LAN_OUT,
-	  .steps = { { OUT4, .c.pkt.frag = 185, DROPPED(FL_DROP_FRAGMENT), .states = 0 },
+	  .steps = { { OUT4, .c.pkt.frag = 185, .c.xdp_down = true, DROPPED(FL_DROP_FRAGMENT), .states = 0 },
 	    { OUT4, .c.pkt.frag = IPV4_MF, LEAVES(WAN), .states = 1 }, { OUT4, .c.pkt.frag = 185, LEAVES(WAN), .states = 1 } }, .counted = { { "go", 2 } } },
 
 /* ---- limits ---- */
