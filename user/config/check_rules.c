@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Rules: their names, and that their keys fit each other. */
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <string.h>
 
@@ -26,6 +27,34 @@ static void check_name(struct check_item *it, const struct draft_rule *r, json_t
 		it->c->err = -ENOMEM;
 }
 
+/* Numbers of the rules that give a tag. None, in `last`, is less than all. */
+enum { TAG_FIRST_IN, TAG_LAST_IN, TAG_FIRST_OUT };
+
+static json_int_t number_of(const json_t *tag, size_t which)
+{
+	return json_integer_value(json_array_get(tag, which));
+}
+
+static int note_tag(json_t *tags, const struct draft_rule *r)
+{
+	json_t *tag = json_object_get(tags, r->item.tag);
+	json_int_t index = (json_int_t)r->item.index, none = INT_MAX;
+
+	if (!tag) {
+		tag = json_pack("[I, i, I]", none, -1, none);
+		if (!tag || json_object_set_new(tags, r->item.tag, tag))
+			return -1;
+	}
+	if (r->item.direction != CONFIG_OUT) {
+		json_integer_set(json_array_get(tag, TAG_LAST_IN), index);
+		if (number_of(tag, TAG_FIRST_IN) == none)
+			json_integer_set(json_array_get(tag, TAG_FIRST_IN), index);
+	}
+	if (r->item.direction != CONFIG_IN && number_of(tag, TAG_FIRST_OUT) == none)
+		json_integer_set(json_array_get(tag, TAG_FIRST_OUT), index);
+	return 0;
+}
+
 static json_t *collect_tags(struct check *c)
 {
 	json_t *tags = json_object();
@@ -34,19 +63,36 @@ static json_t *collect_tags(struct check *c)
 	for (i = 0; i < c->draft->n_rules; i++) {
 		const struct draft_rule *r = &c->draft->rules[i];
 
-		if (r->item.tag && !r->disabled && json_object_set_new(tags, r->item.tag, json_true()))
+		if (r->item.tag && !r->disabled && note_tag(tags, r))
 			c->err = -ENOMEM;
 	}
 	return tags;
 }
 
+/* Whether a packet can have the tag when it comes to that rule: from one before it, or going out from any for what comes in. */
+static bool can_be_tagged(const struct draft_rule *r, const json_t *tag)
+{
+	json_int_t index = (json_int_t)r->item.index;
+
+	if (r->item.direction != CONFIG_OUT && number_of(tag, TAG_FIRST_IN) < index)
+		return true;
+	if (r->item.direction == CONFIG_IN)
+		return false;
+	return number_of(tag, TAG_FIRST_IN) < index || number_of(tag, TAG_LAST_IN) > index ||
+	       number_of(tag, TAG_FIRST_OUT) < index;
+}
+
 static void check_tagged(struct check_item *it, const struct draft_rule *r, const json_t *tags)
 {
+	const json_t *tag = r->item.tagged ? json_object_get(tags, r->item.tagged) : NULL;
 	char text[CHECK_MISSING];
 
-	if (r->item.tagged && !json_object_get(tags, r->item.tagged))
+	if (r->item.tagged && !tag)
 		check_error(it->c, ITEM_AT(it, "tagged"), "%s",
 			    check_missing(text, "rule gives a \"tag\"", r->item.tagged, tags, NULL));
+	else if (tag && !can_be_tagged(r, tag))
+		check_warning(it->c, ITEM_AT(it, "tagged"),
+			      "no rule that packets meet before this one gives the \"tag\": it never matches");
 }
 
 /* ---- what needs another key ---- */
