@@ -153,6 +153,8 @@ path_mtu() {
 
 exhaustion_is_told() {
 	check_match "drops" "$(fl router show drops)" 'nat-ports-exhausted'
+	slowwait 3 grep -q '[0-9]* packets dropped: no address and port was free to translate' "$FL_TMP/router.log" ||
+		fail "nothing in the log: $(tail -n 3 "$FL_TMP/router.log")"
 }
 
 scenario() {

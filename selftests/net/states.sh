@@ -322,6 +322,7 @@ lowered() {
 	sleep 11 # the whole table has been swept
 	check_equal "they still go on" "$(ask second)" 700
 	exec {asking}>&-
+	check_equal "lines with numbers that are none" "$(grep -cE '[0-9]{18}' "$FL_TMP/router.log")" 0
 }
 
 # py_many [COUNT]

@@ -194,6 +194,7 @@ struct datapath {
 	uint64_t states_refused_place; /* of these */
 	uint64_t states_full_ms;       /* when somebody was refused last by the limit; 0: never */
 	uint64_t states_evicted, evicted_told_ms;
+	uint64_t nat_exhausted, nat_exhausted_told_ms;
 	uint32_t states_epoch; /* grows when the table is replaced */
 
 	struct join *joins;

@@ -52,15 +52,31 @@ void state_table_configure(struct datapath *dp, const struct config *config)
 	states_timeouts(&dp->states, config->timeouts_s);
 }
 
+/* By how much a counter has grown since it was `was`. That of a new table has begun at 0. */
+static uint64_t grown(uint64_t *was, uint64_t is)
+{
+	uint64_t by = is < *was ? is : is - *was;
+
+	*was = is;
+	return by;
+}
+
+/* Whether it may be told again, since when it was last. */
+static bool is_time_to_tell(uint64_t *told_ms)
+{
+	if (*told_ms && monotonic_ms() - *told_ms < FULL_TOLD_S * 1000)
+		return false;
+	*told_ms = monotonic_ms();
+	return true;
+}
+
 /* What a flood of connections that never come to be does to the table: no fault, but worth a line now and then. */
 static void tell_evicted(struct datapath *dp, const struct states_numbers *n)
 {
-	uint64_t evicted = n->evicted - dp->states_evicted;
+	uint64_t evicted = grown(&dp->states_evicted, n->evicted);
 
-	dp->states_evicted = n->evicted;
-	if (!evicted || (dp->evicted_told_ms && monotonic_ms() - dp->evicted_told_ms < FULL_TOLD_S * 1000))
+	if (!evicted || !is_time_to_tell(&dp->evicted_told_ms))
 		return;
-	dp->evicted_told_ms = monotonic_ms();
 	log_warnx("%llu half-open connections gave way to new ones: more than %u, a quarter of limits.states",
 		  (unsigned long long)evicted, dp->states.control->embryonic_limit);
 }
@@ -73,19 +89,44 @@ static void tell_full(struct datapath *dp)
 
 	states_numbers(&dp->states, &n);
 	tell_evicted(dp, &n);
-	refused = n.refused_full - dp->states_refused;
-	placeless = n.refused_place - dp->states_refused_place;
-	dp->states_refused = n.refused_full;
-	dp->states_refused_place = n.refused_place;
+	refused = grown(&dp->states_refused, n.refused_full);
+	placeless = grown(&dp->states_refused_place, n.refused_place);
 	if (refused > placeless)
 		dp->states_full_ms = monotonic_ms();
-	if (!refused || (dp->states_told_ms && monotonic_ms() - dp->states_told_ms < FULL_TOLD_S * 1000))
+	if (!refused || !is_time_to_tell(&dp->states_told_ms))
 		return;
-	dp->states_told_ms = monotonic_ms();
 	log_warnx("%s: %llu new connections refused (%llu states, limits.states is %u)",
 		  refused > placeless ? "the state table is full"
 				      : "the state table is not full, but all places that their hash allows are taken",
 		  (unsigned long long)refused, (unsigned long long)n.states, dp->states.control->limit);
+}
+
+/* Packets that came in by that port and found none to be translated to. */
+static uint64_t exhausted_of(struct datapath *dp, uint32_t port, void *value)
+{
+	uint64_t sum[sizeof(struct fl_drop_stats) / sizeof(uint64_t)] = {};
+
+	if (map_read(dp, DP_MAP_DROPS, port * FL_DROP_SLOTS + FL_DROP_NAT_PORTS, 1, value))
+		return 0;
+	percpu_sum(dp, value, sizeof(sum) / sizeof(*sum), sum);
+	return sum[0];
+}
+
+/* Hosts that get no connection any more, and do not know why. */
+static void tell_exhausted(struct datapath *dp)
+{
+	void *value = dp->config->n_nat ? calloc(1, dp->maps[DP_MAP_DROPS].value_size) : NULL;
+	uint64_t all = 0, dropped;
+
+	for (uint32_t i = 1; value && i < FL_PORTS_MAX; i++)
+		if (dp->ports[i].kind != PORT_NONE)
+			all += exhausted_of(dp, i, value);
+	free(value);
+	dropped = grown(&dp->nat_exhausted, all);
+	if (dropped && is_time_to_tell(&dp->nat_exhausted_told_ms))
+		log_warnx(
+			"%llu packets dropped: no address and port was free to translate them to (nat-ports-exhausted)",
+			(unsigned long long)dropped);
 }
 
 /* A time that has passed would be one to come when the clock has gone half round. */
@@ -107,6 +148,7 @@ void state_table_tick(struct datapath *dp, uint32_t now)
 	if (++dp->states_ticks % RECOUNT_S == 0)
 		states_recount(&dp->states);
 	tell_full(dp);
+	tell_exhausted(dp);
 }
 
 void state_table_close(struct datapath *dp)
