@@ -87,9 +87,11 @@ def test_socket_not_json():
 
 def test_socket_wrong_requests():
     for request in ({"command": "show"}, {"command": "show", "what": "passwords"}, {"command": "show", "what": 1},
-                    {"command": "show", "what": "tunnels", "more": 1}, {"command": "apply", "config": None}, {"command": "apply", "config": {}},
-                    {"command": "apply", "config": "{}", "confirm_s": -1}, {"command": "apply", "config": "{}", "confirm_s": 1 << 40},
-                    {"command": "apply", "config": "{", "dry_run": True}, {"command": "rollback", "back": -1},
+                    {"command": "show", "what": "tunnels", "more": 1}, {"command": "apply", "body": None}, {"command": "apply", "body": {}},
+                    {"command": "apply", "body": "{}"}, {"command": "apply", "body": -1}, {"command": "apply", "body": 1 << 40},
+                    {"command": "apply", "config": "{}"}, {"command": "apply", "body": 0, "confirm_s": -1},
+                    {"command": "apply", "body": 0, "confirm_s": 1 << 40}, {"command": "apply", "body": 0, "dry_run": True},
+                    {"command": "status", "body": 0}, {"command": "x" * 5000, "body": 1}, {"command": "rollback", "back": -1},
                     {"command": "rollback", "back": "1"}, {"command": "explain"}, {"command": "x" * 100000},
                     {"command": "explain", "in": "lan", "src": "a", "dst": "b", "proto": 6},
                     {"command": "explain", "in": "lan", "src": "::1", "dst": "::2", "proto": 256},
@@ -124,6 +126,14 @@ def test_socket_half_requests():
             sock.sendall(bytes([byte]))
         sock.shutdown(socket.SHUT_WR)
         check_equal([a["status"] for a in answers(sock)], [0], "status, a byte at a time")
+
+
+def test_socket_bodies():
+    for body in (b"{", b"\0", b"\xff\xfe", b"{}\n{}", b"x" * 100000):
+        said = ask(json.dumps({"command": "apply", "dry_run": True, "body": len(body)}).encode() + b"\n" + body + STATUS)
+        check_equal([a["status"] for a in said], [2, 0], "a body of %r, and status behind it" % body[:10])
+    check_equal(ask(json.dumps({"command": "apply", "body": 1000}).encode() + b"\n{}"), [], "answers to half a body")
+    alive("half a body")
 
 
 def test_socket_many_in_one():

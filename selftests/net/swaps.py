@@ -69,7 +69,7 @@ class Control:
         self.file = self.sock.makefile("rw")
 
     def apply(self, text):
-        self.file.write(json.dumps({"command": "apply", "config": text}) + "\n")
+        self.file.write(json.dumps({"command": "apply", "body": len(text.encode())}) + "\n" + text)
         self.file.flush()
         answer = json.loads(self.file.readline())
         check_equal(answer["status"], 0, "status of apply (%s)" % answer)

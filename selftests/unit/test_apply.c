@@ -258,7 +258,7 @@ Test(apply, failure_of_the_last_step_is_taken_back)
 Test(apply, dry_run_lists_and_changes_nothing)
 {
 	const char *text = text_for("two");
-	struct apply_request request = { .text = text, .len = strlen(text), .dry_run = true };
+	struct apply_request request = { .text = text, .len = strlen(text), .dry_run = true, .changes = true };
 	struct apply_result result;
 
 	apply_text(&apply, &request, &result);

@@ -22,6 +22,8 @@ static void run_echo(void *arg, const json_t *request, struct control_answer *an
 {
 	(void)arg;
 	answer->result = json_deep_copy(json_object_get(request, "value"));
+	if (json_object_get(request, "body"))
+		answer->result = json_integer(json_string_length(json_object_get(request, "body")));
 }
 
 static void run_big(void *arg, const json_t *request, struct control_answer *answer)
@@ -261,6 +263,62 @@ Test(control, half_lines_add_up)
 	cr_assert_eq(json_integer_value(json_object_get(answer, "result")), 3);
 	json_decref(answer);
 	fclose(from);
+}
+
+Test(control, bodies)
+{
+	const struct timespec pause = { .tv_nsec = 20000000 };
+	int fd = dial();
+	FILE *from = fdopen(fd, "r");
+	json_t *answer;
+
+	put(fd, "{\"command\":\"echo\",\"body\":5}\n{\n");
+	nanosleep(&pause, NULL);
+	put(fd, "\n}");
+	nanosleep(&pause, NULL);
+	put(fd, "\n{\"command\":\"echo\",\"body\":0}\n{\"command\":\"fail\"}\n");
+	answer = get(from);
+	cr_assert_eq(json_integer_value(json_object_get(answer, "result")), 5);
+	json_decref(answer);
+	answer = get(from);
+	cr_assert_eq(json_integer_value(json_object_get(answer, "result")), 0);
+	json_decref(answer);
+	answer = get(from);
+	cr_assert_eq(status_of(answer), 1);
+	json_decref(answer);
+	fclose(from);
+}
+
+Test(control, a_body_of_megabytes)
+{
+	const size_t len = 5u << 20;
+	char *text = malloc(len + 1);
+	int fd = dial();
+	FILE *from = fdopen(fd, "r");
+	json_t *answer;
+
+	memset(text, '\n', len);
+	text[len] = '\0';
+	put(fd, "{\"command\":\"echo\",\"body\":5242880}\n");
+	put(fd, text);
+	answer = get(from);
+	cr_assert_eq(json_integer_value(json_object_get(answer, "result")), (json_int_t)len);
+	json_decref(answer);
+	fclose(from);
+	free(text);
+}
+
+Test(control, wrong_bodies_end_the_connection)
+{
+	static const char *const bodies[] = { "-1", "\"x\"", "1.5", "null", "1000000000000" };
+
+	for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+		char line[100];
+
+		snprintf(line, sizeof(line), "{\"command\":\"echo\",\"body\":%s}\n{\"command\":\"echo\"}", bodies[i]);
+		assert_answer(line, 2, NULL);
+	}
+	assert_alive();
 }
 
 Test(control, garbage_is_answered)

@@ -6,22 +6,19 @@
 
 #include "user/daemon/diff.h"
 
-static json_t *changes_of(const char *from, const char *to)
+static struct diff *diff_of(const char *from, const char *to)
 {
-	json_t *a = from ? json_loads(from, 0, NULL) : NULL, *b = json_loads(to, 0, NULL);
-	json_t *changes;
+	struct diff *diff = diff_texts(from, from ? strlen(from) : 0, to, strlen(to));
 
-	cr_assert(b && (a || !from));
-	changes = diff_json(a, b);
-	json_decref(a);
-	json_decref(b);
-	return changes;
+	cr_assert(diff);
+	return diff;
 }
 
 /* expected: "change pointer;…" */
 static void assert_diff(const char *from, const char *to, const char *expected)
 {
-	json_t *changes = changes_of(from, to), *change;
+	struct diff *diff = diff_of(from, to);
+	json_t *changes = diff_json(diff), *change;
 	char text[1000] = "";
 	size_t i;
 
@@ -32,19 +29,20 @@ static void assert_diff(const char *from, const char *to, const char *expected)
 		strcat(text, ";");
 	}
 	json_decref(changes);
+	diff_free(diff);
 	cr_assert_str_eq(text, expected);
 }
 
 /* out has room for any */
 static const char *summary(const char *from, const char *to, char *out)
 {
-	json_t *changes = changes_of(from, to);
-	char *text = diff_summary(changes);
+	struct diff *diff = diff_of(from, to);
+	char *text = diff_summary(diff);
 
 	cr_assert_leq(strlen(text), DIFF_SUMMARY_MAX);
 	strcpy(out, text);
 	free(text);
-	json_decref(changes);
+	diff_free(diff);
 	return out;
 }
 
@@ -79,6 +77,32 @@ Test(diff, pointers_are_escaped)
 {
 	assert_diff("{}", "{\"a/b\":{\"m~n\":1}}", "added /a~1b;");
 	assert_diff("{\"a/b\":{}}", "{\"a/b\":{\"m~n\":1}}", "added /a~1b/m~0n;");
+}
+
+Test(diff, spaces_and_ways_to_write_are_no_difference)
+{
+	assert_diff(" { \"a\" : [ 1 , { } , [ ] ] ,\n\t\"b\":\"x\" } \n", "{\"b\":\"\\u0078\",\"a\":[1,{},[]]}", "");
+	assert_diff("{\"a\":{\"k\":1}}", "{\"\\u0061\":{\"\\u006b\":1}}", "");
+	assert_diff("{\"r\":[1.0, true, null, -2]}", "{\"r\":[1.00,true ,null, -2 ]}", "");
+}
+
+Test(diff, brackets_and_quotes_in_strings)
+{
+	assert_diff("{\"a\":\"}]\\\"{\",\"b\":[\"[\",\"\\\\\"],\"c\":1}",
+		    "{\"a\":\"}]\\\"{\",\"b\":[\"[\",\"\\\\\",3],\"c\":2}", "added /b/2;changed /c;");
+}
+
+Test(diff, many_in_another_order)
+{
+	char from[20000] = "{\"t\":{", to[20000] = "{\"t\":{";
+
+	for (int i = 0; i < 500; i++) {
+		sprintf(from + strlen(from), "%s\"t%d\":{\"n\":%d}", i ? "," : "", i, i);
+		sprintf(to + strlen(to), "%s\"t%d\":{\"n\":%d}", i ? "," : "", 500 - i, 500 - i + (i == 100));
+	}
+	strcat(from, "}}");
+	strcat(to, "}}");
+	assert_diff(from, to, "removed /t/t0;changed /t/t400/n;added /t/t500;");
 }
 
 Test(diff, from_nothing)

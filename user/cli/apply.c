@@ -89,58 +89,27 @@ static int parse_apply(struct apply_args *args, int argc, char **argv)
 	return optind < argc ? cli_usage("apply", "one file at a time") : 0;
 }
 
-/* What can't even be sent (not UTF-8, a 0 byte) has an error that a look from here finds. */
-static int unsendable(const struct apply_args *args, const char *text, size_t len)
-{
-	struct config_report report = { 0 };
-	struct config *config = NULL;
-
-	if (!config_load_string(text, len, &config, &report))
-		fprintf(stderr, "fairlead: %s: it is not UTF-8\n", args->file);
-	config_report_print(&report, "fairlead", args->file, stderr);
-	config_report_free(&report);
-	config_free(config);
-	return CLI_WRONG;
-}
-
-/* The text of the file as "config" of the request; else the status, told why. */
-static int add_text(json_t *request, const struct apply_args *args)
-{
-	json_t *config;
-	char *text;
-	size_t len;
-	int err = file_read(args->file, &text, &len);
-
-	if (err) {
-		fprintf(stderr, "fairlead: %s: %s\n", args->file, strerror(-err));
-		return CLI_WRONG;
-	}
-	config = memchr(text, '\0', len) ? NULL : json_stringn(text, len);
-	err = config ? CLI_DONE : unsendable(args, text, len);
-	if (config)
-		json_object_set_new(request, "config", config);
-	free(text);
-	return err;
-}
-
 /* Without a file the daemon takes its own: which one that is, it knows itself. */
 int cmd_apply(const struct cli *cli, int argc, char **argv)
 {
 	struct apply_args args = { 0 };
 	struct answer answer;
+	char *text = NULL;
 	json_t *request;
-	int status;
+	size_t len = 0;
+	int status, err;
 
 	if (parse_apply(&args, argc, argv))
 		return CLI_WRONG;
-	request = json_pack("{s:s,s:i,s:b,s:b}", "command", "apply", "confirm_s", (int)args.confirm_s, "dry_run",
-			    args.dry_run, "strict", args.strict);
-	status = args.file ? add_text(request, &args) : CLI_DONE;
-	if (status) {
-		json_decref(request);
-		return status;
+	err = args.file ? file_read(args.file, &text, &len) : 0;
+	if (err) {
+		fprintf(stderr, "fairlead: %s: %s\n", args.file, strerror(-err));
+		return CLI_WRONG;
 	}
-	status = cli_ask(cli, request, &answer);
+	request = json_pack("{s:s,s:i,s:b,s:b,s:b}", "command", "apply", "confirm_s", (int)args.confirm_s, "dry_run",
+			    args.dry_run, "strict", args.strict, "changes", args.dry_run || cli->json);
+	status = cli_ask_with(cli, request, text, len, &answer);
+	free(text);
 	return finish(cli, status, &answer, args.file, args.confirm_s);
 }
 

@@ -69,6 +69,8 @@ struct answer {
  * answer->result is NULL and it was told why. The daemon's own error is not told yet.
  */
 int cli_ask(const struct cli *cli, json_t *request, struct answer *answer);
+/* And sends the body, `len` bytes, with it; NULL: none. */
+int cli_ask_with(const struct cli *cli, json_t *request, const char *body, size_t len, struct answer *answer);
 /* Takes one event. False: nobody wants more. */
 typedef bool cli_line_fn(void *arg, const json_t *event);
 /*

@@ -64,9 +64,8 @@ bool cli_daemon_there(const struct cli *cli)
 }
 
 /* A daemon that refuses early closes its end: its answer is there to be read all the same. */
-static void send_line(int fd, const char *text)
+static void send_text(int fd, const char *text, size_t len)
 {
-	size_t len = strlen(text);
 	ssize_t n = 1;
 
 	while (len && n > 0) {
@@ -76,7 +75,6 @@ static void send_line(int fd, const char *text)
 			len -= n;
 		}
 	}
-	send(fd, "\n", 1, MSG_NOSIGNAL);
 }
 
 /* ---- lines ---- */
@@ -167,11 +165,13 @@ static int take_answer(const char *path, const char *line, struct answer *answer
 	return json_integer_value(json_object_get(answer->json, "status"));
 }
 
-/* As cli_ask(), and leaves the connection open. */
-static int ask(const struct cli *cli, json_t *request, struct answer *answer, struct lines *lines)
+/* As cli_ask_with(), and leaves the connection open. */
+static int ask(const struct cli *cli, json_t *request, const char *body, size_t len, struct answer *answer,
+	       struct lines *lines)
 {
 	char *path = instance_socket(cli->instance);
-	char *text = request ? json_dumps(request, JSON_COMPACT) : NULL;
+	int failed = body && json_object_set_new(request, "body", json_integer(len));
+	char *text = request && !failed ? json_dumps(request, JSON_COMPACT) : NULL;
 	int status = CLI_FAILED;
 	char *line;
 
@@ -186,7 +186,10 @@ static int ask(const struct cli *cli, json_t *request, struct answer *answer, st
 		status = nobody(cli, path, -lines->fd);
 		goto out;
 	}
-	send_line(lines->fd, text);
+	send_text(lines->fd, text, strlen(text));
+	send_text(lines->fd, "\n", 1);
+	if (body)
+		send_text(lines->fd, body, len);
 	while (!(line = next_line(lines))) {
 		if (!read_more(lines)) {
 			status = nobody(cli, path, errno);
@@ -200,13 +203,18 @@ out:
 	return status;
 }
 
-int cli_ask(const struct cli *cli, json_t *request, struct answer *answer)
+int cli_ask_with(const struct cli *cli, json_t *request, const char *body, size_t len, struct answer *answer)
 {
 	struct lines lines = { .fd = -1 };
-	int status = ask(cli, request, answer, &lines);
+	int status = ask(cli, request, body, len, answer, &lines);
 
 	lines_close(&lines);
 	return status;
+}
+
+int cli_ask(const struct cli *cli, json_t *request, struct answer *answer)
+{
+	return cli_ask_with(cli, request, NULL, 0, answer);
 }
 
 /* ---- following ---- */
@@ -237,7 +245,7 @@ int cli_follow(const struct cli *cli, json_t *request, cli_line_fn *each, void *
 	struct lines lines = { .fd = -1 };
 	bool follow = json_is_true(json_object_get(request, "follow")), more = true;
 	struct answer answer;
-	int status = ask(cli, request, &answer, &lines);
+	int status = ask(cli, request, NULL, 0, &answer, &lines);
 	json_t *event;
 	char *line;
 	size_t i;
@@ -265,7 +273,7 @@ int cli_stream(const struct cli *cli, json_t *request, cli_begin_fn *begin, cli_
 {
 	struct lines lines = { .fd = -1 };
 	struct answer answer;
-	int status = ask(cli, request, &answer, &lines);
+	int status = ask(cli, request, NULL, 0, &answer, &lines);
 	bool more;
 	char *line;
 

@@ -24,6 +24,8 @@ struct client {
 	struct bufferevent *bev;
 	size_t held;			     /* bytes of its input that count in control->held */
 	size_t seen;			     /* of them searched for a newline */
+	json_t *request;		     /* whose body is not all there; NULL: none */
+	size_t body;			     /* so long it is */
 	bool eof;			     /* nothing more comes */
 	bool closing;			     /* after what is queued is sent, whatever else was asked */
 	bool last;			     /* then the event loop ends too */
@@ -57,27 +59,17 @@ void control_fail(struct control_answer *answer, int status, const char *fmt, ..
 
 /* ---- one request ---- */
 
-static void run(struct control *control, const char *line, size_t len, struct control_answer *answer)
+static void run(struct control *control, const json_t *request, struct control_answer *answer)
 {
-	json_error_t err;
-	json_t *request = json_loadb(line, len, JSON_REJECT_DUPLICATES, &err);
-	const char *name;
+	const char *name = json_string_value(json_object_get(request, "command"));
 
-	if (!json_is_object(request)) {
-		control_fail(answer, 2, "not a JSON object on one line: %s", request ? "another JSON value" : err.text);
-		json_decref(request);
-		return;
-	}
-	name = json_string_value(json_object_get(request, "command"));
 	for (const struct control_command *c = control->commands; c->name; c++) {
 		if (name && !strcmp(c->name, name)) {
 			c->run(control->arg, request, answer);
-			json_decref(request);
 			return;
 		}
 	}
 	control_fail(answer, 2, "no command \"%s\"; this daemon is of version " FAIRLEAD_VERSION, name ? name : "");
-	json_decref(request);
 }
 
 static void send_answer(struct client *client, struct control_answer *answer)
@@ -103,12 +95,17 @@ static void send_answer(struct client *client, struct control_answer *answer)
 	free(answer->file);
 }
 
-static void refuse(struct client *client, const char *why)
+static void answer_wrong(struct client *client, const char *what, const char *why)
 {
 	struct control_answer answer = { 0 };
 
-	control_fail(&answer, 2, "%s", why);
+	control_fail(&answer, 2, "%s%s", what, why);
 	send_answer(client, &answer);
+}
+
+static void refuse(struct client *client, const char *why)
+{
+	answer_wrong(client, "", why);
 	client->closing = true;
 }
 
@@ -125,6 +122,7 @@ static void client_free(struct client *client)
 	LIST_REMOVE(client, entry);
 	control->n_clients--;
 	control->held -= client->held;
+	json_decref(client->request);
 	bufferevent_free(client->bev);
 	free(client);
 }
@@ -157,29 +155,105 @@ size_t control_waiting(const struct client *client)
 	return evbuffer_get_length(bufferevent_get_output(client->bev));
 }
 
-/* True when a whole line was there and is answered. Long lines are searched once, not anew with each packet. */
-static bool take_line(struct client *client)
+/* The first of what has come, and a 0 byte. NULL: refused */
+static char *take_bytes(struct client *client, size_t len)
+{
+	char *text = malloc(len + 1);
+
+	if (!text) {
+		refuse(client, "out of memory");
+		return NULL;
+	}
+	evbuffer_remove(bufferevent_get_input(client->bev), text, len);
+	text[len] = '\0';
+	return text;
+}
+
+/* The next line, of *len bytes, when all of it is there. Long lines are searched once, not anew with each packet. */
+static char *take_line(struct client *client, size_t *len)
 {
 	struct evbuffer *in = bufferevent_get_input(client->bev);
-	struct control_answer answer = { 0 };
 	struct evbuffer_ptr from, end;
-	char *line;
 
 	evbuffer_ptr_set(in, &from, client->seen, EVBUFFER_PTR_SET);
 	end = evbuffer_search(in, "\n", 1, &from);
 	if (end.pos < 0) {
 		client->seen = evbuffer_get_length(in);
-		return false;
+		return NULL;
 	}
 	client->seen = 0;
-	line = malloc(end.pos + 1);
-	if (!line) {
-		refuse(client, "out of memory");
-		return false;
-	}
-	evbuffer_remove(in, line, end.pos + 1);
-	run(client->control, line, end.pos, &answer);
+	*len = end.pos;
+	return take_bytes(client, end.pos + 1);
+}
+
+/* How long a body the request wants; false: refused, since nobody knows where the next request would begin. */
+static bool wants_body(struct client *client, const json_t *request, size_t line_len, size_t *len)
+{
+	const json_t *body = json_object_get(request, "body");
+	json_int_t n = json_integer_value(body);
+
+	*len = n;
+	if (!body)
+		return true;
+	if (!json_is_integer(body) || n < 0 || n > CONTROL_LINE_MAX)
+		refuse(client, "body: the number of bytes that follow the line, at most 48 MiB");
+	else if (line_len > CONTROL_BODIED_MAX)
+		refuse(client, "a request with a body is too long without it");
+	return !client->closing;
+}
+
+/* True when a whole line was there, which is client->request now or answered already. */
+static bool take_request(struct client *client)
+{
+	size_t len;
+	char *line = take_line(client, &len);
+	json_error_t err;
+	json_t *request;
+
+	if (!line)
+		return client->closing;
+	request = json_loadb(line, len, JSON_REJECT_DUPLICATES, &err);
 	free(line);
+	if (json_is_object(request) && wants_body(client, request, len, &client->body)) {
+		client->request = request;
+		return true;
+	}
+	if (!client->closing)
+		answer_wrong(client, "not a JSON object on one line: ", request ? "another JSON value" : err.text);
+	json_decref(request);
+	return true;
+}
+
+static bool take_body(struct client *client)
+{
+	char *text = NULL;
+
+	if (evbuffer_get_length(bufferevent_get_input(client->bev)) >= client->body)
+		text = take_bytes(client, client->body);
+	if (!text)
+		return false;
+	/* whether it is UTF-8 is seen when it is read as what it is meant to be */
+	json_object_set_new(client->request, "body", json_stringn_nocheck(text, client->body));
+	free(text);
+	return true;
+}
+
+/* True when a request was there and is answered. */
+static bool take(struct client *client)
+{
+	struct control_answer answer = { 0 };
+	json_t *request;
+
+	if (!client->request && !take_request(client))
+		return false;
+	request = client->request;
+	if (!request)
+		return true;
+	if (json_object_get(request, "body") && !take_body(client))
+		return client->closing;
+	client->request = NULL;
+	run(client->control, request, &answer);
+	json_decref(request);
 	send_answer(client, &answer);
 	if (answer.stream)
 		stream_begin(client, &answer);
@@ -220,7 +294,7 @@ static void pump(struct client *client)
 	}
 	if (evbuffer_get_length(bufferevent_get_output(client->bev)))
 		return;
-	if (!client->closing && !client->last && take_line(client)) {
+	if (!client->closing && !client->last && take(client)) {
 		account(client);
 		return;
 	}
@@ -228,11 +302,30 @@ static void pump(struct client *client)
 		client_free(client);
 }
 
+#define READ_SIZE (256 * 1024)
+
+/* libevent has read 4 KB, as much as it does at a time. Where there was so much, more is there: a configuration has megabytes. */
+static void read_on(struct bufferevent *bev)
+{
+	struct evbuffer *in = bufferevent_get_input(bev);
+	struct evbuffer_iovec room;
+	ssize_t n = evbuffer_get_length(in) < 4096 ? 0 : 1;
+
+	evbuffer_unfreeze(in, 0);
+	while (n > 0 && evbuffer_get_length(in) <= CONTROL_LINE_MAX &&
+	       evbuffer_reserve_space(in, READ_SIZE, &room, 1) == 1) {
+		n = recv(bufferevent_getfd(bev), room.iov_base, room.iov_len, MSG_DONTWAIT);
+		room.iov_len = n > 0 ? n : 0;
+		evbuffer_commit_space(in, &room, 1);
+	}
+	evbuffer_freeze(in, 0);
+}
+
 static void client_read(struct bufferevent *bev, void *arg)
 {
 	struct client *client = arg;
 
-	(void)bev;
+	read_on(bev);
 	if (!client->closing)
 		limit(client);
 	pump(client);

@@ -2,7 +2,9 @@
 /*
  * The control socket: a unix stream socket on which the CLI asks, and the table of what can be asked.
  *
- * A request is one JSON object on one line, `{"command": "show", "what": "tunnels"}`; its answer is one line
+ * A request is one JSON object on one line, `{"command": "show", "what": "tunnels"}`; where it has a "body", a number, so many bytes of text
+ * follow the newline, as they are, and the command finds them under that key: to quote a configuration of megabytes and to read it
+ * again takes longer than to load it. Its answer is one line
  * `{"status": 0, "result": …, "error": "…", "findings": […], "file": "…"}`, where status is the exit status that the CLI returns and
  * all but status may be absent. A connection may ask any number of times, one after the other. What is to be followed (`log`) is a line for
  * each thing that happens, after the answer; nothing more can be asked on that connection.
@@ -17,6 +19,7 @@
 #include <stdbool.h>
 
 #define CONTROL_LINE_MAX (48u << 20)   /* a configuration of FILE_TEXT_MAX, quoted */
+#define CONTROL_BODIED_MAX 4096	       /* a line before a body */
 #define CONTROL_CLIENTS_MAX 128	       /* more are told so and closed */
 #define CONTROL_MEMORY_MAX (96u << 20) /* received and not yet handled, of all clients */
 #define CONTROL_TIMEOUT_S 30	       /* without a byte moved */

@@ -95,19 +95,21 @@ static int commit(struct apply *apply, struct store_change *change, const char *
 
 /* ---- apply ---- */
 
-static void describe(const struct apply *apply, const struct config *config, const char *note,
+static void describe(const struct apply *apply, const struct config *config, const struct apply_request *request,
 		     struct apply_result *result)
 {
-	json_t *from = apply->running ? config_json(apply->running) : NULL, *to = config_json(config);
-	char *what;
+	const struct config *running = apply->running;
+	struct diff *diff = diff_texts(running ? running->text : NULL, running ? running->text_len : 0, config->text,
+				       config->text_len);
+	const char *note = request->note;
+	char *what = diff ? diff_summary(diff) : NULL;
 
-	result->changes = to && (from || !apply->running) ? diff_json(from, to) : NULL;
-	json_decref(from);
-	json_decref(to);
-	what = result->changes ? diff_summary(result->changes) : NULL;
+	result->same = diff && !diff->n;
+	result->changes = diff && request->changes ? diff_json(diff) : NULL;
 	if (!what || asprintf(&result->summary, "%s%s%s", note ? note : "", note ? ": " : "", what) < 0)
 		result->summary = NULL;
 	free(what);
+	diff_free(diff);
 }
 
 static int for_good(struct apply *apply, struct config *config, const struct apply_request *request,
@@ -130,7 +132,7 @@ static int for_good(struct apply *apply, struct config *config, const struct app
 	}
 	config_free(apply->running);
 	set_running(apply, config);
-	result->state = json_array_size(result->changes) ? "applied" : "unchanged";
+	result->state = result->same ? "unchanged" : "applied";
 	return 0;
 }
 
@@ -262,7 +264,7 @@ void apply_text(struct apply *apply, const struct apply_request *request, struct
 		fail(result, 2, "the configuration has errors; nothing was changed");
 		return;
 	}
-	describe(apply, config, request->note, result);
+	describe(apply, config, request, result);
 	if (preview(apply, config, request, result))
 		;
 	else if (request->dry_run)
@@ -482,6 +484,7 @@ static void rollback_to(struct apply *apply, size_t back, struct apply_result *r
 		note = NULL;
 	request.text = text;
 	request.note = note;
+	request.changes = true;
 	apply_text(apply, &request, result);
 	if (result->status == 2)
 		version_fails(apply, entry, 2, "it has errors", result);

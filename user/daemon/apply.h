@@ -46,6 +46,7 @@ struct apply_request {
 	unsigned int confirm_s; /* 0: for good */
 	bool dry_run;
 	bool strict;	  /* a warning is an error */
+	bool changes;	  /* all of them are wanted */
 	const char *note; /* goes before the summary in the history; may be NULL */
 };
 
@@ -55,7 +56,8 @@ struct apply_result {
 	char *error;	   /* malloc'ed, NULL if status is 0 */
 	char *summary;	   /* malloc'ed, may be NULL */
 	char *note;	   /* what else to tell; malloc'ed, may be NULL */
-	json_t *changes;   /* diff_json() of the running one and this one; may be NULL */
+	bool same;	   /* as what runs, but for spaces and the order of keys */
+	json_t *changes;   /* diff_json() of the running one and this one; NULL where they are not wanted */
 	struct config_report report;
 };
 

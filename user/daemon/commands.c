@@ -144,15 +144,15 @@ static void run_apply(void *arg, const json_t *json, struct control_answer *answ
 {
 	struct apply_request request = { 0 };
 	struct apply_result result;
-	int dry_run = 0, strict = 0;
+	int dry_run = 0, strict = 0, changes = 0;
 	json_int_t confirm = 0;
 	struct daemon *d = arg;
 	const char *command;
 	json_error_t error;
 
-	if (!command_unpacked(json_unpack_ex((json_t *)json, &error, JSON_STRICT, "{s:s,s?s%,s?I,s?b,s?b}", "command",
-					     &command, "config", &request.text, &request.len, "confirm_s", &confirm,
-					     "dry_run", &dry_run, "strict", &strict),
+	if (!command_unpacked(json_unpack_ex((json_t *)json, &error, JSON_STRICT, "{s:s,s?s%,s?I,s?b,s?b,s?b}",
+					     "command", &command, "body", &request.text, &request.len, "confirm_s",
+					     &confirm, "dry_run", &dry_run, "strict", &strict, "changes", &changes),
 			      &error, answer))
 		return;
 	if (confirm < 0 || confirm > CONFIRM_MAX_S) {
@@ -162,6 +162,7 @@ static void run_apply(void *arg, const json_t *json, struct control_answer *answ
 	request.confirm_s = confirm;
 	request.dry_run = dry_run;
 	request.strict = strict;
+	request.changes = changes;
 	if (request.text) {
 		apply_text(&d->apply, &request, &result);
 	} else {

@@ -6,13 +6,199 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* ---- the text of values ---- */
+
+/* Of a text that is valid JSON: end is behind the value. */
+struct span {
+	const char *at, *end;
+};
+
+static size_t span_len(struct span s)
+{
+	return (size_t)(s.end - s.at);
+}
+
+static bool span_same(struct span a, struct span b)
+{
+	return span_len(a) == span_len(b) && !memcmp(a.at, b.at, span_len(a));
+}
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\n' || c == '\t' || c == '\r';
+}
+
+static const char *skip_blanks(const char *at)
+{
+	while (is_blank(*at))
+		at++;
+	return at;
+}
+
+/* Behind the string that begins here. */
+static const char *skip_string(const char *at)
+{
+	for (at++; *at != '"'; at++)
+		at += *at == '\\';
+	return at + 1;
+}
+
+/* What has a meaning between the strings of an object or array. */
+static const signed char depth_of[256] = { ['{'] = 1, ['['] = 1, ['}'] = -1, [']'] = -1, ['"'] = 2 };
+
+static const char *skip_nested(const char *at)
+{
+	int depth = 0;
+
+	do {
+		int step = depth_of[(unsigned char)*at];
+
+		if (step == 2) {
+			at = skip_string(at);
+			continue;
+		}
+		depth += step;
+		at++;
+	} while (depth);
+	return at;
+}
+
+/* The value that begins at or behind `at`. */
+static struct span value_at(const char *at)
+{
+	struct span s = { .at = skip_blanks(at) };
+
+	if (*s.at == '{' || *s.at == '[')
+		s.end = skip_nested(s.at);
+	else if (*s.at == '"')
+		s.end = skip_string(s.at);
+	else
+		s.end = s.at + strcspn(s.at, ",]} \n\t\r");
+	return s;
+}
+
+/* To the next element or member; *at is behind the bracket or the one before. false: there is none. */
+static bool next(const char **at)
+{
+	*at = skip_blanks(*at);
+	if (**at == ',')
+		*at = skip_blanks(*at + 1);
+	return **at != ']' && **at != '}';
+}
+
+/* ---- members ---- */
+
+struct member {
+	char *key; /* malloc'ed, without escapes */
+	struct span value;
+};
+
+struct members {
+	struct member *list;
+	struct member **by_key;
+	size_t n;
+	bool failed;
+};
+
+static char *text_of_key(struct span s)
+{
+	json_t *string;
+	char *text;
+
+	if (!memchr(s.at, '\\', span_len(s)))
+		return strndup(s.at + 1, span_len(s) - 2);
+	string = json_loadb(s.at, span_len(s), JSON_DECODE_ANY, NULL);
+	text = string ? strdup(json_string_value(string)) : NULL;
+	json_decref(string);
+	return text;
+}
+
+static void member_add(struct members *m, struct span key, struct span value)
+{
+	struct member *grown = m->list;
+
+	if (!(m->n & (m->n - 1)))
+		grown = reallocarray(m->list, m->n ? 2 * m->n : 1, sizeof(*grown));
+	if (!grown) {
+		m->failed = true;
+		return;
+	}
+	m->list = grown;
+	m->list[m->n] = (struct member){ text_of_key(key), value };
+	if (m->list[m->n].key)
+		m->n++;
+	else
+		m->failed = true;
+}
+
+static int by_key(const void *a, const void *b)
+{
+	const struct member *const *x = a, *const *y = b;
+
+	return strcmp((*x)->key, (*y)->key);
+}
+
+static void members_of(struct span object, struct members *m)
+{
+	const char *at = object.at + 1;
+	size_t i;
+
+	*m = (struct members){ 0 };
+	while (next(&at) && !m->failed) {
+		struct span key = value_at(at), value = value_at(skip_blanks(key.end) + 1);
+
+		member_add(m, key, value);
+		at = value.end;
+	}
+	m->by_key = calloc(m->n + 1, sizeof(*m->by_key));
+	if (!m->by_key) {
+		m->failed = true;
+		return;
+	}
+	for (i = 0; i < m->n; i++)
+		m->by_key[i] = &m->list[i];
+	qsort(m->by_key, m->n, sizeof(*m->by_key), by_key);
+}
+
+static const struct member *member_find(const struct members *m, const struct member *like)
+{
+	struct member **found = bsearch(&like, m->by_key, m->n, sizeof(*m->by_key), by_key);
+
+	return found ? *found : NULL;
+}
+
+static void members_free(struct members *m)
+{
+	size_t i;
+
+	for (i = 0; i < m->n; i++)
+		free(m->list[i].key);
+	free(m->list);
+	free(m->by_key);
+}
+
 /* ---- the list ---- */
 
-static bool diff_value(json_t *out, const char *pointer, const json_t *from, const json_t *to);
+static bool diff_value(struct diff *out, const char *pointer, struct span from, struct span to);
 
-static bool report(json_t *out, const char *pointer, const char *change)
+static bool report(struct diff *out, const char *pointer, enum diff_kind kind)
 {
-	return !json_array_append_new(out, json_pack("{s:s,s:s}", "pointer", pointer, "change", change));
+	struct diff_change change = { kind, strdup(pointer) };
+
+	if (change.pointer && out->n == out->cap) {
+		size_t cap = out->cap ? 2 * out->cap : 16;
+		struct diff_change *grown = reallocarray(out->list, cap, sizeof(*grown));
+
+		if (!grown) {
+			free(change.pointer);
+			return false;
+		}
+		out->list = grown;
+		out->cap = cap;
+	}
+	if (change.pointer)
+		out->list[out->n++] = change;
+	return change.pointer;
 }
 
 /* pointer + "/" + key, with ~ and / escaped (RFC 6901 section 3). Malloc'ed */
@@ -36,144 +222,229 @@ static char *join(const char *pointer, const char *key)
 	return out;
 }
 
-static bool diff_member(json_t *out, const char *pointer, const char *key, const json_t *from, const json_t *to)
+/* from or to is nothing: NULL in it */
+static bool diff_member(struct diff *out, const char *pointer, const char *key, struct span from, struct span to)
 {
-	char *path = join(pointer, key);
+	char *path;
 	bool ok;
 
+	if (from.at && to.at && span_same(from, to))
+		return true;
+	path = join(pointer, key);
 	if (!path)
 		return false;
-	if (!from || !to)
-		ok = report(out, path, from ? "removed" : "added");
+	if (!from.at || !to.at)
+		ok = report(out, path, from.at ? DIFF_REMOVED : DIFF_ADDED);
 	else
 		ok = diff_value(out, path, from, to);
 	free(path);
 	return ok;
 }
 
-static bool diff_objects(json_t *out, const char *pointer, const json_t *from, const json_t *to)
+static bool diff_members(struct diff *out, const char *pointer, const struct members *from, const struct members *to)
 {
-	const char *key;
-	json_t *value;
+	const struct span nothing = { NULL, NULL };
+	size_t i;
 
-	json_object_foreach((json_t *)from, key, value) {
-		if (!diff_member(out, pointer, key, value, json_object_get(to, key)))
+	for (i = 0; i < from->n; i++) {
+		const struct member *m = &from->list[i], *other = member_find(to, m);
+
+		if (!diff_member(out, pointer, m->key, m->value, other ? other->value : nothing))
 			return false;
 	}
-	json_object_foreach((json_t *)to, key, value) {
-		if (!json_object_get(from, key) && !diff_member(out, pointer, key, NULL, value))
+	for (i = 0; i < to->n; i++) {
+		const struct member *m = &to->list[i];
+
+		if (!member_find(from, m) && !diff_member(out, pointer, m->key, nothing, m->value))
 			return false;
 	}
 	return true;
 }
 
-static bool diff_arrays(json_t *out, const char *pointer, const json_t *from, const json_t *to)
+static bool diff_objects(struct diff *out, const char *pointer, struct span from, struct span to)
 {
-	size_t n_from = json_array_size(from), n_to = json_array_size(to);
+	struct members a, b;
+	bool ok;
 
-	for (size_t i = 0; i < n_from || i < n_to; i++) {
+	members_of(from, &a);
+	members_of(to, &b);
+	ok = !a.failed && !b.failed && diff_members(out, pointer, &a, &b);
+	members_free(&a);
+	members_free(&b);
+	return ok;
+}
+
+static struct span next_element(const char **at)
+{
+	struct span s = { NULL, NULL };
+
+	if (next(at)) {
+		s = value_at(*at);
+		*at = s.end;
+	}
+	return s;
+}
+
+static bool diff_arrays(struct diff *out, const char *pointer, struct span from, struct span to)
+{
+	const char *at_from = from.at + 1, *at_to = to.at + 1;
+	size_t i;
+
+	for (i = 0;; i++) {
+		struct span a = next_element(&at_from), b = next_element(&at_to);
 		char key[24];
 
+		if (!a.at && !b.at)
+			return true;
+		if (a.at && b.at && span_same(a, b))
+			continue;
 		snprintf(key, sizeof(key), "%zu", i);
-		if (!diff_member(out, pointer, key, json_array_get(from, i), json_array_get(to, i)))
+		if (!diff_member(out, pointer, key, a, b))
 			return false;
 	}
-	return true;
 }
 
-static bool diff_value(json_t *out, const char *pointer, const json_t *from, const json_t *to)
+/* "a" and "\u0061" are the same. */
+static bool same_value(struct span from, struct span to)
 {
-	if (json_is_object(from) && json_is_object(to))
-		return diff_objects(out, pointer, from, to);
-	if (json_is_array(from) && json_is_array(to))
-		return diff_arrays(out, pointer, from, to);
-	return json_equal(from, to) || report(out, pointer, "changed");
+	json_t *a = json_loadb(from.at, span_len(from), JSON_DECODE_ANY, NULL);
+	json_t *b = json_loadb(to.at, span_len(to), JSON_DECODE_ANY, NULL);
+	bool same = a && b && json_equal(a, b);
+
+	json_decref(a);
+	json_decref(b);
+	return same;
 }
 
-json_t *diff_json(const json_t *from, const json_t *to)
+static bool diff_value(struct diff *out, const char *pointer, struct span from, struct span to)
+{
+	if (*from.at == '{' && *to.at == '{')
+		return diff_objects(out, pointer, from, to);
+	if (*from.at == '[' && *to.at == '[')
+		return diff_arrays(out, pointer, from, to);
+	return same_value(from, to) || report(out, pointer, DIFF_CHANGED);
+}
+
+struct diff *diff_texts(const char *from, size_t from_len, const char *to, size_t to_len)
+{
+	static const char nothing[] = "{}";
+	struct diff *out = calloc(1, sizeof(*out));
+	struct span a = { from, from + from_len }, b = { to, to + to_len };
+
+	if (!from)
+		a = (struct span){ nothing, nothing + 2 };
+	a.at = skip_blanks(a.at);
+	b.at = skip_blanks(b.at);
+	if (out && !span_same(a, b) && !diff_value(out, "", a, b)) {
+		diff_free(out);
+		return NULL;
+	}
+	return out;
+}
+
+void diff_free(struct diff *diff)
+{
+	size_t i;
+
+	for (i = 0; diff && i < diff->n; i++)
+		free(diff->list[i].pointer);
+	free(diff ? diff->list : NULL);
+	free(diff);
+}
+
+static const char *const kind_words[] = {
+	[DIFF_ADDED] = "added",
+	[DIFF_CHANGED] = "changed",
+	[DIFF_REMOVED] = "removed",
+};
+
+json_t *diff_json(const struct diff *diff)
 {
 	json_t *out = json_array();
-	json_t *nothing = json_object();
-	bool ok = out && nothing && diff_value(out, "", from ? from : nothing, to);
+	size_t i;
 
-	json_decref(nothing);
-	if (!ok) {
-		json_decref(out);
-		return NULL;
+	for (i = 0; i < diff->n; i++) {
+		const struct diff_change *change = &diff->list[i];
+
+		if (json_array_append_new(out, json_pack("{s:s,s:s}", "pointer", change->pointer, "change",
+							 kind_words[change->kind]))) {
+			json_decref(out);
+			return NULL;
+		}
 	}
 	return out;
 }
 
 /* ---- one line ---- */
 
-/* "/tunnels/he0/mtu" -> "tunnels/he0"; *whole tells that the item itself is meant */
-static char *item_of(const char *pointer, bool *whole)
+/* "/tunnels/he0/mtu" -> "tunnels/he0", so long it is; *whole tells that the item itself is meant */
+static const char *item_of(const char *pointer, size_t *len, bool *whole)
 {
 	const char *end = *pointer ? strchr(pointer + 1, '/') : NULL;
 
 	end = end ? strchr(end + 1, '/') : NULL;
 	*whole = !end;
-	return end ? strndup(pointer + 1, end - pointer - 1) : strdup(*pointer ? pointer + 1 : "everything");
+	if (!*pointer)
+		pointer = "/everything";
+	*len = end ? (size_t)(end - pointer - 1) : strlen(pointer + 1);
+	return pointer + 1;
 }
 
-static json_t *items_by_change(const json_t *changes)
+struct summary {
+	char *text; /* DIFF_SUMMARY_MAX bytes and a 0 */
+	size_t used, left_out;
+	bool begun; /* an item of this kind is in it */
+};
+
+/* As long as there is room for ", and N more" too. */
+static void summary_add(struct summary *s, const char *word, const char *item, size_t len)
 {
-	json_t *by = json_pack("{s:[],s:[],s:[]}", "added", "changed", "removed");
+	char before[16];
+	size_t n = (size_t)snprintf(before, sizeof(before), "%s%s ", s->used ? "; " : "", word);
+
+	if (s->begun)
+		n = (size_t)sprintf(before, ", ");
+	if (s->used + n + len > DIFF_SUMMARY_MAX - 32) {
+		s->left_out++;
+		return;
+	}
+	s->used += (size_t)sprintf(s->text + s->used, "%s%.*s", before, (int)len, item);
+	s->begun = true;
+}
+
+/* The differences of one item follow each other, and are one. */
+static void summary_of_kind(struct summary *s, const struct diff *diff, enum diff_kind kind)
+{
 	const char *last = NULL;
-	json_t *entry;
-	size_t i;
+	size_t last_len = 0, i;
 
-	json_array_foreach((json_t *)changes, i, entry) {
-		bool whole;
-		char *item = item_of(json_string_value(json_object_get(entry, "pointer")), &whole);
-		const char *change = json_string_value(json_object_get(entry, "change"));
-		json_t *list = json_object_get(by, whole ? change : "changed");
+	s->begun = false;
+	for (i = 0; i < diff->n; i++) {
+		const struct diff_change *change = &diff->list[i];
+		size_t len;
+		bool whole, same;
+		const char *item = item_of(change->pointer, &len, &whole);
 
-		/* the differences of one item follow each other */
-		if (item && (!last || strcmp(item, last))) {
-			json_array_append_new(list, json_string(item));
-			last = json_string_value(json_array_get(list, json_array_size(list) - 1));
-		}
-		free(item);
+		same = last && len == last_len && !memcmp(item, last, len);
+		last = item;
+		last_len = len;
+		if (!same && (whole ? change->kind : DIFF_CHANGED) == kind)
+			summary_add(s, kind_words[kind], item, len);
 	}
-	return by;
 }
 
-char *diff_summary(const json_t *changes)
+char *diff_summary(const struct diff *diff)
 {
-	json_t *by = items_by_change(changes);
-	char *text = calloc(1, DIFF_SUMMARY_MAX + 1);
-	const char *change, *last = NULL;
-	size_t used = 0, left_out = 0, i;
-	json_t *list, *item;
+	struct summary s = { .text = calloc(1, DIFF_SUMMARY_MAX + 1) };
+	enum diff_kind kind;
 
-	if (!text)
-		goto out;
-	json_object_foreach(by, change, list) {
-		json_array_foreach(list, i, item) {
-			const char *name = json_string_value(item);
-			char part[DIFF_SUMMARY_MAX];
-			int n;
-
-			if (change == last)
-				n = snprintf(part, sizeof(part), ", %s", name);
-			else
-				n = snprintf(part, sizeof(part), "%s%s %s", used ? "; " : "", change, name);
-			/* room for ", and N more" */
-			if (used + n > DIFF_SUMMARY_MAX - 32) {
-				left_out++;
-				continue;
-			}
-			strcpy(text + used, part);
-			used += n;
-			last = change;
-		}
-	}
-	if (left_out)
-		sprintf(text + used, used ? ", and %zu more" : "changed %zu items", left_out);
-	else if (!used)
-		strcpy(text, "no difference in content");
-out:
-	json_decref(by);
-	return text;
+	if (!s.text)
+		return NULL;
+	for (kind = DIFF_ADDED; kind <= DIFF_REMOVED; kind++)
+		summary_of_kind(&s, diff, kind);
+	if (s.left_out)
+		sprintf(s.text + s.used, s.used ? ", and %zu more" : "changed %zu items", s.left_out);
+	else if (!s.used)
+		strcpy(s.text, "no difference in content");
+	return s.text;
 }
