@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "user/config/check.h"
+#include "user/config/document.h"
 #include "user/config/duplicate.h"
 
 #define FILE_MAX (16 * 1024 * 1024) /* ten times what 10,000 clients need */
@@ -63,23 +64,24 @@ static char *without_big_integers(const char *text, size_t len)
  * Jansson stops at the first duplicate key, so then the text is read again without minding them (the last one counts),
  * for what else is wrong to be found. NULL: no JSON, or no memory.
  */
-static json_t *parse_duplicates(const char *text, size_t len, json_error_t *error, struct config_report *report)
+static struct document *parse_duplicates(const char *text, size_t len, json_error_t *error,
+					 struct config_report *report)
 {
-	json_t *document = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, error);
+	struct document *document = document_read(text, len, JSON_REJECT_DUPLICATES, error);
 
 	if (document || json_error_code(error) != json_error_duplicate_key)
 		return document;
-	document = json_loadb(text, len, JSON_DECODE_ANY, error);
+	document = document_read(text, len, 0, error);
 	if (document && duplicate_report(text, len, report))
 		config_report_add(report, false, "", "out of memory");
 	return document;
 }
 
 /* So it does at an integer that it has no room for. NULL: no JSON, or no memory, and the report says so. */
-static json_t *parse_json(const char *text, size_t len, struct config_report *report)
+static struct document *parse_json(const char *text, size_t len, struct config_report *report)
 {
 	json_error_t error = { .line = 0 };
-	json_t *document;
+	struct document *document;
 	char *copy;
 
 	if (len >= 3 && !memcmp(text, "\xef\xbb\xbf", 3)) {
@@ -109,6 +111,7 @@ static int fill_draft(struct draft *draft, const json_t *document, struct config
 		return walk.err;
 	}
 	schema_parse(&walk, NULL, document, &config_schema, draft);
+	schema_walk_free(&walk);
 	return walk.err ? walk.err : check_draft(draft, document, report);
 }
 
@@ -138,21 +141,21 @@ int config_load_string(const char *text, size_t len, struct config **out, struct
 {
 	struct draft draft = { .node = NULL };
 	struct config *config = NULL;
-	json_t *document;
+	struct document *document;
 	int err;
 
 	memset(report, 0, sizeof(*report));
 	document = parse_json(text, len, report);
 	if (!document)
 		return -EINVAL;
-	err = fill_draft(&draft, document, report);
+	err = fill_draft(&draft, document_json(document), report);
 	if (!err && !report->n_errors) {
 		config = build(&draft, text, len);
 		err = config ? 0 : -ENOMEM;
 	}
-	report_sort(report, document);
+	report_sort(report, document_json(document));
 	draft_free(&draft);
-	json_decref(document);
+	document_free(document);
 	if (config) {
 		*out = config;
 		return 0;

@@ -119,16 +119,35 @@ static void parse_value(struct schema_walk *walk, const struct path *path, const
 	parse_kind[key->kind](walk, path, value, key, item);
 }
 
+/* Read once: 10,000 rules have ten times as many defaults. */
+static const json_t *fallback_value(struct schema_walk *walk, const char *text)
+{
+	json_t *value;
+
+	if (!walk->fallbacks)
+		walk->fallbacks = json_object();
+	value = json_object_get(walk->fallbacks, text);
+	if (value)
+		return value;
+	value = json_loads(text, JSON_DECODE_ANY, NULL);
+	return json_object_set_new(walk->fallbacks, text, value) ? NULL : value;
+}
+
 /* The default goes the way of a value in the file. */
 static void parse_fallback(struct schema_walk *walk, const struct path *path, const struct schema_key *key, void *item)
 {
-	json_t *value = json_loads(key->fallback, JSON_DECODE_ANY, NULL);
+	const json_t *value = fallback_value(walk, key->fallback);
 
 	if (value)
 		parse_value(walk, path, value, key, item);
 	else
 		walk->err = -ENOMEM;
-	json_decref(value);
+}
+
+void schema_walk_free(struct schema_walk *walk)
+{
+	json_decref(walk->fallbacks);
+	walk->fallbacks = NULL;
 }
 
 void schema_parse(struct schema_walk *walk, const struct path *path, const json_t *value,
@@ -136,17 +155,20 @@ void schema_parse(struct schema_walk *walk, const struct path *path, const json_
 {
 	const struct schema_key *key;
 	struct path member = { .up = path };
+	uint64_t seen = 0; /* of the table's keys, which are less than 64 */
 	json_t *child;
 
 	json_object_foreach((json_t *)value, member.key, child) {
 		key = find_key(object, member.key);
-		if (key)
+		if (key) {
+			seen |= 1ULL << (key - object->keys);
 			parse_value(walk, &member, child, key, item);
-		else
+		} else {
 			report_unknown(walk, &member, object);
+		}
 	}
 	for (key = object->keys; key->key; key++) {
-		if (json_object_get(value, key->key))
+		if (seen >> (key - object->keys) & 1)
 			continue;
 		member.key = key->key;
 		if (key->flags & SCHEMA_REQUIRED)

@@ -56,8 +56,11 @@ struct schema_key;
 
 struct schema_walk {
 	struct config_report *report;
-	int err; /* -ENOMEM: memory was short somewhere, the result is worth nothing */
+	int err;	   /* -ENOMEM: memory was short somewhere, the result is worth nothing */
+	json_t *fallbacks; /* the values of defaults that were met, by their text; NULL: none yet */
 };
+
+void schema_walk_free(struct schema_walk *walk);
 
 /* Takes `value` over into `item`; what is wrong with it goes into the report. */
 typedef void schema_value_fn(struct schema_walk *walk, const struct path *path, const json_t *value,
