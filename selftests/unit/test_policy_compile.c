@@ -393,6 +393,7 @@ Test(policy_compile, ids_over_a_restart)
 	compile_with(&c, RULES(PASS("a") "," PASS("b")), NULL);
 	b = c.policy->rules[FL_LIST_IN][2].id;
 	cr_expect_eq(policy_ids_changes(c.ids, adopt_into, next), 0);
+	policy_ids_written(c.ids);
 	cr_expect_eq(policy_ids_changes(c.ids, count_changes, &n), 0);
 	cr_expect_eq(n, 0);
 	release(&c, true);

@@ -274,12 +274,23 @@ static bool diff_objects(struct diff *out, const char *pointer, struct span from
 	return ok;
 }
 
-static struct span next_element(const char **at)
+/* The value at `at`, which mostly is the same as `like`: then its end need not be looked for. `end` is that of the text. */
+static struct span value_like(const char *at, struct span like, const char *end)
+{
+	size_t n = span_len(like);
+
+	if (like.at && (size_t)(end - at) > n && !memcmp(at, like.at, n) && strchr(",]} \n\t\r", at[n]))
+		return (struct span){ at, at + n };
+	return value_at(at);
+}
+
+/* Of an array of which *at is reached, and whose last byte is before `end`. */
+static struct span next_element(const char **at, struct span like, const char *end)
 {
 	struct span s = { NULL, NULL };
 
 	if (next(at)) {
-		s = value_at(*at);
+		s = value_like(*at, like, end);
 		*at = s.end;
 	}
 	return s;
@@ -291,7 +302,8 @@ static bool diff_arrays(struct diff *out, const char *pointer, struct span from,
 	size_t i;
 
 	for (i = 0;; i++) {
-		struct span a = next_element(&at_from), b = next_element(&at_to);
+		struct span a = next_element(&at_from, (struct span){ NULL, NULL }, from.end);
+		struct span b = next_element(&at_to, a, to.end);
 		char key[24];
 
 		if (!a.at && !b.at)

@@ -213,14 +213,51 @@ static int places_write(struct datapath *dp, const struct policy *policy, uint32
 	return err;
 }
 
+#define NAMES_AT_ONCE 256
+
+/* Names on their way into the map. When all rules go, and others come, 20,000 change. */
+struct name_batch {
+	struct datapath *dp;
+	size_t n;
+	uint32_t keys[NAMES_AT_ONCE];
+	struct fl_rule_name names[NAMES_AT_ONCE];
+};
+
+static int names_flush(struct name_batch *batch)
+{
+	size_t n = batch->n;
+
+	batch->n = 0;
+	return map_put_all(batch->dp, DP_MAP_RULE_NAMES, batch->keys, batch->names, n);
+}
+
 static int name_write(void *arg, uint16_t id, const struct fl_rule_name *name, bool fresh)
 {
-	struct datapath *dp = arg;
-	uint32_t key = id;
+	struct name_batch *batch = arg;
+	struct datapath *dp = batch->dp;
 
 	for (uint32_t cpu = 0; cpu <= dp->n_cpus && fresh; cpu++)
 		dp->states.rule_stats[FL_RULE_STATS_INDEX(cpu, id)] = (struct fl_rule_stats){};
-	return map_put(dp, DP_MAP_RULE_NAMES, &key, name);
+	batch->keys[batch->n] = id;
+	batch->names[batch->n++] = *name;
+	return batch->n == NAMES_AT_ONCE ? names_flush(batch) : 0;
+}
+
+static int names_write(struct datapath *dp)
+{
+	struct name_batch *batch = malloc(sizeof(*batch));
+	int err;
+
+	if (!batch)
+		return -ENOMEM;
+	batch->dp = dp;
+	batch->n = 0;
+	err = policy_ids_changes(dp->rule_ids, name_write, batch);
+	err = err ?: names_flush(batch);
+	if (!err)
+		policy_ids_written(dp->rule_ids);
+	free(batch);
+	return err;
 }
 
 int policy_write(struct datapath *dp, const struct tables *tables, uint32_t set)
@@ -232,7 +269,7 @@ int policy_write(struct datapath *dp, const struct tables *tables, uint32_t set)
 	if (policy) {
 		err = rows_write(dp, policy, set);
 		err = err ?: places_write(dp, policy, set);
-		err = err ?: policy_ids_changes(dp->rule_ids, name_write, dp);
+		err = err ?: names_write(dp);
 		dp->control.policy[set] = FL_POLICY_ON | (policy->places[FL_LIST_DNAT] > 1 ? FL_POLICY_DNAT : 0) |
 					  (policy->places[FL_LIST_SNAT] > 1 ? FL_POLICY_SNAT : 0);
 	}

@@ -105,19 +105,26 @@ int policy_ids_adopt(struct policy_ids *ids, uint16_t id, const struct fl_rule_n
 	return hash_add(&ids->hash, name_hash(name->kind, name->name), id);
 }
 
-int policy_ids_changes(struct policy_ids *ids, policy_id_fn *each, void *arg)
+int policy_ids_changes(const struct policy_ids *ids, policy_id_fn *each, void *arg)
 {
 	uint32_t i;
 
 	for (i = 1; i < ids->next; i++) {
-		struct id *id = &ids->ids[i];
+		const struct id *id = &ids->ids[i];
 		int err = id->changed ? each(arg, (uint16_t)i, &id->name, id->fresh) : 0;
 
 		if (err)
 			return err;
-		id->changed = id->fresh = false;
 	}
 	return 0;
+}
+
+void policy_ids_written(struct policy_ids *ids)
+{
+	uint32_t i;
+
+	for (i = 1; i < ids->next; i++)
+		ids->ids[i].changed = ids->ids[i].fresh = false;
 }
 
 /* ---- giving away ---- */

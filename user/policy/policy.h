@@ -28,11 +28,12 @@ const struct fl_rule_name *policy_ids_name(const struct policy_ids *ids, uint16_
 uint16_t policy_ids_find(const struct policy_ids *ids, enum fl_rule_kind kind, const char *name); /* 0: none */
 
 /*
- * Calls each() for every id whose entry in fl_rule_names is not what it was at the last call. `fresh`: it is another rule's than before:
+ * Calls each() for every id whose entry in fl_rule_names is not what it was when policy_ids_written() was called. `fresh`: it is another rule's than before:
  * its counters have to start at 0, too.
  */
 typedef int policy_id_fn(void *arg, uint16_t id, const struct fl_rule_name *name, bool fresh);
-int policy_ids_changes(struct policy_ids *ids, policy_id_fn *each, void *arg); /* 0, or what each() returned */
+int policy_ids_changes(const struct policy_ids *ids, policy_id_fn *each, void *arg); /* 0, or what each() returned */
+void policy_ids_written(struct policy_ids *ids);				     /* all of these */
 
 /* ---- what the machine is like ---- */
 
