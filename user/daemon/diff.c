@@ -44,7 +44,7 @@ static const char *skip_string(const char *at)
 }
 
 /* What has a meaning between the strings of an object or array. */
-static const signed char depth_of[256] = { ['{'] = 1, ['['] = 1, ['}'] = -1, [']'] = -1, ['"'] = 2 };
+static const int depth_of[256] = { ['{'] = 1, ['['] = 1, ['}'] = -1, [']'] = -1, ['"'] = 2 };
 
 static const char *skip_nested(const char *at)
 {
@@ -93,9 +93,13 @@ struct member {
 	struct span value;
 };
 
+struct member_ref {
+	const struct member *member;
+};
+
 struct members {
 	struct member *list;
-	struct member **by_key;
+	struct member_ref *by_key;
 	size_t n;
 	bool failed;
 };
@@ -133,9 +137,9 @@ static void member_add(struct members *m, struct span key, struct span value)
 
 static int by_key(const void *a, const void *b)
 {
-	const struct member *const *x = a, *const *y = b;
+	const struct member_ref *x = a, *y = b;
 
-	return strcmp((*x)->key, (*y)->key);
+	return strcmp(x->member->key, y->member->key);
 }
 
 static void members_of(struct span object, struct members *m)
@@ -156,15 +160,16 @@ static void members_of(struct span object, struct members *m)
 		return;
 	}
 	for (i = 0; i < m->n; i++)
-		m->by_key[i] = &m->list[i];
+		m->by_key[i].member = &m->list[i];
 	qsort(m->by_key, m->n, sizeof(*m->by_key), by_key);
 }
 
 static const struct member *member_find(const struct members *m, const struct member *like)
 {
-	struct member **found = bsearch(&like, m->by_key, m->n, sizeof(*m->by_key), by_key);
+	const struct member_ref wanted = { like };
+	const struct member_ref *found = bsearch(&wanted, m->by_key, m->n, sizeof(*m->by_key), by_key);
 
-	return found ? *found : NULL;
+	return found ? found->member : NULL;
 }
 
 static void members_free(struct members *m)

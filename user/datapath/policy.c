@@ -187,7 +187,7 @@ static int rows_write(struct datapath *dp, struct policy *policy, uint32_t set)
 
 	if (dp->rows[set].segments < segments)
 		err = rows_grow(dp, set, segments);
-	if (err)
+	if (err || !dp->rows[set].mapped) /* mmap() gives no NULL, which clang's analyzer does not know */
 		return err;
 	memcpy(policy->table, &serial, sizeof(serial));
 	memcpy(dp->rows[set].mapped, policy->table, policy->table_bytes);

@@ -28,7 +28,7 @@ const struct fl_rule_name *policy_ids_name(const struct policy_ids *ids, uint16_
 uint16_t policy_ids_find(const struct policy_ids *ids, enum fl_rule_kind kind, const char *name); /* 0: none */
 
 /*
- * Calls each() for every id whose entry in fl_rule_names is not what it was when policy_ids_written() was called. `fresh`: it is another rule's than before:
+ * Calls each() for every id whose entry in fl_rule_names is not what it was at policy_ids_written(). `fresh`: it is another rule's than before:
  * its counters have to start at 0, too.
  */
 typedef int policy_id_fn(void *arg, uint16_t id, const struct fl_rule_name *name, bool fresh);
