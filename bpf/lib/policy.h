@@ -674,6 +674,12 @@ static __always_inline int own_new(struct fl_ctx *ctx, struct scratch *s)
 			return r;
 		port = flow_out_port(&s->way, &s->hop);
 	}
+	if (s->steer && port != s->pkt.port) {
+		s->diverted = true;
+		r = rules_judge(s, FL_LIST_OUT, port, false);
+		if (r)
+			return r;
+	}
 	npt = s->way.npt_dst ? npt_get(s->way.npt_dst) : NULL;
 	if (npt)
 		fl_npt_to_internal(npt, &s->x.to.dst);

@@ -190,6 +190,19 @@ def test_own_by_another_link():
     sock.close()
 
 
+def test_rules_where_they_then_leave():
+    sock, own_send = own(socket.AF_INET, None, 1027)
+    for what, send in (("of the router", own_send), ("of the LAN", from_lan(1027))):
+        token = lab.token()
+        flush()
+        try:
+            send(token)
+        except PermissionError:  # as the kernel is told of what is dropped
+            pass
+        check_equal(where(token, 0.2)[0], None, "the link of what a rule blocks there, " + what)
+    sock.close()
+
+
 def test_own_into_the_tunnel():
     sock, send = own(socket.AF_INET6, None, 1022)
     for _ in range(2):
