@@ -104,6 +104,8 @@ selectors() {
 	selected '' --host 2001:db8:e::/64
 	selected '' --host "$INET_HOST" --host "$INET_HOST"
 	check_match "an interface that there is not" "$(fl router log --last 1 --interface lann 2>&1)" 'did you mean "lan"'
+	check_match "a rule that there is not" "$(fl router log --last 1 --rule default_acton 2>&1)" 'no rule named "default_acton"; did you mean "default_action"'
+	check_match "nor its number" "$(fl router log --last 1 --rule 3 2>&1)" 'no rule named "3"'
 	check_match "a verdict that there is not" "$(fl router log --last 1 --verdict allow 2>&1)" 'pass, block, reject, drop'
 	check_match "a host that is none" "$(fl router log --last 1 --host nobody 2>&1)" 'an address or a prefix'
 }

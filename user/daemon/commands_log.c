@@ -1,6 +1,48 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* `log`: the last logged packets, and those to come. */
+#include <stdio.h>
+#include <string.h>
+
+#include "user/config/suggest.h"
 #include "user/daemon/daemon.h"
+
+static bool is_configured(const struct config *config, const char *rule, struct suggest *near)
+{
+	char number[16];
+
+	for (size_t i = 0; i < config->n_rules; i++) {
+		snprintf(number, sizeof(number), "%zu", (size_t)config->rules[i].index);
+		if (!strcmp(rule, config->rules[i].name) || !strcmp(rule, number))
+			return true;
+		suggest_offer(near, config->rules[i].name);
+	}
+	suggest_offer(near, OBSERVE_DEFAULT);
+	return !strcmp(rule, OBSERVE_DEFAULT);
+}
+
+/* One that is gone may be among what is remembered, by its name or as #N. */
+static bool is_remembered(struct daemon *d, const char *rule)
+{
+	struct observe_filter filter = { .verdict = -1, .rule = (char *)rule };
+	json_t *found = observe_last(d->observe, &filter, 1, false);
+	bool any = json_object_get(json_array_get(found, 0), "verdict"); /* else it is how many were lost */
+
+	json_decref(found);
+	return any || *rule == '#';
+}
+
+static bool knows_rule(struct daemon *d, const char *rule, struct control_answer *answer)
+{
+	struct suggest near = { .given = rule };
+
+	if (is_configured(d->apply.running, rule, &near) || is_remembered(d, rule))
+		return true;
+	if (near.best)
+		control_fail(answer, 2, "no rule named \"%s\"; did you mean \"%s\"?", rule, near.best);
+	else
+		control_fail(answer, 2, "no rule named \"%s\"", rule);
+	return false;
+}
 
 /*
  * {"command": "log", "rule", "host", "interface", "verdict", "last": N, "follow": true, "data": true}: the result is an array of
@@ -8,7 +50,7 @@
  */
 void command_log(void *arg, const json_t *request, struct control_answer *answer)
 {
-	const char *command, *interface = NULL, *rule, *verdict;
+	const char *command, *interface = NULL, *rule = NULL, *verdict;
 	struct observe_filter filter;
 	int follow = 0, data = 0;
 	struct daemon *d = arg;
@@ -30,7 +72,8 @@ void command_log(void *arg, const json_t *request, struct control_answer *answer
 		control_fail(answer, 1, "logged packets can't be read; the daemon's log says why");
 		return;
 	}
-	if (interface && !command_knows_port(d->apply.running, interface, answer))
+	if ((interface && !command_knows_port(d->apply.running, interface, answer)) ||
+	    (rule && !knows_rule(d, rule, answer)))
 		return;
 	if (!observe_filter_take(&filter, request, answer))
 		return;

@@ -142,6 +142,11 @@ struct reassembly;   /* fragments.c */
 struct dry_run;	     /* explain.c */
 struct nl_sock;
 
+/* What the log was told of a counter, and when. */
+struct told {
+	uint64_t count, ms;
+};
+
 struct datapath {
 	char instance[64];
 	char pins[128]; /* the instance's folder in bpffs */
@@ -190,11 +195,10 @@ struct datapath {
 	struct states states;
 	struct table_before *table_before; /* while the table gets another size */
 	uint32_t states_at, states_ticks;  /* where the sweep goes on; seconds */
-	uint64_t states_refused, states_told_ms;
-	uint64_t states_refused_place; /* of these */
-	uint64_t states_full_ms;       /* when somebody was refused last by the limit; 0: never */
-	uint64_t states_evicted, evicted_told_ms;
-	uint64_t nat_exhausted, nat_exhausted_told_ms;
+	uint64_t states_limited;	   /* that the limit has refused, at the last tick; others found no place */
+	uint64_t states_full_ms;	   /* when it refused somebody last; 0: never */
+	uint64_t states_limited_told;
+	struct told states_refused_told, states_evicted_told, nat_exhausted_told;
 	uint32_t states_epoch; /* grows when the table is replaced */
 
 	struct join *joins;

@@ -541,7 +541,7 @@ void datapath_states_numbers(struct datapath *dp, struct datapath_states *number
 		.limit = dp->states.control->limit,
 		.refused = n.refused_full,
 		.evicted = n.evicted,
-		.full = n.refused_full - n.refused_place != dp->states_refused - dp->states_refused_place ||
+		.full = n.refused_full - n.refused_place != dp->states_limited ||
 			(dp->states_full_ms && monotonic_ms() - dp->states_full_ms < FULL_MS),
 	};
 }

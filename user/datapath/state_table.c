@@ -52,53 +52,51 @@ void state_table_configure(struct datapath *dp, const struct config *config)
 	states_timeouts(&dp->states, config->timeouts_s);
 }
 
-/* By how much a counter has grown since it was `was`. That of a new table has begun at 0. */
-static uint64_t grown(uint64_t *was, uint64_t is)
+/*
+ * By how much a counter has grown since the log was told, if it is time to tell it again: then it is. That of a port that is gone is no longer in
+ * the sum.
+ */
+static uint64_t to_tell(struct told *told, uint64_t is)
 {
-	uint64_t by = is < *was ? is : is - *was;
+	uint64_t by = is < told->count ? is : is - told->count;
 
-	*was = is;
+	if (!by || (told->ms && monotonic_ms() - told->ms < FULL_TOLD_S * 1000))
+		return 0;
+	*told = (struct told){ .count = is, .ms = monotonic_ms() };
 	return by;
-}
-
-/* Whether it may be told again, since when it was last. */
-static bool is_time_to_tell(uint64_t *told_ms)
-{
-	if (*told_ms && monotonic_ms() - *told_ms < FULL_TOLD_S * 1000)
-		return false;
-	*told_ms = monotonic_ms();
-	return true;
 }
 
 /* What a flood of connections that never come to be does to the table: no fault, but worth a line now and then. */
 static void tell_evicted(struct datapath *dp, const struct states_numbers *n)
 {
-	uint64_t evicted = grown(&dp->states_evicted, n->evicted);
+	uint64_t evicted = to_tell(&dp->states_evicted_told, n->evicted);
 
-	if (!evicted || !is_time_to_tell(&dp->evicted_told_ms))
-		return;
-	log_warnx("%llu half-open connections gave way to new ones: more than %u, a quarter of limits.states",
-		  (unsigned long long)evicted, dp->states.control->embryonic_limit);
+	if (evicted)
+		log_warnx("%llu half-open connections gave way to new ones: more than %u, a quarter of limits.states",
+			  (unsigned long long)evicted, dp->states.control->embryonic_limit);
 }
 
 /* A full table is a fault that users must hear of; once while it lasts. */
 static void tell_full(struct datapath *dp)
 {
+	uint64_t refused, limited;
 	struct states_numbers n;
-	uint64_t refused, placeless;
 
 	states_numbers(&dp->states, &n);
 	tell_evicted(dp, &n);
-	refused = grown(&dp->states_refused, n.refused_full);
-	placeless = grown(&dp->states_refused_place, n.refused_place);
-	if (refused > placeless)
+	limited = n.refused_full - n.refused_place;
+	if (limited != dp->states_limited)
 		dp->states_full_ms = monotonic_ms();
-	if (!refused || !is_time_to_tell(&dp->states_told_ms))
+	dp->states_limited = limited;
+	refused = to_tell(&dp->states_refused_told, n.refused_full);
+	if (!refused)
 		return;
 	log_warnx("%s: %llu new connections refused (%llu states, limits.states is %u)",
-		  refused > placeless ? "the state table is full"
-				      : "the state table is not full, but all places that their hash allows are taken",
+		  limited != dp->states_limited_told
+			  ? "the state table is full"
+			  : "the state table is not full, but all places that their hash allows are taken",
 		  (unsigned long long)refused, (unsigned long long)n.states, dp->states.control->limit);
+	dp->states_limited_told = limited;
 }
 
 /* Packets that came in by that port and found none to be translated to. */
@@ -122,8 +120,8 @@ static void tell_exhausted(struct datapath *dp)
 		if (dp->ports[i].kind != PORT_NONE)
 			all += exhausted_of(dp, i, value);
 	free(value);
-	dropped = grown(&dp->nat_exhausted, all);
-	if (dropped && is_time_to_tell(&dp->nat_exhausted_told_ms))
+	dropped = to_tell(&dp->nat_exhausted_told, all);
+	if (dropped)
 		log_warnx(
 			"%llu packets dropped: no address and port was free to translate them to (nat-ports-exhausted)",
 			(unsigned long long)dropped);
