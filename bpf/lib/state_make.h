@@ -193,7 +193,7 @@ static __always_inline __u32 bits_of_eight(__u32 x)
 }
 
 /*
- * A place in one of the two buckets: a free one, or whoever gives way first. Of the first bucket while it is hardly fuller than the other, and
+ * A place in one of the two buckets: a free one, or whoever gives way first. Of a free bucket, that of FL_STATE_FIRST(), and
  * there the way that state_expect() looks at. 0: none; 1: room has it.
  */
 GLOBAL int room_find(struct conn *c, struct fl_state_place *at, struct state_room *room)
@@ -212,7 +212,8 @@ GLOBAL int room_find(struct conn *c, struct fl_state_place *at, struct state_roo
 	free[0] = bucket_free(first);
 	free[1] = bucket_free(second);
 	if (free[0] | free[1]) {
-		way = bits_of_eight(free[0]) + 1 >= bits_of_eight(free[1]) && free[0] ? 0 : FL_BUCKET_WAYS;
+		age = bits_of_eight(free[0]);
+		way = FL_STATE_FIRST(age, bits_of_eight(free[1])) ? 0 : FL_BUCKET_WAYS;
 		age = way ? free[1] : free[0];
 		way += age & 1u << FL_STATE_HOME(at) ? FL_STATE_HOME(at) : lowest_bit(age);
 		room->slot = place_slot(at, way);

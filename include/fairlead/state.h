@@ -185,6 +185,12 @@ struct fl_state_place {
 /* The way that an entry has in either bucket, if it is free. */
 #define FL_STATE_HOME(place) ((place)->hash % FL_BUCKET_WAYS)
 
+/*
+ * Whether an entry goes into the first of its buckets, by how many ways are free in both: though it is one fuller, while it is about half empty; a
+ * table of which three quarters are taken has no place for one in 100 otherwise.
+ */
+#define FL_STATE_FIRST(free, other) ((free) && (free) + ((free) > 3) >= (other))
+
 /* linux/in.h and netinet/in.h do not go together: neither is in here */
 enum fl_proto {
 	FL_PROTO_ICMP = 1,

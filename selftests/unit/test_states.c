@@ -535,7 +535,7 @@ Test(states, sizes)
 
 		for (uint32_t way = 0; way < 2 * FL_BUCKET_WAYS; way++)
 			used[way / 8] += t->buckets[at.bucket[way / 8]].tag[way % 8] != 0;
-		b = used[1] < used[0];
+		b = !FL_STATE_FIRST(8 - used[0], 8 - used[1]);
 		failed += used[b] == FL_BUCKET_WAYS;
 		if (used[b] < FL_BUCKET_WAYS)
 			t->buckets[at.bucket[b]].tag[used[b]] = FL_TAG(at.hash, 0, FL_KIND_ESTABLISHED);

@@ -44,14 +44,14 @@ uint32_t state_buckets_of(const struct config *config)
 	return states_buckets(states_limit_of(config), is_translating(config));
 }
 
-/* Where there are more established states than the limit, these must stay, too. */
+/* Where there are more established states than the limit, these must stay, too: with places to spare, so that each of them finds one. */
 static uint32_t buckets_needed(const struct datapath *dp, const struct config *config)
 {
 	uint32_t wanted = state_buckets_of(config), needed;
 	struct states_numbers n;
 
 	states_numbers(&dp->states, &n);
-	needed = states_buckets(n.states - n.embryonic,
+	needed = states_buckets((n.states - n.embryonic) * 5 / 4,
 				is_translating(config) || !dp->config || is_translating(dp->config));
 	return wanted > needed ? wanted : needed;
 }

@@ -45,7 +45,7 @@ void states_close(struct states *t);
 
 /*
  * How many buckets a table for so many states has: 190 bytes for each in all; `translated`: 340, there is room for twins as well. If all are
- * translated, a few in 100,000 find no room.
+ * translated, some 30 in 100,000 find no room.
  */
 uint32_t states_buckets(uint32_t limit, bool translated);
 

@@ -41,11 +41,11 @@ static bool find(const struct states *t, const struct fl_tuple *key, const struc
 /* Claims a free element, as room_find() of bpf/lib/state_make.h chooses it. */
 static bool claim(struct states *t, const struct fl_state_place *place, uint32_t *slot, uint64_t *claimed)
 {
-	uint32_t used[2] = {}, first;
+	uint32_t free[2] = {}, first;
 
 	for (uint32_t way = 0; way < 2 * FL_BUCKET_WAYS; way++)
-		used[way / FL_BUCKET_WAYS] += FL_TAG_KIND(states_tag(t, slot_of(place, way))) != FL_KIND_FREE;
-	first = used[0] > used[1] + 1 ? FL_BUCKET_WAYS : 0;
+		free[way / FL_BUCKET_WAYS] += FL_TAG_KIND(states_tag(t, slot_of(place, way))) == FL_KIND_FREE;
+	first = FL_STATE_FIRST(free[0], free[1]) ? 0 : FL_BUCKET_WAYS;
 	for (uint32_t i = 0; i < 2 * FL_BUCKET_WAYS; i++) {
 		uint64_t tag;
 
