@@ -116,7 +116,7 @@ static __always_inline int short_state(struct fl_ctx *ctx, struct pkt *pkt, enum
 	out = port_get(pkt->set, hop->port);
 	if (!out || (pkt->proto == IPPROTO_TCP && (tcp_read(ctx, pkt, &s->seg) || s->seg.flags & TCP_SYN)))
 		return LONG_WAY;
-	if (state_check(&s->conn, &s->seg))
+	if (!tuple_is_of_sender(&s->conn, st) || state_check(&s->conn, &s->seg))
 		return LONG_WAY;
 	s->translate = s->conn.translated;
 	if (s->translate && nat_of_conn(&s->x.to, &s->conn))

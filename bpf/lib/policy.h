@@ -152,6 +152,15 @@ static __always_inline __u32 state_starter(const struct fl_state *st)
 	return st->flags & FL_STATE_STARTER ? 1 : 0;
 }
 
+/*
+ * Of a translated connection each end has a tuple of its own: the one who began it that of the state, the other the twin's. A packet with
+ * the other one's tuple is none of theirs.
+ */
+static __always_inline bool tuple_is_of_sender(const struct conn *c, const struct fl_state *st)
+{
+	return !c->translated || (c->slot == c->main) == (c->main_side == state_starter(st));
+}
+
 /* The gateway of what end `side` sends. */
 static __always_inline __u16 state_gateway(const struct fl_state *st, __u32 side)
 {
@@ -271,6 +280,8 @@ static __always_inline int policy_known(struct fl_ctx *ctx, struct scratch *s)
 	st = state_at(s->conn.main);
 	if (!st)
 		return -FL_DROP_INTERNAL;
+	if (s->doing == DOING_UPDATE && !tuple_is_of_sender(&s->conn, st))
+		return -FL_DROP_STATE_WINDOW;
 	end = &st->end[s->conn.main_side & 1];
 	if (s->doing == DOING_UPDATE && end_is_fresh(&s->pkt, s->conn.now, end)) {
 		s->local = !end->mtu;
@@ -700,6 +711,14 @@ static __always_inline bool own_is_forged(const struct scratch *s)
 	       (!same_addr(&s->x.to.dst, &s->subject.dst) || s->x.to.dport != s->subject.dport);
 }
 
+/* It has the address and port that a host inside is translated to, for the same destination: an answer would be that one's. */
+static __always_inline bool own_is_taken(const struct scratch *s)
+{
+	const struct fl_state *st = state_at(s->conn.main);
+
+	return s->doing == DOING_UPDATE && st && !tuple_is_of_sender(&s->conn, st);
+}
+
 /*
  * Judges what the router itself sends by s->pkt.port. Returns STAGE_GO: it leaves as the kernel sends it, or (s->sends) by s->way;
  * STAGE_ERROR or -FL_DROP_*.
@@ -719,6 +738,8 @@ static __always_inline int policy_own(struct fl_ctx *ctx, struct scratch *s)
 		s->x.to.src = s->subject.src;
 		s->x.to.dst = s->subject.dst;
 		s->translate = false;
+	} else if (own_is_taken(s)) {
+		return -FL_DROP_NAT_PORTS;
 	}
 	s->by_state = true;
 	s->sends = s->steer || own_is_turned(s);

@@ -436,5 +436,26 @@ def test_own_traffic():
     sock.close()
 
 
+def test_own_traffic_by_a_port_that_is_taken():
+    """An answer to it would be the other's; and it must not leave with that one's address."""
+    with wire.namespace(lab.ns("router")), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind((ROUTER, 1141))
+        p = udp_out(DEEP, PEER, 1141, src=ROUTER, sport=1141)
+        token = lab.token()
+        lab.flush()
+        moved = lab.counted(lambda: sock.sendto(token, (PEER, 53)))
+        check_equal(moved.get("nat-ports-exhausted"), 1, "packets counted as nat-ports-exhausted (%s)" % moved)
+        lab.wan.quiet(has(token), 0.1)
+        udp_answered(p, DEEP, 1141)
+
+
+def test_by_the_address_inside():
+    """Who is asked answers to the address outside; what he sends to the one inside is not of that connection."""
+    p = udp_out(A, PEER, 1142, src=VIP)
+    token = lab.token()
+    refused(packet.udp4(PEER, A, 53, 1142, token), token, "state-mismatch", lab.wan)
+    udp_answered(p, A, 1142)
+
+
 if __name__ == "__main__":
     wire.main(tests_of(globals()), lab.prefix)
