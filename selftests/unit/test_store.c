@@ -40,6 +40,7 @@ static void put(const char *text, const char *summary)
 
 	cr_assert_eq(store_prepare(&store, text, strlen(text), &change, &why), 0);
 	cr_assert_eq(store_commit(&store, &change, summary), 0);
+	store_settle(&store);
 }
 
 static void assert_file(const char *name, const char *expected)

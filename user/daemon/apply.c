@@ -2,6 +2,7 @@
 #include "user/daemon/apply.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -84,10 +85,18 @@ static int prepare(struct apply *apply, const char *text, size_t len, struct sto
 	return err;
 }
 
+static void settle_soon(struct apply *apply)
+{
+	const struct timeval soon = { 0 };
+
+	evtimer_add(apply->settle, &soon);
+}
+
 static int commit(struct apply *apply, struct store_change *change, const char *summary, struct apply_result *result)
 {
 	int err = store_commit(&apply->store, change, summary ? summary : "");
 
+	settle_soon(apply);
 	if (err)
 		fail(result, 1, "%s can't be replaced: %s", apply->store.file, strerror(-err));
 	return err;
@@ -338,6 +347,7 @@ static void record_start(struct apply *apply, bool was_on_trial)
 		log_ret(err, "%s can't be written: it has what was on trial still", apply->store.file);
 	else if (err)
 		log_ret(err, "%s/history can't be written; no history is kept", apply->store.dir);
+	settle_soon(apply);
 }
 
 void apply_start(struct apply *apply, struct config *config, const char *text, size_t len, struct apply_result *result)
@@ -512,6 +522,16 @@ void apply_rollback(struct apply *apply, size_t back, struct apply_result *resul
 
 /* ---- init ---- */
 
+/* Loading makes and drops twice what stays: the heap is given back. */
+static void settle(evutil_socket_t fd, short what, void *arg)
+{
+	struct apply *apply = arg;
+
+	(void)fd, (void)what;
+	store_settle(&apply->store);
+	malloc_trim(0);
+}
+
 int apply_init(struct apply *apply, struct event_base *base, const struct apply_target *target, const char *file,
 	       const char *state_dir)
 {
@@ -522,8 +542,9 @@ int apply_init(struct apply *apply, struct event_base *base, const struct apply_
 	if (err)
 		return err;
 	apply->timer = evtimer_new(base, trial_over, apply);
-	if (!apply->timer) {
-		store_close(&apply->store);
+	apply->settle = evtimer_new(base, settle, apply);
+	if (!apply->timer || !apply->settle) {
+		apply_fini(apply);
 		return -ENOMEM;
 	}
 	return 0;
@@ -534,6 +555,8 @@ void apply_fini(struct apply *apply)
 {
 	if (apply->timer)
 		event_free(apply->timer);
+	if (apply->settle)
+		event_free(apply->settle);
 	free(apply->trial_text);
 	free(apply->trial_summary);
 	config_free(apply->before);

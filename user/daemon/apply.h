@@ -37,7 +37,8 @@ struct apply {
 	size_t trial_len;
 	char *trial_summary;
 	struct event *timer;
-	bool undo_failed; /* time is over, the old one could not be put back; it is tried again */
+	struct event *settle; /* what can wait until the client has its answer */
+	bool undo_failed;     /* time is over, the old one could not be put back; it is tried again */
 };
 
 struct apply_request {

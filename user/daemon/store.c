@@ -110,6 +110,7 @@ int store_trouble(const struct store *store)
 
 void store_close(struct store *store)
 {
+	store_settle(store);
 	free(store->file);
 	free(store->dir);
 	json_decref(store->versions);
@@ -141,12 +142,13 @@ static bool newest_has(const struct store *store, const char *text, size_t len)
 }
 
 /* Into a directory that somebody may have removed since. */
-static int write_in_state(struct store *store, const char *path, const char *text, size_t len)
+static int write_in_state(struct store *store, const char *path, const char *text, size_t len,
+			  int (*replace)(const char *path, const char *text, size_t len, mode_t mode))
 {
-	int err = file_replace(path, text, len, HISTORY_MODE);
+	int err = replace(path, text, len, HISTORY_MODE);
 
 	if (err == -ENOENT)
-		err = make_dirs(store) ?: file_replace(path, text, len, HISTORY_MODE);
+		err = make_dirs(store) ?: replace(path, text, len, HISTORY_MODE);
 	return err;
 }
 
@@ -154,7 +156,7 @@ static int write_version(struct store *store, const char *path, const char *text
 {
 	int err = store->history_err ? make_dirs(store) : 0; /* what could not be then may be possible now */
 
-	err = err ?: write_in_state(store, path, text, len);
+	err = err ?: write_in_state(store, path, text, len, file_replace_soon);
 	store->history_err = err;
 	return err;
 }
@@ -163,6 +165,7 @@ int store_prepare(struct store *store, const char *text, size_t len, struct stor
 {
 	int err;
 
+	store_settle(store); /* one at a time */
 	*change = (struct store_change){ .version = store_newest(store) + 1 };
 	if (!file_has(store->file, text, len)) {
 		*why = store->file;
@@ -194,7 +197,6 @@ static void forget_oldest(struct store *store)
 	}
 }
 
-/* The own file decides what the next start takes; an index that can't be written loses a line of history, no more. */
 int store_commit(struct store *store, struct store_change *change, const char *summary)
 {
 	int err;
@@ -210,14 +212,29 @@ int store_commit(struct store *store, struct store_change *change, const char *s
 		json_array_append_new(store->versions, json_pack("{s:I,s:I,s:s}", "version", change->version, "time_ms",
 								 clock_ms(CLOCK_REALTIME), "summary", summary));
 		forget_oldest(store);
-		err = write_index(store);
-		store->history_err = err;
-		if (err)
-			log_ret(err, "%s/history/index.json: version %lld is not in it", store->dir, change->version);
+		store->unsettled = true;
 	}
 	free(change->version_path);
 	*change = (struct store_change){ 0 };
 	return 0;
+}
+
+/* An index that can't be written loses a line of history, no more. */
+void store_settle(struct store *store)
+{
+	char *path;
+	int err;
+
+	if (!store->unsettled)
+		return;
+	store->unsettled = false;
+	path = store_version_path(store, store_newest(store));
+	err = path ? file_sync(path) : -ENOMEM;
+	err = err ?: write_index(store);
+	store->history_err = err;
+	if (err)
+		log_ret(err, "%s/history/index.json: version %lld is not in it", store->dir, store_newest(store));
+	free(path);
 }
 
 void store_discard(struct store_change *change)
@@ -272,7 +289,7 @@ long long store_newest(const struct store *store)
 int store_pending_write(struct store *store, const char *text, size_t len)
 {
 	char *path = in_dir(store, "pending.json");
-	int err = path ? write_in_state(store, path, text, len) : -ENOMEM;
+	int err = path ? write_in_state(store, path, text, len, file_replace) : -ENOMEM;
 
 	free(path);
 	return err;

@@ -21,6 +21,7 @@ struct store {
 	char *dir;
 	json_t *versions; /* array of { "version", "time_ms", "summary" }, oldest first */
 	int history_err;  /* of the last attempt to write one: 0 or -errno */
+	bool unsettled;	  /* the index lacks the newest version, whose text may not be on the disk */
 };
 
 /*
@@ -33,7 +34,7 @@ void store_close(struct store *store);
 /* Why no history is kept: 0 (one is) or -errno */
 int store_trouble(const struct store *store);
 
-/* A text that is to become the own file and the newest version: written, synced, not yet in force. */
+/* A text that is to become the own file and the newest version: written, not yet in force. */
 struct store_change {
 	struct file_change own; /* nothing prepared where the own file has that text already */
 	char *version_path;	/* NULL where the newest version has that text already */
@@ -44,6 +45,11 @@ struct store_change {
 int store_prepare(struct store *store, const char *text, size_t len, struct store_change *change, const char **why);
 /* Puts it in force. -errno: the own file is as before and the change is over. */
 int store_commit(struct store *store, struct store_change *change, const char *summary);
+/*
+ * The history too is on the disk then. Nobody has to wait for that: what decides about the next start is the own file, and where the
+ * newest version is not its text, that start makes one of it.
+ */
+void store_settle(struct store *store);
 void store_discard(struct store_change *change);
 
 /* The version that is `back` before the newest (0: the newest): text as file_read() gives it. -ERANGE: there is none so far back. */

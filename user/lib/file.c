@@ -151,10 +151,7 @@ static int fill(int fd, const char *path, const char *text, size_t len, mode_t m
 		err = fchmod(fd, mode) ? -errno : 0;
 	if (err)
 		return err;
-	err = write_all(fd, text, len);
-	if (err)
-		return err;
-	return fsync(fd) ? -errno : 0;
+	return write_all(fd, text, len);
 }
 
 /* FILE's is .FILE.fairlead-new beside it. Malloc'ed, NULL without memory. */
@@ -194,11 +191,12 @@ int file_prepare(struct file_change *change, const char *path, const char *text,
 		return fd;
 	}
 	change->temp = temp;
+	change->fd = fd;
 	err = fill(fd, change->path, text, len, mode);
-	if (close(fd) && !err)
-		err = -errno;
 	if (err)
 		file_discard(change);
+	else
+		sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE); /* begins what file_commit() waits for */
 	return err;
 }
 
@@ -216,14 +214,16 @@ static void sync_parent(const char *path)
 	close(fd);
 }
 
-int file_commit(struct file_change *change)
+static int put_in_place(struct file_change *change, bool now)
 {
 	int err = 0;
 
-	if (rename(change->temp, change->path)) {
+	if ((now && fsync(change->fd)) || rename(change->temp, change->path)) {
 		err = -errno;
 	} else {
-		sync_parent(change->path);
+		if (now)
+			sync_parent(change->path);
+		close(change->fd);
 		free(change->temp);
 		change->temp = NULL;
 	}
@@ -231,10 +231,17 @@ int file_commit(struct file_change *change)
 	return err;
 }
 
+int file_commit(struct file_change *change)
+{
+	return put_in_place(change, true);
+}
+
 void file_discard(struct file_change *change)
 {
-	if (change->temp)
+	if (change->temp) {
 		unlink(change->temp);
+		close(change->fd);
+	}
 	free(change->temp);
 	free(change->path);
 	*change = (struct file_change){ 0 };
@@ -256,6 +263,26 @@ int file_replace(const char *path, const char *text, size_t len, mode_t mode)
 	int err = file_prepare(&change, path, text, len, mode);
 
 	return err ? err : file_commit(&change);
+}
+
+int file_replace_soon(const char *path, const char *text, size_t len, mode_t mode)
+{
+	struct file_change change;
+	int err = file_prepare(&change, path, text, len, mode);
+
+	return err ? err : put_in_place(&change, false);
+}
+
+int file_sync(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC), err;
+
+	if (fd < 0)
+		return -errno;
+	err = fsync(fd) ? -errno : 0;
+	close(fd);
+	sync_parent(path);
+	return err;
 }
 
 char *file_why_unread(const char *path, int err)

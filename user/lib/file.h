@@ -15,10 +15,11 @@ int file_read_regular(const char *path, char **text, size_t *len);
 /* Why file_read() of `path` has failed with `err`, and what to do. Malloc'ed; NULL without memory. */
 char *file_why_unread(const char *path, int err);
 
-/* A new text for `path`, written and synced under another name beside it. */
+/* A new text for `path`, written under another name beside it, and on its way to the disk. */
 struct file_change {
 	char *path; /* symbolic links resolved */
 	char *temp; /* NULL: nothing prepared */
+	int fd;	    /* of it */
 };
 
 /*
@@ -27,7 +28,7 @@ struct file_change {
  * Then either file_commit() (0 or -errno; the change is over in both cases) or file_discard().
  */
 int file_prepare(struct file_change *change, const char *path, const char *text, size_t len, mode_t mode);
-int file_commit(struct file_change *change);
+int file_commit(struct file_change *change); /* it is on the disk then, too */
 void file_discard(struct file_change *change);
 
 /* Removes what a program that was killed between the two has left beside `path`. */
@@ -35,6 +36,9 @@ void file_forget_half_written(const char *path);
 
 /* prepare and commit */
 int file_replace(const char *path, const char *text, size_t len, mode_t mode);
+/* The same, but a power cut may take it, until file_sync() has been called. */
+int file_replace_soon(const char *path, const char *text, size_t len, mode_t mode);
+int file_sync(const char *path); /* -errno */
 
 /* mkdir -p; an existing last directory keeps its mode */
 int file_make_dirs(const char *path, mode_t mode);
