@@ -338,6 +338,8 @@ static __always_inline bool table_is_swept(__u32 now)
 	return daemon && daemon->alive_until && (__s32)(daemon->alive_until - now) > 0;
 }
 
+#define SWEEP_BUCKETS 512 /* some 10 us; the round of the default limit in a few dozen */
+
 /* Else what has run out would count for its rules' limits for good: it is ended where the hand finds it. */
 GLOBAL int table_sweep(__u32 now)
 {
@@ -346,7 +348,7 @@ GLOBAL int table_sweep(__u32 now)
 
 	if (!mine || !control || table_is_swept(now))
 		return 0;
-	for (int i = 0; i < EVICT_BUCKETS; i++) {
+	for (int i = 0; i < SWEEP_BUCKETS; i++) {
 		__u32 hand = mine->hand + 1;
 
 		mine->hand = hand < control->buckets ? hand : 0;
