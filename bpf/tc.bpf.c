@@ -225,13 +225,8 @@ int fl_tc_in(struct fl_ctx *ctx)
 		return deliver(ctx, s, &s->way);
 	case STAGE_ERROR:
 		return answer(ctx, &s->pkt, control);
-	case STAGE_FRAGMENT: /* the kernel does it, on the route that we found too */
-		r = commit(ctx, &s->pkt);
-		if (r)
-			return refuse(ctx, &s->pkt, -r);
-		port_count_rx(s->pkt.l2_port, s->pkt.len);
-		ctx->tc_index = SKB_TAG;
-		return CTX_PASS;
+	case STAGE_FRAGMENT:
+		return hand_to_kernel(ctx, s);
 	default:
 		pmtu_learn(ctx, &s->pkt); /* also where IPv4 is left to the host */
 		return CTX_PASS;
@@ -257,6 +252,10 @@ int fl_tc_out(struct fl_ctx *ctx)
 	if (ctx->tc_index == SKB_TAG) {
 		ctx->tc_index = 0;
 		return CTX_PASS;
+	}
+	if (ctx->tc_index == SKB_TAG_SOURCE) {
+		ctx->tc_index = 0;
+		return source_translate(ctx, s);
 	}
 	/* on its way through the parent of its VLAN device, where the guard has seen it if the device is ours */
 	if (ctx->vlan_present && ctx->vlan_tci & 0xfff)

@@ -12,6 +12,7 @@
  * doing and is dropped. It does not leave the machine: every program of ours that lets a packet go clears it.
  */
 #define SKB_TAG 0xfa17
+#define SKB_TAG_SOURCE 0xfa16 /* the same, but its source is to be translated there */
 
 /* Linux 6.3; headers of 6.1 do not have it */
 #ifndef BPF_F_ADJ_ROOM_DECAP_L3_IPV6
@@ -161,7 +162,7 @@ GLOBAL int hand_up(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *flow)
 		plain.npt_src = flow->npt_src;
 		plain.npt_dst = flow->npt_dst;
 	}
-	if (decap || plain.npt_dst || is_changed(pkt)) {
+	if (decap || plain.npt_dst || is_translated(pkt)) {
 		ctx_pull(ctx, l4 + 60);
 		rewrite(ctx, pkt, l3, l4, 0, &plain);
 		rewrite_payload(ctx, pkt, l4, &plain, NULL);
@@ -187,6 +188,42 @@ static __always_inline int deliver(struct fl_ctx *ctx, struct scratch *s, struct
 	int r = commit(ctx, &s->pkt);
 
 	return r ? refuse(ctx, &s->pkt, -r) : hand_up(ctx, s, flow);
+}
+
+/*
+ * Has the kernel forward the packet of s, and fragment it: on its own route, which is the one that we found too. It does not forward what has
+ * the host's own address as a source, so that one is translated when its fragments leave (source_translate()).
+ */
+static __always_inline int hand_to_kernel(struct fl_ctx *ctx, struct scratch *s)
+{
+	bool translated = is_translated(&s->pkt), source = translated && !destination_changes(s);
+	int r = commit(ctx, &s->pkt);
+
+	if (r)
+		return refuse(ctx, &s->pkt, -r);
+	if (translated && !source)
+		rewrite(ctx, &s->pkt, s->pkt.l3, s->pkt.l4, 0, &s->way);
+	port_count_rx(s->pkt.l2_port, s->pkt.len);
+	ctx->tc_index = source ? SKB_TAG_SOURCE : SKB_TAG;
+	return CTX_PASS;
+}
+
+/* What hand_to_kernel() has left to do, of each fragment. Its state has counted the packet. */
+static __always_inline int source_translate(struct fl_ctx *ctx, struct scratch *s)
+{
+	int r;
+
+	s->pkt.l3 = s->pkt.outer;
+	s->pkt.judged = true;
+	r = ipv4_parse(ctx, &s->pkt, ctx_len(ctx) - s->pkt.outer, true);
+	if (r == STAGE_GO)
+		r = policy_connection(ctx, s);
+	if (r != STAGE_GO || !s->translate)
+		return drop(ctx, &s->pkt, r < 0 ? -r : FL_DROP_NAT_STATELESS);
+	s->doing = DOING_NOTHING;
+	policy_settle(ctx, s);
+	rewrite(ctx, &s->pkt, s->pkt.l3, s->pkt.l4, 0, &s->way);
+	return CTX_PASS;
 }
 
 /* Drops the packet and sends it to where it becomes the answer (lib/icmp.h). */

@@ -110,12 +110,24 @@ static __always_inline bool has_ip_options(struct fl_ctx *ctx, const struct pkt 
 	return pkt->family == FL_INET && ip && ip->ihl != 5;
 }
 
-/* A packet that the kernel would not send as we do: translated, or by a rule's gateway. */
-static __always_inline bool is_changed(const struct pkt *pkt)
+/* Its addresses, or what an error quotes, become others. */
+static __always_inline bool is_translated(const struct pkt *pkt)
 {
 	const struct scratch *s = pkt->judged ? scratch_at() : NULL;
 
-	return s && (s->translate || s->steer);
+	return s && s->translate;
+}
+
+/*
+ * A packet that the kernel would not send as we do, so that it can't fragment it for us: by a rule's gateway, or of which it would have to see
+ * the destination translated and the source not yet (as its own, it would not forward it).
+ */
+static __always_inline bool is_only_ours(const struct pkt *pkt)
+{
+	const struct scratch *s = pkt->judged ? scratch_at() : NULL;
+
+	return s &&
+	       (s->steer || s->doing == DOING_ERROR || (s->translate && source_changes(s) && destination_changes(s)));
 }
 
 /*
@@ -134,7 +146,7 @@ static __always_inline int forward_check(struct fl_ctx *ctx, struct pkt *pkt, co
 	if (pkt->hops <= 1)
 		return icmp_time_exceeded(pkt);
 	if (segment_len(ctx, pkt) > flow->mtu)
-		return pkt->df || is_changed(pkt) ? too_big(pkt, flow) : STAGE_FRAGMENT;
+		return pkt->df || is_only_ours(pkt) ? too_big(pkt, flow) : STAGE_FRAGMENT;
 	return STAGE_GO;
 }
 

@@ -117,6 +117,17 @@ static __always_inline __u16 way_from(const struct pkt *pkt)
 	return pkt->endpoint ? FL_FROM_ENDPOINT(pkt->endpoint) : pkt->port;
 }
 
+/* Of a packet that is translated. */
+static __always_inline bool source_changes(const struct scratch *s)
+{
+	return !same_addr(&s->x.to.src, &s->conn.key.addr[s->conn.side & 1]);
+}
+
+static __always_inline bool destination_changes(const struct scratch *s)
+{
+	return !same_addr(&s->x.to.dst, &s->conn.key.addr[(s->conn.side & 1) ^ 1]);
+}
+
 /* How a state's end knows its way: as fresh as the flow cache's, and for packets that come as those before. */
 static __always_inline bool end_is_fresh(const struct pkt *pkt, __u32 now, const struct fl_end *end)
 {
@@ -630,12 +641,6 @@ static __always_inline int policy_forward(struct fl_ctx *ctx, struct scratch *s)
 #ifdef CTX_IS_SKB
 /* ---- the router's own ---- */
 
-/* To the inside, by an outside address of it: it turns round here. */
-static __always_inline bool own_is_turned(const struct scratch *s)
-{
-	return !same_addr(&s->x.to.dst, &s->conn.key.addr[(s->conn.side & 1) ^ 1]);
-}
-
 /*
  * The way of what the router sends by s->pkt.port: by a gateway, into a tunnel, or to the inside again. Otherwise the kernel has found
  * it. As route_own().
@@ -647,7 +652,7 @@ static __always_inline int own_way(struct fl_ctx *ctx, struct scratch *s)
 	s->hairpin = false;
 	s->way_known = false;
 	flow_begin(&s->way, &s->key);
-	if (!s->steer && !(s->by_state && own_is_turned(s)))
+	if (!s->steer && !(s->by_state && destination_changes(s)))
 		return route_own(ctx, s, &s->way);
 	way_ask(s);
 	return route_way(ctx, s, &s->way);
@@ -742,7 +747,7 @@ static __always_inline int policy_own(struct fl_ctx *ctx, struct scratch *s)
 		return -FL_DROP_NAT_PORTS;
 	}
 	s->by_state = true;
-	s->sends = s->steer || own_is_turned(s);
+	s->sends = s->steer || destination_changes(s);
 	return s->sends || own_has_way(s) ? own_way(ctx, s) : STAGE_GO;
 }
 #endif

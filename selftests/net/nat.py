@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """nat.sh's packets: every field on the wire, both ways."""
 
+import contextlib
 import os
 import socket
 
 import packet
 import wire
 from lab import LAN_HOST_MAC, LAN_ROUTER_MAC, WAN_NEXT_MAC, WAN_ROUTER_MAC, Lab, tests_of
+from policylab import until
 from wire import check, check_equal, check_fields, check_sound
 
 ROUTER, VIP, OTHER, ONE, NEXT = "172.25.46.101", "172.25.46.100", "172.25.46.102", "172.25.46.103", "172.25.46.1"
@@ -412,6 +414,57 @@ def test_fragment_before_its_first():
     token = lab.token()
     last = pieces(A, PEER, packet.udp(A, PEER, 1131, 53, bytes(2900) + token), 901)[2]
     refused(last, token, "fragment-unknown")
+
+
+@contextlib.contextmanager
+def mtu_of(device, mtu):
+    """Of the router's device, once the daemon has told. A veth takes no more than that either, so one at a time."""
+
+    def change(size):
+        lab.run("router", "ip", "link", "set", "dev", device, "mtu", str(size))
+        until(lambda: [i["mtu"] for i in lab.fl("show", "interfaces") if i["device"] == device], [size], "its MTU")
+
+    change(mtu)
+    try:
+        yield
+    finally:
+        change(1500)
+
+
+def in_pieces(sender, port, datagram, data, **fields):
+    """What does not fit comes in two fragments."""
+    ports = {name: fields.pop(name) for name in ("sport", "dport") if name in fields}
+    lab.flush()
+    sender(datagram)
+    whole, first = whole_of(port, 2, **fields)
+    check_fields(first, **ports)
+    check_equal(whole[8:], data, "what the fragments carry")
+    check(sums(first, whole), "the checksum of the whole datagram is wrong")
+
+
+def test_fragmented_by_the_router():
+    def datagram(src, dst, sport, dport, **header):
+        return packet.ip4(src, dst, packet.UDP, packet.udp(src, dst, sport, dport, data), **header)
+
+    data = bytes(range(256)) * 5 + bytes(160)
+    more = data * 2 + data[:1300]
+    with mtu_of("wan0", 1400):
+        in_pieces(lab.from_lan, lab.wan, datagram(A, PEER, 1134, 53, ident=905), data, src=VIP, dst=PEER, sport=1134,
+                  src_mac=WAN_ROUTER_MAC, dst_mac=WAN_NEXT_MAC, ident=905)
+        lab.flush()
+        for piece in pieces(A, PEER, packet.udp(A, PEER, 1135, 53, more), 908):
+            lab.from_lan(piece)
+        whole, first = whole_of(lab.wan, 6, src=VIP, dst=PEER)
+        check_equal(whole[8:], more, "what the fragments of fragments carry")
+        check(sums(first, whole), "the checksum of the whole datagram is wrong")
+        lab.flush()
+        lab.from_lan(datagram(A, PEER, 1134, 53, df=True))
+        check_fields(lab.lan.expect("the error", lambda p: p.type == 3), code=4, src=INSIDE, dst=A)
+    with mtu_of("lan0", 1400):
+        in_pieces(lab.from_wan, lab.lan, datagram(PEER, VIP, 53, 1134, ident=906), data, src=PEER, dst=A, dport=1134)
+        in_pieces(lab.from_wan, lab.lan, datagram(PEER, VIP, 5353, 6100, ident=907), data, src=PEER, dst=DEEP, dport=6100)
+    states = lab.fl("show", "states", "--host", A, "--port", "1134")
+    check_equal([s["packets"] for s in states], [2], "packets that its state has counted")
 
 
 # ---- the router's own ----
