@@ -132,6 +132,7 @@ def test_socket_bodies():
     for body in (b"{", b"\0", b"\xff\xfe", b"{}\n{}", b"x" * 100000):
         said = ask(json.dumps({"command": "apply", "dry_run": True, "body": len(body)}).encode() + b"\n" + body + STATUS)
         check_equal([a["status"] for a in said], [2, 0], "a body of %r, and status behind it" % body[:10])
+    refused(json.dumps({"command": "apply", "body": 17 << 20}).encode() + b"\n" + b" " * (17 << 20), "17 MiB, more than a start would read")
     check_equal(ask(json.dumps({"command": "apply", "body": 1000}).encode() + b"\n{}"), [], "answers to half a body")
     alive("half a body")
 

@@ -8,7 +8,7 @@
 
 void check_item_init(struct check_item *it, struct check *c, const char *section, size_t index, const char *what)
 {
-	*it = (struct check_item){ .c = c, .section = section, .what = what };
+	*it = (struct check_item){ .c = c, .section = section, .what = what, .narrowed_by = "" };
 	check_number(index, it->number);
 	it->json = json_array_get(json_object_get(c->document, section), index);
 }
@@ -133,7 +133,7 @@ void check_narrow(struct check_item *it, unsigned int families, const char *cons
 		check_error(it->c, at, "this is %s, and \"%s\" leaves %s only: the %s never matches",
 			    family_name(families), it->narrowed_by, family_name(m->families), it->what);
 	if ((m->families & families) != m->families)
-		snprintf(it->narrowed_by, sizeof(it->narrowed_by), "%s", key);
+		it->narrowed_by = key;
 	m->families &= families;
 }
 

@@ -13,7 +13,7 @@ struct check_item {
 	const char *what; /* "rule" */
 	bool disabled;
 	struct draft_match *match;
-	char narrowed_by[64]; /* the key that left one family; "": none has */
+	const char *narrowed_by; /* the key that left one family; "": none has */
 };
 
 void check_item_init(struct check_item *it, struct check *c, const char *section, size_t index, const char *what);

@@ -18,7 +18,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-#define CONTROL_LINE_MAX (48u << 20)   /* a configuration of FILE_TEXT_MAX, quoted */
+#define CONTROL_LINE_MAX (48u << 20)   /* or a body */
 #define CONTROL_BODIED_MAX 4096	       /* a line before a body */
 #define CONTROL_CLIENTS_MAX 128	       /* more are told so and closed */
 #define CONTROL_MEMORY_MAX (96u << 20) /* received and not yet handled, of all clients */

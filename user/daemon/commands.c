@@ -159,6 +159,10 @@ static void run_apply(void *arg, const json_t *json, struct control_answer *answ
 		control_fail(answer, 2, "confirm_s: 1 to %d", CONFIRM_MAX_S);
 		return;
 	}
+	if (request.len > FILE_TEXT_MAX) { /* the next start would not read it */
+		control_fail(answer, 2, "body: a configuration has at most %u bytes", FILE_TEXT_MAX);
+		return;
+	}
 	request.confirm_s = confirm;
 	request.dry_run = dry_run;
 	request.strict = strict;
