@@ -119,7 +119,7 @@ $(BUILD)/prog-test: $(call obj,$(wildcard selftests/prog/*.c user/policy/*.c use
 	selftests/rules/generate.c selftests/rules/reference.c)
 $(BUILD)/bench: $(call obj,$(wildcard selftests/bench/*.c))
 $(BUILD)/prog-test $(BUILD)/bench:
-	$(call say,LINK,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(call pkg_libs,$(DAEMON_PKGS)) -lm
+	$(call say,LINK,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(call pkg_libs,$(DAEMON_PKGS)) -lm -pthread
 
 # the compiler of rules, and the programs' code that reads what it makes
 $(BUILD)/rules-test: $(call obj,$(wildcard selftests/rules/*.c user/policy/*.c user/config/*.c user/lib/*.c))

@@ -229,12 +229,33 @@ int object_prepare(struct datapath *dp, struct bpf_object *object, bool remake)
 	return err ?: map_reuse_pinned(object, remake);
 }
 
-static int object_load(struct datapath *dp, struct bpf_object *object, const char *what)
+/* The maps that both objects have, so that neither waits for the other to make them: by a third one, without programs. */
+static int maps_make_shared(struct datapath *dp)
 {
-	int err = object_prepare(dp, object, true);
+	struct xdp *skel = xdp_open(dp);
+	struct bpf_program *prog;
+	int err;
 
-	err = err ?: bpf_object__load(object);
-	return err ? log_ret(err, "the kernel does not take the %s programs", what) : 0;
+	if (!skel)
+		return -errno;
+	bpf_object__for_each_program(prog, skel->obj) bpf_program__set_autoload(prog, false);
+	err = object_prepare(dp, skel->obj, true) ?: bpf_object__load(skel->obj);
+	xdp__destroy(skel);
+	return err ? log_ret(err, "cannot make the maps") : 0;
+}
+
+static int load_both(struct datapath *dp)
+{
+	int xdp, tc, err = maps_make_shared(dp);
+
+	err = err ?: object_prepare(dp, dp->objects.xdp->obj, false);
+	err = err ?: object_prepare(dp, dp->objects.tc->obj, true);
+	if (err)
+		return err;
+	objects_verify(dp->objects.xdp->obj, dp->objects.tc->obj, &xdp, &tc);
+	if (xdp || tc)
+		return log_ret(xdp ?: tc, "the kernel does not take the %s programs", xdp ? "XDP" : "tc");
+	return 0;
 }
 
 static int find_maps(struct datapath *dp)
@@ -344,15 +365,14 @@ int objects_load(struct datapath *dp, const struct config *config)
 	dp->objects.tc = tc_open(dp, false);
 	if (!dp->objects.xdp || !dp->objects.tc)
 		return log_ret(errno, "cannot open the BPF objects");
-	err = object_load(dp, dp->objects.xdp->obj, "XDP");
-	err = err ?: object_load(dp, dp->objects.tc->obj, "tc");
+	err = load_both(dp);
 	err = err ?: find_maps(dp);
 	err = err ?: find_programs(&dp->objects);
 	return err ?: objects_pin(dp);
 }
 
 /* Their pins are not the instance's, until they take the places of those that are at work. */
-static int object_load_on(struct datapath *dp, struct bpf_object *object, const struct dp_map *maps)
+static int object_prepare_on(struct datapath *dp, struct bpf_object *object, const struct dp_map *maps)
 {
 	int err = object_prepare(dp, object, false);
 
@@ -364,7 +384,7 @@ static int object_load_on(struct datapath *dp, struct bpf_object *object, const 
 		err = bpf_map__set_pin_path(map, NULL);
 		err = err ?: bpf_map__reuse_fd(map, maps[i].fd);
 	}
-	return err ?: bpf_object__load(object);
+	return err;
 }
 
 /* For objects_repin(). */
@@ -384,14 +404,17 @@ static int object_name_pins(struct datapath *dp, struct bpf_object *object)
 
 int objects_load_on(struct datapath *dp, const struct dp_map *maps, struct objects *out)
 {
-	int err;
+	int err, tc = 0;
 
 	out->xdp = xdp_open(dp);
 	out->tc = tc_open(dp, false);
 	if (!out->xdp || !out->tc)
 		return -errno;
-	err = object_load_on(dp, out->xdp->obj, maps);
-	err = err ?: object_load_on(dp, out->tc->obj, maps);
+	err = object_prepare_on(dp, out->xdp->obj, maps);
+	err = err ?: object_prepare_on(dp, out->tc->obj, maps);
+	if (!err)
+		objects_verify(out->xdp->obj, out->tc->obj, &err, &tc);
+	err = err ?: tc;
 	err = err ?: object_name_pins(dp, out->xdp->obj);
 	err = err ?: object_name_pins(dp, out->tc->obj);
 	return err ?: find_programs(out);

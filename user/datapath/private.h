@@ -244,6 +244,8 @@ int objects_load(struct datapath *dp, const struct config *config); /* NULL: non
 /* Once more, with such maps for the state table. objects_free() whatever it returned */
 int objects_load_on(struct datapath *dp, const struct dp_map *state_maps, struct objects *out);
 void objects_free(struct objects *objects);
+/* bpf_object__load() for both at once; 0 or -errno of each */
+void objects_verify(struct bpf_object *xdp, struct bpf_object *tc, int *xdp_err, int *tc_err);
 int objects_pin(struct datapath *dp); /* programs, by their ids */
 /* Opened, not loaded, and with the instance's maps; NULL: errno */
 struct xdp *xdp_open(struct datapath *dp);
