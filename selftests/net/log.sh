@@ -76,12 +76,12 @@ last() {
 	udp "$(dport 2 in block)"
 	udp "$(dport 3 in reject)"
 	slowwait 5 test "$(fl router log --last 1 --verdict reject | wc -l)" = 1
-	check_equal "the last two" "$(fl router log --last 2 | grep -oE '(block|reject) .*#[23]' | xargs)" \
+	check_equal "the last two" "$(fl router log --last 2 --host "$INET_HOST" | grep -oE '(block|reject) .*#[23]' | xargs)" \
 		'block in on lan [#2 reject in on lan [#3'
-	check_equal "as JSON" "$(fl router --json log --last 1 |
+	check_equal "as JSON" "$(fl router --json log --last 1 --host "$INET_HOST" |
 		json '[d[k] for k in "verdict direction interface rule reason source source_port destination destination_port protocol length hook".split()]')" \
 		"['reject', 'in', 'lan', '#3', 'rejected', '$LAN_HOST', 4000, '$INET_HOST', $(dport 3 in reject), 'udp', 64, 'tc']"
-	check_equal "its time" "$(fl router --json log --last 1 | json 'abs(__import__("time").time() * 1000 - d["time_ms"]) < 30000')" True
+	check_equal "its time" "$(fl router --json log --last 1 --host "$INET_HOST" | json 'abs(__import__("time").time() * 1000 - d["time_ms"]) < 30000')" True
 	check_match "--last and --follow" "$(timeout 1 "$FL_BUILD/fairlead" --instance "$(instance router)" log --last 1 --follow)" 'reject in'
 }
 
@@ -111,10 +111,10 @@ selectors() {
 }
 
 pcap() {
-	follow "$FL_TMP/log.pcapng" --pcap -
+	follow "$FL_TMP/log.pcapng" --host "$INET_HOST" --pcap - # neighbours may be asked for
 	udp "$(dport 5 in block)"
 	udp "$(dport 0 out pass)"
-	slowwait 5 test "$(fl router log --last 2 | grep -c 'pass out')" = 1
+	slowwait 5 test "$(fl router log --last 2 --host "$INET_HOST" | grep -c 'pass out')" = 1
 	sleep 0.3
 	stop_process "$follower"
 	check_match "tcpdump reads it" "$(tcpdump -n -r "$FL_TMP/log.pcapng" 2>&1)" \
@@ -122,7 +122,7 @@ pcap() {
 	check_equal "scapy reads it" "$("$FL_PYTHON" "$FL_NET/pcapng.py" "$FL_TMP/log.pcapng")" \
 		"lan in 64 rule #5; block in on lan
 lan out 64 rule default_action; pass out on lan"
-	fl router log --last 2 --pcap "$FL_TMP/last.pcapng"
+	fl router log --last 2 --host "$INET_HOST" --pcap "$FL_TMP/last.pcapng"
 	check_equal "into a file" "$("$FL_PYTHON" "$FL_NET/pcapng.py" "$FL_TMP/last.pcapng" | wc -l)" 2
 	fl router log --pcap - 2> /dev/null | timeout 5 tcpdump -n -c 1 -r - > "$FL_TMP/dump" 2>&1 &
 	follower=$!
