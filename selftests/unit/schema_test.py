@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Holds the parser, configs/fairlead.schema.json, fairlead.json(5) and the examples in configs/ against each other.
+"""Holds the parser, configs/fairlead.schema.json, fairlead.json(5), and the examples in configs/ and README.md against each other.
 
 usage: schema_test.py [--update]
 
@@ -26,6 +26,7 @@ CHECK = os.path.join(BUILD, "config_check")
 DAEMON = os.path.join(BUILD, "fairleadd")
 SCHEMA = os.path.join(TOP, "configs", "fairlead.schema.json")
 MANUAL = os.path.join(TOP, "docs", "man", "fairlead.json.5")
+README = os.path.join(TOP, "README.md")
 
 # Documents that the schema lets pass and the parser refuses, and why a schema can't tell.
 PARSER_ONLY = {
@@ -279,16 +280,14 @@ def tunnel_name_refused(name):
     return run.returncode != 0 and f"/tunnels/{name}: found the name".encode() in run.stderr
 
 
-def test_manual_examples(validator, manual):
-    """Every literal block of the manual's EXAMPLES is a configuration, without errors and warnings."""
-    part = manual[manual.index(".Sh EXAMPLES"):]
-    examples = re.findall(r"^\.Bd -literal.*?\n(\{.*?^\})\n\.Ed$", part, re.S | re.M)
-    result("the manual has examples", None if examples else "none found")
+def test_examples_in_text(validator, where, examples):
+    """Each is a configuration, without errors and warnings."""
+    result(f"{where} has examples", None if examples else "none found")
     for i, text in enumerate(examples):
         run = subprocess.run([CHECK, "/dev/stdin"], input=text.encode(), capture_output=True)
         error = next(validator.iter_errors(json.loads(text)), None)
         why = run.stderr.decode() or (error and error.message)
-        result(f"example {i + 1} of the manual", why or (f"exit status {run.returncode}" if run.returncode else None))
+        result(f"example {i + 1} of {where}", why or (f"exit status {run.returncode}" if run.returncode else None))
 
 
 def main():
@@ -296,6 +295,8 @@ def main():
         schema = json.load(f)
     with open(MANUAL, encoding="utf-8") as f:
         manual = f.read()
+    with open(README, encoding="utf-8") as f:
+        readme = f.read()
     jsonschema.Draft202012Validator.check_schema(schema)
     validator = jsonschema.Draft202012Validator(schema)
     build_check()
@@ -304,7 +305,9 @@ def main():
     test_keys(schema, manual)
     test_timeouts(schema, manual)
     test_tunnel_names(schema, manual)
-    test_manual_examples(validator, manual)
+    part = manual[manual.index(".Sh EXAMPLES"):]
+    test_examples_in_text(validator, "the manual", re.findall(r"^\.Bd -literal.*?\n(\{.*?^\})\n\.Ed$", part, re.S | re.M))
+    test_examples_in_text(validator, "the README", re.findall(r"^```json\n(.*?)^```$", readme, re.S | re.M))
     return 1 if failed else 0
 
 
