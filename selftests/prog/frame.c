@@ -51,8 +51,7 @@ __u16 sum_fold(__u32 sum)
 	return sum;
 }
 
-/* A number of a spec: 0 is the usual one, NIL is 0. */
-static int or_usual(int value, int usual)
+int or_usual(int value, int usual)
 {
 	return value == 0 ? usual : value == NIL ? 0 : value;
 }

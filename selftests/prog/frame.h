@@ -82,6 +82,7 @@ __u32 spec_len(const struct spec *spec);
 
 /* Whether the packet is IPv6 (an outer header aside). */
 bool spec_is6(const struct spec *spec);
+int or_usual(int value, int usual); /* a number of a spec: 0 is the usual one, NIL is 0 */
 
 /* One's complement sum of the big-endian words at p, and of what was summed before. */
 __u32 sum_words(const __u8 *p, size_t len, __u32 sum);
