@@ -116,7 +116,7 @@ $(foreach dir,$(TEST_DIRS),$(eval $(call test_rule,$(dir))))
 # with the BPF programs, without the daemon's code but for what compiles rules, and the table that both work on. The programs of selftests
 # are skeletons too
 $(BUILD)/prog-test: $(call obj,$(wildcard selftests/prog/*.c user/policy/*.c user/config/*.c user/lib/*.c) \
-	selftests/rules/generate.c selftests/rules/reference.c)
+	selftests/rules/generate.c selftests/rules/reference.c selftests/rules/sets.c)
 $(BUILD)/bench: $(call obj,$(wildcard selftests/bench/*.c))
 $(BUILD)/prog-test $(BUILD)/bench:
 	$(call say,LINK,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(call pkg_libs,$(DAEMON_PKGS)) -lm -pthread

@@ -8,8 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "user/lib/clock.h"
 
@@ -17,7 +15,6 @@
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 #define MAP(env, name) bpf_map__fd((env)->xdp->maps.name)
-#define PLACES (2 * FL_LISTS * FL_RULES_MAX)
 
 /* ---- the maps ---- */
 
@@ -38,13 +35,6 @@ void policy_sizes(struct bpf_object *object, int cpus)
 	size(object, "fl_rule_memo", FL_RULE_MEMOS * cpus);
 }
 
-static void *map_memory(int map, size_t bytes)
-{
-	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, map, 0);
-
-	return memory == MAP_FAILED ? NULL : memory;
-}
-
 int policy_open(struct env *env)
 {
 	static struct policy_world world;
@@ -63,11 +53,8 @@ int policy_open(struct env *env)
 	int err;
 
 	env->policy = &world;
-	world.serial = 1;
 	world.ids = policy_ids_new();
-	world.rules = map_memory(MAP(env, fl_rules), PLACES * sizeof(*world.rules));
-	world.nats = map_memory(MAP(env, fl_nats), PLACES * sizeof(*world.nats));
-	if (!world.ids || !world.rules || !world.nats)
+	if (!world.ids || rule_sets_open(&world.sets, MAP(env, fl_rule_tables), MAP(env, fl_rules), MAP(env, fl_nats)))
 		return -ENOMEM;
 	for (size_t i = 0; i < FL_TIMEOUTS; i++)
 		timeouts[i] = 1000;
@@ -189,47 +176,13 @@ static int put_gateways(struct env *env, __u32 set)
 
 /* ---- rules ---- */
 
-static int grow(struct env *env, __u32 set, size_t segments)
-{
-	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_MMAPABLE | BPF_F_INNER_MAP);
-	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "fl_rule_table", 4, FL_SEGMENT_SIZE, segments, &opts), err;
-	struct policy_world *w = env->policy;
-	void *memory;
-
-	if (fd < 0)
-		return fd;
-	memory = map_memory(fd, segments * FL_SEGMENT_SIZE);
-	err = memory ? bpf_map_update_elem(MAP(env, fl_rule_tables), &set, &fd, 0) : -ENOMEM;
-	close(fd);
-	if (err)
-		return err;
-	if (w->table[set])
-		munmap(w->table[set], w->table_bytes[set]);
-	w->table[set] = memory;
-	w->table_bytes[set] = segments * FL_SEGMENT_SIZE;
-	return 0;
-}
-
 int policy_put(struct env *env, const struct policy *policy)
 {
 	__u32 set = FL_GEN_SET(env->control.gen);
-	struct policy_world *w = env->policy;
-	int err = put_gateways(env, set);
+	int err = put_gateways(env, set) ?: rule_sets_put(&env->policy->sets, policy, set);
 
-	if (!err && policy->table_bytes > w->table_bytes[set])
-		err = grow(env, set, policy_table_segments(policy));
 	if (err)
 		return err;
-	memcpy(w->table[set], policy->table, policy->table_bytes);
-	((struct fl_table *)w->table[set])->serial = ++w->serial;
-	for (enum fl_list list = 0; list < FL_LISTS; list++) {
-		size_t index = FL_RULE_INDEX(set, list, 0);
-
-		if (policy->rules[list])
-			memcpy(&w->rules[index], policy->rules[list], policy->places[list] * sizeof(*w->rules));
-		if (policy->nats[list])
-			memcpy(&w->nats[index], policy->nats[list], policy->places[list] * sizeof(*w->nats));
-	}
 	env->control.policy[set] = FL_POLICY_ON | (policy->places[FL_LIST_DNAT] > 1 ? FL_POLICY_DNAT : 0) |
 				   (policy->places[FL_LIST_SNAT] > 1 ? FL_POLICY_SNAT : 0);
 	tables_new_generation(env);

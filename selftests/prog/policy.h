@@ -3,6 +3,7 @@
 #pragma once
 
 #include "selftests/prog/env.h"
+#include "selftests/rules/sets.h"
 #include "user/policy/policy.h"
 #include "user/policy/states.h"
 
@@ -14,11 +15,7 @@ struct policy_world {
 	struct policy_ids *ids;
 	struct config *config; /* in force; NULL: nothing is judged */
 	struct policy *policy;
-	struct fl_rule *rules;
-	struct fl_nat *nats;
-	__u8 *table[2]; /* segments of each set, mapped */
-	size_t table_bytes[2];
-	__u32 serial;
+	struct rule_sets sets;
 };
 
 /* Sizes of the maps, before the objects are loaded; and then what is mapped of them. 0 or -errno. */

@@ -199,7 +199,7 @@ static void live(struct trial *t)
 		t->facts.gateways[i].up = below(&t->g, 2);
 	t->facts.now += (time_t)below(&t->g, 7 * 86400);
 	if (policy_live(t->policy, &t->facts))
-		memcpy(t->w->table[t->set] + head->live, t->policy->table + head->live, bytes);
+		memcpy(t->w->sets.table[t->set] + head->live, t->policy->table + head->live, bytes);
 }
 
 static void ruleset(struct trial *t, unsigned int rules, unsigned int nats, unsigned int batches)

@@ -4,6 +4,7 @@
 
 #include "selftests/prog/random.h"
 #include "selftests/rules/judge.h"
+#include "selftests/rules/sets.h"
 #include "user/policy/policy.h"
 
 /* ---- world.c: the maps, and the programs on both floors ---- */
@@ -14,11 +15,7 @@ struct world {
 	struct judge_xdp *xdp;
 	struct judge_tc *tc;
 	struct judge_control *control;
-	uint8_t *table[2];     /* the segments of each set */
-	size_t table_bytes[2]; /* that are mapped */
-	struct fl_rule *rules;
-	struct fl_nat *nats;
-	uint32_t serial;
+	struct rule_sets sets;
 };
 
 int world_open(struct world *w); /* 0, or -errno after a message; it needs root */

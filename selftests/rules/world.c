@@ -5,7 +5,6 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/mount.h>
 #include <unistd.h>
 
@@ -31,20 +30,12 @@ static int enter(void)
 	return 0;
 }
 
-static void *map_memory(const struct bpf_map *map, size_t bytes)
-{
-	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
-
-	return memory == MAP_FAILED ? NULL : memory;
-}
-
 int world_open(struct world *w)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, opts, .pin_root_path = "/sys/fs/bpf");
-	size_t places = 2 * FL_LISTS * FL_RULES_MAX;
 	int err = enter();
 
-	*w = (struct world){ .serial = 1 };
+	*w = (struct world){};
 	if (err)
 		return err;
 	w->xdp = judge_xdp__open_opts(&opts);
@@ -57,10 +48,10 @@ int world_open(struct world *w)
 	err = err ? err : judge_tc__load(w->tc);
 	if (err)
 		return err;
-	w->control = map_memory(w->xdp->maps.fl_judge_control, sizeof(*w->control));
-	w->rules = map_memory(w->xdp->maps.fl_rules, places * sizeof(*w->rules));
-	w->nats = map_memory(w->xdp->maps.fl_nats, places * sizeof(*w->nats));
-	return w->control && w->rules && w->nats ? 0 : -ENOMEM;
+	w->control = map_memory(bpf_map__fd(w->xdp->maps.fl_judge_control), sizeof(*w->control));
+	err = rule_sets_open(&w->sets, bpf_map__fd(w->xdp->maps.fl_rule_tables), bpf_map__fd(w->xdp->maps.fl_rules),
+			     bpf_map__fd(w->xdp->maps.fl_nats));
+	return w->control ? err : -ENOMEM;
 }
 
 void world_close(struct world *w)
@@ -69,52 +60,18 @@ void world_close(struct world *w)
 	judge_tc__destroy(w->tc);
 }
 
-/* Another array in the set's place, and its memory. */
-static int new_table(struct world *w, uint32_t set, size_t segments)
-{
-	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_MMAPABLE | BPF_F_INNER_MAP);
-	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "fl_rule_table", 4, FL_SEGMENT_SIZE, segments, &opts), err;
-	void *memory;
-
-	if (fd < 0)
-		return fd;
-	memory = mmap(NULL, segments * FL_SEGMENT_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	err = memory == MAP_FAILED ? -errno
-				   : bpf_map_update_elem(bpf_map__fd(w->xdp->maps.fl_rule_tables), &set, &fd, 0);
-	close(fd);
-	if (err)
-		return err;
-	if (w->table[set])
-		munmap(w->table[set], w->table_bytes[set]);
-	w->table[set] = memory;
-	w->table_bytes[set] = segments * FL_SEGMENT_SIZE;
-	return 0;
-}
-
 int world_fill(struct world *w, const struct policy *policy, uint32_t set)
 {
-	enum fl_list list;
-	int err = policy->table_bytes <= w->table_bytes[set] ? 0 : new_table(w, set, policy_table_segments(policy));
+	int err = rule_sets_put(&w->sets, policy, set);
 
-	if (err)
-		return err;
-	memcpy(w->table[set], policy->table, policy->table_bytes);
-	for (list = 0; list < FL_LISTS; list++) {
-		size_t index = FL_RULE_INDEX(set, list, 0);
-
-		if (policy->rules[list])
-			memcpy(&w->rules[index], policy->rules[list], policy->places[list] * sizeof(*w->rules));
-		else
-			memcpy(&w->nats[index], policy->nats[list], policy->places[list] * sizeof(*w->nats));
-	}
-	w->control->set = set;
-	world_forget(w);
-	return 0;
+	if (!err)
+		w->control->set = set;
+	return err;
 }
 
 void world_forget(struct world *w)
 {
-	((struct fl_table *)w->table[w->control->set])->serial = ++w->serial;
+	rule_sets_forget(&w->sets, w->control->set);
 }
 
 int world_judge(struct world *w, enum floor floor, struct judged *subjects, size_t n, unsigned int repeat)
