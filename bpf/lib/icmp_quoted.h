@@ -25,18 +25,6 @@ struct quote {
 	__u32 seq; /* TCP, host order: must lie in the window of what that side has sent */
 };
 
-/* Errors are of a connection, and not of rules. Source Quench is no more heard (RFC 6633), Redirect is for hosts of one link. */
-static __always_inline bool is_icmp_error(struct fl_ctx *ctx, const struct pkt *pkt, __u32 l4)
-{
-	__u8 *icmp = l4 ? pkt_at(ctx, l4, L4_MAX, QUOTE_AT) : NULL;
-
-	if (!icmp)
-		return false;
-	if (pkt->family == FL_INET6)
-		return pkt->proto == IPPROTO_ICMPV6 && icmp[0] < ICMP6_ECHO;
-	return pkt->proto == IPPROTO_ICMP && (icmp[0] == 3 || icmp[0] == 11 || icmp[0] == 12);
-}
-
 /* The quoted IPv4 header at `at`: addresses; says in `in` what is behind it. STAGE_GO or -FL_DROP_*. */
 static __always_inline int quote_read4(struct fl_ctx *ctx, __u32 at, struct quote *q, struct pkt *in)
 {

@@ -191,12 +191,13 @@ static __always_inline __u32 ends_before6(const __u64 *ends, __u64 x)
 				    : table_at(table, offset, size))
 
 /* What the tree at that offset says of x: the interval's ref. */
-GLOBAL __u32 tree_find4(__u32 set, __u32 offset, __u32 x)
+static __always_inline __u32 tree_find(__u32 set, __u32 offset, __u64 x, bool six)
 {
 	const struct fl_table *head;
 	const struct fl_tree *tree;
 	void *table = rule_table(set);
-	const __u32 *line, *ref;
+	const __u32 *ref;
+	const void *line;
 	__u32 k = 0;
 
 	if (!table)
@@ -212,40 +213,22 @@ GLOBAL __u32 tree_find4(__u32 set, __u32 offset, __u32 x)
 		line = table_near(table, head, offset, FL_LINE_SIZE);
 		if (!line)
 			return 0;
-		k = k * (FL_LINE_SIZE / 4) + ends_before4(line, x);
+		k *= FL_LINE_SIZE / (six ? 8 : 4);
+		k += six ? ends_before6(line, x) : ends_before4(line, x);
 	}
 	offset = tree->refs + k * 4;
 	ref = table_near(table, head, offset, 4);
 	return ref ? *ref : 0;
 }
 
+GLOBAL __u32 tree_find4(__u32 set, __u32 offset, __u32 x)
+{
+	return tree_find(set, offset, x, false);
+}
+
 GLOBAL __u32 tree_find6(__u32 set, __u32 offset, __u64 x)
 {
-	const struct fl_table *head;
-	const struct fl_tree *tree;
-	void *table = rule_table(set);
-	const __u64 *line;
-	const __u32 *ref;
-	__u32 k = 0;
-
-	if (!table)
-		return 0;
-	head = table_head(table);
-	if (!head)
-		return 0;
-	tree = table_near(table, head, offset, FL_LINE_SIZE);
-	if (!tree)
-		return 0;
-	for (int i = 0; i < FL_TREE_LEVELS && i < tree->levels; i++) {
-		offset = tree->level[i] + k * FL_LINE_SIZE;
-		line = table_near(table, head, offset, FL_LINE_SIZE);
-		if (!line)
-			return 0;
-		k = k * (FL_LINE_SIZE / 8) + ends_before6(line, x);
-	}
-	offset = tree->refs + k * 4;
-	ref = table_near(table, head, offset, 4);
-	return ref ? *ref : 0;
+	return tree_find(set, offset, x, true);
 }
 
 /* The class of an address; one that is asked for again (by the next list) costs nothing. */

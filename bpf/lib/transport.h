@@ -23,6 +23,7 @@ static __always_inline enum message message_of(const struct pkt *pkt, __u8 type)
 	}
 	if (pkt->family != FL_INET || pkt->proto != IPPROTO_ICMP)
 		return MESSAGE_NONE;
+	/* Source Quench is no more heard (RFC 6633), and Redirect is for hosts of one link */
 	if (type == 3 || type == 11 || type == 12)
 		return MESSAGE_ERROR;
 	if (type == 8 || type == 13)

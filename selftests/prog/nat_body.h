@@ -4,6 +4,7 @@
 
 #include "lib/fragment.h"
 #include "lib/icmp_quoted.h"
+#include "lib/transport.h"
 #include "selftests/prog/nat.h"
 
 char _license[] SEC("license") = "GPL";
@@ -49,11 +50,12 @@ static __always_inline int body_quote(struct fl_ctx *ctx, struct pkt *pkt, const
 				      const union fl_addr *src)
 {
 	const struct fl_npt *npt = io.npt ? npt_get(io.npt) : NULL;
+	const __u8 *icmp = pkt->l4 ? pkt_at(ctx, pkt->l4, L4_MAX, 1) : NULL;
 	struct rewrite outer;
 	struct quote q = {};
 	int r;
 
-	io.is_error = is_icmp_error(ctx, pkt, pkt->l4);
+	io.is_error = icmp && message_of(pkt, *icmp) == MESSAGE_ERROR;
 	if (!io.is_error)
 		return STAGE_GO;
 	r = quote_read(ctx, pkt, &q);
