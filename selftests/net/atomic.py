@@ -117,12 +117,7 @@ class Traffic:
             self.wrong.append(str(p))
 
     def catch_wan(self):
-        while True:
-            p = lab.wan.read(0.3)
-            if p is None:
-                if self.sending:
-                    continue
-                return
+        for p in lab.wan.packets_while(lambda: self.sending):
             inner = p.inner or p
             if inner.data == b"atomic":
                 self.saw((p.dst if p.inner else None, inner.src), p)
@@ -138,12 +133,7 @@ class Traffic:
                     self.wrong.append(str(p))
 
     def catch_lan(self):
-        while True:
-            p = lab.lan.read(0.3)
-            if p is None:
-                if self.sending:
-                    continue
-                return
+        for p in lab.lan.packets_while(lambda: self.sending):
             if p.sport == 9 and p.dport == 4000:
                 remote, source = p.data.decode().split()
                 self.saw((None if remote == "None" else remote, source), p)

@@ -113,12 +113,7 @@ class Traffic:
             self.seen[{TAGGED: "tagged", STATED: "stated", ONLY["a"]: "only a", ONLY["b"]: "only b"}[p.dport]] += 1
 
     def catch(self):
-        while True:
-            p = lab.lan.read(0.3)
-            if p is None:
-                if self.sending:
-                    continue
-                return
+        for p in lab.lan.packets_while(lambda: self.sending):
             if p.data == b"swaps":
                 self.saw(p)
 

@@ -97,6 +97,15 @@ class Port:
             p.unfinished = bool(status & _TP_STATUS_CSUMNOTREADY)
             return p
 
+    def packets_while(self, going):
+        """What comes, until `going()` is false and nothing comes any more."""
+        while True:
+            p = self.read(0.3)
+            if p is not None:
+                yield p
+            elif not going():
+                return
+
     def expect(self, what, match, timeout=3):
         """The first packet that match() says yes to; Failure with what came instead."""
         seen, until = [], time.monotonic() + timeout
