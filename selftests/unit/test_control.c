@@ -138,9 +138,11 @@ static void assert_answer(const char *request, json_int_t status, const char *ex
 	int fd = dial();
 	FILE *from = fdopen(fd, "r");
 	json_t *answer, *want = expect ? json_loads(expect, JSON_DECODE_ANY, NULL) : NULL;
+	char *line = NULL;
 
-	put(fd, request);
-	put(fd, "\n");
+	cr_assert_gt(asprintf(&line, "%s\n", request), 0);
+	put(fd, line); /* in one piece: who is answered with an error may be cut off at once */
+	free(line);
 	answer = get(from);
 	cr_assert_eq(status_of(answer), status, "%s", request);
 	cr_assert_eq(!want, !json_object_get(answer, "result"));
