@@ -5,10 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fairlead/limits.h"
+#include "fairlead/rules.h"
 #include "user/config/config.h"
 #include "user/config/report.h"
 #include "user/config/suggest.h"
-#include "fairlead/limits.h"
 
 static int load(const char *text, struct config_report *report)
 {
@@ -190,6 +191,25 @@ static char *big(unsigned int clients, unsigned int interfaces, unsigned int tra
 	return text;
 }
 
+/* n rules of both directions, and m destination translations. malloc'ed. */
+static char *long_lists(unsigned int rules, unsigned int translations)
+{
+	char *text = NULL;
+	unsigned int i;
+	size_t len;
+	FILE *to = open_memstream(&text, &len);
+
+	fputs("{\"interfaces\":{\"a\":{\"device\":\"a\"}},\"rules\":[", to);
+	for (i = 0; i < rules; i++)
+		fprintf(to, "%s{\"name\":\"r%u\",\"action\":\"pass\"}", i ? "," : "", i);
+	fputs("],\"nat\":[", to);
+	for (i = 0; i < translations; i++)
+		fprintf(to, "%s{\"type\":\"dnat\",\"interface\":\"a\",\"translate_to\":\"10.0.0.1\"}", i ? "," : "");
+	fputs("]}", to);
+	fclose(to);
+	return text;
+}
+
 static void expect_limit(char *text, const char *error)
 {
 	struct config_report report;
@@ -209,4 +229,19 @@ Test(config_report, limits)
 	expect_limit(big(FL_ENDPOINTS_MAX / 2, 1, 0), "found 16384 remotes and clients; accepted: at most 16383");
 	expect_limit(big(1, FL_PORTS_MAX - 2, 0), "found 511 interfaces and tunnels; accepted: at most 510");
 	expect_limit(big(1, 1, FL_NPT_MAX / 2), "found 1024; accepted: at most 1023");
+	expect_limit(long_lists(FL_RULES_MAX - 2, FL_RULES_MAX - 1), "");
+	expect_limit(long_lists(1, FL_RULES_MAX), "found 16384 of destinations; accepted: at most 16383");
+}
+
+Test(config_report, limit_of_rules)
+{
+	struct config_report report;
+	char *text = long_lists(FL_RULES_MAX - 1, 0);
+
+	cr_expect_eq(load(text, &report), -EINVAL);
+	cr_assert_eq(report.n_findings, 2u);
+	cr_expect_str_eq(report.findings[0].text, "found 16383 for direction in; accepted: at most 16382");
+	cr_expect_str_eq(report.findings[1].text, "found 16383 for direction out; accepted: at most 16382");
+	config_report_free(&report);
+	free(text);
 }

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fairlead/rules.h"
+
 const char *check_number(size_t n, char *buf)
 {
 	snprintf(buf, 24, "%zu", n);
@@ -122,6 +124,31 @@ static void check_devices(struct check *c)
 	json_decref(seen);
 }
 
+/* Lists of the data plane: of rules two places are taken, by "no rule" and default_action, of translations one. */
+static void check_list_limits(struct check *c)
+{
+	const size_t most_rules = FL_RULES_MAX - 2, most_nat = FL_RULES_MAX - 1;
+	const struct draft *d = c->draft;
+	size_t rules[2] = { 0 }, nat[2] = { 0 }, i;
+
+	for (i = 0; i < d->n_rules; i++) {
+		rules[0] += !d->rules[i].disabled && d->rules[i].item.direction != CONFIG_OUT;
+		rules[1] += !d->rules[i].disabled && d->rules[i].item.direction != CONFIG_IN;
+	}
+	for (i = 0; i < d->n_nat; i++) {
+		nat[0] += !d->nat[i].disabled && d->nat[i].item.type != CONFIG_SNAT;
+		nat[1] += !d->nat[i].disabled && d->nat[i].item.type != CONFIG_DNAT;
+	}
+	for (i = 0; i < 2; i++) {
+		if (rules[i] > most_rules)
+			check_error(c, AT("rules"), "found %zu for direction %s; accepted: at most %zu", rules[i],
+				    i ? "out" : "in", most_rules);
+		if (nat[i] > most_nat)
+			check_error(c, AT("nat"), "found %zu of %s; accepted: at most %zu", nat[i],
+				    i ? "sources" : "destinations", most_nat);
+	}
+}
+
 static void check_limits(struct check *c)
 {
 	const struct draft *d = c->draft;
@@ -150,6 +177,7 @@ static void check_limits(struct check *c)
 	if (translations > FL_NPT_MAX / 2 - 1)
 		check_error(c, AT("prefix_translations"), "found %zu; accepted: at most %d", translations,
 			    FL_NPT_MAX / 2 - 1);
+	check_list_limits(c);
 }
 
 int check_draft(struct draft *draft, const json_t *document, struct config_report *report)
