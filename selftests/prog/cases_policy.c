@@ -4,14 +4,20 @@
  * how many states there are. What XDP passes down, tc sees next, as in real life.
  */
 
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "fairlead/event.h"
 #include "selftests/prog/check.h"
 #include "selftests/prog/hosts.h"
 #include "selftests/prog/policy.h"
 
+#include "xdp.skel.h"
+
 #define STEPS 8
+#define LOGGED 4
 
 struct step {
 	struct test_case c;
@@ -25,6 +31,12 @@ struct scene {
 		const char *rule;
 		__u64 packets;
 	} counted[3];
+	struct logged {
+		const char *rule; /* NULL: no more */
+		enum port port;
+		bool out;
+		__u8 verdict, reason;
+	} logged[LOGGED]; /* all that is, by packets of all steps */
 	int (*before)(struct env *env);
 	void (*look)(struct env *env);
 };
@@ -55,6 +67,7 @@ static const struct spec quoted_strange = { .src = LAN_HOST, .dst = NET_HOST, .s
 static const struct spec quoted4 = { .src = LAN_HOST4, .dst = NET_HOST4 };
 static const struct spec quoted_snat = { .src = WAN4, .dst = NET_HOST4 };
 static const struct spec quoted_back = { .src = NET_HOST4, .dst = WAN4, .sport = 53, .dport = 4000 };
+static const struct spec quoted_outer = { .src = LOCAL4, .dst = HE0_REMOTE, .l4 = L4_RAW, .proto = 41 };
 static const struct spec quoted_back_inside = { .src = NET_HOST4, .dst = LAN_HOST4, .sport = 53, .dport = 4000 };
 
 /* ---- what states say ---- */
@@ -160,6 +173,30 @@ static const struct scene scenes[] = {
 	{ "tcp-reset-makes-none", "\"default_action\":\"pass\",\"rules\":[{\"name\":\"no\",\"action\":\"block\",\"protocol\":\"udp\"}]",
 	  .steps = { { OUT6, TCP(TCP_RST, 1, NIL), LEAVES(WAN), .states = 0 } } },
 
+/* ---- logging: what a rule with `log` has decided of a connection's first packet ---- */
+	{ "log", SAY("{\"name\":\"in\",\"action\":\"pass\",\"direction\":\"in\",\"interface\":\"lan\",\"log\":true},"
+		     "{\"name\":\"out\",\"action\":\"pass\",\"direction\":\"out\",\"log\":true}"),
+	  .steps = { { OUT6, LEAVES(WAN), .states = 1 }, { BACK6, LEAVES(LAN), .states = 1 }, { OUT6, LEAVES(WAN), .states = 1 } },
+	  .logged = { { "in", LAN, false, FL_EVENT_PASS }, { "out", WAN, true, FL_EVENT_PASS } } },
+	{ "log-out-blocked", SAY("{\"name\":\"in\",\"action\":\"pass\",\"direction\":\"in\",\"interface\":\"lan\",\"log\":true},"
+				 "{\"name\":\"no\",\"action\":\"block\",\"direction\":\"out\",\"interface\":\"wan\",\"log\":true}"),
+	  .steps = { { OUT6, DROPPED(FL_DROP_RULE), .states = 0 } },
+	  .logged = { { "in", LAN, false, FL_EVENT_PASS }, { "no", WAN, true, FL_EVENT_BLOCK, FL_DROP_RULE } } },
+	{ "log-rejected", SAY("{\"name\":\"no\",\"action\":\"reject\",\"direction\":\"in\",\"interface\":\"lan\",\"log\":true}"),
+	  .steps = { { OUT6, REFUSED(1, 4), .states = 0 }, { FROM(WAN, NET_HOST, LAN_HOST), DROPPED(FL_DROP_RULE), .states = 0 } },
+	  .logged = { { "no", LAN, false, FL_EVENT_REJECT, FL_DROP_REJECTED } } },
+	{ "log-dropped", SAY("{\"name\":\"go\",\"action\":\"pass\",\"direction\":\"in\",\"interface\":\"lan\",\"log\":true,\"max_states\":1}"),
+	  .steps = { { OUT6, LEAVES(WAN), .states = 1 }, { OUT6, .c.pkt.sport = 4001, DROPPED(FL_DROP_STATE_LIMIT), .states = 1 } },
+	  .logged = { { "go", LAN, false, FL_EVENT_PASS }, { "go", LAN, false, FL_EVENT_DROP, FL_DROP_STATE_LIMIT } } },
+	{ "log-stateless", SAY("{\"name\":\"go\",\"action\":\"pass\",\"state\":\"none\",\"interface\":\"lan\",\"log\":true}"),
+	  .steps = { { OUT6, LEAVES(WAN), .states = 0 }, { OUT6, LEAVES(WAN), .states = 0 } },
+	  .logged = { { "go", LAN, false, FL_EVENT_PASS }, { "go", LAN, false, FL_EVENT_PASS } } },
+	{ "log-of-another", SAY("{\"name\":\"one\",\"action\":\"pass\",\"direction\":\"in\",\"interface\":\"lan\",\"log\":true,"
+				"\"protocol\":\"udp\"},{\"name\":\"two\",\"action\":\"pass\",\"direction\":\"in\",\"interface\":\"lan\","
+				"\"protocol\":\"udp\",\"source\":{\"port\":4001}}"),
+	  .steps = { { OUT6, LEAVES(WAN), .states = 1 }, { OUT6, .c.pkt.sport = 4001, LEAVES(WAN), .states = 2 } },
+	  .logged = { { "one", LAN, false, FL_EVENT_PASS } } },
+
 /* ---- ICMP ---- */
 	{ "echo", LAN_OUT,
 	  .steps = { { OUT6, .c.pkt.l4 = L4_ECHO, LEAVES(WAN), .states = 1 },
@@ -213,6 +250,27 @@ static const struct scene scenes[] = {
 	    { FROM(WAN, WAN4, "198.51.100.254"), PORTS_ARE(68, 67), .c.own = true, .c.want = PASS, .states = 0 },
 	    { FROM(WAN, WAN4, "198.51.100.254"), .c.own = true, DROPPED(FL_DROP_RULE), .states = 0 } } },
 
+	{ "unasked-groups", "\"default_action\":\"block\"",
+	  .steps = { { FROM(WAN, "fe80::fe", ROUTER), .c.pkt.l4 = L4_ECHO, .c.pkt.type = 137, .c.pkt.hops = 255, .c.want = DELIVER, .states = 0 },
+	    { FROM(LAN, "fe80::10", "ff02::1"), .c.pkt.l4 = L4_ECHO, .c.pkt.type = 130, .c.pkt.hops = 1, .c.want = DELIVER, .states = 0 },
+	    { FROM(LAN, "fe80::10", "ff02::2"), .c.pkt.l4 = L4_ECHO, .c.pkt.type = 132, .c.pkt.hops = 1, .c.want = DELIVER, .states = 0 },
+	    { FROM(LAN, "fe80::10", "ff02::16"), .c.pkt.ext = "h", .c.pkt.l4 = L4_ECHO, .c.pkt.type = 143, .c.pkt.hops = 1, .c.want = DELIVER,
+	      .states = 0 },
+	    { FROM(LAN, "fe80::10", "ff02::1"), .c.pkt.l4 = L4_ECHO, .c.pkt.type = 138, .c.pkt.hops = 255, DROPPED(FL_DROP_RULE), .states = 0 },
+	    { FROM(LAN, "fe80::10", "ff02::1"), .c.pkt.l4 = L4_ECHO, .c.pkt.type = 129, .c.pkt.hops = 1, DROPPED(FL_DROP_RULE), .states = 0 } } },
+	{ "unasked-dhcpv6", "\"default_action\":\"block\"",
+	  .steps = { { FROM(WAN, "fe80::fe", "2001:db8:20::1"), PORTS_ARE(547, 546), .c.want = DELIVER, .states = 0 },
+	    { FROM(WAN, "fe80::fe", "2001:db8:20::1"), PORTS_ARE(546, 547), DROPPED(FL_DROP_RULE), .states = 0 },
+	    { FROM(WAN, "fe80::fe", "2001:db8:20::1"), PORTS_ARE(67, 68), DROPPED(FL_DROP_RULE), .states = 0 },
+	    { FROM(WAN, "fe80::1", "ff02::1:2"), PORTS_ARE(546, 547), .c.own = true, .c.want = PASS, .states = 0 },
+	    { FROM(WAN, "fe80::1", "ff02::1:2"), PORTS_ARE(547, 546), .c.own = true, DROPPED(FL_DROP_RULE), .states = 0 } } },
+	{ "unasked-tunnel-errors", "\"default_action\":\"block\"",
+	  .steps = { { FROM(WAN, SERVER4, LOCAL4), ERROR_ABOUT(quoted_outer), .c.want = DELIVER, .states = 0 },
+	    { FROM(WAN, SERVER4, LOCAL4), ERROR_ABOUT(quoted_snat), DROPPED(FL_DROP_RULE), .states = 0 } } },
+	{ "groups-have-no-states", LAN_OUT,
+	  .steps = { { FROM(LAN, LAN_HOST4, "224.0.0.251"), .c.want = DELIVER, .states = 0 },
+	    { FROM(LAN, LAN_HOST, "ff02::fb"), .c.want = DELIVER, .states = 0 } }, .counted = { { "go", 2 } } },
+
 /* ---- frames to all ---- */
 	{ "to-all", LAN_OUT,
 	  .steps = { { FROM(WAN, NET_HOST4, WAN4), .c.to = TO_ALL, .c.tc_only = true, DROPPED(FL_DROP_RULE), .states = 0 },
@@ -261,6 +319,19 @@ static const struct scene scenes[] = {
 			 "\"interface\",\"static_port\":true}]",
 	  .steps = { { OUT4, LEAVES(WAN), .states = 1 }, { FROM(LAN, LAN_HOST4, "198.18.0.2"), LEAVES(WAN), .c.change.src = WAN4, .states = 2 } } },
 
+	{ "dnat-exempt", "\"default_action\":\"pass\",\"nat\":[{\"type\":\"dnat\",\"interface\":\"wan\",\"source\":{\"address\":\"" NET_HOST4
+			 "\"},\"exempt\":true},{\"type\":\"dnat\",\"interface\":\"wan\",\"destination\":{\"address\":\"wan:address\"},"
+			 "\"translate_to\":\"" LAN_HOST4 "\"}]",
+	  .steps = { { FROM(WAN, NET_HOST4, WAN4), .c.want = DELIVER, .states = 1 },
+	    { FROM(WAN, "198.18.0.2", WAN4), LEAVES(LAN), .c.change.dst = LAN_HOST4, .states = 2 } } },
+	{ "snat-keeps-a-state", SAY("{\"name\":\"go\",\"action\":\"pass\",\"direction\":\"in\",\"interface\":\"lan\",\"state\":\"none\"}")
+				",\"nat\":[{\"type\":\"snat\",\"interface\":\"wan\",\"source\":{\"address\":\"" LAN_HOST4
+				"\"},\"translate_to\":\"interface\",\"static_port\":true}]",
+	  .steps = { { OUT4, LEAVES(WAN), .c.change.src = WAN4, .states = 1 },
+	    { FROM(WAN, NET_HOST4, WAN4), PORTS_ARE(53, 4000), LEAVES(LAN), .c.change.dst = LAN_HOST4, .states = 1 },
+	    { OUT4, .c.pkt.l4 = L4_ECHO, .c.pkt.type = NIL, DROPPED(FL_DROP_NAT_STATELESS), .states = 1 },
+	    { OUT6, LEAVES(WAN), .states = 1 } }, .counted = { { "go", 3 } }, .look = look_translated },
+
 /* ---- gateways ---- */
 	{ "route-to", SAY("{\"name\":\"go\",\"action\":\"pass\",\"direction\":\"in\",\"family\":\"inet6\",\"interface\":\"lan\","
 			  "\"route_to\":\"wan6\"}"),
@@ -274,6 +345,30 @@ static const struct scene scenes[] = {
 	{ "route-to-down", SAY("{\"name\":\"go\",\"action\":\"pass\",\"direction\":\"in\",\"family\":\"inet\",\"interface\":"
 			       "\"lan\",\"route_to\":\"down\"}"),
 	  .steps = { { OUT4, DROPPED(FL_DROP_GATEWAY_DOWN), .states = 0 } }, .counted = { { "go", 1 } } },
+	{ "route-to-down-rejects", SAY("{\"name\":\"go\",\"action\":\"pass\",\"direction\":\"in\",\"family\":\"inet\",\"interface\":"
+				       "\"lan\",\"route_to\":\"down\",\"when_down\":\"reject\"}"),
+	  .steps = { { OUT4, .c.want = ERROR, .c.reason = FL_DROP_GATEWAY_DOWN, .c.icmp_type = 3, .c.icmp_code = 3, .states = 0 } }, .counted = { { "go", 1 } } },
+	{ "reply-to", SAY("{\"name\":\"go\",\"action\":\"pass\",\"direction\":\"in\",\"family\":\"inet6\",\"interface\":\"wan\","
+			  "\"reply_to\":\"he\"}"),
+	  .steps = { { FROM(WAN, NET_HOST, LAN_HOST), LEAVES(LAN), .states = 1 },
+	    { FROM(LAN, LAN_HOST, NET_HOST), PORTS_ARE(53, 4000), LEAVES(WAN), .c.ep_out = EP_HE0,
+	      .c.change = { .osrc = LOCAL4, .odst = HE0_REMOTE, .ottl = 255 }, .states = 1 } }, .counted = { { "go", 2 } } },
+	{ "route-to-out", SAY("{\"name\":\"in\",\"action\":\"pass\",\"direction\":\"in\",\"interface\":\"lan\"},"
+			      "{\"name\":\"out\",\"action\":\"pass\",\"direction\":\"out\",\"family\":\"inet6\",\"interface\":\"wan\","
+			      "\"route_to\":\"he\"},{\"name\":\"no\",\"action\":\"block\",\"direction\":\"out\",\"interface\":\"he0\","
+			      "\"protocol\":\"udp\",\"source\":{\"port\":4001}}"),
+	  .steps = { { OUT6, LEAVES(WAN), .c.ep_out = EP_HE0, .c.change = { .osrc = LOCAL4, .odst = HE0_REMOTE, .ottl = 255 }, .states = 1 },
+	    { OUT6, LEAVES(WAN), .c.ep_out = EP_HE0, .c.change = { .osrc = LOCAL4, .odst = HE0_REMOTE, .ottl = 255 }, .states = 1 },
+	    { OUT6, .c.pkt.sport = 4001, DROPPED(FL_DROP_RULE), .states = 1 } },
+	  .counted = { { "in", 2 }, { "out", 2 }, { "no", 1 } }, .look = look_steered },
+	{ "known-by-another-outer", SAY("{\"name\":\"go\",\"action\":\"pass\",\"direction\":\"in\",\"interface\":\"he0\"}"),
+	  .steps = { { FROM(WAN, HE_HOST, LAN_HOST), .c.pkt.osrc = HE0_REMOTE, .c.pkt.odst = LOCAL4, LEAVES(LAN), .c.ep_in = EP_HE0,
+	      .c.change.osrc = NO_OUTER, .states = 1 },
+	    { FROM(WAN, HE_HOST, LAN_HOST), .c.pkt.osrc = HE0_REMOTE, .c.pkt.odst = LOCAL4, LEAVES(LAN), .c.ep_in = EP_HE0,
+	      .c.change.osrc = NO_OUTER, .states = 1 },
+	    { FROM(WAN, HE_HOST, LAN_HOST), .c.pkt.osrc = "203.0.113.99", .c.pkt.odst = LOCAL4, DROPPED(FL_DROP_TUNNEL_STRANGER), .c.blame = HE0, .states = 1 },
+	    { FROM(UNDER2, HE_HOST, LAN_HOST), .c.pkt.osrc = HE0_REMOTE, .c.pkt.odst = LOCAL4, DROPPED(FL_DROP_TUNNEL_UNDERLAY), .c.blame = HE0, .states = 1 } },
+	  .counted = { { "go", 2 } } },
 	{ "out-of-a-tunnel", SAY("{\"name\":\"go\",\"action\":\"pass\",\"direction\":\"in\",\"interface\":\"he0\"}"),
 	  .steps = { { FROM(WAN, HE_HOST, LAN_HOST), .c.pkt.osrc = HE0_REMOTE, .c.pkt.odst = LOCAL4, LEAVES(LAN), .c.ep_in = EP_HE0,
 	      .c.change.osrc = NO_OUTER, .states = 1 },
@@ -309,6 +404,13 @@ static const struct scene scenes[] = {
 				       "\"max_states_per_source\":1}"),
 	  .steps = { { OUT6, LEAVES(WAN), .states = 1 }, { OUT6, .c.pkt.sport = 4001, DROPPED(FL_DROP_STATE_LIMIT), .states = 1 },
 	    { FROM(LAN, "2001:db8:10::11", NET_HOST), LEAVES(WAN), .states = 2 } } },
+	{ "max-states-out", SAY("{\"name\":\"in\",\"action\":\"pass\",\"direction\":\"in\",\"interface\":\"lan\"},"
+				"{\"name\":\"out\",\"action\":\"pass\",\"direction\":\"out\",\"interface\":\"wan\",\"max_states\":2,"
+				"\"max_states_per_source\":1}"),
+	  .steps = { { OUT6, LEAVES(WAN), .states = 1 }, { OUT6, .c.pkt.sport = 4001, DROPPED(FL_DROP_STATE_LIMIT), .states = 1 },
+	    { FROM(LAN, "2001:db8:10::11", NET_HOST), LEAVES(WAN), .states = 2 },
+	    { FROM(LAN, "2001:db8:10::12", NET_HOST), DROPPED(FL_DROP_STATE_LIMIT), .states = 2 },
+	    { OUT6, LEAVES(WAN), .states = 2 } }, .counted = { { "in", 3 }, { "out", 3 } } },
 };
 /* clang-format on */
 
@@ -336,7 +438,47 @@ static void run_step(struct env *env, const struct scene *scene, const struct st
 		     states, s->states);
 }
 
-static void run_scene(struct env *env, const struct scene *scene, enum hook hook)
+/* What the programs have logged. */
+struct log {
+	struct ring_buffer *ring;
+	struct fl_event events[LOGGED];
+	size_t n;
+};
+
+static int log_take(void *arg, void *data, size_t len)
+{
+	struct log *log = arg;
+
+	if (log->n < LOGGED)
+		memcpy(&log->events[log->n], data, len < sizeof(struct fl_event) ? len : sizeof(struct fl_event));
+	log->n++;
+	return 0;
+}
+
+static bool is_logged(const struct env *env, const struct fl_event *e, const struct logged *l)
+{
+	return !strcmp(policy_name(env, e->rule), l->rule) && e->port == l->port &&
+	       !(e->flags & FL_EVENT_OUT) == !l->out && e->verdict == l->verdict && e->reason == l->reason;
+}
+
+static void check_log(struct env *env, struct log *log, const struct scene *scene, enum hook hook)
+{
+	size_t n = 0;
+
+	log->n = 0;
+	ring_buffer__consume(log->ring);
+	while (n < LOGGED && scene->logged[n].rule)
+		n++;
+	if (log->n != n)
+		fail(env, "  %s: %zu events instead of %zu\n", hook_name(hook), log->n, n);
+	for (size_t i = 0; i < n && log->n == n; i++)
+		if (!is_logged(env, &log->events[i], &scene->logged[i]))
+			fail(env, "  %s: event %zu is of \"%s\", port %u, flags %x, verdict %u, reason %u\n",
+			     hook_name(hook), i + 1, policy_name(env, log->events[i].rule), log->events[i].port,
+			     log->events[i].flags, log->events[i].verdict, log->events[i].reason);
+}
+
+static void run_scene(struct env *env, const struct scene *scene, enum hook hook, struct log *log)
 {
 	policy_forget(env);
 	states_limit(&env->policy->states, POLICY_BUCKETS * FL_BUCKET_WAYS);
@@ -354,6 +496,8 @@ static void run_scene(struct env *env, const struct scene *scene, enum hook hook
 	}
 	if (scene->look && !*env->why)
 		scene->look(env);
+	if (!*env->why)
+		check_log(env, log, scene, hook);
 }
 
 const char *policy_scene_name(size_t i)
@@ -368,11 +512,17 @@ const struct test_case *policy_scene_case(size_t i, size_t step)
 
 void policy_scene_run(struct env *env, size_t i)
 {
-	if (policy_on(env, scenes[i].policy))
-		fail(env, "  the policy does not compile\n");
+	struct log log = { 0 };
+
+	log.ring = ring_buffer__new(bpf_map__fd(env->xdp->maps.fl_events), log_take, &log, NULL);
+	if (!log.ring || policy_on(env, scenes[i].policy))
+		fail(env, "  the policy does not compile, or its log can't be read\n");
+	if (log.ring)
+		ring_buffer__consume(log.ring); /* what others have left */
 	for (enum hook hook = HOOK_XDP; hook < HOOKS && !*env->why; hook++)
-		run_scene(env, &scenes[i], hook);
+		run_scene(env, &scenes[i], hook, &log);
 	policy_off(env);
+	ring_buffer__free(log.ring);
 }
 
 /* ---- what passes all, with states ---- */
