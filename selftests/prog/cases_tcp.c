@@ -61,6 +61,8 @@ static const struct step normal_close[] = {
 	{ A, FIN | ACK, 101, 1001, 0, 64240, NONE, PASS_, C, E },
 	{ B, ACK, 1001, 102, 0, 65160, NONE, PASS_, F, E },
 	{ B, PSH | ACK, 1001, 102, 500, 65160, NONE, PASS_, F, E },
+	/* on its way for long: more than a window back */
+	{ A, PSH | ACK, 102 - 65500, 1501, 100, 64240, NONE, PASS_, F, E },
 	{ B, FIN | ACK, 1501, 102, 0, 65160, NONE, PASS_, F, C },
 	{ A, ACK, 102, 1502, 0, 64240, NONE, PASS_, F, F },
 	/* the last one again */
@@ -95,6 +97,8 @@ static const struct step reset_blind[] = {
 	{ B, RST, -200000, 0, 0, 0, NONE, BAD, 0, 0 },
 	{ A, RST | ACK, 100000, 1, 0, 0, NONE, BAD, 0, 0 },
 	/* in the window, but not exact: passed on, and believed by halves */
+	{ B, RST, 3, 0, 0, 0, NONE, PASS_, E, C },
+	{ B, RST, -1, 0, 0, 0, NONE, PASS_, E, C },
 	{ B, RST, 30000, 0, 0, 0, NONE, PASS_, E, C },
 	{ A, PSH | ACK, 1, 1, 100, 64240, NONE, PASS_, E, F },
 	{ B, PSH | ACK, 1, 101, 100, 64240, NONE, PASS_, E, F },
@@ -181,6 +185,8 @@ static const struct step scaling[] = {
 	{ A, PSH | ACK, 1024001, 1, 1, 502, NONE, BAD, 0, 0 },
 	{ A, PSH | ACK, 1, 1, 1000, 502, NONE, PASS_, E, E },
 	{ B, ACK, 1, 1001001, 0, 4000, NONE, PASS_, E, E },
+	/* overtaken by the one before: as far back as a scaled window may be */
+	{ B, ACK, 1, 501001, 0, 4000, NONE, PASS_, E, E },
 	{ A, ACK, 1001001, 1, 0, 30000, NONE, PASS_, E, E }, /* 3,840,000 */
 	{ B, PSH | ACK, 3800001, 1001001, 1000, 4000, NONE, PASS_, E, E },
 	{ B, PSH | ACK, 3840001, 1001001, 1, 4000, NONE, BAD, 0, 0 },
@@ -451,7 +457,38 @@ static void learning(struct env *env)
 	state_table_close(&t);
 }
 
+/* What comes late passes, and does not make the state live longer. */
+static void late(struct env *env)
+{
+	static const struct step steps[] = {
+		HANDSHAKE,
+		{ A, FIN | ACK, 1, 1, 0, 64240, NONE, PASS_, C, E },
+		{ B, ACK, 1, 2, 0, 65160, NONE, PASS_, F, E },
+		{ A, PSH | ACK, 2 - 65500, 1, 100, 64240, NONE, PASS_, F, E },
+		{ B, PSH | ACK, 1, 2, 100, 65160, NONE, PASS_, F, E },
+	};
+	static const struct connection c = TRACKED("late", steps);
+	struct state_table t;
+	__u32 slot = 0, seen = 0;
+
+	if (state_table_open(&t, 4))
+		return fail(env, "  no table\n");
+	for (size_t i = 0; i < c.count; i++) {
+		run_step(env, &t, &c, i);
+		while (i == 4 && FL_TAG_KIND(state_table_tag(&t, slot)) != FL_KIND_ESTABLISHED && slot + 1 < t.slots)
+			slot++;
+		if (i == 5 && t.states[slot].seen != seen)
+			fail(env, "  what is late makes it live longer\n");
+		if (i == 6 && t.states[slot].seen == seen)
+			fail(env, "  what is not late does not\n");
+		state_table_age(&t, slot, i == 4);
+		seen = t.states[slot].seen;
+	}
+	state_table_close(&t);
+}
+
 const struct procedure tcp_procedures[] = {
+	{ "states/late", late },
 	{ "states/tcp", each_connection },
 	{ "states/learning", learning },
 	{},

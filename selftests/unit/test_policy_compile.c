@@ -470,6 +470,37 @@ Test(policy_compile, schedules)
 	c.facts.now -= 2 * 3600; /* before six */
 	cr_expect(policy_live(c.policy, &c.facts));
 	cr_expect(!is_live(&c, 1) && is_live(&c, 2) && is_live(&c, 3));
+	c.facts.now += 2 * 3600; /* six */
+	cr_expect(policy_live(c.policy, &c.facts));
+	cr_expect(!is_live(&c, 2));
+	c.facts.now += 12 * 3600; /* six in the evening */
+	cr_expect_not(policy_live(c.policy, &c.facts));
+	cr_expect(!is_live(&c, 1), "over");
+	release(&c, true);
+}
+
+/* A rule of both directions is on and off in both, and what is told of rules says so, whichever directions they have. */
+Test(policy_compile, schedules_of_directions)
+{
+	struct compiled c;
+	uint32_t out;
+	bool live[3];
+
+	setenv("TZ", "UTC", 1);
+	tzset();
+	compile_with(
+		&c,
+		RULES("{'name':'both','action':'pass','schedule':'mon-fri 08:00-18:00'},"
+		      "{'name':'out','action':'pass','direction':'out','schedule':'mon-fri 08:00-18:00'}," PASS("c")),
+		NULL);
+	out = c.head->list[FL_LIST_OUT].first * FL_LINE_BITS;
+	for (int on = 0; on < 2; on++) {
+		c.facts.now = on ? 1700467200 : 1700467199; /* Monday, 08:00, and before */
+		policy_live(c.policy, &c.facts);
+		policy_lives(c.policy, c.config, live);
+		cr_expect(is_live(&c, 1) == on && is_live(&c, out + 1) == on && is_live(&c, out + 2) == on);
+		cr_expect(live[0] == on && live[1] == on && live[2]);
+	}
 	release(&c, true);
 }
 
@@ -477,13 +508,19 @@ Test(policy_compile, gateways)
 {
 	struct compiled c;
 
-	compile_with(&c,
-		     RULES("{'name':'a','action':'pass','direction':'in','route_to':'isp_gw','when_down':'skip'},"
-			   "{'name':'b','action':'pass','direction':'in','route_to':'isp_gw'}"),
-		     NULL);
-	cr_expect(is_live(&c, 1) && is_live(&c, 2));
+	setenv("TZ", "UTC", 1);
+	tzset();
+	compile_with(
+		&c,
+		RULES("{'name':'a','action':'pass','direction':'in','route_to':'isp_gw','when_down':'skip'},"
+		      "{'name':'b','action':'pass','direction':'in','route_to':'isp_gw'},"
+		      "{'name':'c','action':'pass','direction':'in','route_to':'isp_gw','schedule':'mon-fri 08:00-18:00'}"),
+		NULL);
+	c.facts.now = 1700467200; /* Monday, 08:00 */
+	policy_live(c.policy, &c.facts);
+	cr_expect(is_live(&c, 1) && is_live(&c, 2) && is_live(&c, 3));
 	c.gateway.up = false;
 	cr_expect(policy_live(c.policy, &c.facts));
-	cr_expect(!is_live(&c, 1) && is_live(&c, 2));
+	cr_expect(!is_live(&c, 1) && is_live(&c, 2) && is_live(&c, 3), "only one is skipped, the others block");
 	release(&c, true);
 }

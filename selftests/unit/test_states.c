@@ -165,6 +165,8 @@ Test(states, selectors)
 		st = udp(10 + i, 100 + i % 2);
 		st.rule[0] = 3 + i % 4;
 		st.gateway = i % 5;
+		st.reply_gateway = i < 2 ? 6 : 0;
+		st.nat = i == 3 ? 9 : i == 4 ? FL_STATE_NPT | 10 : 0;
 		st.end[0].from = i % 3;
 		st.end[1].from = FL_FROM_ENDPOINT(i % 3);
 		st.proto = i % 10 ? FL_PROTO_UDP : FL_PROTO_TCP;
@@ -195,8 +197,16 @@ Test(states, selectors)
 	cr_expect_eq(count(t, &f), 5u);
 	states_filter_set(f.rules, 5);
 	cr_expect_eq(count(t, &f), 20u, "the other rule of all");
+	f = (struct states_filter){ .by_rule = true };
+	states_filter_set(f.rules, 9);
+	cr_expect_eq(count(t, &f), 1u, "a translation");
+	f = (struct states_filter){ .by_rule = true };
+	states_filter_set(f.rules, 10);
+	cr_expect_eq(count(t, &f), 0u, "a prefix is none");
 	f = (struct states_filter){ .gateway = 4 };
 	cr_expect_eq(count(t, &f), 4u);
+	f.gateway = 6;
+	cr_expect_eq(count(t, &f), 2u, "of the answers");
 	f = (struct states_filter){ .proto = FL_PROTO_TCP };
 	cr_expect_eq(count(t, &f), 2u);
 	f = (struct states_filter){ .port = htons(1007) };
@@ -209,6 +219,50 @@ Test(states, selectors)
 	cr_expect_eq(count(t, &f), 7u, "1, 4, 7 ...");
 	states_filter_set(f.from, FL_FROM_ENDPOINT(2));
 	cr_expect_eq(count(t, &f), 13u, "and 2, 5, 8 ...");
+	table_free(t);
+}
+
+/* What the router passes unasked has no rule; what only one of the two directions' rules has passed has one. */
+Test(states, without_rule)
+{
+	struct states *t = table_new(64);
+	static struct states_filter f = { .by_rule = true };
+
+	for (uint32_t i = 0; i < 4; i++) {
+		struct fl_state st = udp(10 + i, 100);
+
+		st.rule[0] = i & 1 ? 3 : 0;
+		st.rule[1] = i & 2 ? 5 : 0;
+		add(t, &st, FL_KIND_ESTABLISHED);
+	}
+	states_filter_set(f.rules, 0);
+	cr_expect_eq(count(t, &f), 1u);
+	states_filter_set(f.rules, 5);
+	cr_expect_eq(count(t, &f), 3u);
+	table_free(t);
+}
+
+Test(states, tally)
+{
+	static struct states_tally tally[FL_RULE_IDS_MAX];
+	struct states *t = table_new(64);
+	struct fl_state st = udp(10, 20);
+	struct fl_rule_stats sum;
+
+	st.nat = 9;
+	add(t, &st, FL_KIND_EMBRYONIC);
+	st = udp(11, 20);
+	st.rule[1] = st.rule[0];
+	st.nat = FL_STATE_NPT | 9;
+	add(t, &st, FL_KIND_ESTABLISHED);
+	states_tally(t, tally);
+	cr_expect(tally[3].states == 2 && tally[3].packets == 6 && tally[3].bytes == 500, "once of each state");
+	cr_expect(tally[5].states == 1 && tally[5].packets == 3 && tally[5].bytes == 250);
+	cr_expect(tally[9].states == 1 && tally[9].packets == 3 && tally[9].bytes == 250, "a prefix is no rule");
+	for (uint32_t cpu = 0; cpu <= CPUS; cpu++) /* and the daemon's */
+		t->rule_stats[FL_RULE_STATS_INDEX(cpu, 3)] = (struct fl_rule_stats){ .packets = 1, .bytes = 10 };
+	states_rule_stats(t, 3, &sum);
+	cr_expect(sum.packets == CPUS + 1 && sum.bytes == 10 * (CPUS + 1));
 	table_free(t);
 }
 
@@ -263,6 +317,12 @@ Test(states, translated)
 	cr_expect(states_remove(t, slot[0], tag_of(t, slot[0])));
 	cr_expect_eq(twins(t), 1u);
 	cr_expect_eq(t->rule_stats[FL_RULE_STATS_INDEX(CPUS, 9)].packets, 3u, "of the translation");
+	t->entries[slot[1]].nat = FL_STATE_NPT | 9;
+	t->entries[t->entries[slot[1]].twin].twin++;
+	cr_expect_eq(count(t, NULL), 0u, "the twin is another's by now");
+	cr_expect(states_remove(t, slot[1], tag_of(t, slot[1])));
+	cr_expect_eq(twins(t), 1u, "which stays");
+	cr_expect_eq(t->rule_stats[FL_RULE_STATS_INDEX(CPUS, 9)].packets, 3u, "a prefix is no rule");
 	table_free(t);
 }
 
@@ -347,6 +407,11 @@ Test(states, adapt)
 	t->counts[FL_STATE_COUNTS_CPU(1)].states = 10;
 	states_adapt(t);
 	cr_expect_eq(t->control->timeout[FL_UDP_FIRST], 60u * HZ);
+	t->timeout_s[FL_TCP_ESTABLISHED] = 30000000;
+	states_adapt(t);
+	cr_expect_eq(t->control->timeout[FL_TCP_ESTABLISHED], (uint32_t)INT32_MAX, "longer than jiffies can tell");
+	states_limit(t, 1000000);
+	cr_expect_eq(t->control->batch, 256u, "at most");
 	table_free(t);
 }
 
@@ -359,8 +424,10 @@ Test(states, recount)
 
 	for (uint32_t i = 0; i < 50; i++) {
 		st = udp(10 + i, 200);
+		st.rule[1] = i < 10 ? st.rule[0] : 5;
 		add(t, &st, i < 20 ? FL_KIND_EMBRYONIC : FL_KIND_ESTABLISHED);
 	}
+	t->counts[FL_STATE_COUNTS_SHARED].embryonic += 30;
 	t->counts[FL_STATE_COUNTS_CPU(1)].states += 17;
 	t->counts[FL_STATE_COUNTS_CPU(1)].embryonic -= 100;
 	t->rule_states[3] = 7;
@@ -375,8 +442,8 @@ Test(states, recount)
 	cr_expect_eq(n.embryonic, 20u);
 	cr_expect_eq(t->counts[FL_STATE_COUNTS_SHARED].states, 50);
 	cr_expect_eq(t->counts[FL_STATE_COUNTS_SHARED].embryonic, 20);
-	cr_expect_eq((uint32_t)t->rule_states[3], 50u);
-	cr_expect_eq((uint32_t)t->rule_states[5], 50u);
+	cr_expect_eq((uint32_t)t->rule_states[3], 50u, "once, though it is both rules of some");
+	cr_expect_eq((uint32_t)t->rule_states[5], 40u);
 	cr_expect_eq((uint32_t)t->rule_states[77], 0u);
 	cr_expect_eq(FL_TAG_KIND(*claimed), FL_KIND_CLAIMED, "somebody may be at it");
 	cr_expect_eq(states_recount(t), 0);
@@ -436,8 +503,15 @@ Test(states, copy)
 	cr_expect_eq(states_copy_since(a, b, NOW - 1), 1u);
 	/* what finds no room is embryonic */
 	states_copy(a, small);
-	for (slot = 0; slot < 4 * FL_BUCKET_WAYS; slot++)
+	for (slot = 0; slot < 4 * FL_BUCKET_WAYS; slot++) {
 		cr_expect_neq(FL_TAG_KIND(tag_of(small, slot)), FL_KIND_EMBRYONIC);
+		cr_expect_neq(FL_TAG_KIND(tag_of(small, slot)), FL_KIND_CLAIMED,
+			      "given back where the twin finds none");
+	}
+	/* a copy's twin goes with it */
+	for (slot = 0; slot < 200 * FL_BUCKET_WAYS; slot++)
+		states_remove(b, slot, tag_of(b, slot));
+	cr_expect(count(b, NULL) == 0 && twins(b) == 0);
 	table_free(a);
 	table_free(b);
 	table_free(small);
@@ -462,7 +536,12 @@ Test(states, merged)
 	cr_assert_eq(states_copy(a, b), 1u);
 	states_walk(b, NULL, each, &found);
 	in_b = &b->entries[found.last.slot];
-	a->entries[slot].end[1] = (struct fl_end){ .seq_lo = 500, .seq_hi = 900, .max_win = 20, .packets = 2 };
+	/* numbers that lie before those of an end that has not spoken, and fewer bytes in the low word of more */
+	in_b->end[1].seq_hi = in_b->end[1].max_win = 1;
+	in_b->end[1].bytes_lo = 3000;
+	a->entries[slot].end[1] = (struct fl_end){
+		.seq_lo = 0xf0000500, .seq_hi = 0xf0000900, .max_win = 20, .packets = 2, .bytes_lo = 7, .bytes_hi = 1
+	};
 	a->entries[slot].phase[0] = a->entries[slot].phase[1] = FL_PHASE_ESTABLISHED;
 	a->entries[slot].wscale = 6 << 4 | 7;
 	a->buckets[slot / FL_BUCKET_WAYS].tag[slot % FL_BUCKET_WAYS] = FL_TAG_AS(tag_of(a, slot), FL_KIND_ESTABLISHED);
@@ -471,13 +550,44 @@ Test(states, merged)
 	in_b->seen += 7;
 	cr_assert_eq(states_copy(a, b), 1u);
 	cr_expect(in_b->end[0].seq_lo == 1500 && in_b->end[0].seq_hi == 2000 && in_b->end[0].packets == 9);
-	cr_expect(in_b->end[1].seq_lo == 500 && in_b->end[1].max_win == 20 && in_b->end[1].packets == 2);
+	cr_expect(in_b->end[1].seq_lo == 0xf0000500 && in_b->end[1].seq_hi == 0xf0000900);
+	cr_expect(in_b->end[1].max_win == 20 && in_b->end[1].packets == 2);
+	cr_expect(in_b->end[1].bytes_lo == 7 && in_b->end[1].bytes_hi == 1);
 	cr_expect_eq(in_b->seen, st.seen + 7);
 	cr_expect_eq(in_b->wscale, 6 << 4 | 7, "of the one that saw both SYNs");
 	cr_expect(in_b->phase[0] == FL_PHASE_ESTABLISHED && in_b->phase[1] == FL_PHASE_ESTABLISHED);
 	cr_expect_eq(FL_TAG_KIND(tag_of(b, found.last.slot)), FL_KIND_ESTABLISHED);
 	states_numbers(b, &n);
 	cr_expect(n.states == 1 && n.embryonic == 0);
+	/* the other one has not seen that end speak */
+	a->entries[slot].end[1] = (struct fl_end){ .seq_hi = 1, .max_win = 1 };
+	a->entries[slot].wscale = 5 << 4 | FL_WSCALE_NONE;
+	cr_assert_eq(states_copy(a, b), 1u);
+	cr_expect(in_b->end[1].seq_lo == 0xf0000500 && in_b->end[1].seq_hi == 0xf0000900);
+	cr_expect_eq(in_b->wscale, 6 << 4 | 7);
+	/* another connection under the same key */
+	in_b->made++;
+	a->entries[slot].seen += 100;
+	cr_assert_eq(states_copy(a, b), 1u);
+	cr_expect_eq(in_b->seen, st.seen + 7);
+	table_free(a);
+	table_free(b);
+}
+
+/* The address and port that it is translated to are another's there: it is not taken over, and leaves nothing behind. */
+Test(states, copy_of_a_twin_that_is_taken)
+{
+	struct states *a = table_new(64), *b = table_new(64);
+	struct states_numbers n;
+
+	add_translated(a, 10, 20, 15);
+	add_translated(b, 11, 20, 15);
+	cr_expect_eq(states_copy(a, b), 0u);
+	cr_expect(count(b, NULL) == 1 && twins(b) == 1);
+	for (uint32_t slot = 0; slot < 64 * FL_BUCKET_WAYS; slot++)
+		cr_expect_neq(FL_TAG_KIND(tag_of(b, slot)), FL_KIND_CLAIMED);
+	states_numbers(b, &n);
+	cr_expect_eq(n.states, 1u);
 	table_free(a);
 	table_free(b);
 }

@@ -113,12 +113,17 @@ static bool is_later(uint32_t a, uint32_t b)
 	return (int32_t)(a - b) > 0;
 }
 
-/* Each direction may have gone on in another one of the two: of numbers that only grow the higher ones count. */
+/*
+ * Each direction may have gone on in another one of the two: of numbers that only grow the higher ones count, but what an end has that has
+ * not sent anything yet is no number of its own.
+ */
 static void merge_end(struct fl_end *end, const struct fl_end *other)
 {
-	if (!end->seq_lo || (other->seq_lo && is_later(other->seq_lo, end->seq_lo)))
+	bool silent = !end->seq_lo;
+
+	if (other->seq_lo && (silent || is_later(other->seq_lo, end->seq_lo)))
 		end->seq_lo = other->seq_lo;
-	if (is_later(other->seq_hi, end->seq_hi))
+	if (other->seq_lo && (silent || is_later(other->seq_hi, end->seq_hi)))
 		end->seq_hi = other->seq_hi;
 	if (other->max_win > end->max_win)
 		end->max_win = other->max_win;
