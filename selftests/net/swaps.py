@@ -18,8 +18,8 @@ import wire
 from lab import Lab, WAN_ROUTER_MAC, LAN_ROUTER_MAC
 from wire import check, check_equal
 
-SWAPS = int(os.environ.get("FL_SWAPS", "155"))
-SECONDS = 120
+SWAPS = int(os.environ.get("FL_SWAPS", "1000"))
+SECONDS = 300
 OUTSIDE = "203.0.113.20"
 KEPT = "192.0.2.53"
 # destination and source that a new connection gets

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Rulesets change under traffic, 155 times in a mode (FL_SWAPS says how many): no packet is judged by some of the one and some of
+# Rulesets change under traffic, 1,000 times (FL_SWAPS says how many): no packet is judged by some of the one and some of
 # the other, and what both pass is never lost.
 #
 #   lan: 192.0.2.51, .52 and more, all silent     router     wan: 198.51.100.77 and others behind it
@@ -43,7 +43,7 @@ swaps_lab() {
 
 scenario() {
 	started swaps_lab "$1" || return
-	python_tests swaps.py --lab "$FL_PREFIX" --mode "$1"
+	FL_PYTHON_TIMEOUT=340 python_tests swaps.py --lab "$FL_PREFIX" --mode "$1"
 }
 
 FL_MODES=${FL_MODES:-native}
