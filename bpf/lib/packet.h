@@ -111,8 +111,8 @@ static __always_inline bool ethernet_is_for(struct fl_ctx *ctx, const struct fl_
 
 /*
  * Walks the extension headers of the IPv6 packet at pkt->l3 to the transport header: sets proto, l4 and fragment.
- * Returns STAGE_GO, or -FL_DROP_* for a malformed chain (RFC 8200 4) and for one that is longer than can be looked at: no rule could
- * judge such a packet, nor a translation mend its checksum. A later fragment leaves l4 at 0.
+ * Returns STAGE_GO, or -FL_DROP_* for a malformed chain (RFC 8200 4), for one that is longer than can be looked at (no rule could
+ * judge such a packet, nor a translation mend its checksum) and for a source route. A later fragment leaves l4 at 0.
  */
 GLOBAL int ext_headers_walk(struct fl_ctx *ctx, struct pkt *pkt)
 {
@@ -157,6 +157,9 @@ GLOBAL int ext_headers_walk(struct fl_ctx *ctx, struct pkt *pkt)
 		} else if (next == IPPROTO_AH) {
 			off += ((__u32)h[1] + 2) * 4;
 		} else {
+			/* type 0 with segments left lets a sender choose the way: deprecated by RFC 5095, as pf and routers drop it */
+			if (next == IPPROTO_ROUTING && !h[2] && h[3])
+				return -FL_DROP_SOURCE_ROUTE;
 			off += ((__u32)h[1] + 1) * 8;
 		}
 		next = h[0];

@@ -217,6 +217,7 @@ static const struct test_case refused[] = {
 	{ "refuse/inner-ipv4", .in = WAN, .pkt.osrc = HE0_REMOTE, .pkt.odst = LOCAL4, .pkt.src = LAN_HOST4,
 	  .pkt.dst = NET_HOST4, REFUSE(INNER) },
 	{ "refuse/inner-too-many-extension-headers", DECAP, .pkt.ext = "hdraddddd", REFUSE(INNER) },
+	{ "refuse/inner-source-route", DECAP, .pkt.ext = "R", REFUSE(INNER) },
 	{ "refuse/source-multicast", FROM_HE0("ff02::1", LAN_HOST), REFUSE(SOURCE) },
 	{ "refuse/source-multicast-global", FROM_HE0("ff0e::1", LAN_HOST), REFUSE(SOURCE) },
 	{ "refuse/source-loopback", FROM_HE0("::1", LAN_HOST), REFUSE(SOURCE) },

@@ -243,6 +243,14 @@ static __u32 ext_write(__u8 *p, const struct spec *s, __u8 last, __u8 *next)
 					i += pad;
 				}
 			break;
+		case 'R':
+		case 'Z':
+			*number = 43;
+			len = 24;
+			h[1] = 2;
+			h[3] = *e == 'R';
+			pattern(h + 8, 16);
+			break;
 		case 'a':
 			*number = 51;
 			len = 24;

@@ -40,7 +40,7 @@ enum spec_sum {
 #define SPEC_STRINGS(X) \
 	X(osrc) X(odst)		/* outer IPv4 addresses; none: no outer header */ \
 	X(src) X(dst)		/* their family is the packet's */ \
-	X(ext)			/* extension headers: h d r a(uthentication) f(irst fragment) F(later) G(at 2048) x(atomic) */ \
+	X(ext)			/* extension headers: h d r R(of type 0) Z(that at its end) a(uthentication) f(irst fragment) F(later) G(at 2048) x(atomic) */ \
 	X(opts)			/* TCP options in hexadecimal */
 #define SPEC_NUMBERS(X) \
 	X(vid) X(tpid)		/* tag; vid NIL: of priority only */ \
