@@ -218,6 +218,20 @@ static __always_inline bool tcp_is_held(const struct fl_state *st, __u32 me, con
 	return mine == FL_PHASE_NONE && yours == FL_PHASE_SYN_SENT && !(seg->flags & (TCP_SYN | TCP_FIN)) && !seg->len;
 }
 
+/*
+ * A reset by an end that has not spoken yet refuses the other's SYN, so it must acknowledge that (RFC 9293 3.10.7.3): its sender does not
+ * believe another one, which anybody may have guessed. seq_lo: the SYN's own number, or the one behind it where it was sent again.
+ */
+static __always_inline bool tcp_refuses_nothing(const struct fl_state *st, const struct tcp_next *n, __u32 me,
+						const struct segment *seg)
+{
+	__u32 you = me ^ 1, first = n->seq_lo[you & 1];
+
+	if (!(seg->flags & TCP_RST) || st->phase[me & 1] != FL_PHASE_NONE || st->phase[you & 1] != FL_PHASE_SYN_SENT)
+		return false;
+	return !(seg->flags & TCP_ACK) || seg->ack - first > n->seq_hi[you & 1] - 1 - first;
+}
+
 /* With windows. n: the state's values, which become those behind the segment. 0, or -FL_DROP_STATE_WINDOW. */
 static __always_inline int tcp_check_windows(const struct fl_state *st, struct tcp_next *n, __u32 me,
 					     const struct segment *seg)
@@ -226,6 +240,8 @@ static __always_inline int tcp_check_windows(const struct fl_state *st, struct t
 	__u32 expected;
 	bool fits;
 
+	if (tcp_refuses_nothing(st, n, me, seg))
+		return -FL_DROP_STATE_WINDOW;
 	if (n->seq_lo[me & 1] == 0)
 		tcp_first(n, me, seg, r.end);
 	tcp_range_of(n, me, seg, &r);

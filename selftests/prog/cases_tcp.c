@@ -91,6 +91,30 @@ static const struct step refused[] = {
 	{ A, SYN, 70000, 0, 0, 64240, 7, NEW, S, N },
 };
 
+/* A believes only what acknowledges its SYN */
+static const struct step refused_blindly[] = {
+	{ A, SYN, 0, 0, 0, 64240, 7, NEW, S, N },
+	{ B, RST, 777, 0, 0, 0, NONE, BAD, 0, 0 },
+	{ B, RST | ACK, -(__s64)B_ISN, 777, 0, 0, NONE, BAD, 0, 0 },
+	{ B, RST | ACK, -(__s64)B_ISN, 2, 0, 0, NONE, BAD, 0, 0 },
+	{ B, RST | ACK, -(__s64)B_ISN, -1, 0, 0, NONE, BAD, 0, 0 },
+	{ B, RST | ACK, -(__s64)B_ISN, -(__s64)A_ISN, 0, 0, NONE, BAD, 0, 0 },
+	{ A, SYN, 0, 0, 0, 64240, 7, PASS_, S, N },
+	{ B, RST | ACK, -(__s64)B_ISN, 2, 0, 0, NONE, BAD, 0, 0 },
+	{ B, RST | ACK, -(__s64)B_ISN, 0, 0, 0, NONE, BAD, 0, 0 },
+	{ B, RST | ACK, -(__s64)B_ISN, 1, 0, 0, NONE, PASS_, R, R },
+};
+
+/* The SYN had data: first it is refused with that, then without */
+static const struct step refused_with_data[] = {
+	{ A, SYN, 0, 0, 500, 64240, 7, NEW, S, N },
+	{ B, RST | ACK, -(__s64)B_ISN, 502, 0, 0, NONE, BAD, 0, 0 },
+	{ B, RST | ACK, -(__s64)B_ISN, 501, 0, 0, NONE, PASS_, R, R },
+	{ A, SYN, 70000, 0, 500, 64240, 7, NEW, S, N },
+	{ A, SYN, 70000, 0, 0, 64240, 7, PASS_, S, N },
+	{ B, RST | ACK, -(__s64)B_ISN, 70001, 0, 0, NONE, PASS_, R, R },
+};
+
 static const struct step reset_blind[] = {
 	HANDSHAKE,
 	{ B, RST, 200000, 0, 0, 0, NONE, BAD, 0, 0 },
@@ -327,6 +351,8 @@ static const struct connection connections[] = {
 	TRACKED("simultaneous close", simultaneous_close),
 	TRACKED("reset", reset),
 	TRACKED("refused", refused),
+	TRACKED("refused by guess", refused_blindly),
+	TRACKED("refused with data", refused_with_data),
 	TRACKED("resets by guess", reset_blind),
 	TRACKED("reset that crossed data", reset_crossed),
 	TRACKED("SYN again", syn_again),

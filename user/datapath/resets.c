@@ -170,7 +170,8 @@ static bool send_to(struct resets *resets, const struct states_entry *e, unsigne
 		.sport = port[!to],
 		.dport = port[to],
 		.seq = waits ? 0 : st->end[!to].seq_lo,
-		.ack = st->end[to].seq_lo + waits, /* of a SYN seq_lo is its own number */
+		/* behind a SYN: it may have been sent once or more often, seq_hi is the same (bpf/lib/tcp_track.h: tcp_begin()) */
+		.ack = waits ? st->end[to].seq_hi - 1 : st->end[to].seq_lo,
 		.has_ack = true,
 	};
 	bool inet = addr[0].q[0] == 0 && addr[0].w[2] == htonl(0xffff);
