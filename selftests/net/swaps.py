@@ -1,10 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Swaps two rulesets, by the control socket, while packets of three kinds go on.
+"""Swaps rulesets, by the control socket, while packets of several kinds go on.
 
 What a packet meets has four parts, a list each: the destination's translation, `in`, `out`, and the source's translation. In each ruleset
 `in` and `out` pass only what the translation before them has made, or what the rule before them has tagged: a packet that met parts of
 both would be lost, or have one's destination and the other's source. The rules stand at different places, among others that match nothing.
+
+There are three, since the data plane has two sets of tables: so what is filled never has what will be in it already.
 """
 
 import json
@@ -23,8 +25,9 @@ SECONDS = 300
 OUTSIDE = "203.0.113.20"
 KEPT = "192.0.2.53"
 # destination and source that a new connection gets
-LOOKS = {"a": ("192.0.2.51", "192.0.2.3"), "b": ("192.0.2.52", "192.0.2.4")}
-TRANSLATED, TAGGED, STATED, ONLY = 1000, 1001, 1002, {"a": 1003, "b": 1004}
+LOOKS = {"a": ("192.0.2.51", "192.0.2.3"), "b": ("192.0.2.52", "192.0.2.4"), "c": ("192.0.2.54", "192.0.2.5")}
+FILLERS = {"a": 3, "b": 600, "c": 40}
+TRANSLATED, TAGGED, STATED, ONLY = 1000, 1001, 1002, {"a": 1003, "b": 1004, "c": 1005}
 
 lab = Lab()
 
@@ -80,7 +83,7 @@ class Traffic:
 
     def __init__(self):
         self.sent, self.sending = 0, True
-        self.seen = {"a": 0, "b": 0, "tagged": 0, "stated": 0, "only a": 0, "only b": 0}
+        self.seen = dict.fromkeys([*LOOKS, "tagged", "stated", "only one"], 0)
         self.wrong = []
         self.threads = [threading.Thread(target=f, daemon=True) for f in (self.send, self.catch)]
         for thread in self.threads:
@@ -110,7 +113,7 @@ class Traffic:
                     return
             self.wrong.append(str(p))
         else:
-            self.seen[{TAGGED: "tagged", STATED: "stated", ONLY["a"]: "only a", ONLY["b"]: "only b"}[p.dport]] += 1
+            self.seen[{TAGGED: "tagged", STATED: "stated"}.get(p.dport, "only one")] += 1
 
     def catch(self):
         for p in lab.lan.packets_while(lambda: self.sending):
@@ -126,7 +129,7 @@ class Traffic:
 def test_no_packet_meets_a_mixture():
     with open(os.path.join(os.environ["FL_TMP"], "router.json")) as f:
         base = json.load(f)
-    rulesets = [ruleset(base, "a", 3), ruleset(base, "b", 600)]
+    rulesets = [ruleset(base, name, FILLERS[name]) for name in LOOKS]
     control = Control()
     control.apply(rulesets[0])
     lab.flush()
@@ -135,7 +138,7 @@ def test_no_packet_meets_a_mixture():
     try:
         while swaps < SWAPS and time.monotonic() < begin + SECONDS:
             swaps += 1
-            control.apply(rulesets[swaps % 2])
+            control.apply(rulesets[swaps % len(rulesets)])
     finally:
         took = time.monotonic() - begin
         traffic.stop()
@@ -143,12 +146,12 @@ def test_no_packet_meets_a_mixture():
     print("# %d swaps in %.1f s, %d packets of each kind: %s; drops %s" % (swaps, took, sent, seen, lab.drops()))
     check(swaps == SWAPS, "only %d swaps in %d s" % (swaps, SECONDS))
     check(not traffic.wrong, "%d of %d packets as no ruleset says, for example %s" % (len(traffic.wrong), sent, traffic.wrong[:3]))
-    check_equal(seen["a"] + seen["b"], sent, "new connections that one or the other has translated, of those sent")
-    check_equal(seen["tagged"], sent, "packets that both pass without a state, of those sent")
-    check_equal(seen["stated"], sent, "packets of a connection that both pass, of those sent")
-    only = seen["only a"] + seen["only b"]
-    check(abs(only - sent) <= swaps + 1, "%d of %d packets passed that only one passes: a swap may come between the two" % (only, sent))
-    check(min(seen["a"], seen["b"]) > sent / 10, "not both were in force: %s" % seen)
+    check_equal(sum(seen[name] for name in LOOKS), sent, "new connections that one of them has translated, of those sent")
+    check_equal(seen["tagged"], sent, "packets that all pass without a state, of those sent")
+    check_equal(seen["stated"], sent, "packets of a connection that all pass, of those sent")
+    check(abs(seen["only one"] - sent) <= swaps + 1,
+          "%d of %d packets passed that only one passes: a swap may come between them" % (seen["only one"], sent))
+    check(min(seen[name] for name in LOOKS) > sent / 10, "not all were in force: %s" % seen)
 
 
 wire.main([test_no_packet_meets_a_mixture], lab.prefix)

@@ -20,10 +20,10 @@ swaps_lab() {
 	napi "$lan" eth0
 	napi "$wan" net0
 	ip -n "$router" addr add 192.0.2.1/24 dev lan0
-	for i in 3 4; do
+	for i in 3 4 5; do
 		ip -n "$router" addr add 192.0.2."$i"/24 dev lan0
 	done
-	for i in 51 52 53; do
+	for i in 51 52 53 54; do
 		ip -n "$router" neigh add 192.0.2."$i" lladdr 02:00:00:00:01:80 dev lan0
 	done
 	ip -n "$router" addr add 203.0.113.20/24 dev wan0
