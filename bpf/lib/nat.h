@@ -105,15 +105,11 @@ static __always_inline bool is_family(const union fl_addr *addr, __u8 family)
 	return family == FL_INET ? mapped && addr->w[3] : !mapped && (addr->q[0] || addr->q[1]);
 }
 
-/* The address that the rule says. 0, or -FL_DROP_NAT_PORTS: the interface has none now. */
+/* The address that the rule says. 0, or -FL_DROP_NAT_ADDRESS: the interface has none now. */
 static __always_inline int nat_address(const struct nat *n, const struct fl_nat *nat, union fl_addr *addr)
 {
-	if (!(nat->flags & FL_NAT_TO_INTERFACE)) {
-		*addr = nat->to;
-		return is_family(addr, n->family) ? 0 : -FL_DROP_NAT_PORTS;
-	}
-	*addr = n->own;
-	return is_family(addr, n->family) ? 0 : -FL_DROP_NAT_PORTS;
+	*addr = nat->flags & FL_NAT_TO_INTERFACE ? n->own : nat->to;
+	return is_family(addr, n->family) ? 0 : -FL_DROP_NAT_ADDRESS;
 }
 
 /* The interface's own address: here, since no function of its own may have a port, which programs must not write. */
@@ -247,7 +243,7 @@ GLOBAL int nat_set_destination(struct nat *n, const struct fl_nat *nat)
 		return STAGE_GO;
 	n->dnat = nat->id;
 	if (nat_address(n, nat, &n->to.dst))
-		return -FL_DROP_NAT_PORTS;
+		return -FL_DROP_NAT_ADDRESS;
 	if (!nat->port_lo || !has_ports(n->proto))
 		return STAGE_GO;
 	port = nat->port_lo;
@@ -260,8 +256,8 @@ GLOBAL int nat_set_destination(struct nat *n, const struct fl_nat *nat)
 }
 
 /*
- * What a rule of FL_LIST_DNAT makes of the destination; `in`: the port that it came in by. Returns STAGE_GO, or -FL_DROP_NAT_PORTS: no
- * address, or a port that its protocol can't have changed.
+ * What a rule of FL_LIST_DNAT makes of the destination; `in`: the port that it came in by. Returns STAGE_GO, -FL_DROP_NAT_ADDRESS, or
+ * -FL_DROP_NAT_PORTS: a port that its protocol can't have changed.
  */
 static __always_inline int nat_destination(struct nat *n, const struct fl_nat *nat, const struct fl_port *in)
 {
@@ -282,7 +278,7 @@ GLOBAL int nat_set_source(struct nat *n, const struct fl_nat *nat)
 	n->inside = n->to.src;
 	n->inside_port = n->to.sport;
 	if (nat_address(n, nat, &n->to.src))
-		return -FL_DROP_NAT_PORTS;
+		return -FL_DROP_NAT_ADDRESS;
 	if (nat->flags & FL_NAT_STATIC_PORT || (!n->query && !can_change_ports(n->proto)))
 		return STAGE_GO; /* nat_check() asks */
 	if (!(nat->flags & FL_NAT_EIM))
@@ -296,8 +292,8 @@ GLOBAL int nat_set_source(struct nat *n, const struct fl_nat *nat)
 }
 
 /*
- * What a rule of FL_LIST_SNAT makes of the source; `out`: the port that it leaves by. Returns STAGE_GO, or -FL_DROP_NAT_PORTS: no address, or
- * none of its ports is free for this destination.
+ * What a rule of FL_LIST_SNAT makes of the source; `out`: the port that it leaves by. Returns STAGE_GO, -FL_DROP_NAT_ADDRESS, or
+ * -FL_DROP_NAT_PORTS: none of the address' ports is free for this destination.
  */
 static __always_inline int nat_source(struct nat *n, const struct fl_nat *nat, const struct fl_port *out)
 {

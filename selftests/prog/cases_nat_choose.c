@@ -165,12 +165,17 @@ static void becomes(struct env *env, struct nat_choose *p, const char *name, str
 	known(env, p, name, c, true, &inner_back, &outer_back);
 }
 
-static void refused(struct env *env, struct nat_choose *p, const char *name, struct nat_choice c)
+static void refused_as(struct env *env, struct nat_choose *p, const char *name, struct nat_choice c, int reason)
 {
 	const struct nat_choice *is = packet(env, p, &c);
 
-	if (is->found || is->stage != -FL_DROP_NAT_PORTS)
+	if (is->found || is->stage != -reason)
 		fail(env, "  %s: found %u, stage %d\n", name, is->found, is->stage);
+}
+
+static void refused(struct env *env, struct nat_choose *p, const char *name, struct nat_choice c)
+{
+	refused_as(env, p, name, c, FL_DROP_NAT_PORTS);
 }
 
 static void sources(struct env *env)
@@ -218,12 +223,14 @@ static void no_address(struct env *env)
 	if (!p)
 		return;
 	c.port.flags = FL_PORT_OWN6;
-	refused(env, p, "no address", c);
+	refused_as(env, p, "no address", c, FL_DROP_NAT_ADDRESS);
 	c = dnat(connection(6, REMOTE6, 5000, OUTSIDE6, 80), NULL, 0, 0);
 	c.port.flags = FL_PORT_OWN4;
-	refused(env, p, "no address, IPv6", c);
-	refused(env, p, "IPv6 for IPv4", snat(connection(6, INSIDE4, 5000, REMOTE4, 80), OUTSIDE6, 0, 0, 0));
-	refused(env, p, "IPv4 for IPv6", snat(connection(6, "fd00::5", 5000, REMOTE6, 80), OUTSIDE4, 0, 0, 0));
+	refused_as(env, p, "no address, IPv6", c, FL_DROP_NAT_ADDRESS);
+	c = snat(connection(6, INSIDE4, 5000, REMOTE4, 80), OUTSIDE6, 0, 0, 0);
+	refused_as(env, p, "IPv6 for IPv4", c, FL_DROP_NAT_ADDRESS);
+	c = snat(connection(6, "fd00::5", 5000, REMOTE6, 80), OUTSIDE4, 0, 0, 0);
+	refused_as(env, p, "IPv4 for IPv6", c, FL_DROP_NAT_ADDRESS);
 	nat_choose__destroy(p);
 }
 

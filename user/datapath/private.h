@@ -198,7 +198,8 @@ struct datapath {
 	uint64_t states_limited;	   /* that the limit has refused, at the last tick; others found no place */
 	uint64_t states_full_ms;	   /* when it refused somebody last; 0: never */
 	uint64_t states_limited_told;
-	struct told states_refused_told, states_evicted_told, nat_exhausted_told;
+	struct told states_refused_told, states_evicted_told;
+	struct told nat_told[2]; /* as untranslated of user/datapath/state_table.c */
 	uint32_t states_epoch; /* grows when the table is replaced */
 
 	struct join *joins;

@@ -99,32 +99,43 @@ static void tell_full(struct datapath *dp)
 	dp->states_limited_told = limited;
 }
 
-/* Packets that came in by that port and found none to be translated to. */
-static uint64_t exhausted_of(struct datapath *dp, uint32_t port, void *value)
+/* Packets that no translation could be had for, which are told in the log: hosts that get no connection any more do not know why. */
+static const struct {
+	enum fl_drop reason;
+	const char *text;
+} untranslated[] = {
+	{ FL_DROP_NAT_PORTS, "no address and port was free to translate them to (nat-ports-exhausted)" },
+	{ FL_DROP_NAT_ADDRESS,
+	  "the interface that a nat rule translates them to has no address of their family (nat-no-address); "
+	  "give it one, or name in the rule the \"source\" that it is for" },
+};
+
+/* Of those that came in by the port. value: has room for one of the map. */
+static uint64_t dropped_of(struct datapath *dp, uint32_t port, enum fl_drop reason, void *value)
 {
 	uint64_t sum[sizeof(struct fl_drop_stats) / sizeof(uint64_t)] = {};
 
-	if (map_read(dp, DP_MAP_DROPS, port * FL_DROP_SLOTS + FL_DROP_NAT_PORTS, 1, value))
+	if (map_read(dp, DP_MAP_DROPS, port * FL_DROP_SLOTS + reason, 1, value))
 		return 0;
 	percpu_sum(dp, value, sizeof(sum) / sizeof(*sum), sum);
 	return sum[0];
 }
 
-/* Hosts that get no connection any more, and do not know why. */
-static void tell_exhausted(struct datapath *dp)
+static void tell_untranslated(struct datapath *dp)
 {
 	void *value = dp->config->n_nat ? calloc(1, dp->maps[DP_MAP_DROPS].value_size) : NULL;
-	uint64_t all = 0, dropped;
+	uint64_t all, dropped;
 
-	for (uint32_t i = 1; value && i < FL_PORTS_MAX; i++)
-		if (dp->ports[i].kind != PORT_NONE)
-			all += exhausted_of(dp, i, value);
+	for (size_t n = 0; value && n < sizeof(untranslated) / sizeof(*untranslated); n++) {
+		all = 0;
+		for (uint32_t i = 1; i < FL_PORTS_MAX; i++)
+			if (dp->ports[i].kind != PORT_NONE)
+				all += dropped_of(dp, i, untranslated[n].reason, value);
+		dropped = to_tell(&dp->nat_told[n], all);
+		if (dropped)
+			log_warnx("%llu packets dropped: %s", (unsigned long long)dropped, untranslated[n].text);
+	}
 	free(value);
-	dropped = to_tell(&dp->nat_exhausted_told, all);
-	if (dropped)
-		log_warnx(
-			"%llu packets dropped: no address and port was free to translate them to (nat-ports-exhausted)",
-			(unsigned long long)dropped);
 }
 
 /* A time that has passed would be one to come when the clock has gone half round. */
@@ -146,7 +157,7 @@ void state_table_tick(struct datapath *dp, uint32_t now)
 	if (++dp->states_ticks % RECOUNT_S == 0)
 		states_recount(&dp->states);
 	tell_full(dp);
-	tell_exhausted(dp);
+	tell_untranslated(dp);
 }
 
 void state_table_close(struct datapath *dp)
