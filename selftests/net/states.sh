@@ -280,6 +280,28 @@ no_memory() {
 	limit 3000
 }
 
+# ---- what has run out, and was not swept yet ----
+
+run_out() {
+	local asking
+	fl router kill states --all > /dev/null
+	limit 2000
+	rm -f "$FL_TMP/asked" "$FL_TMP/many.log"
+	mkfifo "$FL_TMP/asked"
+	py_many 60 &
+	exec {asking}<> "$FL_TMP/asked"
+	slowwait 15 said many '^up 60' || fail "many: $(cat "$FL_TMP/many.log")"
+	check_equal "states" "$(fl router show states --count --proto tcp)" 60
+	limit 2000 "d['timeouts_s'] = { 'tcp_established': 1 }"
+	sleep 1.2 # sweeping it all takes 10 s
+	check_equal "states that live" "$(fl router show states --count --proto tcp)" 0
+	check_equal "rows" "$(fl router --json show states --proto tcp | json 'len(d)')" 0
+	check_equal "of the rule" "$(fl router --json show rules | json 'sum(r["states"] for r in d if r["name"] == "the client goes out")')" 0
+	check_equal "killed" "$(fl router kill states --proto tcp)" "0 states killed"
+	limit 2000 "d.pop('timeouts_s')"
+	exec {asking}>&-
+}
+
 # ---- a full table ----
 
 # ask: many.log's next answer
@@ -296,6 +318,7 @@ full() {
 	local asking
 	fl router kill states --all > /dev/null
 	limit 100
+	rm -f "$FL_TMP/asked" "$FL_TMP/many.log"
 	mkfifo "$FL_TMP/asked"
 	py_many &
 	exec {asking}<> "$FL_TMP/asked"
@@ -389,6 +412,7 @@ round() {
 	run_test resets resets
 	[ "$1" != native ] || run_test resized resized
 	[ "$1" != native ] || run_test no-memory no_memory
+	[ "$1" != tc ] || run_test run-out run_out
 	[ "$1" != tc ] || run_test full full
 	[ "$1" != tc ] || run_test lowered lowered
 	[ "$1" != tc ] || run_test million million

@@ -54,12 +54,12 @@ const char *nat_text(const struct datapath *dp, unsigned int id, char buf[NAT_TE
 /* ---- counters ---- */
 
 /* One for each id: of what is over, and of the states that are. NULL: out of memory. */
-static struct states_tally *tally_make(const struct datapath *dp)
+static struct states_tally *tally_make(struct datapath *dp)
 {
 	struct states_tally *tally = calloc(FL_RULE_IDS_MAX, sizeof(*tally));
 
 	if (tally)
-		states_tally(&dp->states, tally);
+		states_tally(&dp->states, datapath_jiffies(dp), tally);
 	return tally;
 }
 

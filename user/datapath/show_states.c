@@ -39,7 +39,7 @@ struct states_cursor {
 	uint32_t gateway; /* 0: any */
 	uint64_t limit;	  /* rows; 0: all */
 	uint64_t n;	  /* found */
-	uint32_t now;	  /* jiffies */
+	uint32_t now;	  /* jiffies; 0: not known yet */
 	enum states_doing doing;
 	struct resets *resets; /* with STATES_RESET */
 	/* with STATES_BIGGEST: a heap, while it is filled with the smallest on top, then with the biggest */
@@ -109,11 +109,14 @@ static uint32_t gateway_of(const struct fl_state *st, const struct port *egress)
 	return egress ? egress->value.gateway[!put_is_inet(&st->addr[0])] : 0;
 }
 
+/* What has run out is no state any more, though it is in the table until it is swept. */
 static bool fits(const struct states_cursor *c, const struct states_entry *e)
 {
 	const struct fl_state *st = &e->state;
 	uint32_t egress;
 
+	if (c->now && fl_state_is_expired(st, c->dp->states.control, c->now))
+		return false;
 	if (c->port == NO_PORT && !c->gateway)
 		return true;
 	egress = egress_of(c, st);

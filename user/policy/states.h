@@ -105,12 +105,15 @@ int states_walk(const struct states *t, const struct states_filter *filter, stat
 uint32_t states_walk_some(const struct states *t, const struct states_filter *filter, uint32_t from, uint32_t n,
 			  states_each_fn *each, void *arg);
 
-/* What living states have counted, by id of the rules and translations that they name; added to what is in there. A million takes some 50 ms. */
+/*
+ * What states have counted that are in the table, by id of the rules and translations that they name, and how many of them have not run out
+ * (now: jiffies; 0: not known); added to what is in there. A million takes some 50 ms.
+ */
 struct states_tally {
 	uint64_t packets, bytes;
 	uint64_t states;
 };
-void states_tally(const struct states *t, struct states_tally tally[FL_RULE_IDS_MAX]);
+void states_tally(const struct states *t, uint32_t now, struct states_tally tally[FL_RULE_IDS_MAX]);
 
 /* What else an id has: of stateless packets, of blocked ones, and of states that have ended. */
 void states_rule_stats(const struct states *t, uint16_t id, struct fl_rule_stats *sum);

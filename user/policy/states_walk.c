@@ -138,28 +138,31 @@ int states_walk(const struct states *t, const struct states_filter *filter, stat
 	return r;
 }
 
-static void tally_add(struct states_tally *tally, const struct fl_state *st, uint16_t id)
+static void tally_add(struct states_tally *tally, const struct fl_state *st, uint16_t id, bool lives)
 {
 	if (!id || id >= FL_RULE_IDS_MAX)
 		return;
 	tally[id].packets += fl_state_packets(st, 0) + fl_state_packets(st, 1);
 	tally[id].bytes += fl_state_bytes(st, 0) + fl_state_bytes(st, 1);
-	tally[id].states++;
+	tally[id].states += lives;
 }
 
 /* In place, and not copied: a state that ends meanwhile was one when the look at it began. */
-void states_tally(const struct states *t, struct states_tally tally[FL_RULE_IDS_MAX])
+void states_tally(const struct states *t, uint32_t now, struct states_tally tally[FL_RULE_IDS_MAX])
 {
+	bool lives;
+
 	for (uint32_t slot = 0; slot < states_slots(t); slot++) {
 		const struct fl_state *st = &t->entries[slot];
 
 		if (!states_is_state(states_tag(t, slot)))
 			continue;
-		tally_add(tally, st, st->rule[0]);
+		lives = !now || !fl_state_is_expired(st, t->control, now);
+		tally_add(tally, st, st->rule[0], lives);
 		if (st->rule[1] != st->rule[0])
-			tally_add(tally, st, st->rule[1]);
+			tally_add(tally, st, st->rule[1], lives);
 		if (!(st->nat & FL_STATE_NPT))
-			tally_add(tally, st, st->nat);
+			tally_add(tally, st, st->nat, lives);
 	}
 }
 
