@@ -200,7 +200,7 @@ struct datapath {
 	uint64_t states_limited_told;
 	struct told states_refused_told, states_evicted_told;
 	struct told nat_told[2]; /* as untranslated of user/datapath/state_table.c */
-	uint32_t states_epoch; /* grows when the table is replaced */
+	uint32_t states_epoch;	 /* grows when the table is replaced */
 
 	struct join *joins;
 	struct saved_setting *saved;
