@@ -113,7 +113,7 @@ static __always_inline int own_encapsulate(struct fl_ctx *ctx, struct scratch *s
 	if (r < 0)
 		return drop(ctx, &s->pkt, -r);
 	if (r == STAGE_ERROR)
-		return answer(ctx, &s->pkt, control);
+		return answer(ctx, s, control);
 	return r == STAGE_GO && flow ? transmit(ctx, s, flow, 0) : CTX_DROP;
 }
 
@@ -224,7 +224,7 @@ int fl_tc_in(struct fl_ctx *ctx)
 			bpf_skb_change_type(ctx, PACKET_OTHERHOST);
 		return deliver(ctx, s, &s->way);
 	case STAGE_ERROR:
-		return answer(ctx, &s->pkt, control);
+		return answer(ctx, s, control);
 	case STAGE_FRAGMENT:
 		return hand_to_kernel(ctx, s);
 	default:
@@ -289,7 +289,7 @@ int fl_tc_out(struct fl_ctx *ctx)
 	if (r < 0)
 		return drop(ctx, &s->pkt, -r);
 	if (r == STAGE_ERROR)
-		return answer(ctx, &s->pkt, control);
+		return answer(ctx, s, control);
 	if (r != STAGE_GO || !flow)
 		return CTX_PASS;
 	if (flow->npt_dst || s->sends)

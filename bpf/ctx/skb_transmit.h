@@ -227,13 +227,15 @@ static __always_inline int source_translate(struct fl_ctx *ctx, struct scratch *
 }
 
 /* Drops the packet and sends it to where it becomes the answer (lib/icmp.h). */
-static __always_inline int answer(struct fl_ctx *ctx, struct pkt *pkt, const struct fl_control *control)
+static __always_inline int answer(struct fl_ctx *ctx, struct scratch *s, const struct fl_control *control)
 {
+	struct pkt *pkt = &s->pkt;
 	struct icmp_request req = {
 		.mark = ICMP_REQUEST_MARK,
 		.type = pkt->icmp_type,
 		.code = pkt->icmp_code,
 		.port = bpf_htons(pkt->port),
+		.gateway = bpf_htons(own_answer_gateway(s)),
 		.value = bpf_htonl(pkt->icmp_value),
 		.proto = pkt->family == FL_INET6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP),
 	};

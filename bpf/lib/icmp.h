@@ -16,7 +16,7 @@ struct icmp_request {
 	__u8 type, code; /* ICMPv6's or ICMP's, by the family of the packet; or FL_ICMP_RESET */
 	__u8 l3;	 /* offset of the packet in error behind this header: past an outer header */
 	__be16 port;	 /* that it came in by: whose address answers */
-	__be16 pad;
+	__be16 gateway; /* that the answer goes by; 0: as routed. In the answer it stands in the last two bytes of the source MAC */
 	__be32 value; /* MTU or pointer */
 	__be16 proto;
 } __attribute__((packed));

@@ -144,6 +144,7 @@ static __always_inline int icmp_build(struct fl_ctx *ctx)
 	__u32 set = control ? FL_GEN_SET(control_gen(control)) : 0;
 	const struct fl_port *here = port_get(set, port_number(set, ctx_ifindex(ctx), 0)), *answers;
 	struct icmp_request *in = pkt_at(ctx, 0, 0, sizeof(*in)), req;
+	struct ethhdr *eth;
 	int r = XDP_DROP;
 
 	if (!here || !in || in->mark != ICMP_REQUEST_MARK)
@@ -164,5 +165,8 @@ static __always_inline int icmp_build(struct fl_ctx *ctx)
 		drop_count(bpf_ntohs(req.port), FL_DROP_ICMP_RATE, ctx_len(ctx));
 		return XDP_DROP;
 	}
+	eth = r == XDP_PASS ? pkt_at(ctx, 0, 0, sizeof(*eth)) : NULL;
+	if (eth)
+		*(__be16 *)(eth->h_source + 4) = req.gateway;
 	return r;
 }

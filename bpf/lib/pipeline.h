@@ -31,6 +31,14 @@ static __always_inline int parse_ip(struct fl_ctx *ctx, struct pkt *pkt, const s
 	return port->family & FL_INET ? STAGE_GO : STAGE_PASS;
 }
 
+/* Of an answer of our own: the gateway that it goes by (lib/icmp.h). */
+static __always_inline __u16 answer_gateway(struct fl_ctx *ctx)
+{
+	const struct ethhdr *eth = pkt_at(ctx, 0, 0, sizeof(*eth));
+
+	return eth ? bpf_ntohs(*(const __be16 *)(eth->h_source + 4)) : 0;
+}
+
 /* Where the packet goes, in s->way and s->hop, and whether it may. Returns STAGE_GO, STAGE_DELIVER, STAGE_ERROR or -FL_DROP_*. */
 static __always_inline int decide(struct fl_ctx *ctx, struct scratch *s, const struct fl_control *control,
 				  const struct fl_port *port)
@@ -40,6 +48,10 @@ static __always_inline int decide(struct fl_ctx *ctx, struct scratch *s, const s
 
 	/* the answers that we make of our own are of what has been judged */
 	if (!control->policy[s->pkt.set & 1] || port->flags & FL_PORT_ICMP) {
+#ifdef CTX_IS_SKB
+		if (port->flags & FL_PORT_ICMP)
+			s->steer = answer_gateway(ctx);
+#endif
 		r = route(ctx, s, control, &flow);
 		if (flow) /* one place for both ways: what follows is verified once */
 			s->way = *flow;

@@ -486,6 +486,16 @@ static __always_inline __u16 reply_gateway(const struct scratch *s)
 	return in->gateway[s->pkt.family == FL_INET6];
 }
 
+/* The gateway that an answer of our own to the packet goes by, as those of its receiver do. */
+static __always_inline __u16 own_answer_gateway(const struct scratch *s)
+{
+	const struct fl_state *st = s->doing == DOING_UPDATE ? state_at(s->conn.main) : NULL;
+
+	if (!s->pkt.judged)
+		return 0;
+	return st ? state_gateway(st, (s->conn.main_side & 1) ^ 1) : reply_gateway(s);
+}
+
 /* What the first packet's end learns of its way; from: 0 if none (the router's own). */
 static __always_inline void end_learn(const struct scratch *s, struct fl_end *end)
 {

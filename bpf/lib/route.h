@@ -708,6 +708,7 @@ static __always_inline int route(struct fl_ctx *ctx, struct scratch *s, const st
 	*out = NULL;
 	if (!flow_key(ctx, &s->pkt, s->pkt.l2_port, key))
 		return -FL_DROP_MALFORMED;
+	key->gateway = s->steer; /* an answer of our own has one */
 	flow = flow_find(key, &known);
 	*out = flow;
 	if (!flow)

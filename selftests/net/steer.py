@@ -282,6 +282,31 @@ def test_tcp_to_the_router():
     listener.close()
 
 
+def is_answered(link, send, mac, what, **fields):
+    flush()
+    send()
+    p = LINKS[link].expect(what, lambda p: p.type in (1, 3, 11) or p.flags == packet.RST | packet.ACK)
+    check_sound(p)
+    check_fields(p, dst_mac=mac, **fields)
+
+
+def test_answers_that_the_router_makes():
+    """What it says itself to a packet goes by the gateway that this came in by, too."""
+    for far, mac in ((FAR, TWO_NEXT_MAC), (ON_TWO, TWO_HOST_MAC)):
+        is_answered("two", lambda: from_two(b"fairlead", 2020, src=far), mac, "port unreachable", type=3, code=3, dst=far)
+        syn = packet.tcp(far, A, 5020, 2020, seq=1000)
+        is_answered("two", lambda: TWO.send_to(TWO_ROUTER_MAC, packet.ip4(far, A, packet.TCP, syn)), mac, "a reset", src=A, dst=far, ack=1001)
+    is_answered("two", lambda: from_two(b"fairlead", 2020, A6, FAR6), TWO_NEXT_MAC, "port unreachable", type=1, code=4, dst=FAR6)
+    is_answered("wan", lambda: lab.from_wan(packet.udp4(FAR, A, 5020, 2020)), WAN_NEXT_MAC, "port unreachable", type=3, code=3, dst=FAR)
+    last = packet.udp4(FAR, A, 5021, 2001, ttl=1)
+    is_answered("two", lambda: TWO.send_to(TWO_ROUTER_MAC, last), TWO_NEXT_MAC, "time exceeded for a first packet", type=11, dst=FAR)
+    arrives(lambda token: from_two(token, 2001, sport=5021), src=FAR, dst=A)
+    is_answered("two", lambda: TWO.send_to(TWO_ROUTER_MAC, last), TWO_NEXT_MAC, "time exceeded", type=11, dst=FAR)
+    leaves(from_lan(1001, 5022), "two")
+    last = packet.udp4(FAR, A, 1001, 5022, ttl=1)
+    is_answered("two", lambda: TWO.send_to(TWO_ROUTER_MAC, last), TWO_NEXT_MAC, "time exceeded for a reply", type=11, dst=FAR)
+
+
 # ---- a gateway that is down ----
 
 

@@ -79,6 +79,8 @@ steer_config() {
 			  "destination": { "port": 2002 }, "reply_to": "gw1" },
 			{ "name": "from outside", "action": "pass", "quick": true, "direction": "in", "interface": ["wan", "two"],
 			  "protocol": ["udp", "tcp"], "destination": { "port": "2000-2009" } },
+			{ "name": "rejected", "action": "reject", "quick": true, "direction": "in", "interface": ["wan", "two"],
+			  "protocol": ["udp", "tcp"], "destination": { "port": 2020 } },
 			{ "name": "pings", "action": "pass", "quick": true, "direction": "in", "interface": ["wan", "two"],
 			  "protocol": "icmp", "destination": { "address": "self" } },
 			{ "name": "LAN to any", "action": "pass", "quick": true, "direction": "in", "interface": "lan" }

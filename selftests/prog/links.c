@@ -63,7 +63,8 @@ const char *port_name(enum port port)
 
 void port_mac(enum port port, bool host, __u8 *mac)
 {
-	const __u8 bytes[6] = { 0x02, 0, 0, 0, host ? 2 : 1, port };
+	bool answers = host && port == ICMP; /* without a gateway, see bpf/lib/icmp.h */
+	const __u8 bytes[6] = { 0x02, 0, 0, 0, answers ? 0 : host ? 2 : 1, answers ? 0 : port };
 
 	memcpy(mac, bytes, 6);
 }

@@ -28,5 +28,5 @@ int reject_all(struct fl_ctx *ctx)
 		r = ipv6_parse(ctx, &s->pkt, ctx_room(ctx) - s->pkt.l3);
 	else
 		r = ipv4_parse(ctx, &s->pkt, ctx_room(ctx) - s->pkt.l3, true);
-	return r || reject(&s->pkt, ctx->cb[REJECT_HOW]) != STAGE_ERROR ? CTX_PASS : answer(ctx, &s->pkt, control);
+	return r || reject(&s->pkt, ctx->cb[REJECT_HOW]) != STAGE_ERROR ? CTX_PASS : answer(ctx, s, control);
 }
