@@ -32,6 +32,7 @@ Test(match_text, rules)
 		    "inet to 10.0.0.4/30,10.0.0.4-10.0.0.8,0.0.0.0/0");
 	expect_rule(",'protocol':'tcp','destination':{'port':['$web','1000-2000']},'tcp_flags':'S/SA'",
 		    "proto tcp to any port 80,443,1000-2000 flags S/SA");
+	expect_rule(",'protocol':'udp','source':{'port':[1,3,5,7,9]}", "proto udp from any port 1,3,5,7,9");
 	expect_rule(",'protocol':'udp','source':{'port':[1,3,5,7,9,11]}", "proto udp from any port 1,3,5,7,… (2 more)");
 	expect_rule(",'protocol':'icmp','icmp_type':['echo-request',200],'dscp':'ef','tag':'t','tagged':'t'",
 		    "inet proto icmp icmp-type echo-request,200 dscp ef tagged t");
@@ -44,13 +45,15 @@ Test(match_text, translations)
 		"'nat':[{'type':'snat','interface':'wan','source':{'address':'10.0.0.0/24'},"
 		"'translate_to':'interface'},"
 		"{'type':'dnat','interface':'wan','protocol':'tcp','destination':{'address':'192.0.2.1','port':80},"
-		"'translate_to':'10.0.0.1','translate_port':8080}]}");
+		"'translate_to':'10.0.0.1','translate_port':8080},"
+		"{'type':'snat','interface':'wan','protocol':'udp','translate_to':'192.0.2.1','translate_port':'5000-6000'}]}");
 	static const char *const expected[][2] = {
 		{ "inet from 10.0.0.0/24", "interface" },
 		{ "inet proto tcp to 192.0.2.1 port 80", "10.0.0.1 port 8080" },
+		{ "inet proto udp", "192.0.2.1 port 5000-6000" },
 	};
 
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
 		char *match = nat_match_text(&c->nat[i]), *to = nat_target_text(&c->nat[i]);
 
 		cr_expect_str_eq(match, expected[i][0], "%s", match);

@@ -37,7 +37,8 @@ static const char *rule_name(void *arg, unsigned int id, int *index)
 	(void)arg;
 	if (id >= 100)
 		return NULL;
-	*index = id + 1000;
+	if (id < 90) /* the others are of no configuration any more */
+		*index = id + 1000;
 	snprintf(name, sizeof(name), "rule %u", id);
 	return name;
 }
@@ -198,6 +199,27 @@ Test(observe, filters)
 	assert_last("{\"host\": \"2001:db8::1\"}", 9, "");
 	assert_last("{\"host\": \"198.51.100.7\", \"verdict\": \"pass\", \"interface\": \"lan\"}", 9,
 		    " default_action");
+	push_rules(95, 95);
+	assert_last("{\"rule\": \"rule 95\"}", 9, " 95");
+	assert_last("{\"rule\": \"0\"}", 9, "");
+}
+
+/* By what the rules saw, and by what was received. */
+Test(observe, filters_of_ipv6)
+{
+	struct fl_event e = udp(1);
+
+	inet_pton(AF_INET6, "2001:db8::1", &e.src);
+	inet_pton(AF_INET6, "2001:db8::2", &e.dst);
+	e.family = FL_INET6;
+	e.captured = 40;
+	inet_pton(AF_INET6, "2001:db8::a", e.data + 8);
+	inet_pton(AF_INET6, "2001:db8::b", e.data + 24);
+	push(&e);
+	assert_last("{\"host\": [\"2001:db8::2\", \"2001:db8::1\"]}", 9, " 1");
+	assert_last("{\"host\": [\"2001:db8::a\", \"2001:db8::b\"]}", 9, " 1");
+	assert_last("{\"host\": [\"2001:db8::a\", \"2001:db8::2\"]}", 9, "");
+	assert_last("{\"host\": \"2001:db8::/126\"}", 9, " 1");
 }
 
 Test(observe, filters_that_are_none)
@@ -257,6 +279,25 @@ Test(observe, text)
 	e.verdict = FL_EVENT_DROP;
 	e.reason = FL_DROP_STATE_FULL;
 	assert_text(&e, "drop out on ? (state-table-full): 198.51.100.7 > 192.0.2.1: 200, length 60");
+}
+
+Test(observe, json)
+{
+	struct observed o = { .interface = "wan", .event = udp(1) };
+	json_t *json;
+
+	o.event.flags = FL_EVENT_OUT;
+	o.event.captured = 3;
+	memcpy(o.event.data, "\x0a\xb0\xff", 3);
+	json = observed_json(&o, true);
+	cr_expect_str_eq(json_string_value(json_object_get(json, "data")), "0ab0ff");
+	cr_expect_str_eq(json_string_value(json_object_get(json, "hook")), "tc");
+	json_decref(json);
+	o.event.flags = FL_EVENT_XDP;
+	json = observed_json(&o, false);
+	cr_expect(!json_object_get(json, "data"));
+	cr_expect_str_eq(json_string_value(json_object_get(json, "hook")), "xdp");
+	json_decref(json);
 }
 
 /* ---- followers ---- */
@@ -354,11 +395,13 @@ Test(observe, slow_follower)
 		push_rules(1, 99);
 		fast_lines += read_all(fast).lines;
 	}
+	observe_lost(observe, 40);
+	cr_assert_eq(read_all(fast).lost, 40);
 	cr_assert_eq(fast_lines, 200 * 99);
 	tally = read_all(slow);
 	cr_assert_lt(tally.bytes, 2 * OBSERVE_QUEUE + (1u << 20), "%zu bytes waited", tally.bytes);
-	cr_assert_eq(tally.lost_lines, 1);
-	cr_assert_eq(tally.lines + tally.lost, 200 * 99);
+	cr_assert_eq(tally.lost_lines, 2, "by itself, and by the ring");
+	cr_assert_eq(tally.lines + tally.lost, 200 * 99 + 40);
 	push_rules(1, 3);
 	tally = read_all(slow);
 	cr_assert_eq(tally.lines, 3, "afterwards it gets all");
@@ -385,7 +428,9 @@ Test(observe, too_many_followers)
 
 Test(observe, events_of_no_shape)
 {
+	static const struct observe_filter every = { .verdict = -1 };
 	struct fl_event e = udp(1);
+	json_t *events;
 
 	observe_take(observe, &e, 3);
 	observe_take(observe, &e, sizeof(e) + 1);
@@ -393,6 +438,9 @@ Test(observe, events_of_no_shape)
 	e.captured = 500; /* more than there is */
 	observe_take(observe, &e, offsetof(struct fl_event, data) + 10);
 	assert_last("{}", 9, " 1");
+	events = observe_last(observe, &every, 1, true);
+	cr_expect_eq(json_string_length(json_object_get(json_array_get(events, 0), "data")), 20u, "what there is");
+	json_decref(events);
 }
 
 /* ---- syslog ---- */
