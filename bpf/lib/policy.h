@@ -344,8 +344,6 @@ GLOBAL int rules_judge(struct scratch *s, __u32 list, __u32 port, bool steers)
 	s->decider = rule->id;
 	s->route_to = steers ? rule->route_to : 0;
 	s->reply = rule->reply_to;
-	if (!s->diverted)
-		s->log &= ~(1u << which);
 	if (rule->flags & FL_RULE_LOG)
 		s->log |= 1u << which;
 	if (!s->diverted || rule->action != FL_PASS) /* else the state is of the rule that has sent it here */

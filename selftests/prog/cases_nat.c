@@ -21,8 +21,10 @@
 
 #include "selftests/prog/nat_progs.h"
 #include "selftests/prog/random.h"
+#include "user/lib/clock.h"
 
 #include "nat_tc.skel.h"
+#include "nat_xdp.skel.h"
 
 /* ---- headers ---- */
 
@@ -290,6 +292,7 @@ struct fragment_case {
 	const char *name;
 	struct spec first, later;
 	enum fl_drop reason; /* of the later one */
+	int seconds;	     /* between the two */
 };
 
 #define FIRST4(l) FOUR(l), .frag = IPV4_MF
@@ -298,6 +301,9 @@ struct fragment_case {
 /* clang-format off */
 static const struct fragment_case fragments[] = {
 	{ "udp", .first = { FIRST4(L4_UDP), .id = 1 }, .later = { LATER4, .proto = 17, .id = 1 } },
+	{ "udp, in time", .first = { FIRST4(L4_UDP), .id = 11 }, .later = { LATER4, .proto = 17, .id = 11 }, .seconds = 29 },
+	{ "udp, late", .first = { FIRST4(L4_UDP), .id = 12 }, .later = { LATER4, .proto = 17, .id = 12 }, .seconds = 31,
+	  .reason = FL_DROP_FRAGMENT },
 	{ "udp, before its first", .later = { LATER4, .proto = 17, .id = 2 }, .reason = FL_DROP_FRAGMENT },
 	{ "another id", .first = { FIRST4(L4_UDP), .id = 3 }, .later = { LATER4, .proto = 17, .id = 4 },
 	  .reason = FL_DROP_FRAGMENT },
@@ -328,6 +334,22 @@ static const struct fragment_case fragments[] = {
 };
 /* clang-format on */
 
+/* All that is known of first fragments becomes so much older: the second word is the time, in jiffies. */
+static void fragments_age(const struct nat_progs *p, int seconds)
+{
+	int map = bpf_map__fd(p->xdp->maps.fl_fragments), n = 0;
+	__u8 key[64], keys[64][64];
+	__u32 value[3];
+
+	for (int r = bpf_map_get_next_key(map, NULL, key); !r && n < 64; r = bpf_map_get_next_key(map, key, key))
+		memcpy(keys[n++], key, sizeof(key));
+	for (int i = 0; i < n; i++) {
+		bpf_map_lookup_elem(map, keys[i], value);
+		value[1] -= seconds * clock_hz();
+		bpf_map_update_elem(map, keys[i], value, BPF_EXIST);
+	}
+}
+
 /* The first is seen at one hook, the later one at the other. */
 static void fragments_follow(struct env *env)
 {
@@ -351,6 +373,8 @@ static void fragments_follow(struct env *env)
 		}
 		if (nat_io_of(&p, a)->stage)
 			fail(env, "  %s, %s: the first is refused\n", c->name, hook_name(a));
+		if (c->seconds)
+			fragments_age(&p, c->seconds);
 		nat_run(env, &p, b, NULL, &later, &out);
 		if (nat_io_of(&p, b)->stage != -(int)c->reason)
 			fail(env, "  %s, %s: %s\n", c->name, hook_name(b), drop_name(-nat_io_of(&p, b)->stage));

@@ -67,6 +67,7 @@ static const struct spec quoted_strange = { .src = LAN_HOST, .dst = NET_HOST, .s
 static const struct spec quoted4 = { .src = LAN_HOST4, .dst = NET_HOST4 };
 static const struct spec quoted_snat = { .src = WAN4, .dst = NET_HOST4 };
 static const struct spec quoted_back = { .src = NET_HOST4, .dst = WAN4, .sport = 53, .dport = 4000 };
+static const struct spec quoted_echo = { .src = LAN_HOST, .dst = NET_HOST, .l4 = L4_ECHO };
 static const struct spec quoted_outer = { .src = LOCAL4, .dst = HE0_REMOTE, .l4 = L4_RAW, .proto = 41 };
 static const struct spec quoted_back_inside = { .src = NET_HOST4, .dst = LAN_HOST4, .sport = 53, .dport = 4000 };
 
@@ -105,6 +106,26 @@ static void look_translated(struct env *env)
 		if (st->nat && st->flags & FL_STATE_TRANSLATED)
 			return;
 	fail(env, "  no state names a translation\n");
+}
+
+static void look_error(struct env *env)
+{
+	const struct fl_state *st = policy_state(env, 0);
+
+	if (!st || !(st->flags & FL_STATE_ERROR))
+		fail(env, "  the state knows of no error\n");
+}
+
+/* Of LAN_HOST's states one is left, and what was refused is not counted: for the rule of the second direction. */
+static void look_sources(struct env *env)
+{
+	const struct fl_state *st = policy_state(env, 0);
+	struct fl_rule_source key = { .addr = addr_of(LAN_HOST), .rule = st ? st->rule[1] : 0 };
+	__u32 states = 0;
+
+	bpf_map_lookup_elem(bpf_map__fd(env->xdp->maps.fl_rule_sources), &key, &states);
+	if (states != 1)
+		fail(env, "  the source has %u states\n", states);
 }
 
 static int one_state(struct env *env)
@@ -157,6 +178,9 @@ static const struct scene scenes[] = {
 	  .counted = { { "go", 2 }, { "on", 2 } } },
 	{ "state-none-on-one-side", SAY("{\"name\":\"go\",\"action\":\"pass\",\"state\":\"none\",\"direction\":\"in\"}"),
 	  .steps = { { OUT6, LEAVES(WAN), .states = 0 } }, .counted = { { "go", 1 } } },
+
+	{ "state-none-of-one-rule", SAY("{\"name\":\"all\",\"action\":\"pass\",\"state\":\"none\"}"),
+	  .steps = { { OUT6, LEAVES(WAN), .states = 0 } }, .counted = { { "all", 1 } } },
 
 /* ---- TCP ---- */
 	{ "tcp", LAN_OUT,
@@ -212,6 +236,9 @@ static const struct scene scenes[] = {
 	    { OUT6, LEAVES(WAN), .states = 1 }, { FROM(WAN, OUTSIDE, LAN_HOST), ERROR_ABOUT(quoted6), LEAVES(LAN), .states = 1 },
 	    { OUT4, LEAVES(WAN), .states = 2 },
 	    { FROM(WAN, SERVER4, LAN_HOST4), ERROR_ABOUT(quoted4), LEAVES(LAN), .states = 2 } } },
+	{ "error-of-a-query", LAN_OUT,
+	  .steps = { { OUT6, .c.pkt.l4 = L4_ECHO, LEAVES(WAN), .states = 1 },
+	    { FROM(WAN, OUTSIDE, LAN_HOST), ERROR_ABOUT(quoted_echo), LEAVES(LAN), .states = 1 } }, .look = look_error },
 	{ "error-of-none", "\"default_action\":\"pass\"," SAY("{\"name\":\"no\",\"action\":\"block\",\"protocol\":99}"),
 	  .steps = { { OUT6, LEAVES(WAN), .states = 1 },
 	    { FROM(WAN, OUTSIDE, LAN_HOST), ERROR_ABOUT(quoted6), .c.pkt.quotelen = 39, LEAVES(LAN), .states = 1 },
@@ -288,6 +315,13 @@ static const struct scene scenes[] = {
 	    { FROM(WAN, NET_HOST4, WAN4), .c.pkt.l4 = L4_ECHO, .c.pkt.type = NIL, LEAVES(LAN), .c.change.dst = LAN_HOST4, .states = 3 },
 	    { FROM(WAN, NET_HOST4, WAN4), PORTS_ARE(53, 4001), DROPPED(FL_DROP_RULE), .states = 3 } },
 	  .counted = { { "go", 6 } }, .look = look_translated },
+	{ "snat-by-the-other-tuple", LAN_OUT ",\"nat\":[{\"type\":\"snat\",\"interface\":\"wan\",\"source\":{\"address\":\"" LAN_HOST4
+				     "\"},\"translate_to\":\"interface\",\"static_port\":true}]",
+	  .steps = { { OUT4, LEAVES(WAN), .c.change.src = WAN4, .states = 1 },
+	    { FROM(WAN, NET_HOST4, LAN_HOST4), PORTS_ARE(53, 4000), DROPPED(FL_DROP_STATE_WINDOW), .states = 1 },
+	    { FROM(WAN, NET_HOST4, WAN4), PORTS_ARE(53, 4000), LEAVES(LAN), .c.change.dst = LAN_HOST4, .states = 1 },
+	    { FROM(WAN, NET_HOST4, LAN_HOST4), PORTS_ARE(53, 4000), DROPPED(FL_DROP_STATE_WINDOW), .states = 1 } },
+	  .counted = { { "go", 2 } } },
 	{ "snat-port", LAN_OUT ",\"nat\":[{\"type\":\"snat\",\"interface\":\"wan\",\"protocol\":\"udp\","
 		       "\"translate_to\":\"" PUBLIC4 "\",\"translate_port\":5000}]",
 	  .steps = { { OUT4, LEAVES(WAN), .c.change.src = PUBLIC4, .c.change.sport = 5000, .states = 1 },
@@ -410,7 +444,7 @@ static const struct scene scenes[] = {
 	  .steps = { { OUT6, LEAVES(WAN), .states = 1 }, { OUT6, .c.pkt.sport = 4001, DROPPED(FL_DROP_STATE_LIMIT), .states = 1 },
 	    { FROM(LAN, "2001:db8:10::11", NET_HOST), LEAVES(WAN), .states = 2 },
 	    { FROM(LAN, "2001:db8:10::12", NET_HOST), DROPPED(FL_DROP_STATE_LIMIT), .states = 2 },
-	    { OUT6, LEAVES(WAN), .states = 2 } }, .counted = { { "in", 3 }, { "out", 3 } } },
+	    { OUT6, LEAVES(WAN), .states = 2 } }, .counted = { { "in", 3 }, { "out", 3 } }, .look = look_sources },
 };
 /* clang-format on */
 

@@ -59,6 +59,8 @@ static const struct step normal_close[] = {
 	{ A, PSH | ACK, 1, 1, 100, 64240, NONE, PASS_, E, E },
 	{ B, ACK, 1, 101, 1000, 65160, NONE, PASS_, E, E },
 	{ A, FIN | ACK, 101, 1001, 0, 64240, NONE, PASS_, C, E },
+	/* no new connection while one end still speaks */
+	{ A, SYN, 5000000, 0, 0, 64240, NONE, PASS_, C, E },
 	{ B, ACK, 1001, 102, 0, 65160, NONE, PASS_, F, E },
 	{ B, PSH | ACK, 1001, 102, 500, 65160, NONE, PASS_, F, E },
 	/* on its way for long: more than a window back */
