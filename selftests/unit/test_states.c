@@ -255,7 +255,7 @@ Test(states, tally)
 	st.rule[1] = st.rule[0];
 	st.nat = FL_STATE_NPT | 9;
 	add(t, &st, FL_KIND_ESTABLISHED);
-	states_tally(t, tally);
+	states_tally(t, NOW, tally);
 	cr_expect(tally[3].states == 2 && tally[3].packets == 6 && tally[3].bytes == 500, "once of each state");
 	cr_expect(tally[5].states == 1 && tally[5].packets == 3 && tally[5].bytes == 250);
 	cr_expect(tally[9].states == 1 && tally[9].packets == 3 && tally[9].bytes == 250, "a prefix is no rule");
