@@ -8,6 +8,7 @@
 #include "ctx/skb_transmit.h"
 #include "lib/pmtu.h"
 #include "lib/silence.h"
+#include "lib/waiting.h"
 
 char _license[] SEC("license") = "GPL";
 
@@ -202,6 +203,8 @@ int fl_tc_in(struct fl_ctx *ctx)
 		explain(s, flow, r);
 		return CTX_DROP;
 	}
+	if (r == -FL_DROP_FRAGMENT && fragment_wait(ctx, s))
+		return CTX_DROP;
 	if (r < 0 || r == STAGE_ERROR) {
 		port_count_rx(s->pkt.l2_port, ctx_len(ctx));
 		policy_dropped(ctx, s, r < 0 ? -r : s->pkt.reason);

@@ -67,6 +67,14 @@ static __always_inline void control_learned(void)
 		__sync_fetch_and_add(&learned->gen, 1);
 }
 
+/* Whether a daemon is at work. now: low word of jiffies64 */
+static __always_inline bool daemon_is_alive(__u32 now)
+{
+	const struct fl_control *control = control_get();
+
+	return control && control->alive_until && (__s32)(control->alive_until - now) > 0;
+}
+
 /* Whether a daemon is there to take outer fragments that the kernel put together. */
 static __always_inline bool control_reassembles(void)
 {

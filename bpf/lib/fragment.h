@@ -1,30 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Fragments. The first one shows the ports, by which rules and states judge it; the others go where it went. None is put together: what
- * overtakes the first one is dropped.
+ * overtakes the first one waits for it (lib/waiting.h).
  */
 #pragma once
 
+#include "fairlead/fragment.h"
 #include "lib/packet.h"
-
-#define FRAGMENT_S 30 /* a datagram's fragments come within; RFC 791 has 15, Linux waits 30 */
-
-/* As received. RFC 791 counts the protocol in, RFC 8200 4.5 does not: of IPv6 it is 0. */
-struct fl_fragment_key {
-	union fl_addr src, dst;
-	__u32 id;
-	__u8 proto;
-	__u8 family;
-	__u8 pad[2];
-};
-
-/* What the first fragment showed. */
-struct fl_fragment {
-	__be16 sport, dport; /* ICMP queries: the identifier at the asker's end */
-	__u32 stamp;	     /* low word of jiffies64 */
-	__u8 proto;	     /* of later ones IPv6 may say an extension header */
-	__u8 pad[3];
-};
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -32,7 +14,7 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__type(key, struct fl_fragment_key);
 	__type(value, struct fl_fragment);
-} fl_fragments SEC(".maps"); /* Programs write */
+} fl_fragments SEC(".maps"); /* Programs write, the daemon looks whether one is there */
 
 /* Bytes that a transport header has at least: less of it can be neither judged nor translated. */
 static __always_inline __u32 transport_least(__u8 proto)
@@ -106,7 +88,7 @@ GLOBAL int fragment_find(struct pkt *pkt, const union fl_addr *src, const union 
 		return -FL_DROP_INTERNAL;
 	fragment_key(&key, pkt, src, dst);
 	first = bpf_map_lookup_elem(&fl_fragments, &key);
-	if (!first || (__u32)bpf_jiffies64() - first->stamp > FRAGMENT_S * fl_hz)
+	if (!first || (__u32)bpf_jiffies64() - first->stamp > FL_FRAGMENT_S * fl_hz)
 		return -FL_DROP_FRAGMENT;
 	*sport = first->sport;
 	*dport = first->dport;

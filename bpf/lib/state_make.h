@@ -330,14 +330,6 @@ GLOBAL int bucket_sweep(__u32 index, __u32 now)
 	return 0;
 }
 
-/* Whether a daemon ends what has run out. */
-static __always_inline bool table_is_swept(__u32 now)
-{
-	const struct fl_control *daemon = control_get();
-
-	return daemon && daemon->alive_until && (__s32)(daemon->alive_until - now) > 0;
-}
-
 #define SWEEP_BUCKETS 512 /* some 10 us; the round of the default limit in a few dozen */
 
 /* Else what has run out would count for its rules' limits for good: it is ended where the hand finds it. */
@@ -346,7 +338,7 @@ GLOBAL int table_sweep(__u32 now)
 	struct fl_state_counts *mine = state_counts_mine();
 	const struct fl_state_control *control = state_control();
 
-	if (!mine || !control || table_is_swept(now))
+	if (!mine || !control || daemon_is_alive(now))
 		return 0;
 	for (int i = 0; i < SWEEP_BUCKETS; i++) {
 		__u32 hand = mine->hand + 1;
@@ -376,7 +368,7 @@ GLOBAL int table_admit(__u32 now)
 		return 1;
 	if ((embryonic > 0 && state_evict(now, false)) || states < control->limit)
 		return 1;
-	return table_is_swept(now) ? 0 : state_evict(now, true);
+	return daemon_is_alive(now) ? 0 : state_evict(now, true);
 }
 
 /* Adds a state to those of a source. False: it has as many as it may. What LRU forgets, the daemon puts right. */

@@ -174,14 +174,36 @@ exhaustion_is_told() {
 		fail "nothing in the log: $(tail -n 3 "$FL_TMP/router.log")"
 }
 
+fragments_dropped() {
+	fl router --json show drops | json 'sum(r["packets"] for r in d if r["reason"] == "fragment-unknown")'
+}
+
+# The programs notice a dead daemon by its missing heartbeat, after 3.5 seconds
+killed() {
+	daemon_kill router
+	sleep 4
+}
+
+counted() {
+	daemon_start router "$router" "$FL_TMP/router.json" || return
+	check_equal "fragments counted while the daemon was dead" "$(($(fragments_dropped) - $1))" 5
+}
+
 scenario() {
+	local before
 	started nat_start "$1" || return
 	python_tests nat.py --lab "$FL_PREFIX" --mode "$1"
+	python_tests order.py --lab "$FL_PREFIX" --mode alive
 	run_test exhaustion-is-told exhaustion_is_told
 	run_test servers servers
 	run_test udp-sizes udp_sizes
 	run_test path-mtu path_mtu
 	run_test tcp-100-mb tcp_100_mb "$1"
+	before=$(fragments_dropped)
+	test_group "$1/daemon-dead"
+	run_test kill killed
+	python_tests order.py --lab "$FL_PREFIX" --mode killed
+	run_test counted counted "$before"
 }
 
 FL_MODES=${FL_MODES:-native tc}

@@ -158,6 +158,25 @@ def test_traffic():
     real_traffic()
 
 
+def fragments_out_of_order(interfaces):
+    """They wait in the daemon, and come in again by the VLAN's device."""
+    rules = [{"name": "LAN", "action": "pass", "direction": "in", "interface": "lan"}]
+    lab.apply(lab.config("auto", lan="p0.10", wan="p0.20", interfaces=interfaces, default_action={"in": "block", "out": "pass"}, rules=rules))
+    whole = packet.udp(LAN_HOST, INET_HOST, 1000, 53, bytes(range(256)) * 11)
+    cuts = [0, 1200, 2400, len(whole)]
+    sent = [packet.fragment6(LAN_HOST, INET_HOST, packet.UDP, whole[a:b], a, b < len(whole), 77) for a, b in zip(cuts, cuts[1:])]
+    trunk.flush()
+    for fragment in reversed(sent):
+        ends.send(fragment, 10)
+    got = [trunk.expect("a fragment in the tunnel", lambda p: p.inner is not None and (p.inner.mf or p.inner.offset), 10) for _ in sent]
+    check_equal({tuple(p.vlans) for p in got}, {(20,)}, "tags")
+    check_equal(b"".join(p.inner.l4 for p in sorted(got, key=lambda p: p.inner.offset)), whole, "what the fragments carry")
+
+
+def test_fragments_out_of_order():
+    fragments_out_of_order(PARENT)
+
+
 def test_tc_on_the_vlans():
     lab.apply(config())
     rows = {i["name"]: (i["mode"], i["reason"]) for i in lab.fl("show", "interfaces")}
@@ -172,6 +191,10 @@ def test_tc_on_the_vlans():
 
 def test_tc_traffic():
     real_traffic()
+
+
+def test_tc_fragments_out_of_order():
+    fragments_out_of_order(None)
 
 
 def test_tags_beside_the_frames():

@@ -54,6 +54,7 @@ struct daemon {
 	/* events.c */
 	struct event *on_system;
 	struct event *on_raw;
+	struct event *on_waiting, *waiting_pause;
 	struct event *refresh;
 	struct event *tick;
 	struct event *on_signal[3];

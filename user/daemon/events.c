@@ -10,6 +10,7 @@
 
 #define REFRESH_US 20000 /* at most one refresh in this time: a flapping link brings messages by the hundred */
 #define TICK_S 1
+#define WAITING_US 2000 /* until what waits for another packet is looked at again */
 
 static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
 #define N_SIGNALS (sizeof(signals) / sizeof(signals[0]))
@@ -101,6 +102,21 @@ void events_watch_raw(struct daemon *d, bool renew)
 		log_warnx("no memory to wait for outer fragments: they are dropped");
 }
 
+/* ---- fragments out of order ---- */
+
+/* While there are some the clock says when, so that a flood of them leaves time for everything else. */
+static void on_waiting(evutil_socket_t fd, short what, void *arg)
+{
+	const struct timeval pause = { .tv_usec = WAITING_US };
+	struct daemon *d = arg;
+
+	(void)fd, (void)what;
+	if (datapath_waiting(d->datapath))
+		evtimer_add(d->waiting_pause, &pause);
+	else
+		event_add(d->on_waiting, NULL);
+}
+
 /* ---- signals ---- */
 
 static void on_signal(evutil_socket_t number, short what, void *arg)
@@ -142,14 +158,18 @@ int events_watch(struct daemon *d)
 	const struct timeval every = { .tv_sec = TICK_S };
 
 	d->on_system = event_new(d->base, system_fd(d->system), EV_READ | EV_PERSIST, on_system, d);
+	d->on_waiting = event_new(d->base, datapath_waiting_fd(d->datapath), EV_READ, on_waiting, d);
+	d->waiting_pause = evtimer_new(d->base, on_waiting, d);
 	if (!d->on_system || event_add(d->on_system, NULL) || event_add(d->tick, &every))
+		return -ENOMEM;
+	if (!d->waiting_pause || !d->on_waiting || event_add(d->on_waiting, NULL))
 		return -ENOMEM;
 	return 0;
 }
 
 void events_close(struct daemon *d)
 {
-	struct event **all[] = { &d->on_system, &d->on_raw, &d->refresh, &d->tick };
+	struct event **all[] = { &d->on_system, &d->on_raw, &d->on_waiting, &d->waiting_pause, &d->refresh, &d->tick };
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
 		if (*all[i])

@@ -146,6 +146,12 @@ struct explain_query {
 /* The object of the contract, or NULL and *why (malloc'ed). */
 json_t *datapath_explain(struct datapath *dp, const struct explain_query *query, char **why);
 
+/*
+ * Fragments that have overtaken their first one. Readable -> datapath_waiting(); true: again after a moment, whether readable or not.
+ */
+int datapath_waiting_fd(const struct datapath *dp);
+bool datapath_waiting(struct datapath *dp);
+
 /* Outer fragments: the raw protocol-41 socket. Readable -> datapath_reassembled(). -1: none. */
 int datapath_raw_fd(const struct datapath *dp);
 void datapath_reassembled(struct datapath *dp);

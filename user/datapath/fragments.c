@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "user/datapath/private.h"
@@ -27,7 +26,7 @@
 
 struct reassembly {
 	int raw, out;
-	int pass; /* an XDP program that passes all, for inject_big(); -1: none */
+	int pass; /* for inject_frame() */
 	uint32_t tokens;
 	uint64_t refilled_ms;
 	struct fl_endpoint_stats *stats; /* by endpoint; what this daemon has passed on */
@@ -46,21 +45,13 @@ struct outer {
 	uint32_t port; /* whose counters it hits */
 };
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
-
 static void drop(struct reassembly *r, const struct outer *outer, enum fl_drop reason)
 {
 	struct fl_drop_stats *stats = &r->drops[outer->port * FL_DROP_SLOTS + reason];
 
 	stats->packets++;
 	stats->bytes += ntohs(outer->ip->tot_len);
-	stats->last_ns = now_ns();
+	stats->last_ns = monotonic_ns();
 }
 
 static uint32_t lookup(struct datapath *dp, enum dp_map_id id, const void *key)
@@ -148,30 +139,7 @@ static int check_outer(struct datapath *dp, struct outer *outer)
 	return check_inner(dp, outer);
 }
 
-static int load_pass(void)
-{
-	const struct bpf_insn insns[] = {
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = XDP_PASS },
-		{ .code = BPF_JMP | BPF_EXIT },
-	};
-
-	return bpf_prog_load(BPF_PROG_TYPE_XDP, "fl_pass", "GPL", insns, 2, NULL);
-}
-
-/*
- * A veth takes no packet over its MTU, but a tunnel must take what is bigger than it sends itself (RFC 4213 3.6: 1500 bytes at
- * least). Such a packet comes in as a frame that a program has passed (Linux 5.18); it must fit into a page.
- */
-static int inject_big(const struct reassembly *r, const struct port *port, void *frame, size_t len)
-{
-	struct xdp_md ctx = { .data_end = len, .ingress_ifindex = port->value.ifindex };
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = len, .ctx_in = &ctx,
-		    .ctx_size_in = sizeof(ctx), .repeat = 1, .batch_size = 1, .flags = BPF_F_TEST_XDP_LIVE_FRAMES);
-
-	return r->pass < 0 ? -EMSGSIZE : bpf_prog_test_run_opts(r->pass, &opts);
-}
-
-/* Out of the hidden end, and so into the tunnel's device. */
+/* Out of the hidden end, and so into the tunnel's device. A veth takes no packet over its MTU. */
 static int inject_veth(const struct reassembly *r, const struct port *port, void *frame, size_t len)
 {
 	struct sockaddr_ll to = {
@@ -191,12 +159,14 @@ static int inject(struct datapath *dp, struct reassembly *r, const struct outer 
 	const struct port *port = &dp->ports[outer->endpoint.tunnel];
 	struct ether_header *eth = (struct ether_header *)(outer->inner - ETH_HLEN);
 	size_t len = outer->inner_len + ETH_HLEN;
+	bool big = outer->inner_len > port->value.mtu;
 	int err;
 
 	memset(eth, 0, sizeof(*eth));
 	memcpy(eth->ether_dhost, port->value.mac, ETH_ALEN);
 	eth->ether_type = htons(ETH_P_IPV6);
-	err = outer->inner_len > port->value.mtu ? inject_big(r, port, eth, len) : inject_veth(r, port, eth, len);
+	/* a tunnel must take what is bigger than it sends itself (RFC 4213 3.6: 1500 bytes at least) */
+	err = big ? inject_frame(r->pass, port->value.ifindex, eth, len) : inject_veth(r, port, eth, len);
 	if (err)
 		return err;
 	r->stats[outer->index].rx_packets++;
@@ -313,7 +283,7 @@ static int reassembly_open(struct datapath *dp)
 		reassembly_close(dp);
 		return log_ret(err ? err : ENOMEM, "no socket for outer fragments: they are dropped");
 	}
-	r->pass = load_pass();
+	r->pass = inject_open();
 	setsockopt(r->raw, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 	return 0;
 }
@@ -327,7 +297,7 @@ void reassembly_update(struct datapath *dp)
 		reassembly_close(dp);
 	else if (wanted && !dp->reassembly && reassembly_open(dp))
 		wanted = false;
-	dp->control.reassembly_until_ns = wanted ? now_ns() + HEARTBEAT_S * 1000000000ULL : 0;
+	dp->control.reassembly_until_ns = wanted ? monotonic_ns() + HEARTBEAT_S * 1000000000ULL : 0;
 }
 
 void reassembly_add_stats(const struct datapath *dp, uint32_t endpoint, struct fl_endpoint_stats *stats)

@@ -66,7 +66,8 @@ static struct port *port_allocate(struct datapath *dp, struct port *next)
 		*port = (struct port){ .number = i };
 		for (uint32_t reason = 0; reason < FL_DROP_SLOTS; reason++)
 			drops[reason] = i * FL_DROP_SLOTS + reason;
-		if (map_zero(dp, DP_MAP_PORT_STATS, &i, 1) || map_zero(dp, DP_MAP_DROPS, drops, FL_DROP_SLOTS))
+		if (map_zero(dp, DP_MAP_PORT_STATS, &i, 1) || map_zero(dp, DP_MAP_WAITED, &i, 1) ||
+		    map_zero(dp, DP_MAP_DROPS, drops, FL_DROP_SLOTS))
 			log_warnx("cannot reset the counters of port %u", i);
 		return port;
 	}

@@ -53,7 +53,10 @@
 	X(STATE_CONTROL, "fl_state_control") \
 	X(STATE_COUNTS, "fl_state_counts") \
 	X(EVENTS, "fl_events") \
-	X(EVENT_STATS, "fl_event_stats")
+	X(EVENT_STATS, "fl_event_stats") \
+	X(FRAGMENTS, "fl_fragments") \
+	X(WAITING, "fl_waiting") \
+	X(WAITED, "fl_waited")
 
 enum dp_map_id {
 #define DP_MAP_ENUM(id, name) DP_MAP_##id,
@@ -139,6 +142,7 @@ struct table_before; /* state_resize.c */
 struct neighbour;    /* nexthop.c */
 struct join;	     /* join.c */
 struct reassembly;   /* fragments.c */
+struct waiting;	     /* waiting.c */
 struct dry_run;	     /* explain.c */
 struct nl_sock;
 
@@ -207,11 +211,13 @@ struct datapath {
 	size_t n_saved;
 	bool saved_changed; /* the file does not have all of it yet */
 	struct reassembly *reassembly;
+	struct waiting *waiting;
 	struct dry_run *dry_run;
 };
 
 /* ---- util.c ---- */
-uint64_t monotonic_ms(void); /* CLOCK_MONOTONIC */
+uint64_t monotonic_ns(void); /* CLOCK_MONOTONIC */
+uint64_t monotonic_ms(void);
 /* Sets *why (if it is not NULL) to the text and returns -|err|. */
 int fail(char **why, int err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
@@ -454,6 +460,19 @@ void reassembly_close(struct datapath *dp);
 /* what the daemon's own reassembly counted: added to the programs' counters */
 void reassembly_add_stats(const struct datapath *dp, uint32_t endpoint, struct fl_endpoint_stats *stats);
 void reassembly_add_drops(const struct datapath *dp, uint32_t port, uint32_t reason, struct fl_drop_stats *stats);
+
+/* ---- waiting.c ---- */
+int waiting_open(struct datapath *dp);
+void waiting_close(struct datapath *dp);
+/* what was dropped here: added to the programs' counters */
+void waiting_add_drops(struct datapath *dp, uint32_t port, uint32_t reason, struct fl_drop_stats *stats);
+void waiting_add_received(struct datapath *dp, uint32_t port, struct fl_port_stats *stats);
+
+/* ---- inject.c ---- */
+/* The XDP program that inject_frame() needs: its file descriptor, or -errno. */
+int inject_open(void);
+/* The frame, which must fit into a page, comes in by the device. 0 or -errno. */
+int inject_frame(int pass, uint32_t ifindex, const void *frame, size_t len);
 
 /* ---- explain.c ---- */
 void dry_run_close(struct datapath *dp);

@@ -43,6 +43,7 @@ static void port_stats_read(struct datapath *dp, uint32_t number, struct fl_port
 	if (value && map_get(dp, DP_MAP_PORT_STATS, &number, value) == 0)
 		percpu_sum(dp, value, sizeof(*stats) / sizeof(uint64_t), (uint64_t *)stats);
 	free(value);
+	waiting_add_received(dp, number, stats);
 }
 
 int drops_read(struct datapath *dp, uint32_t port, struct fl_drop_stats out[FL_DROP_SLOTS])
@@ -62,6 +63,7 @@ int drops_read(struct datapath *dp, uint32_t port, struct fl_drop_stats out[FL_D
 				out[reason].last_ns = cpu->last_ns;
 		}
 		reassembly_add_drops(dp, port, reason, &out[reason]);
+		waiting_add_drops(dp, port, reason, &out[reason]);
 	}
 	free(values);
 	return err;

@@ -16,12 +16,17 @@ struct undo_step {
 	void *data;
 };
 
-uint64_t monotonic_ms(void)
+uint64_t monotonic_ns(void)
 {
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	return (uint64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+uint64_t monotonic_ms(void)
+{
+	return monotonic_ns() / 1000000;
 }
 
 int fail(char **why, int err, const char *fmt, ...)
