@@ -473,7 +473,7 @@ static void expect_same(const struct states *a, const struct states *b)
 
 Test(states, copy)
 {
-	struct states *a = table_new(64), *b = table_new(200), *small = table_new(4);
+	struct states *a = table_new(128), *b = table_new(200), *small = table_new(4);
 	struct states_numbers n;
 	struct fl_state st;
 	uint32_t slot = 0;
@@ -495,7 +495,7 @@ Test(states, copy)
 	cr_expect_eq(states_copy(a, b), 171u);
 	expect_same(a, b);
 	/* what has come since then, and nothing else */
-	for (slot = 0; slot < 64 * FL_BUCKET_WAYS; slot++)
+	for (slot = 0; slot < 128 * FL_BUCKET_WAYS; slot++)
 		a->entries[slot].seen = NOW - 100;
 	st = udp(98, 300);
 	st.seen = NOW;
