@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * XDP's short way: a TCP or UDP packet of a flow that the cache knows, or of a connection that has a state, which needs nothing but new headers. It is made of the
- * pipeline's own pieces, but calls no function and keeps all it knows of the packet in registers. What is not of that kind
- * goes the long way, from the start of the frame.
+ * XDP's short way: a TCP or UDP packet of a flow that the cache knows, or of a connection that has a state, which needs nothing but new
+ * headers. It is made of the pipeline's own pieces, but keeps all it knows of the packet in registers. What is not of that kind goes the long
+ * way, from the start of the frame.
  */
 #pragma once
 

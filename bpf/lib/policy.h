@@ -538,8 +538,6 @@ GLOBAL int policy_passed(struct scratch *s, bool own)
 		fresh->flags |= FL_STATE_LOOSE;
 	if (own)
 		fresh->flags |= FL_STATE_OWN;
-	if (s->log)
-		fresh->flags |= FL_STATE_LOG;
 	fresh->rule[0] = s->rule[0];
 	fresh->rule[1] = s->rule[1];
 	fresh->gateway = s->steer;
