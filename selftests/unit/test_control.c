@@ -98,13 +98,26 @@ static void teardown(void)
 	tempdir_remove(&dir);
 }
 
-static int dial(void)
+/* A connection, or -errno */
+static int try_dial(void)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	int err;
 
 	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", tempdir_file(&dir, "sock"));
-	cr_assert_eq(connect(fd, (struct sockaddr *)&sun, sizeof(sun)), 0, "%s", strerror(errno));
+	if (!connect(fd, (struct sockaddr *)&sun, sizeof(sun)))
+		return fd;
+	err = -errno;
+	close(fd);
+	return err;
+}
+
+static int dial(void)
+{
+	int fd = try_dial();
+
+	cr_assert_geq(fd, 0, "%s", strerror(-fd));
 	return fd;
 }
 
@@ -199,13 +212,18 @@ Test(control, removed_socket_comes_back)
 {
 	const struct timespec pause = { .tv_nsec = 20000000 };
 	const char *path = tempdir_file(&dir, "sock");
-	int fd = dial();
+	int fd = dial(), again = -1;
 	FILE *from = fdopen(fd, "r");
 	struct stat st;
 
 	cr_assert_eq(unlink(path), 0);
-	for (int i = 0; i < 250 && access(path, F_OK); i++)
+	/* For a moment it is there and nobody listens: bound, and not yet more. */
+	for (int i = 0; i < 250 && again < 0; i++) {
 		nanosleep(&pause, NULL);
+		again = try_dial();
+	}
+	cr_assert_geq(again, 0, "%s", strerror(-again));
+	close(again);
 	assert_alive();
 	cr_assert_eq(stat(path, &st), 0);
 	cr_assert_eq(st.st_mode & 0777, 0600);
