@@ -209,11 +209,11 @@ static const struct config_gateway *ask(const struct trial *t, struct judged *s,
 	if (!rule || fate->action != CONFIG_PASS)
 		return NULL;
 	fate->stateless |= rule->state == CONFIG_STATE_NONE;
-	if (!steers || !rule->route_to)
+	if (!steers || !rule->route_to.gateway)
 		return NULL;
-	if (!gateway_is_up(t, rule->route_to))
+	if (!gateway_is_up(t, rule->route_to.gateway))
 		fate->action = rule->when_down == CONFIG_DOWN_REJECT ? CONFIG_REJECT : CONFIG_BLOCK;
-	return rule->route_to;
+	return rule->route_to.gateway;
 }
 
 static struct fate fate_of(const struct trial *t, const struct judged *subject, enum port in, enum port out)

@@ -233,10 +233,10 @@ static bool is_skipped(const struct config_rule *r, const struct policy_facts *f
 {
 	size_t i;
 
-	if (!r->route_to || r->when_down != CONFIG_DOWN_SKIP)
+	if (!r->route_to.gateway || r->when_down != CONFIG_DOWN_SKIP)
 		return false;
 	for (i = 0; i < facts->n_gateways; i++) {
-		if (facts->gateways[i].gateway == r->route_to && facts->gateways[i].up)
+		if (facts->gateways[i].gateway == r->route_to.gateway && facts->gateways[i].up)
 			return false;
 	}
 	return true;

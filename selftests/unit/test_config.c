@@ -130,8 +130,8 @@ Test(config, gateways_and_routes)
 	cr_expect_eq(c->gateways[2].address.family, AF_UNSPEC);
 	cr_assert_eq(c->n_routes, 2u);
 	cr_expect(is_prefix(&c->routes[0].destination, "0.0.0.0/0"));
-	cr_expect_eq(c->routes[0].gateway, &c->gateways[1]);
-	cr_expect_eq(c->routes[1].gateway, &c->gateways[0]);
+	cr_expect_eq(c->routes[0].via.gateway, &c->gateways[1]);
+	cr_expect_eq(c->routes[1].via.gateway, &c->gateways[0]);
 	config_free(c);
 }
 

@@ -52,7 +52,7 @@ Test(rules, defaults)
 	cr_expect(!r->tcp_flags.mask && !r->tcp_flags.named);
 	cr_expect_eq(r->dscp, 0u);
 	cr_expect_eq(r->state, CONFIG_STATE_KEEP);
-	cr_expect(!r->route_to && !r->reply_to && !r->tag && !r->tagged);
+	cr_expect(!config_via_name(&r->route_to) && !config_via_name(&r->reply_to) && !r->tag && !r->tagged);
 	cr_expect_eq(r->when_down, CONFIG_DOWN_BLOCK);
 	cr_expect_eq(r->max_states + r->max_states_per_source, 0u);
 	cr_expect_not(r->log);
@@ -82,9 +82,9 @@ Test(rules, words)
 	cr_expect_str_eq(r[1].tagged, "t");
 	cr_expect_eq(r[2].state, CONFIG_STATE_NONE);
 	cr_expect_eq(r[2].when_down, CONFIG_DOWN_SKIP);
-	cr_expect_eq(r[2].route_to, &c->gateways[0]);
-	cr_expect_str_eq(r[2].route_to->name, "he_gw");
-	cr_expect_eq(r[2].reply_to, &c->gateways[2]);
+	cr_expect_eq(r[2].route_to.gateway, &c->gateways[0]);
+	cr_expect_str_eq(config_via_name(&r[2].route_to), "he_gw");
+	cr_expect_eq(r[2].reply_to.gateway, &c->gateways[2]);
 	cr_expect_eq(r[3].state, CONFIG_STATE_LOOSE);
 	cr_expect_eq(r[3].max_states, 7u);
 	cr_expect_eq(r[3].max_states_per_source, 2u);

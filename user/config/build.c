@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* From draft to struct config, the disabled items left behind; and freeing both. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -54,6 +55,41 @@ static void free_tunnel(struct config_tunnel *t)
 	free(t->name);
 }
 
+static void free_gateway(struct config_gateway *g)
+{
+	free(g->monitor.targets);
+	free(g->monitor.dns_name);
+	free(g->name);
+}
+
+static void free_group(struct config_group *g)
+{
+	free(g->members);
+	free(g->name);
+}
+
+static void free_draft_groups(struct draft *d)
+{
+	size_t i, j;
+
+	for (i = 0; i < d->n_groups; i++) {
+		for (j = 0; j < d->groups[i].n_members; j++)
+			free(d->groups[i].members[j].gateway);
+		free(d->groups[i].members);
+		free_group(&d->groups[i].item);
+	}
+	free(d->groups);
+}
+
+static void free_paths(char **paths, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		free(paths[i]);
+	free(paths);
+}
+
 void config_free(struct config *config)
 {
 	size_t i;
@@ -65,8 +101,13 @@ void config_free(struct config *config)
 		free_tunnel(&config->tunnels[i]);
 	free(config->tunnels);
 	for (i = 0; i < config->n_gateways; i++)
-		free(config->gateways[i].name);
+		free_gateway(&config->gateways[i]);
 	free(config->gateways);
+	for (i = 0; i < config->n_groups; i++)
+		free_group(&config->groups[i]);
+	free(config->groups);
+	free_paths(config->hooks_gateway, config->n_hooks_gateway);
+	free_paths(config->hooks_vip, config->n_hooks_vip);
 	free(config->routes);
 	free(config->translations);
 	policy_free(config);
@@ -88,10 +129,13 @@ void draft_free(struct draft *d)
 	}
 	free(d->tunnels);
 	for (i = 0; i < d->n_gateways; i++) {
-		free(d->gateways[i].item.name);
+		free_gateway(&d->gateways[i].item);
 		free(d->gateways[i].interface);
 	}
 	free(d->gateways);
+	free_draft_groups(d);
+	free_paths(d->hooks_gateway, d->n_hooks_gateway);
+	free_paths(d->hooks_vip, d->n_hooks_vip);
 	for (i = 0; i < d->n_routes; i++)
 		free(d->routes[i].gateway);
 	free(d->routes);
@@ -130,6 +174,7 @@ static void build_tunnels(struct config *config, struct draft *d)
 		*to = from->item;
 		memset(&from->item, 0, sizeof(from->item));
 		to->underlay = from->underlay_ref;
+		to->underlay_group = from->underlay_group ? from->underlay_group->built : NULL;
 		from->built = to;
 		config->n_tunnels++;
 	}
@@ -154,6 +199,49 @@ static void build_gateways(struct config *config, struct draft *d)
 	}
 }
 
+/* Groups are built before tunnels, which they may carry, but filled behind the gateways. */
+static int fill_group(const struct draft_group *from, struct config_group *to)
+{
+	size_t i;
+
+	to->members = calloc(from->n_members, sizeof(*to->members));
+	if (!to->members)
+		return -ENOMEM;
+	for (i = 0; i < from->n_members; i++) {
+		to->members[i] = from->members[i].item;
+		to->members[i].gateway = from->members[i].gateway_ref->built;
+	}
+	to->n_members = from->n_members;
+	return 0;
+}
+
+static void build_groups(struct config *config, struct draft *d)
+{
+	size_t i;
+
+	for (i = 0; i < d->n_groups; i++) {
+		config->groups[i] = d->groups[i].item;
+		memset(&d->groups[i].item, 0, sizeof(d->groups[i].item));
+		d->groups[i].built = &config->groups[i];
+	}
+	config->n_groups = d->n_groups;
+}
+
+static int fill_groups(struct config *config, const struct draft *d)
+{
+	int err = 0;
+	size_t i;
+
+	for (i = 0; !err && i < d->n_groups; i++)
+		err = fill_group(&d->groups[i], &config->groups[i]);
+	return err;
+}
+
+struct config_via build_via(const struct draft_via *via)
+{
+	return (struct config_via){ via->gateway ? via->gateway->built : NULL, via->group ? via->group->built : NULL };
+}
+
 static void build_routes(struct config *config, struct draft *d)
 {
 	size_t i;
@@ -162,7 +250,7 @@ static void build_routes(struct config *config, struct draft *d)
 		if (d->routes[i].disabled)
 			continue;
 		config->routes[config->n_routes] = d->routes[i].item;
-		config->routes[config->n_routes++].gateway = d->routes[i].gateway_ref->built;
+		config->routes[config->n_routes++].via = build_via(&d->routes[i].via);
 	}
 }
 
@@ -189,12 +277,23 @@ static bool build_arrays(struct config *config, const struct draft *d)
 {
 	config->tunnels = calloc(d->n_tunnels + 1, sizeof(*config->tunnels));
 	config->gateways = calloc(d->n_gateways + 1, sizeof(*config->gateways));
+	config->groups = calloc(d->n_groups + 1, sizeof(*config->groups));
 	config->routes = calloc(d->n_routes + 1, sizeof(*config->routes));
 	config->translations = calloc(d->n_translations + 1, sizeof(*config->translations));
 	if (!d->node)
 		config->node = host_name();
-	return config->tunnels && config->gateways && config->routes && config->translations &&
+	return config->tunnels && config->gateways && config->groups && config->routes && config->translations &&
 	       (d->node || config->node);
+}
+
+static void take_hooks(struct config *config, struct draft *d)
+{
+	config->hooks_gateway = d->hooks_gateway;
+	config->n_hooks_gateway = d->n_hooks_gateway;
+	config->hooks_vip = d->hooks_vip;
+	config->n_hooks_vip = d->n_hooks_vip;
+	d->hooks_gateway = d->hooks_vip = NULL;
+	d->n_hooks_gateway = d->n_hooks_vip = 0;
 }
 
 struct config *draft_build(struct draft *d)
@@ -220,6 +319,7 @@ struct config *draft_build(struct draft *d)
 	config->n_aliases = d->n_aliases;
 	d->aliases = NULL;
 	d->n_aliases = 0;
+	build_groups(config, d);
 	build_tunnels(config, d);
 	build_gateways(config, d);
 	build_routes(config, d);
@@ -229,7 +329,8 @@ struct config *draft_build(struct draft *d)
 	memcpy(config->timeouts_s, d->timeouts_s, sizeof(config->timeouts_s));
 	config_timeouts_complete(config->timeouts_s, d->optimization);
 	config->log = d->log;
-	if (build_policy(config, d)) {
+	take_hooks(config, d);
+	if (fill_groups(config, d) || build_policy(config, d)) {
 		config_free(config);
 		return NULL;
 	}
@@ -269,4 +370,20 @@ const struct config_gateway *config_find_gateway(const struct config *c, const c
 			return &c->gateways[i];
 	}
 	return NULL;
+}
+
+const struct config_group *config_find_group(const struct config *c, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < c->n_groups; i++) {
+		if (!strcmp(c->groups[i].name, name))
+			return &c->groups[i];
+	}
+	return NULL;
+}
+
+const char *config_via_name(const struct config_via *via)
+{
+	return via->gateway ? via->gateway->name : via->group ? via->group->name : NULL;
 }

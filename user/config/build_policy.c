@@ -200,8 +200,8 @@ static int build_rule(const struct config *config, const struct draft_rule *from
 	}
 	for (i = 0; i < from->n_dscp; i++)
 		to->dscp |= 1ULL << from->dscp[i].value;
-	to->route_to = from->route_to_ref ? from->route_to_ref->built : NULL;
-	to->reply_to = from->reply_to_ref ? from->reply_to_ref->built : NULL;
+	to->route_to = build_via(&from->route_to_via);
+	to->reply_to = build_via(&from->reply_to_via);
 	return build_match(config, &from->match, &to->match);
 }
 

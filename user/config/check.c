@@ -64,6 +64,7 @@ static json_t *index_names(struct check *c, const void *items, size_t n, size_t 
 _Static_assert(offsetof(struct config_interface, name) == 0, "index_names() relies on it");
 _Static_assert(offsetof(struct draft_tunnel, item.name) == 0, "index_names() relies on it");
 _Static_assert(offsetof(struct draft_gateway, item.name) == 0, "index_names() relies on it");
+_Static_assert(offsetof(struct draft_group, item.name) == 0, "index_names() relies on it");
 _Static_assert(offsetof(struct config_alias, name) == 0, "index_names() relies on it");
 
 static json_int_t find(const json_t *index, const char *name)
@@ -92,6 +93,13 @@ const struct draft_gateway *check_find_gateway(const struct check *c, const char
 	json_int_t at = find(c->gateways, name);
 
 	return at < 0 ? NULL : &c->draft->gateways[at];
+}
+
+const struct draft_group *check_find_group(const struct check *c, const char *name)
+{
+	json_int_t at = find(c->groups, name);
+
+	return at < 0 ? NULL : &c->draft->groups[at];
 }
 
 const struct config_alias *check_find_alias(const struct check *c, const char *name)
@@ -187,6 +195,7 @@ int check_draft(struct draft *draft, const json_t *document, struct config_repor
 	c.interfaces = index_names(&c, draft->interfaces, draft->n_interfaces, sizeof(*draft->interfaces));
 	c.tunnels = index_names(&c, draft->tunnels, draft->n_tunnels, sizeof(*draft->tunnels));
 	c.gateways = index_names(&c, draft->gateways, draft->n_gateways, sizeof(*draft->gateways));
+	c.groups = index_names(&c, draft->groups, draft->n_groups, sizeof(*draft->groups));
 	c.aliases = index_names(&c, draft->aliases, draft->n_aliases, sizeof(*draft->aliases));
 	if (!c.err) {
 		check_devices(&c);
@@ -199,10 +208,12 @@ int check_draft(struct draft *draft, const json_t *document, struct config_repor
 		check_rules(&c);
 		check_steering(&c);
 		check_nat(&c);
+		check_gate(&c);
 	}
 	json_decref(c.interfaces);
 	json_decref(c.tunnels);
 	json_decref(c.gateways);
+	json_decref(c.groups);
 	json_decref(c.aliases);
 	return c.err;
 }

@@ -43,15 +43,6 @@ static void report_missing(struct check *c, const char *const *at, const char *w
 	check_error(c, at, "%s", check_missing(text, what, name, one, other));
 }
 
-/* Gateway groups may stand here by the manual of a later version: that is no misspelt name. */
-static bool is_group(struct check *c, const char *const *at, const char *name, const char *accepts)
-{
-	if (!json_object_get(json_object_get(c->document, "gateway_groups"), name))
-		return false;
-	check_error(c, at, "\"%s\" is a gateway group; there are none in this version; accepted: %s", name, accepts);
-	return true;
-}
-
 static void resolve_underlay(struct check *c, struct draft_tunnel *t)
 {
 	const char *const *at = AT("tunnels", t->item.name, "underlay");
@@ -59,12 +50,13 @@ static void resolve_underlay(struct check *c, struct draft_tunnel *t)
 	if (!t->underlay)
 		return;
 	t->underlay_ref = check_find_interface(c, t->underlay);
-	if (t->underlay_ref || is_group(c, at, t->underlay, "an interface"))
+	t->underlay_group = t->underlay_ref ? NULL : check_find_group(c, t->underlay);
+	if (t->underlay_ref || t->underlay_group)
 		return;
 	if (check_find_tunnel(c, t->underlay))
-		check_error(c, at, "\"%s\" is a tunnel; accepted: an interface", t->underlay);
+		check_error(c, at, "\"%s\" is a tunnel; accepted: an interface or gateway group", t->underlay);
 	else
-		report_missing(c, at, "interface", t->underlay, c->interfaces, NULL);
+		report_missing(c, at, "interface or gateway group", t->underlay, c->interfaces, c->groups);
 }
 
 void check_port(struct check *c, const char *const *at, const char *name, bool disabled, const char *what,
@@ -83,22 +75,53 @@ void check_port(struct check *c, const char *const *at, const char *name, bool d
 			    what);
 }
 
+/* No gateway, nor, where `groups` has those that may stand here too, one of them. */
+static void refuse_gateway(struct check *c, const char *const *at, const char *name, const json_t *groups)
+{
+	const char *const what = groups ? "gateway or gateway group" : "gateway";
+
+	if (check_find_group(c, name))
+		check_error(c, at, "\"%s\" is a gateway group; accepted: a gateway", name);
+	else if (check_find_interface(c, name) || check_find_tunnel(c, name))
+		check_error(c, at, "\"%s\" is %s; accepted: the name of a gateway with \"interface\": \"%s\"", name,
+			    check_find_tunnel(c, name) ? "a tunnel" : "an interface", name);
+	else
+		report_missing(c, at, what, name, c->gateways, groups);
+}
+
+static const struct draft_gateway *enabled_gateway(struct check *c, const char *const *at,
+						   const struct draft_gateway *g, bool disabled, const char *what)
+{
+	if (g->disabled && !disabled)
+		check_error(c, at, "the gateway \"%s\" is disabled; disable this %s too, or enable the gateway",
+			    g->item.name, what);
+	return g;
+}
+
 const struct draft_gateway *check_gateway_name(struct check *c, const char *const *at, const char *name, bool disabled,
 					       const char *what)
 {
 	const struct draft_gateway *g = check_find_gateway(c, name);
 
-	if (!name || (!g && is_group(c, at, name, "a gateway")))
-		return NULL;
-	if (!g && (check_find_interface(c, name) || check_find_tunnel(c, name)))
-		check_error(c, at, "\"%s\" is %s; accepted: the name of a gateway with \"interface\": \"%s\"", name,
-			    check_find_tunnel(c, name) ? "a tunnel" : "an interface", name);
-	else if (!g)
-		report_missing(c, at, "gateway", name, c->gateways, NULL);
-	else if (g->disabled && !disabled)
-		check_error(c, at, "the gateway \"%s\" is disabled; disable this %s too, or enable the gateway", name,
-			    what);
-	return g;
+	if (g)
+		return enabled_gateway(c, at, g, disabled, what);
+	if (name)
+		refuse_gateway(c, at, name, NULL);
+	return NULL;
+}
+
+struct draft_via check_via_name(struct check *c, const char *const *at, const char *name, bool disabled,
+				const char *what)
+{
+	struct draft_via via = { .gateway = check_find_gateway(c, name) };
+
+	if (via.gateway)
+		enabled_gateway(c, at, via.gateway, disabled, what);
+	else
+		via.group = check_find_group(c, name);
+	if (name && !via.gateway && !via.group)
+		refuse_gateway(c, at, name, c->groups);
+	return via;
 }
 
 /* By the manual of a later version a name alone is a VIP's. */
@@ -132,6 +155,16 @@ static void resolve_from(struct check *c, struct draft_translation *t, size_t i)
 		report_missing(c, at, "interface", t->from, c->interfaces, NULL);
 }
 
+static void resolve_members(struct check *c, struct draft_group *g)
+{
+	size_t i;
+
+	for (i = 0; i < g->n_members; i++)
+		g->members[i].gateway_ref =
+			check_gateway_name(c, AT("gateway_groups", g->item.name, "members", NUMBER(i), "gateway"),
+					   g->members[i].gateway, false, "member");
+}
+
 void check_references(struct check *c)
 {
 	struct draft *d = c->draft;
@@ -143,8 +176,10 @@ void check_references(struct check *c)
 		check_port(c, AT("gateways", d->gateways[i].item.name, "interface"), d->gateways[i].interface,
 			   d->gateways[i].disabled, "gateway", &d->gateways[i].port);
 	for (i = 0; i < d->n_routes; i++)
-		d->routes[i].gateway_ref = check_gateway_name(c, AT("routes", NUMBER(i), "gateway"),
-							      d->routes[i].gateway, d->routes[i].disabled, "route");
+		d->routes[i].via = check_via_name(c, AT("routes", NUMBER(i), "gateway"), d->routes[i].gateway,
+						  d->routes[i].disabled, "route");
+	for (i = 0; i < d->n_groups; i++)
+		resolve_members(c, &d->groups[i]);
 	for (i = 0; i < d->n_translations; i++) {
 		check_port(c, AT("prefix_translations", NUMBER(i), "interface"), d->translations[i].interface,
 			   d->translations[i].disabled, "translation", &d->translations[i].port);

@@ -67,7 +67,7 @@ static void check_route(struct check *c, const struct draft_route *r, size_t i)
 {
 	const char *const *at = AT("routes", NUMBER(i), "gateway");
 	int family = r->item.destination.addr.family;
-	const struct draft_gateway *g = r->gateway_ref;
+	const struct draft_gateway *g = r->via.gateway;
 	char text[PREFIX_STRLEN];
 	int has;
 

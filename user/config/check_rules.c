@@ -166,8 +166,8 @@ static void check_tcp_flags(struct check_item *it, const struct draft_rule *r)
 
 static void resolve_gateways(struct check_item *it, struct draft_rule *r)
 {
-	r->route_to_ref = check_gateway_name(it->c, ITEM_AT(it, "route_to"), r->route_to, r->disabled, it->what);
-	r->reply_to_ref = check_gateway_name(it->c, ITEM_AT(it, "reply_to"), r->reply_to, r->disabled, it->what);
+	r->route_to_via = check_via_name(it->c, ITEM_AT(it, "route_to"), r->route_to, r->disabled, it->what);
+	r->reply_to_via = check_via_name(it->c, ITEM_AT(it, "reply_to"), r->reply_to, r->disabled, it->what);
 }
 
 /* With `route_to` a rule matches the gateway's families only; with `reply_to` all, of which those have to be some. */
@@ -203,8 +203,8 @@ static void check_rule(struct check_item *it, struct draft_rule *r)
 	check_match(it);
 	check_icmp_types(it, r);
 	check_tcp_flags(it, r);
-	check_gateway(it, r->route_to_ref, "route_to", true);
-	check_gateway(it, r->reply_to_ref, "reply_to", false);
+	check_gateway(it, r->route_to_via.gateway, "route_to", true);
+	check_gateway(it, r->reply_to_via.gateway, "reply_to", false);
 	warn_of_steering(it, r);
 }
 

@@ -36,7 +36,9 @@ struct config_remote {
 
 struct config_tunnel {
 	char *name; /* also the device's */
+	/* exactly one of the two */
 	const struct config_interface *underlay;
+	const struct config_group *underlay_group;
 	struct addr local; /* AF_UNSPEC: the underlay's own ("interface") */
 	struct prefix *addresses;
 	size_t n_addresses;
@@ -49,18 +51,64 @@ struct config_tunnel {
 	uint16_t mss_clamp; /* FL_MSS_OFF, FL_MSS_AUTO or a value */
 };
 
+enum config_probe { CONFIG_PROBE_ICMP, CONFIG_PROBE_TCP, CONFIG_PROBE_DNS };
+
+/* How a gateway is probed; zeros where it is not. */
+struct config_monitor {
+	struct addr *targets; /* none: the gateway's own address, the learned one if it is automatic */
+	size_t n_targets;
+	uint32_t interval_ms, loss_interval_ms, period_ms, alert_interval_ms;
+	double latency_ms[2], loss_pct[2]; /* above the first it warns, above the second it fails */
+	uint32_t down_after, up_after;	   /* probes in a row */
+	uint32_t quorum;		   /* targets that must answer */
+	uint32_t hold_down_s;
+	uint32_t idle_interval_ms; /* of a metered one that carries nothing */
+	enum config_probe type;
+	uint16_t port;	/* of TCP */
+	char *dns_name; /* of DNS, else NULL */
+};
+
 struct config_gateway {
 	char *name;
 	/* exactly one of the two: an interface or a tunnel */
 	const struct config_interface *interface;
 	const struct config_tunnel *tunnel;
-	struct addr address; /* AF_UNSPEC: none (point to point) */
+	struct addr address; /* AF_UNSPEC: none (point to point), or automatic */
+	bool automatic;	     /* "auto": what DHCP, router advertisements or PPP gave */
 	bool monitored;	     /* false: `monitor` is false, it always counts as up */
+	bool metered;
+	struct config_monitor monitor;
+};
+
+/* What makes a member unusable, besides that it is down. */
+enum config_trigger {
+	CONFIG_TRIGGER_DOWN,
+	CONFIG_TRIGGER_LOSS,
+	CONFIG_TRIGGER_LATENCY,
+	CONFIG_TRIGGER_LOSS_OR_LATENCY
+};
+
+/* What becomes of the connections when a better tier is back. */
+enum config_failback { CONFIG_FAILBACK_KEEP, CONFIG_FAILBACK_DRAIN, CONFIG_FAILBACK_MOVE };
+
+struct config_member {
+	const struct config_gateway *gateway;
+	uint32_t tier; /* from 1 on: the lowest with a usable member carries */
+	uint32_t weight;
+};
+
+struct config_group {
+	char *name;
+	enum config_trigger trigger;
+	enum config_failback failback;
+	bool sticky_source; /* false: each connection may go by another member */
+	struct config_member *members;
+	size_t n_members;
 };
 
 struct config_route {
 	struct prefix destination;
-	const struct config_gateway *gateway;
+	struct config_via via; /* exactly one of the two */
 };
 
 struct config_translation {
@@ -84,6 +132,8 @@ struct config {
 	size_t n_tunnels;
 	struct config_gateway *gateways;
 	size_t n_gateways;
+	struct config_group *groups;
+	size_t n_groups;
 	struct config_route *routes;
 	size_t n_routes;
 	struct config_translation *translations;
@@ -99,6 +149,8 @@ struct config {
 	enum config_optimization optimization;
 	uint32_t timeouts_s[CONFIG_TIMEOUTS]; /* complete */
 	struct config_log log;
+	char **hooks_gateway, **hooks_vip; /* paths */
+	size_t n_hooks_gateway, n_hooks_vip;
 };
 
 /* Findings of a load, in the order of the file. */
@@ -136,3 +188,5 @@ void config_report_add(struct config_report *report, bool warning, const char *p
 const struct config_interface *config_find_interface(const struct config *c, const char *name);
 const struct config_tunnel *config_find_tunnel(const struct config *c, const char *name);
 const struct config_gateway *config_find_gateway(const struct config *c, const char *name);
+const struct config_group *config_find_group(const struct config *c, const char *name);
+const char *config_via_name(const struct config_via *via); /* NULL: neither */

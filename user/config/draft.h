@@ -16,7 +16,8 @@ struct draft_tunnel {
 	struct config_remote single; /* of `remote` */
 	bool disabled;
 	const struct config_interface *underlay_ref;
-	const struct config_tunnel *built; /* in the struct config; NULL when disabled */
+	const struct draft_group *underlay_group; /* instead of the former */
+	const struct config_tunnel *built;	  /* in the struct config; NULL when disabled */
 };
 
 /* Where an `interface` key leads: one of the two, or nowhere. */
@@ -33,11 +34,30 @@ struct draft_gateway {
 	const struct config_gateway *built;
 };
 
+struct draft_member {
+	struct config_member item;
+	char *gateway;
+	const struct draft_gateway *gateway_ref;
+};
+
+struct draft_group {
+	struct config_group item; /* without members */
+	struct draft_member *members;
+	size_t n_members;
+	const struct config_group *built;
+};
+
+/* Where the name of a gateway or group leads: one of the two, or nowhere. */
+struct draft_via {
+	const struct draft_gateway *gateway;
+	const struct draft_group *group;
+};
+
 struct draft_route {
 	struct config_route item;
 	char *gateway;
 	bool disabled;
-	const struct draft_gateway *gateway_ref;
+	struct draft_via via;
 };
 
 struct draft_translation {
@@ -105,7 +125,7 @@ struct draft_rule {
 	struct draft_number *dscp;
 	size_t n_dscp;
 	char *route_to, *reply_to;
-	const struct draft_gateway *route_to_ref, *reply_to_ref;
+	struct draft_via route_to_via, reply_to_via;
 	bool disabled;
 };
 
@@ -133,6 +153,8 @@ struct draft {
 	size_t n_tunnels;
 	struct draft_gateway *gateways;
 	size_t n_gateways;
+	struct draft_group *groups;
+	size_t n_groups;
 	struct draft_route *routes;
 	size_t n_routes;
 	struct draft_translation *translations;
@@ -148,6 +170,8 @@ struct draft {
 	enum config_optimization optimization;
 	uint32_t timeouts_s[CONFIG_TIMEOUTS]; /* 0: not said */
 	struct config_log log;
+	char **hooks_gateway, **hooks_vip;
+	size_t n_hooks_gateway, n_hooks_vip;
 };
 
 /* tables.c: the whole file; its struct is a struct draft */
@@ -156,6 +180,8 @@ extern const struct schema_object config_schema;
 /* build.c. Interfaces and what enabled items own move out of the draft. NULL when memory is out. */
 struct config *draft_build(struct draft *draft);
 void draft_free(struct draft *draft);
+
+struct config_via build_via(const struct draft_via *via);
 
 /* build_policy.c. build_policy(): 0 or -ENOMEM; aliases and gateways are there already. */
 int build_policy(struct config *config, struct draft *draft);

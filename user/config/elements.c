@@ -115,6 +115,68 @@ void element_target(struct schema_walk *walk, const struct path *path, const jso
 		schema_refuse(walk, path, value, key->accepts);
 }
 
+/* ---- gateways ---- */
+
+/* 0 to max of the key; NULL is none. */
+static bool threshold(const json_t *value, const struct schema_key *key, double *out)
+{
+	*out = json_number_value(value);
+	return json_is_number(value) && *out >= 0 && *out <= key->max;
+}
+
+void element_thresholds(struct schema_walk *walk, const struct path *path, const json_t *value,
+			const struct schema_key *key, void *item)
+{
+	double *to = item, warn, fail;
+
+	if (json_array_size(value) != 2 || !threshold(json_array_get(value, 0), key, &warn) ||
+	    !threshold(json_array_get(value, 1), key, &fail) || warn > fail) {
+		schema_refuse(walk, path, value, key->accepts);
+		return;
+	}
+	to[0] = warn;
+	to[1] = fail;
+}
+
+static bool is_port(const char *text, unsigned int *port)
+{
+	const char *end = text_number(text, UINT16_MAX, port);
+
+	return end && !*end && *port;
+}
+
+void element_probe(struct schema_walk *walk, const struct path *path, const json_t *value, const struct schema_key *key,
+		   void *item)
+{
+	static const struct schema_word words[] = { { .word = "icmp" }, { .word = "tcp:" }, { .word = "dns:" }, {} };
+	const char *text = json_string_value(value);
+	struct config_monitor *monitor = item;
+	unsigned int port;
+
+	if (text && !strcmp(text, "icmp")) {
+		monitor->type = CONFIG_PROBE_ICMP;
+	} else if (text && !strncmp(text, "tcp:", 4) && is_port(text + 4, &port)) {
+		monitor->type = CONFIG_PROBE_TCP;
+		monitor->port = (uint16_t)port;
+	} else if (text && !strncmp(text, "dns:", 4) && !name_host_fault(text + 4)) {
+		monitor->type = CONFIG_PROBE_DNS;
+		monitor->dns_name = copy(walk, text + 4, strlen(text + 4));
+	} else {
+		schema_refuse_word(walk, path, value, words, key->accepts);
+	}
+}
+
+void element_path(struct schema_walk *walk, const struct path *path, const json_t *value, const struct schema_key *key,
+		  void *item)
+{
+	const char *text = json_string_value(value);
+
+	if (!text || name_path_fault(text))
+		schema_refuse(walk, path, value, key->accepts);
+	else
+		*(char **)item = copy(walk, text, strlen(text));
+}
+
 /* ---- ports, protocols ---- */
 
 /* A service's name is no port here: which port that is depends on the machine. */

@@ -128,6 +128,28 @@ const char *name_ipv4_fault(const char *text)
 	return first == 0 || first == 127 || first >= 224 ? "an IPv4 address that a host can have" : NULL;
 }
 
+#define LABEL_MAX 63
+#define HOST_MAX 253
+
+/* RFC 952, 1123: labels of letters, digits and "-", which is at no end of one; digits and dots alone are an address. */
+const char *name_host_fault(const char *text)
+{
+	static const char accepts[] = "a host name, \"broker.example.net\" for instance";
+	const char *at = text, *end = text + strlen(text);
+
+	end -= end > text && end[-1] == '.';
+	if (end == text || end - text > HOST_MAX || !text[strspn(text, "0123456789.-")])
+		return accepts;
+	while (at < end) {
+		size_t n = strspn(at, NODE_ENDS "-");
+
+		if (!n || n > LABEL_MAX || at[0] == '-' || at[n - 1] == '-' || (at[n] && at[n] != '.'))
+			return accepts;
+		at += n + 1;
+	}
+	return at == end + 1 ? NULL : accepts;
+}
+
 const char *name_path_fault(const char *text)
 {
 	return text[0] == '/' && text[1] ? NULL

@@ -9,5 +9,6 @@ const char *name_tunnel_fault(const char *text); /* of tunnels, and so of their 
 const char *name_device_fault(const char *text); /* of a device of the system's */
 const char *name_node_fault(const char *text);
 const char *name_ipv4_fault(const char *text); /* a host's IPv4 address, as text */
+const char *name_host_fault(const char *text); /* of a host, in the DNS: no address */
 const char *name_path_fault(const char *text); /* of a file */
 const char *name_rule_fault(const char *text); /* of a rule; of digits only: a number, for the commands */

@@ -12,6 +12,13 @@ struct config;
 struct config_interface;
 struct config_tunnel;
 struct config_gateway;
+struct config_group;
+
+/* Where packets are sent: at most one of the two; neither: as routed. */
+struct config_via {
+	const struct config_gateway *gateway;
+	const struct config_group *group;
+};
 
 /* ---- aliases ---- */
 
@@ -170,9 +177,8 @@ struct config_rule {
 	struct config_schedule *schedules;
 	size_t n_schedules; /* 0: always */
 	enum config_state state;
-	const struct config_gateway *route_to; /* NULL: as routed */
-	const struct config_gateway
-		*reply_to; /* NULL: the gateway of the interface that it came in by, if that has one */
+	struct config_via route_to;
+	struct config_via reply_to; /* neither: the gateway of the interface that it came in by, if that has one */
 	enum config_when_down when_down;
 	uint32_t max_states, max_states_per_source; /* 0: any number */
 	bool log;

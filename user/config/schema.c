@@ -293,7 +293,7 @@ static void parse_list(struct schema_walk *walk, const struct path *path, const 
 		return;
 	}
 	if (!n) {
-		if (key->flags & SCHEMA_ONE_OR_MANY)
+		if (key->flags & (SCHEMA_ONE_OR_MANY | SCHEMA_NOT_EMPTY))
 			schema_error(walk, path, "found an empty array; accepted: %s", key->accepts);
 		return;
 	}
@@ -388,6 +388,8 @@ static void parse_array(struct schema_walk *walk, const struct path *path, const
 		schema_refuse(walk, path, value, "an array of objects");
 		return;
 	}
+	if (!json_array_size(value) && (key->flags & SCHEMA_NOT_EMPTY))
+		schema_error(walk, path, "found none; accepted: at least one, %s", key->accepts);
 	items = alloc_items(walk, key, item, json_array_size(value));
 	if (!items)
 		return;

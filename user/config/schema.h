@@ -38,7 +38,7 @@ enum schema_flags {
 	SCHEMA_ONE_OR_MANY = 1 << 5,   /* SCHEMA_LIST: a single one may stand without brackets, and none may not */
 	SCHEMA_NO_HOST_NAMES = 1 << 6, /* SCHEMA_STRING, an address: host names are for a later version; says so */
 	SCHEMA_REQUIRED = 1 << 7,      /* the key must be there */
-	SCHEMA_NOT_EMPTY = 1 << 8,     /* maps: at least one item */
+	SCHEMA_NOT_EMPTY = 1 << 8,     /* maps, arrays and lists: at least one item */
 };
 
 #define SCHEMA_NOWHERE ((size_t)-1) /* offset of what is checked and not stored */
@@ -48,7 +48,6 @@ struct schema_word {
 	const char *word;
 	unsigned int value;
 	bool literal; /* JSON's false, not the string */
-	bool later;   /* known, and refused in this version */
 };
 
 struct schema_object;
@@ -122,5 +121,6 @@ schema_value_fn schema_parse_text, schema_parse_bool, schema_parse_word, schema_
 	schema_parse_address, schema_parse_prefix;
 
 /* Elements of lists. */
-schema_value_fn schema_element_prefix;
+schema_value_fn schema_element_address, schema_element_prefix;
+int schema_compare_addresses(const void *a, const void *b);
 int schema_compare_prefixes(const void *a, const void *b);

@@ -142,7 +142,7 @@ static const struct schema_key tunnel_keys[] = {
 	  .flags = SCHEMA_REQUIRED,
 	  FIELD(struct draft_tunnel, underlay),
 	  .fault = name_fault,
-	  .accepts = "the interface that carries the tunnel" },
+	  .accepts = "the interface or gateway group that carries the tunnel" },
 	{ .key = "local",
 	  .kind = SCHEMA_ADDRESS,
 	  .flags = SCHEMA_REQUIRED | SCHEMA_INET | SCHEMA_UNICAST,
@@ -238,77 +238,7 @@ static const struct schema_object tunnel = {
 	.done = tunnel_done,
 };
 
-/* ---- gateways, routes ---- */
-
-#define NO_PROBES "gateways are not probed yet, each is up while its link is; \"monitor\" may be false or {}"
-
-static const struct schema_key monitor_keys[] = {
-	LATER("targets", NO_PROBES),
-	LATER("interval_ms", NO_PROBES),
-	LATER("loss_interval_ms", NO_PROBES),
-	LATER("period_ms", NO_PROBES),
-	LATER("alert_interval_ms", NO_PROBES),
-	LATER("latency_ms", NO_PROBES),
-	LATER("loss_pct", NO_PROBES),
-	LATER("down_after", NO_PROBES),
-	LATER("up_after", NO_PROBES),
-	LATER("quorum", NO_PROBES),
-	LATER("type", NO_PROBES),
-	LATER("hold_down_s", NO_PROBES),
-	LATER("idle_interval_ms", NO_PROBES),
-	DESCRIPTION,
-	END,
-};
-static const struct schema_object monitor = { .keys = monitor_keys };
-
-static const struct schema_word monitor_words[] = {
-	{ .word = "false", .value = 0, .literal = true },
-	{ .word = NULL },
-};
-static const struct schema_word gateway_words[] = {
-	{ .word = "auto", .later = true },
-	{ .word = NULL },
-};
-
-static const struct schema_key gateway_keys[] = {
-	{ .key = "interface",
-	  .kind = SCHEMA_STRING,
-	  .flags = SCHEMA_REQUIRED,
-	  FIELD(struct draft_gateway, interface),
-	  .fault = name_fault,
-	  .accepts = "the interface or tunnel that it is reached by" },
-	{ .key = "address",
-	  .kind = SCHEMA_ADDRESS,
-	  .flags = SCHEMA_INET | SCHEMA_INET6 | SCHEMA_UNICAST,
-	  FIELD(struct draft_gateway, item.address),
-	  .words = gateway_words,
-	  .accepts = "the gateway's IPv4 or IPv6 address; no \"address\" on a point-to-point link" },
-	{ .key = "monitor",
-	  .kind = SCHEMA_OBJECT,
-	  .words = monitor_words,
-	  .object = &monitor,
-	  .fallback = "{}",
-	  .accepts = "false or {}, since gateways are not probed yet" },
-	LATER("metered", "gateways are not probed yet; take \"metered\" out"),
-	DISABLED(struct draft_gateway),
-	SYNC,
-	DESCRIPTION,
-	END,
-};
-
-static void gateway_done(struct schema_walk *walk, const struct path *path, const json_t *value, void *item)
-{
-	(void)walk, (void)path;
-	((struct draft_gateway *)item)->item.monitored = !json_is_false(json_object_get(value, "monitor"));
-}
-
-static const struct schema_object gateway = {
-	.keys = gateway_keys,
-	.size = sizeof(struct draft_gateway),
-	.name_offset = offsetof(struct draft_gateway, item.name),
-	.name_fault = name_fault,
-	.done = gateway_done,
-};
+/* ---- routes ---- */
 
 static const struct schema_key route_keys[] = {
 	{ .key = "destination",
@@ -321,7 +251,7 @@ static const struct schema_key route_keys[] = {
 	  .flags = SCHEMA_REQUIRED,
 	  FIELD(struct draft_route, gateway),
 	  .fault = name_fault,
-	  .accepts = "the name of a gateway" },
+	  .accepts = "the name of a gateway or group" },
 	DISABLED(struct draft_route),
 	SYNC,
 	DESCRIPTION,
@@ -412,8 +342,13 @@ static const struct schema_key top_keys[] = {
 	{ .key = "gateways",
 	  .kind = SCHEMA_MAP,
 	  LIST(struct draft, gateways),
-	  .object = &gateway,
+	  .object = &table_gateway,
 	  .accepts = "a gateway: an object with \"interface\" and \"address\"" },
+	{ .key = "gateway_groups",
+	  .kind = SCHEMA_MAP,
+	  LIST(struct draft, groups),
+	  .object = &table_group,
+	  .accepts = "a group: an object with \"members\"" },
 	{ .key = "routes",
 	  .kind = SCHEMA_ARRAY,
 	  LIST(struct draft, routes),
@@ -424,11 +359,8 @@ static const struct schema_key top_keys[] = {
 	  LIST(struct draft, translations),
 	  .object = &translation,
 	  .accepts = "a translation: an object with \"interface\", \"internal\" and \"external\"" },
-	LATER("gateway_groups",
-	      "gateways don't take over from each other yet; take \"gateway_groups\" out, and name gateways"),
 	LATER("vips", "there are no shared addresses yet; take \"vips\" out"),
 	LATER("ha", "nodes don't work in pairs yet; take \"ha\" out"),
-	LATER("hooks", "no scripts are run yet; take \"hooks\" out"),
 	{ .key = "aliases",
 	  .kind = SCHEMA_MAP,
 	  LIST(struct draft, aliases),
@@ -465,6 +397,10 @@ static const struct schema_key top_keys[] = {
 	  .object = &table_log,
 	  .fallback = "{}",
 	  .accepts = "an object with \"events\", \"packets\" and \"facility\"" },
+	{ .key = "hooks",
+	  .kind = SCHEMA_OBJECT,
+	  .object = &table_hooks,
+	  .accepts = "an object with \"gateway\" and \"vip\"" },
 	LATER("http", "there are no metrics and no status page yet; take \"http\" out"),
 	LATER("checks", "no checks of your own are run yet; take \"checks\" out"),
 	LATER("drill", "there are no failover tests yet; take \"drill\" out"),

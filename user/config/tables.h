@@ -32,10 +32,15 @@
 	}
 
 #define STATES_MAX 10000000 /* 192 bytes each */
+#define TARGETS_MAX 16	    /* of one gateway's probes */
+#define MEMBERS_MAX 16	    /* of one group */
 
 /* tables_settings.c */
 extern const struct schema_object table_limits, table_timeouts, table_log;
 extern const struct schema_word table_optimizations[];
+
+/* tables_gateways.c */
+extern const struct schema_object table_gateway, table_group, table_hooks;
 
 /* tables_aliases.c */
 extern const struct schema_object table_alias;

@@ -178,22 +178,31 @@ static bool family_fits(const struct addr *a, unsigned int flags)
 	return flags & (a->family == AF_INET ? SCHEMA_INET : SCHEMA_INET6);
 }
 
-void schema_parse_address(struct schema_walk *walk, const struct path *path, const json_t *value,
-			  const struct schema_key *key, void *item)
+void schema_element_address(struct schema_walk *walk, const struct path *path, const json_t *value,
+			    const struct schema_key *key, void *item)
 {
 	const struct schema_word *word = schema_find_word(key->words, value);
 	const char *text = json_string_value(value);
 	struct addr a;
 
-	if (word && word->later)
-		schema_error(walk, path, "\"%s\" is not in this version; accepted: %s", word->word, key->accepts);
-	else if (word)
-		memset(place(key, item), 0, sizeof(a)); /* AF_UNSPEC */
+	if (word)
+		memset(item, 0, sizeof(a)); /* AF_UNSPEC */
 	else if (!text || text_address(text, &a) || !family_fits(&a, key->flags) ||
 		 ((key->flags & SCHEMA_UNICAST) && !addr_is_unicast(&a)))
 		schema_refuse_word(walk, path, value, key->words, key->accepts);
 	else
-		*(struct addr *)place(key, item) = a;
+		*(struct addr *)item = a;
+}
+
+void schema_parse_address(struct schema_walk *walk, const struct path *path, const json_t *value,
+			  const struct schema_key *key, void *item)
+{
+	schema_element_address(walk, path, value, key, place(key, item));
+}
+
+int schema_compare_addresses(const void *a, const void *b)
+{
+	return addr_compare(a, b);
 }
 
 /* ---- prefixes ---- */

@@ -112,11 +112,11 @@ static const struct config_gateway *gateway_of_route(const struct datapath *dp, 
 	for (size_t i = 0; i < dp->config->n_routes; i++) {
 		const struct config_route *route = &dp->config->routes[i];
 
-		if (gateway_is_by(route->gateway, out) && prefix_contains(&route->destination, dst) &&
+		if (gateway_is_by(route->via.gateway, out) && prefix_contains(&route->destination, dst) &&
 		    (!best || route->destination.len > best->destination.len))
 			best = route;
 	}
-	return best ? best->gateway : NULL;
+	return best ? best->via.gateway : NULL;
 }
 
 /* hop: the packet's own gateway, AF_UNSPEC when that is not known */

@@ -144,7 +144,7 @@ static bool is_outside(const struct config *config, const struct config_interfac
 		if (config->translations[i].from == interface)
 			return true;
 	for (size_t i = 0; i < config->n_routes; i++)
-		if (config->routes[i].gateway->interface == interface &&
+		if (config->routes[i].via.gateway->interface == interface &&
 		    config->routes[i].destination.len <= DEFAULT_LEN)
 			return true;
 	return false;

@@ -35,7 +35,7 @@ static int route_add(struct route_list *list, const struct system_route *route)
 /* As the kernel would have it; false: the device is not there yet. */
 static bool route_of(const struct config_route *wanted, const struct port *ports, struct system_route *route)
 {
-	const struct config_gateway *gateway = wanted->gateway;
+	const struct config_gateway *gateway = wanted->via.gateway;
 	const struct port *port = gateway->interface ? port_of_interface(ports, gateway->interface)
 						     : port_of_tunnel(ports, gateway->tunnel);
 

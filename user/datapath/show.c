@@ -213,7 +213,7 @@ json_t *datapath_show_routes(struct datapath *dp)
 	for (size_t i = 0; dp->config && i < dp->config->n_routes; i++) {
 		const struct config_route *route = &dp->config->routes[i];
 		const struct system_route *there = route_find(routes, n, &route->destination);
-		const struct config_gateway *gw = route->gateway;
+		const struct config_gateway *gw = route->via.gateway;
 		struct system_route others;
 		char state[128];
 

@@ -103,8 +103,8 @@ static json_t *rule_json(const struct config_rule *rule, bool live)
 			 (json_int_t)rule->index, "name", rule->name, "action", action_names[rule->action], "direction",
 			 direction_names[rule->direction], "interface", links_json(&rule->match), "match",
 			 text_json(rule_match_text(rule)), "quick", rule->quick, "log", rule->log, "live", live,
-			 "state", state_names[rule->state], "route_to", rule->route_to ? rule->route_to->name : NULL,
-			 "reply_to", rule->reply_to ? rule->reply_to->name : NULL);
+			 "state", state_names[rule->state], "route_to", config_via_name(&rule->route_to), "reply_to",
+			 config_via_name(&rule->reply_to));
 }
 
 /* What no line of the file says: index null. */

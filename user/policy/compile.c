@@ -214,8 +214,8 @@ static struct fl_rule rule_value(const struct builder *b, const struct item *ite
 		.flags = (rule->log ? FL_RULE_LOG : 0) | (rule->quick ? FL_RULE_QUICK : 0) |
 			 (rule->when_down == CONFIG_DOWN_REJECT ? FL_RULE_DOWN_REJECT : 0),
 		.tag = item->tag,
-		.route_to = gateway_number(b, rule->route_to),
-		.reply_to = gateway_number(b, rule->reply_to),
+		.route_to = gateway_number(b, rule->route_to.gateway),
+		.reply_to = gateway_number(b, rule->reply_to.gateway),
 		.max_states = rule->max_states,
 		.max_states_per_source = rule->max_states_per_source,
 	};

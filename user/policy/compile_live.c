@@ -12,7 +12,7 @@ struct policy_condition {
 
 static bool is_conditional(const struct config_rule *rule)
 {
-	return rule->n_schedules || (rule->route_to && rule->when_down == CONFIG_DOWN_SKIP);
+	return rule->n_schedules || (rule->route_to.gateway && rule->when_down == CONFIG_DOWN_SKIP);
 }
 
 static bool gateway_is_up(const struct policy_facts *facts, const struct config_gateway *gateway)
@@ -53,7 +53,8 @@ static bool is_on_time(const struct config_rule *rule, const struct tm *now)
 
 static bool is_live(const struct config_rule *rule, const struct policy_facts *facts, const struct tm *now)
 {
-	if (rule->route_to && rule->when_down == CONFIG_DOWN_SKIP && !gateway_is_up(facts, rule->route_to))
+	if (rule->route_to.gateway && rule->when_down == CONFIG_DOWN_SKIP &&
+	    !gateway_is_up(facts, rule->route_to.gateway))
 		return false;
 	return is_on_time(rule, now);
 }
