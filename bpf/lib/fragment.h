@@ -61,11 +61,13 @@ static __always_inline void fragment_key(struct fl_fragment_key *key, const stru
 	key->family = pkt->family;
 }
 
-/* Part of a datagram whose later fragments must be known by their first: where a protocol has neither ports nor identifiers they tell all. */
+/*
+ * Part of a datagram whose later fragments must be known by their first: where a protocol has neither ports nor identifiers they tell all,
+ * but of IPv6 not even the protocol (RFC 8200 4.5: only what the first one says counts).
+ */
 static __always_inline bool fragment_has_ports(const struct pkt *pkt)
 {
-	return pkt->fragment && pkt->proto != IPPROTO_ESP && pkt->proto != IPPROTO_GRE && pkt->proto != IPPROTO_IPV6 &&
-	       (pkt->family == FL_INET6 || transport_least(pkt->proto));
+	return pkt->fragment && (pkt->family == FL_INET6 || transport_least(pkt->proto));
 }
 
 /* A later fragment, which shows no ports of its own. */

@@ -21,6 +21,7 @@ PEER, PEER6, NET = "203.0.113.9", "2001:db8:99::9", "198.51.100.99"
 GRE = 47
 
 lab = Lab()
+serial6 = iter(range(lab.serial << 8 & 0xFFFFFF00, 1 << 32))  # identifications: other ones in the next run
 BEYOND = wire.Port(lab.ns("net"), "eth0")
 
 
@@ -394,6 +395,29 @@ def test_fragments():
         check_equal(whole[8:], data, "what the answer's fragments carry")
         check(sums(first, whole), "the checksum of the whole answer is wrong")
         check_equal(first.dport, 1130, "its port")
+
+
+def test_fragments_that_hide_what_they_are_of():
+    """Of IPv6 the first one alone says the protocol: a later one that says ESP, which has no ports, is no way around the others' checks."""
+    for esp, proto in ((50, packet.TCP), (50, packet.UDP), (GRE, packet.TCP), (packet.IPV6, packet.UDP)):
+        make = packet.tcp if proto == packet.TCP else packet.udp
+        token, ident = lab.token(), next(serial6)
+        refused(packet.fragment6(PEER6, A6, esp, token, 1200, False, ident), token, "fragment-unknown", lab.wan)
+        lab.from_wan(packet.fragment6(PEER6, A6, proto, make(PEER6, A6, 1300, 53, data=bytes(1192))[:1200], 0, True, ident))
+        lab.lan.expect("the first one", lambda p, ident=ident: p.mf and p.ident == ident)
+        if proto == packet.TCP:  # in the middle of the header
+            refused(packet.fragment6(PEER6, A6, esp, token, 8, False, ident), token, "fragment-unknown", lab.wan)
+        lab.from_wan(packet.fragment6(PEER6, A6, esp, token, 1200, False, ident))
+        lab.lan.expect("the rest", has(token))
+
+
+def test_fragments_of_a_protocol_without_ports():
+    for proto in (50, packet.IPV6):
+        ident, body = next(serial6), bytes(range(256)) * 10
+        lab.flush()
+        for offset, end in ((1200, 2400), (0, 1200), (2400, len(body))):
+            lab.from_wan(packet.fragment6(PEER6, A6, proto, body[offset:end], offset, end < len(body), ident))
+        check_equal(whole_of(lab.lan, 3, src=PEER6, dst=A6)[0], body, "what the fragments carry")
 
 
 def test_fragments_of_tcp():
