@@ -108,7 +108,7 @@ static const struct {
 	"\"tunnels\":{\"he0\":{\"type\":\"6in4\",\"underlay\":\"wan\",\"local\":\"198.51.100.1\"," \
 	"\"remote\":\"203.0.113.1\",\"address\":\"2001:db8:80::1/64\"}}," \
 	"\"gateways\":{\"wan4\":{\"interface\":\"wan\",\"address\":\"198.51.100.254\"}," \
-	"\"wan6\":{\"interface\":\"wan\",\"address\":\"2001:db8:20::fe\"},\"he\":{\"interface\":\"he0\"}," \
+	"\"wan6\":{\"interface\":\"wan\",\"address\":\"2001:db8:20::fe\"},\"he\":{\"interface\":\"he0\",\"monitor\":false}," \
 	"\"down\":{\"interface\":\"wan\",\"address\":\"198.51.100.253\"}}"
 
 static void port_facts(const struct config *config, size_t i, struct policy_facts *f)

@@ -37,7 +37,7 @@ static const char full[] =
 	"               'routes': ['2001:db8:12::/48', '2001:db8:13::/48'] } } } },"
 	"  'gateways': { 'off_gw': { 'interface': 'off0', 'disabled': true },"
 	"    'he_gw': { 'interface': 'he0', 'address': '2001:db8:1::1' },"
-	"    'isp_gw': { 'interface': 'wan', 'address': '203.0.113.254' }, 'ppp_gw': { 'interface': 'lan' } },"
+	"    'isp_gw': { 'interface': 'wan', 'address': '203.0.113.254' }, 'ppp_gw': { 'interface': 'lan', 'monitor': false } },"
 	"  'routes': [ { 'destination': '2001:db8:f::/48', 'gateway': 'off_gw', 'disabled': true },"
 	"    { 'destination': '0.0.0.0/0', 'gateway': 'isp_gw' }, { 'destination': '::/0', 'gateway': 'he_gw' } ],"
 	"  'prefix_translations': ["

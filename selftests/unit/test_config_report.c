@@ -96,7 +96,7 @@ Test(config_report, order_of_the_file)
 {
 	static const char text[] = "{\"routes\":[{\"destination\":\"::/0\",\"gateway\":\"a\"},{\"destination\":\"x\"}],"
 				   "\"zz\":1,\"interfaces\":{\"wan\":{\"device\":\"eth0\",\"q\":1}},"
-				   "\"a/~b\":{},\"gateways\":{\"b\":{\"interface\":\"wen\"}}}";
+				   "\"a/~b\":{},\"gateways\":{\"b\":{\"interface\":\"wen\",\"monitor\":false}}}";
 	static const char *const expected[] = { "/routes/0/gateway", "/routes/1", "/routes/1/destination", "/zz",
 						"/interfaces/wan/q", "/a~1~0b",	  "/gateways/b/interface" };
 	struct config_report report;

@@ -12,8 +12,8 @@
 	"'address':'2001:db8:2::2/64','disabled':true}," \
 	"'he0':{'type':'6in4','underlay':'wan','local':'interface','remote':'198.51.100.1'," \
 	"'address':'2001:db8:1::2/64'}}," \
-	"'gateways':{'off_gw':{'interface':'off0','disabled':true},'he_gw':{'interface':'he0'}," \
-	"'isp_gw':{'interface':'wan','address':'203.0.113.1'},'ppp_gw':{'interface':'wan'}}," \
+	"'gateways':{'off_gw':{'interface':'off0','disabled':true},'he_gw':{'interface':'he0','monitor':false}," \
+	"'isp_gw':{'interface':'wan','address':'203.0.113.1'},'ppp_gw':{'interface':'wan','monitor':false}}," \
 	"'aliases':{'server':['192.0.2.80','2001:db8::80'],'web':[443,'8000-8100'],'more':['$web',80,'8050-8200']}"
 
 /* A configuration with these members beside the network. */

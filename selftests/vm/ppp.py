@@ -211,7 +211,7 @@ def test_tcp():
 
 
 def test_gateway_without_address():
-    lab.apply(config({}))
+    lab.apply(config({"monitor": False}))
     shown = lab.run("router", "ip", "-6", "route", "show", PLAIN_NET)
     check("dev ppp0" in shown and "via" not in shown, "the route: " + shown)
     plain()
@@ -220,7 +220,7 @@ def test_gateway_without_address():
 
 def test_mode_that_it_cannot_have():
     """XDP was asked for: tc serves it, and it is said."""
-    asked = config({})
+    asked = config({"monitor": False})
     asked["interfaces"]["wan"]["mode"] = "native"
     lab.apply(asked)
     check_equal(lab.interface("wan")["mode"], "tc", "the mode of wan")

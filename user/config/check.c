@@ -160,7 +160,7 @@ static void check_list_limits(struct check *c)
 static void check_limits(struct check *c)
 {
 	const struct draft *d = c->draft;
-	size_t ports = d->n_interfaces, remotes = 0, routes = 0, translations = 0, i, j;
+	size_t ports = d->n_interfaces, remotes = 0, routes = 0, gateways = 0, translations = 0, i, j;
 
 	for (i = 0; i < d->n_tunnels; i++) {
 		if (d->tunnels[i].disabled)
@@ -170,6 +170,8 @@ static void check_limits(struct check *c)
 		for (j = 0; d->tunnels[i].item.broker && j < d->tunnels[i].item.n_remotes; j++)
 			routes += d->tunnels[i].item.remotes[j].n_routes + 1;
 	}
+	for (i = 0; i < d->n_gateways; i++)
+		gateways += !d->gateways[i].disabled;
 	for (i = 0; i < d->n_translations; i++)
 		translations += !d->translations[i].disabled;
 	/* number 0 is no one's, one is that of the device for ICMP errors; of tables that change as a whole, both sets have to fit */
@@ -182,6 +184,8 @@ static void check_limits(struct check *c)
 	if (routes > FL_CLIENT_ROUTES_MAX / 2)
 		check_error(c, AT("tunnels"), "found %zu addresses and routes of clients; accepted: at most %d", routes,
 			    FL_CLIENT_ROUTES_MAX / 2);
+	if (gateways > FL_GATEWAYS_MAX - 1)
+		check_error(c, AT("gateways"), "found %zu; accepted: at most %d", gateways, FL_GATEWAYS_MAX - 1);
 	if (translations > FL_NPT_MAX / 2 - 1)
 		check_error(c, AT("prefix_translations"), "found %zu; accepted: at most %d", translations,
 			    FL_NPT_MAX / 2 - 1);
@@ -202,6 +206,7 @@ int check_draft(struct draft *draft, const json_t *document, struct config_repor
 		check_limits(&c);
 		check_references(&c);
 		check_tunnels(&c);
+		check_gateways(&c);
 		check_routes(&c);
 		check_translations(&c);
 		check_aliases(&c);

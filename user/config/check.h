@@ -18,7 +18,8 @@ int check_draft(struct draft *draft, const json_t *document, struct config_repor
 /* The parts of it. check_references.c fills the *_ref and `port` members; the others need them. */
 void check_references(struct check *c);
 void check_tunnels(struct check *c);
-void check_routes(struct check *c); /* gateways, routes and the routes of clients */
+void check_gateways(struct check *c); /* and groups of them */
+void check_routes(struct check *c);   /* and the routes of clients */
 void check_translations(struct check *c);
 void check_rules(struct check *c);
 void check_steering(struct check *c); /* behind check_rules() */
@@ -48,8 +49,6 @@ const char *check_missing(char buf[CHECK_MISSING], const char *what, const char 
  */
 void check_port(struct check *c, const char *const *at, const char *name, bool disabled, const char *what,
 		struct draft_port *port); /* an interface or tunnel */
-const struct draft_gateway *check_gateway_name(struct check *c, const char *const *at, const char *name, bool disabled,
-					       const char *what);
 struct draft_via check_via_name(struct check *c, const char *const *at, const char *name, bool disabled,
 				const char *what); /* a gateway or group */
 void check_vip_name(struct check *c, const char *const *at, const char *name);

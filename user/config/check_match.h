@@ -31,4 +31,10 @@ void check_narrow(struct check_item *it, unsigned int families, const char *cons
 
 unsigned int check_gateway_families(const struct draft_gateway *g);
 
+/* check_gateways.c: those of all members together, which carry what is of their own family. */
+unsigned int check_group_families(const struct draft_group *group);
+/* Warns of members that carry none of these families. */
+void check_members_without(struct check *c, const char *const *at, const struct draft_group *group,
+			   unsigned int families);
+
 bool check_has_protocol(const struct draft_match *m, unsigned int protocol);

@@ -51,10 +51,15 @@ static void resolve_underlay(struct check *c, struct draft_tunnel *t)
 		return;
 	t->underlay_ref = check_find_interface(c, t->underlay);
 	t->underlay_group = t->underlay_ref ? NULL : check_find_group(c, t->underlay);
+	if (t->underlay_ref && check_find_group(c, t->underlay))
+		check_error(c, at, "\"%s\" is an interface and a gateway group; give one of the two another name",
+			    t->underlay);
 	if (t->underlay_ref || t->underlay_group)
 		return;
 	if (check_find_tunnel(c, t->underlay))
 		check_error(c, at, "\"%s\" is a tunnel; accepted: an interface or gateway group", t->underlay);
+	else if (check_find_gateway(c, t->underlay))
+		check_error(c, at, "\"%s\" is a gateway; accepted: its interface, or a gateway group", t->underlay);
 	else
 		report_missing(c, at, "interface or gateway group", t->underlay, c->interfaces, c->groups);
 }
@@ -89,36 +94,16 @@ static void refuse_gateway(struct check *c, const char *const *at, const char *n
 		report_missing(c, at, what, name, c->gateways, groups);
 }
 
-static const struct draft_gateway *enabled_gateway(struct check *c, const char *const *at,
-						   const struct draft_gateway *g, bool disabled, const char *what)
-{
-	if (g->disabled && !disabled)
-		check_error(c, at, "the gateway \"%s\" is disabled; disable this %s too, or enable the gateway",
-			    g->item.name, what);
-	return g;
-}
-
-const struct draft_gateway *check_gateway_name(struct check *c, const char *const *at, const char *name, bool disabled,
-					       const char *what)
-{
-	const struct draft_gateway *g = check_find_gateway(c, name);
-
-	if (g)
-		return enabled_gateway(c, at, g, disabled, what);
-	if (name)
-		refuse_gateway(c, at, name, NULL);
-	return NULL;
-}
-
 struct draft_via check_via_name(struct check *c, const char *const *at, const char *name, bool disabled,
 				const char *what)
 {
 	struct draft_via via = { .gateway = check_find_gateway(c, name) };
 
-	if (via.gateway)
-		enabled_gateway(c, at, via.gateway, disabled, what);
-	else
+	if (!via.gateway)
 		via.group = check_find_group(c, name);
+	else if (via.gateway->disabled && !disabled)
+		check_error(c, at, "the gateway \"%s\" is disabled; disable this %s too, or enable the gateway", name,
+			    what);
 	if (name && !via.gateway && !via.group)
 		refuse_gateway(c, at, name, c->groups);
 	return via;
@@ -159,10 +144,17 @@ static void resolve_members(struct check *c, struct draft_group *g)
 {
 	size_t i;
 
-	for (i = 0; i < g->n_members; i++)
-		g->members[i].gateway_ref =
-			check_gateway_name(c, AT("gateway_groups", g->item.name, "members", NUMBER(i), "gateway"),
-					   g->members[i].gateway, false, "member");
+	for (i = 0; i < g->n_members; i++) {
+		struct draft_member *m = &g->members[i];
+		const char *const *at = AT("gateway_groups", g->item.name, "members", NUMBER(i), "gateway");
+
+		m->gateway_ref = check_find_gateway(c, m->gateway);
+		if (m->gateway && !m->gateway_ref)
+			refuse_gateway(c, at, m->gateway, NULL);
+		else if (m->gateway && m->gateway_ref->disabled)
+			check_error(c, at, "the gateway \"%s\" is disabled; take the member out, or enable the gateway",
+				    m->gateway);
+	}
 }
 
 void check_references(struct check *c)

@@ -1,60 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Gateways, routes, and what lies behind which client: that all of it leads somewhere, and to one place. */
+/* Routes, and what lies behind which client: that all of it leads somewhere, and to one place. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "user/config/check.h"
-
-/* ---- gateways ---- */
-
-static bool in_a_network(const struct config_tunnel *t, const struct addr *a)
-{
-	size_t i;
-
-	for (i = 0; i < t->n_addresses; i++) {
-		if (t->addresses[i].addr.family == AF_UNSPEC || prefix_contains(&t->addresses[i], a))
-			return true;
-	}
-	return !t->n_addresses; /* refused: may have been right */
-}
-
-static bool is_own_address(const struct config_tunnel *t, const struct addr *a)
-{
-	size_t i;
-
-	for (i = 0; i < t->n_addresses; i++) {
-		if (addr_equal(&t->addresses[i].addr, a))
-			return true;
-	}
-	return false;
-}
-
-/* Of interfaces only the system knows the addresses; of tunnels this file does. */
-static void check_gateway(struct check *c, const struct draft_gateway *g)
-{
-	const char *const *at = AT("gateways", g->item.name, "address");
-	const struct addr *a = &g->item.address;
-	const struct config_tunnel *t;
-	char text[ADDR_STRLEN];
-
-	if (g->disabled || !g->port.tunnel || a->family == AF_UNSPEC)
-		return;
-	t = &g->port.tunnel->item;
-	addr_format(a, text);
-	if (a->family == AF_INET)
-		check_error(c, at,
-			    "\"%s\" is an IPv4 address, and the tunnel \"%s\" carries IPv6; accepted: an IPv6 address",
-			    text, t->name);
-	else if (is_own_address(t, a))
-		check_error(c, at, "\"%s\" is this end's own address on the tunnel \"%s\"; accepted: the other end's",
-			    text, t->name);
-	else if (!addr_is_link_local(a) && !in_a_network(t, a))
-		check_error(
-			c, at,
-			"\"%s\" is in no network of the tunnel \"%s\"; accepted: an address in one of its \"address\"",
-			text, t->name);
-}
+#include "user/config/check_match.h"
 
 /* ---- routes ---- */
 
@@ -63,18 +13,15 @@ static const char *family_text(int family)
 	return family == AF_INET ? "IPv4" : "IPv6";
 }
 
-static void check_route(struct check *c, const struct draft_route *r, size_t i)
+static void check_route_gateway(struct check *c, const struct draft_route *r, size_t i)
 {
 	const char *const *at = AT("routes", NUMBER(i), "gateway");
 	int family = r->item.destination.addr.family;
 	const struct draft_gateway *g = r->via.gateway;
 	char text[PREFIX_STRLEN];
-	int has;
+	int has = g->port.tunnel ? AF_INET6 : g->item.address.family;
 
-	if (r->disabled || !g || family == AF_UNSPEC)
-		return;
 	prefix_format(&r->item.destination, text);
-	has = g->port.tunnel ? AF_INET6 : g->item.address.family;
 	if (has != AF_UNSPEC && has != family) {
 		check_error(c, at, "\"%s\" is %s, and the gateway \"%s\" %s; accepted: a gateway of %s", text,
 			    family_text(family), r->gateway,
@@ -88,6 +35,29 @@ static void check_route(struct check *c, const struct draft_route *r, size_t i)
 			"the gateway \"%s\" is on the tunnel \"%s\", which has clients; put \"%s\" into the \"routes\" of one of them",
 			r->gateway, g->port.tunnel->item.name, text);
 	}
+}
+
+static void check_route_group(struct check *c, const struct draft_route *r, size_t i)
+{
+	const char *const *at = AT("routes", NUMBER(i), "gateway");
+	int family = r->item.destination.addr.family;
+	char text[PREFIX_STRLEN];
+
+	if (check_group_families(r->via.group) & (family == AF_INET ? FL_INET : FL_INET6))
+		check_members_without(c, at, r->via.group, family == AF_INET ? FL_INET : FL_INET6);
+	else
+		check_error(c, at, "\"%s\" is %s, which no member of the group \"%s\" carries",
+			    prefix_format(&r->item.destination, text), family_text(family), r->gateway);
+}
+
+static void check_route(struct check *c, const struct draft_route *r, size_t i)
+{
+	if (r->disabled || r->item.destination.addr.family == AF_UNSPEC)
+		return;
+	if (r->via.gateway)
+		check_route_gateway(c, r, i);
+	else if (r->via.group)
+		check_route_group(c, r, i);
 }
 
 /* ---- who has which prefix: routes, clients' routes, clients' addresses ---- */
@@ -243,8 +213,6 @@ void check_routes(struct check *c)
 	const struct draft *d = c->draft;
 	size_t i;
 
-	for (i = 0; i < d->n_gateways; i++)
-		check_gateway(c, &d->gateways[i]);
 	for (i = 0; i < d->n_routes; i++)
 		check_route(c, &d->routes[i], i);
 	check_claims(c);

@@ -170,13 +170,22 @@ static void resolve_gateways(struct check_item *it, struct draft_rule *r)
 	r->reply_to_via = check_via_name(it->c, ITEM_AT(it, "reply_to"), r->reply_to, r->disabled, it->what);
 }
 
+/* Whose members are checked by themselves. */
+static void check_group(struct check_item *it, const struct draft_group *group, const char *key, bool narrows)
+{
+	unsigned int families = check_group_families(group);
+
+	if (narrows || !(it->match->families & families))
+		check_narrow(it, families, ITEM_AT(it, key), key);
+	if (it->match->families)
+		check_members_without(it->c, ITEM_AT(it, key), group, it->match->families);
+}
+
 /* With `route_to` a rule matches the gateway's families only; with `reply_to` all, of which those have to be some. */
 static void check_gateway(struct check_item *it, const struct draft_gateway *g, const char *key, bool narrows)
 {
-	unsigned int families = g ? check_gateway_families(g) : 0;
+	unsigned int families = check_gateway_families(g);
 
-	if (!g)
-		return;
 	if (g->port.tunnel && g->port.tunnel->item.broker)
 		check_error(it->c, ITEM_AT(it, key),
 			    "the gateway \"%s\" is on the tunnel \"%s\", which has clients, and does not say which of "
@@ -184,6 +193,14 @@ static void check_gateway(struct check_item *it, const struct draft_gateway *g, 
 			    g->item.name, g->port.tunnel->item.name);
 	if (narrows || !(it->match->families & families))
 		check_narrow(it, families, ITEM_AT(it, key), key);
+}
+
+static void check_via(struct check_item *it, const struct draft_via *via, const char *key, bool narrows)
+{
+	if (via->gateway)
+		check_gateway(it, via->gateway, key, narrows);
+	else if (via->group)
+		check_group(it, via->group, key, narrows);
 }
 
 static void warn_of_steering(struct check_item *it, const struct draft_rule *r)
@@ -203,8 +220,8 @@ static void check_rule(struct check_item *it, struct draft_rule *r)
 	check_match(it);
 	check_icmp_types(it, r);
 	check_tcp_flags(it, r);
-	check_gateway(it, r->route_to_via.gateway, "route_to", true);
-	check_gateway(it, r->reply_to_via.gateway, "reply_to", false);
+	check_via(it, &r->route_to_via, "route_to", true);
+	check_via(it, &r->reply_to_via, "reply_to", false);
 	warn_of_steering(it, r);
 }
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "user/config/check.h"
+#include "user/config/check_match.h"
 
 #define MTU_ETHERNET 1480 /* what an Ethernet's 1500 leave */
 #define TCP_HEADERS 60	  /* IPv6 and TCP */
@@ -100,6 +100,35 @@ static void check_ends(struct check *c, const struct config_tunnel *t)
 	}
 }
 
+/* ---- a group as underlay ---- */
+
+static void check_underlay_group(struct check *c, const struct draft_tunnel *t)
+{
+	const char *const *at = AT("tunnels", t->item.name, "underlay");
+	const struct draft_group *group = t->underlay_group;
+	size_t i;
+
+	for (i = 0; i < group->n_members; i++) {
+		const struct draft_gateway *g = group->members[i].gateway_ref;
+
+		if (g && g->port.tunnel)
+			check_error(
+				c, at,
+				"the member \"%s\" of \"%s\" is on a tunnel; accepted: a group of gateways on interfaces",
+				g->item.name, group->item.name);
+		else if (g && !(check_gateway_families(g) & FL_INET))
+			check_error(c, at,
+				    "the member \"%s\" of \"%s\" carries no IPv4, which the tunnel is in; accepted: "
+				    "a group of IPv4 gateways",
+				    g->item.name, group->item.name);
+	}
+	if (t->item.local.family != AF_UNSPEC)
+		check_warning(
+			c, AT("tunnels", t->item.name, "local"),
+			"this is one address, whichever member of \"%s\" carries; \"interface\" is the one that fits it",
+			group->item.name);
+}
+
 /* ---- pairs of ends ---- */
 
 struct end {
@@ -190,6 +219,8 @@ void check_tunnels(struct check *c)
 		check_sizes(c, &d->tunnels[i].item);
 		check_addresses(c, &d->tunnels[i].item);
 		check_ends(c, &d->tunnels[i].item);
+		if (d->tunnels[i].underlay_group)
+			check_underlay_group(c, &d->tunnels[i]);
 	}
 	check_same_ends(c);
 }

@@ -10,6 +10,9 @@
 #include "user/config/report.h"
 #include "user/config/schema.h"
 
+#define TARGETS_MAX 16 /* of one gateway's probes */
+#define MEMBERS_MAX 16 /* of one group */
+
 struct draft_tunnel {
 	struct config_tunnel item;
 	char *underlay;

@@ -130,12 +130,14 @@ void element_thresholds(struct schema_walk *walk, const struct path *path, const
 	double *to = item, warn, fail;
 
 	if (json_array_size(value) != 2 || !threshold(json_array_get(value, 0), key, &warn) ||
-	    !threshold(json_array_get(value, 1), key, &fail) || warn > fail) {
+	    !threshold(json_array_get(value, 1), key, &fail)) {
 		schema_refuse(walk, path, value, key->accepts);
-		return;
+	} else if (warn > fail) {
+		schema_error(walk, path, "found [%g, %g], fail below warn; accepted: %s", warn, fail, key->accepts);
+	} else {
+		to[0] = warn;
+		to[1] = fail;
 	}
-	to[0] = warn;
-	to[1] = fail;
 }
 
 static bool is_port(const char *text, unsigned int *port)
@@ -148,7 +150,7 @@ static bool is_port(const char *text, unsigned int *port)
 void element_probe(struct schema_walk *walk, const struct path *path, const json_t *value, const struct schema_key *key,
 		   void *item)
 {
-	static const struct schema_word words[] = { { .word = "icmp" }, { .word = "tcp:" }, { .word = "dns:" }, {} };
+	static const struct schema_word words[] = { { .word = "icmp" }, { .word = NULL } };
 	const char *text = json_string_value(value);
 	struct config_monitor *monitor = item;
 	unsigned int port;

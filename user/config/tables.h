@@ -32,8 +32,6 @@
 	}
 
 #define STATES_MAX 10000000 /* 192 bytes each */
-#define TARGETS_MAX 16	    /* of one gateway's probes */
-#define MEMBERS_MAX 16	    /* of one group */
 
 /* tables_settings.c */
 extern const struct schema_object table_limits, table_timeouts, table_log;
