@@ -119,6 +119,21 @@ def test_from_outside():
     check_equal(attempt("wan", WAN_ROUTER, "tcp", 81, source), "silence", "what happens")
 
 
+def test_by_the_tunnel():
+    said = explain(INET_HOST, LAN_HOST, "udp", 5010, 4000, "he0")
+    check_equal((said["verdict"], said["rule"], said["egress"]), ("forward", "by the tunnel", "lan"), "to the inside")
+    said = explain(INET_HOST, "2001:db8:f::98", "udp", 5010, 4000, "he0")
+    check_equal((said["verdict"], said["reason"]), ("drop", "point-to-point-loop"), "what explain says of what would go back")
+    counted = lab.counted(lambda: lab.from_tunnel(packet.udp6(INET_HOST, "2001:db8:f::98", 4000, 5010)))
+    check_equal(counted, {"point-to-point-loop": 1}, "what happens")
+
+
+def test_what_is_not_answered():
+    ask = lambda flags: lab.fl(*"explain --in lan --dst 203.0.113.1 --proto tcp --dport 23 --src".split(), LAN4, "--tcp-flags", flags)
+    check_equal([(said["verdict"], said.get("answer")) for said in (ask("S"), ask("R"))], [("reject", "tcp reset"), ("reject", None)],
+                "a SYN, and a reset")
+
+
 def test_own():
     said = explain(WAN_ROUTER, WAN_HOST, "udp", 5002, 4000, "self")
     check_equal((said["verdict"], said["rule"], said["egress"]), ("forward", "default_action", "wan"), "what it sends")

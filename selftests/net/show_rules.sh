@@ -28,6 +28,7 @@ d["rules"] = [
 	dict(udp, name="skipped", destination=port(5005), route_to="spare_gw", when_down="skip"),
 	dict(udp, name="two", destination=port(5008), max_states_per_source=2),
 	{ "name": "nothing to 5007", "action": "block", "quick": True, "direction": "out", "protocol": "udp", "destination": port(5007) },
+	dict(udp, name="by the tunnel", interface="he0", destination=port(5010)),
 	dict(lan, name="to the inside", interface="wan", protocol="tcp", destination={ "address": "192.0.2.80", "port": 8080 })
 ]
 d["nat"] = [

@@ -103,3 +103,20 @@ Test(datapath_packet, families_must_agree)
 
 	cr_assert_eq(explain_packet(&query, dmac, smac, buf), -EAFNOSUPPORT);
 }
+
+Test(datapath_packet, in_a_tunnel)
+{
+	struct explain_query query = query_of("2001:db8::1", "2001:db8::2", IPPROTO_TCP);
+	uint8_t bare[EXPLAIN_PACKET_MAX], buf[EXPLAIN_PACKET_MAX];
+	size_t len = build(&query, bare);
+
+	build(&query, buf);
+	cr_assert_eq((size_t)explain_encapsulate(buf, len, htonl(0xc6336401), htonl(0xcb007114)), len + 20);
+	cr_assert_eq(memcmp(buf, bare, 12), 0);
+	cr_assert_eq(buf[12] << 8 | buf[13], 0x0800);
+	cr_assert_eq((size_t)(buf[16] << 8 | buf[17]), len + 20 - 14);
+	cr_assert_eq(buf[23], 41);
+	cr_assert_eq(add_bytes(0, buf + 14, 20), 0xffff);
+	cr_assert_eq(memcmp(buf + 26, "\xc6\x33\x64\x01\xcb\x00\x71\x14", 8), 0, "from the remote to the local end");
+	cr_assert_eq(memcmp(buf + 34, bare + 14, len - 14), 0);
+}

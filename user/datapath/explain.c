@@ -6,6 +6,9 @@
 
 #include <errno.h>
 #include <linux/if_ether.h>
+#include <netinet/icmp6.h>
+#include <netinet/ip_icmp.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,7 +56,51 @@ struct question {
 	const struct port *port;
 	uint32_t ifindex;
 	bool self;
+	const struct table_endpoint *outer; /* by whose outer packet it comes; NULL: it does not come by a tunnel */
 };
+
+static bool is_of_client(const struct config_remote *client, const struct addr *src)
+{
+	bool is = addr_equal(&client->address, src);
+
+	for (size_t i = 0; i < client->n_routes && !is; i++)
+		is = prefix_contains(&client->routes[i], src);
+	return is;
+}
+
+/* The other end that a packet with that source comes from; of a source that is no client's, any. NULL: there is none. */
+static const struct table_endpoint *other_end(const struct datapath *dp, const struct port *port,
+					      const struct addr *src)
+{
+	const struct tables *tables = tables_in_force(dp);
+	const struct table_endpoint *any = NULL;
+
+	for (size_t i = 0; tables && i < tables->n_endpoints; i++) {
+		const struct table_endpoint *ep = &tables->endpoints[i];
+
+		if (ep->value.tunnel != port->number || !ep->value.local || !ep->value.remote)
+			continue;
+		if (ep->remote && is_of_client(ep->remote, src))
+			return ep;
+		any = any ?: ep;
+	}
+	return any;
+}
+
+/* As it comes on the wire: the programs know a tunnel's packet, and from whom it is, by the outer one. */
+static void put_into_tunnel(struct datapath *dp, struct question *q)
+{
+	const struct port *underlay;
+
+	if (q->self || q->port->kind != PORT_TUNNEL || q->packet.src.family != AF_INET6)
+		return;
+	q->outer = other_end(dp, q->port, &q->packet.src);
+	underlay = q->outer ? &dp->ports[q->outer->value.underlay] : NULL;
+	if (underlay && underlay->present)
+		q->ifindex = underlay->value.ifindex;
+	else
+		q->outer = NULL;
+}
 
 static int run(struct datapath *dp, const struct question *q, struct fl_explain *result)
 {
@@ -64,14 +111,17 @@ static int run(struct datapath *dp, const struct question *q, struct fl_explain 
 				 .ingress_ifindex = q->self ? 0 : q->ifindex };
 	uint8_t packet[EXPLAIN_PACKET_MAX];
 	static const uint8_t other[ETH_ALEN] = { 0x02 };
-	const uint8_t *mac = q->port->value.mac;
+	const struct port *at = q->outer ? &dp->ports[q->outer->value.underlay] : q->port;
+	const uint8_t *mac = at->value.mac;
 	int len = explain_packet(&q->packet, q->self ? other : mac, q->self ? mac : other, packet);
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = packet, .data_size_in = len, .ctx_in = &ctx,
-		    .ctx_size_in = sizeof(ctx));
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = packet, .ctx_in = &ctx, .ctx_size_in = sizeof(ctx));
 	int err;
 
 	if (len < 0)
 		return len;
+	if (q->outer)
+		len = explain_encapsulate(packet, len, q->outer->value.remote, q->outer->value.local);
+	opts.data_size_in = len;
 	memset(&skel->bss->fl_explain_result, 0, sizeof(skel->bss->fl_explain_result));
 	err = bpf_prog_test_run_opts(bpf_program__fd(prog), &opts);
 	*result = skel->bss->fl_explain_result;
@@ -252,6 +302,31 @@ static void put_outer(json_t *answer, const struct port *tunnel)
 	json_object_set_new(answer, "tunnel", json_string(tunnel->name));
 }
 
+/* Nobody answers a reset by one (RFC 9293 3.10.7.1), nor an error by another (RFC 1122 3.2.2, RFC 4443 2.4 (e)). */
+static bool may_be_answered(const struct explain_query *packet, const struct fl_explain *e)
+{
+	uint8_t type = packet->icmp_type;
+
+	if (e->icmp_type == FL_ICMP_RESET)
+		return !(packet->tcp_flags & TH_RST);
+	if (packet->proto == IPPROTO_ICMPV6 && packet->dst.family == AF_INET6)
+		return type >= ICMP6_ECHO_REQUEST && type != ND_REDIRECT;
+	if (packet->proto == IPPROTO_ICMP && packet->dst.family == AF_INET)
+		return type == ICMP_ECHO || type == ICMP_ECHOREPLY || type >= ICMP_TIMESTAMP;
+	return true;
+}
+
+static void put_reply(json_t *answer, const struct question *q, const struct fl_explain *e)
+{
+	if (e->verdict != FL_VERDICT_ERROR || !may_be_answered(&q->packet, e))
+		return;
+	if (e->icmp_type == FL_ICMP_RESET)
+		json_object_set_new(answer, "answer", json_string("tcp reset"));
+	else
+		json_object_set_new(answer, "icmp",
+				    json_pack("{s:i, s:i}", "type", e->icmp_type, "code", e->icmp_code));
+}
+
 static json_t *answer_of(struct datapath *dp, const struct question *q, const struct fl_explain *e)
 {
 	const struct port *out = port_at(dp, e->out_port), *xmit = port_at(dp, e->xmit_port);
@@ -278,11 +353,7 @@ static json_t *answer_of(struct datapath *dp, const struct question *q, const st
 	explain_put_policy(dp, answer, e);
 	json_object_set_new(answer, "next_hop", addr_text(&hop));
 	json_object_set_new(answer, "mtu", e->mtu && e->mtu != UINT16_MAX ? json_integer(e->mtu) : json_null());
-	if (e->verdict == FL_VERDICT_ERROR && e->icmp_type == FL_ICMP_RESET)
-		json_object_set_new(answer, "answer", json_string("tcp reset"));
-	else if (e->verdict == FL_VERDICT_ERROR)
-		json_object_set_new(answer, "icmp",
-				    json_pack("{s:i, s:i}", "type", e->icmp_type, "code", e->icmp_code));
+	put_reply(answer, q, e);
 	return answer;
 }
 
@@ -363,6 +434,7 @@ json_t *datapath_explain(struct datapath *dp, const struct explain_query *query,
 	q.port = port_asked(dp, &q, &answer, why);
 	if (!q.port)
 		return answer;
+	put_into_tunnel(dp, &q);
 	err = dry_run_open(dp);
 	err = err ?: run(dp, &q, &result);
 	if (!err) {

@@ -156,3 +156,25 @@ int explain_packet(const struct explain_query *query, const uint8_t dmac[6], con
 	memcpy(buf, &eth, sizeof(eth));
 	return sizeof(eth) + (v6 ? put_ip6(query, buf + sizeof(eth)) : put_ip4(query, buf + sizeof(eth)));
 }
+
+int explain_encapsulate(uint8_t buf[EXPLAIN_PACKET_MAX], int len, uint32_t remote, uint32_t local)
+{
+	struct ether_header eth;
+	struct iphdr ip = {
+		.version = 4,
+		.ihl = sizeof(ip) / 4,
+		.tot_len = htons(sizeof(ip) + len - sizeof(eth)),
+		.ttl = HOPS,
+		.protocol = IPPROTO_IPV6,
+		.saddr = remote,
+		.daddr = local,
+	};
+
+	ip.check = fold(sum_words(0, &ip, sizeof(ip)));
+	memcpy(&eth, buf, sizeof(eth));
+	eth.ether_type = htons(ETHERTYPE_IP);
+	memmove(buf + sizeof(eth) + sizeof(ip), buf + sizeof(eth), len - sizeof(eth));
+	memcpy(buf, &eth, sizeof(eth));
+	memcpy(buf + sizeof(eth), &ip, sizeof(ip));
+	return len + sizeof(ip);
+}

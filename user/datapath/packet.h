@@ -14,3 +14,6 @@
  */
 int explain_packet(const struct explain_query *query, const uint8_t dmac[6], const uint8_t smac[6],
 		   uint8_t buf[EXPLAIN_PACKET_MAX]);
+
+/* Puts the packet in that frame of `len` bytes into one of IPv4 between a tunnel's ends, addresses in network order. Returns the new length. */
+int explain_encapsulate(uint8_t buf[EXPLAIN_PACKET_MAX], int len, uint32_t remote, uint32_t local);
