@@ -156,3 +156,29 @@ Test(gateways, host_names)
 	for (i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
 		cr_expect_not_null(name_host_fault(wrong[i]), "%s", wrong[i]);
 }
+
+Test(gateways, tunnels_that_follow)
+{
+	struct config *c = config_ahead_of(
+		"{" INTERFACES "'tunnels':{'he0':{'type':'6in4','underlay':'wan','local':'interface',"
+		"'remote':'tunnel.example.net','address':'2001:db8:1::2/64','update':{'url':'https://example.net/nic',"
+		"'user':'me','password_file':'/etc/fairlead/key','host':'12'}},"
+		"'b0':{'type':'6in4','underlay':'wan','local':'interface','remote':'198.51.100.1',"
+		"'address':'2001:db8:2::2/64','update':{'url':'http://a','min_interval_s':0}},"
+		"'c0':{'type':'6in4','underlay':'wan','local':'interface','remote':'198.51.100.2',"
+		"'address':'2001:db8:3::2/64'}}}");
+	const struct config_update *u = &c->tunnels[0].update;
+
+	cr_expect_str_eq(c->tunnels[0].remotes[0].host, "tunnel.example.net");
+	cr_expect_eq(c->tunnels[0].remotes[0].address_outer.family, AF_UNSPEC);
+	cr_expect_str_eq(u->url, "https://example.net/nic");
+	cr_expect_str_eq(u->user, "me");
+	cr_expect_str_eq(u->password_file, "/etc/fairlead/key");
+	cr_expect_str_eq(u->host, "12");
+	cr_expect_eq(u->min_interval_s, 300u);
+	u = &c->tunnels[1].update;
+	cr_expect_str_eq(u->url, "http://a");
+	cr_expect(!u->user && !u->password_file && !u->host && !u->min_interval_s);
+	cr_expect_null(c->tunnels[2].update.url);
+	config_free(c);
+}

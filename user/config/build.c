@@ -52,6 +52,10 @@ static void free_tunnel(struct config_tunnel *t)
 		free_remote(&t->remotes[i]);
 	free(t->remotes);
 	free(t->addresses);
+	free(t->update.url);
+	free(t->update.user);
+	free(t->update.password_file);
+	free(t->update.host);
 	free(t->name);
 }
 

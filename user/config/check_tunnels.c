@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "user/config/check_match.h"
 
@@ -100,6 +101,23 @@ static void check_ends(struct check *c, const struct config_tunnel *t)
 	}
 }
 
+static void check_update(struct check *c, const struct config_tunnel *t)
+{
+	const struct config_update *u = &t->update;
+
+	if (!u->url)
+		return;
+	if (t->broker)
+		check_error(c, AT("tunnels", t->name, "update"),
+			    "a broker tells no other; accepted: \"update\" beside \"remote\"");
+	if (u->password_file && !u->user)
+		check_error(c, AT("tunnels", t->name, "update", "password_file"),
+			    "there is no \"user\" that it is of; accepted: both, or none");
+	if (u->password_file && !strncmp(u->url, "http:", 5))
+		check_warning(c, AT("tunnels", t->name, "update", "url"),
+			      "by \"http:\" the password goes out in clear text; \"https:\" hides it");
+}
+
 /* ---- a group as underlay ---- */
 
 static void check_underlay_group(struct check *c, const struct draft_tunnel *t)
@@ -137,11 +155,13 @@ struct end {
 	size_t order;
 };
 
-/* Same remote, same local; "interface" is the same where the underlay is. Only what has both. */
+/* Same remote, be it by name, same local; "interface" is the same where the underlay is. Only what has both. */
 static int compare_ends(const struct end *x, const struct end *y)
 {
 	int c = addr_compare(&x->remote->address_outer, &y->remote->address_outer);
 
+	if (!c && x->remote->address_outer.family == AF_UNSPEC)
+		c = strcasecmp(x->remote->host, y->remote->host);
 	if (!c)
 		c = addr_compare(&x->tunnel->item.local, &y->tunnel->item.local);
 	if (!c && x->tunnel->item.local.family == AF_UNSPEC)
@@ -176,7 +196,7 @@ static size_t collect_ends(const struct draft *d, struct end *ends)
 		const struct draft_tunnel *t = &d->tunnels[i];
 
 		for (j = 0; !t->disabled && t->underlay && j < t->item.n_remotes; j++) {
-			if (t->item.remotes[j].address_outer.family == AF_UNSPEC)
+			if (!t->item.remotes[j].host)
 				continue;
 			ends[n] = (struct end){ t, &t->item.remotes[j], n };
 			n++;
@@ -219,6 +239,7 @@ void check_tunnels(struct check *c)
 		check_sizes(c, &d->tunnels[i].item);
 		check_addresses(c, &d->tunnels[i].item);
 		check_ends(c, &d->tunnels[i].item);
+		check_update(c, &d->tunnels[i].item);
 		if (d->tunnels[i].underlay_group)
 			check_underlay_group(c, &d->tunnels[i]);
 	}

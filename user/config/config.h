@@ -34,6 +34,15 @@ struct config_remote {
 	size_t n_routes;
 };
 
+/* Whom a changed outer address is told. */
+struct config_update {
+	char *url;	     /* NULL: nobody */
+	char *user;	     /* NULL: none */
+	char *password_file; /* NULL: none; its first line */
+	char *host;	     /* NULL: none; the tunnel's name or number there */
+	uint32_t min_interval_s;
+};
+
 struct config_tunnel {
 	char *name; /* also the device's */
 	/* exactly one of the two */
@@ -49,6 +58,7 @@ struct config_tunnel {
 	uint8_t ttl;
 	uint8_t dscp;	    /* or FL_DSCP_COPY */
 	uint16_t mss_clamp; /* FL_MSS_OFF, FL_MSS_AUTO or a value */
+	struct config_update update;
 };
 
 enum config_probe { CONFIG_PROBE_ICMP, CONFIG_PROBE_TCP, CONFIG_PROBE_DNS };

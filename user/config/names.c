@@ -117,17 +117,6 @@ const char *name_node_fault(const char *text)
 	return NULL;
 }
 
-const char *name_ipv4_fault(const char *text)
-{
-	struct addr a;
-	unsigned int first;
-
-	if (addr_parse(text, &a) || a.family != AF_INET)
-		return "an IPv4 address";
-	first = ntohl(a.v4.s_addr) >> 24;
-	return first == 0 || first == 127 || first >= 224 ? "an IPv4 address that a host can have" : NULL;
-}
-
 #define LABEL_MAX 63
 #define HOST_MAX 253
 
@@ -148,6 +137,42 @@ const char *name_host_fault(const char *text)
 		at += n + 1;
 	}
 	return at == end + 1 ? NULL : accepts;
+}
+
+/* Digits and dots are an address, or were to be one. */
+const char *name_remote_fault(const char *text)
+{
+	struct addr a;
+	unsigned int first;
+
+	if (!text[0] || text[strspn(text, "0123456789.")])
+		return name_host_fault(text) ? "an IPv4 address or a host name" : NULL;
+	if (addr_parse(text, &a))
+		return "an IPv4 address or a host name";
+	first = ntohl(a.v4.s_addr) >> 24;
+	return first == 0 || first == 127 || first >= 224 ? "an IPv4 address that a host can have, or a host name"
+							  : NULL;
+}
+
+const char *name_url_fault(const char *text)
+{
+	size_t scheme = !strncmp(text, "https://", 8) ? 8 : !strncmp(text, "http://", 7) ? 7 : 0;
+	const char *c;
+
+	for (c = text; (unsigned char)*c > ' ' && *c != 0x7f; c++)
+		;
+	if (!scheme || !text[scheme] || *c)
+		return "an address that begins with \"https://\" or \"http://\", without blanks";
+	return NULL;
+}
+
+const char *name_word_fault(const char *text)
+{
+	const char *c;
+
+	for (c = text; (unsigned char)*c >= ' ' && *c != 0x7f; c++)
+		;
+	return c == text || *c ? "a string that is not empty, without control characters" : NULL;
 }
 
 const char *name_path_fault(const char *text)

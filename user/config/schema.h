@@ -32,13 +32,12 @@ enum schema_kind {
 enum schema_flags {
 	SCHEMA_INET = 1 << 0, /* addresses and prefixes: the families that do */
 	SCHEMA_INET6 = 1 << 1,
-	SCHEMA_UNICAST = 1 << 2,       /* an address that a host can have */
-	SCHEMA_ROUTABLE = 1 << 3,      /* prefixes: neither multicast nor link-local */
-	SCHEMA_NETWORK = 1 << 4,       /* prefixes: without host bits */
-	SCHEMA_ONE_OR_MANY = 1 << 5,   /* SCHEMA_LIST: a single one may stand without brackets, and none may not */
-	SCHEMA_NO_HOST_NAMES = 1 << 6, /* SCHEMA_STRING, an address: host names are for a later version; says so */
-	SCHEMA_REQUIRED = 1 << 7,      /* the key must be there */
-	SCHEMA_NOT_EMPTY = 1 << 8,     /* maps, arrays and lists: at least one item */
+	SCHEMA_UNICAST = 1 << 2,     /* an address that a host can have */
+	SCHEMA_ROUTABLE = 1 << 3,    /* prefixes: neither multicast nor link-local */
+	SCHEMA_NETWORK = 1 << 4,     /* prefixes: without host bits */
+	SCHEMA_ONE_OR_MANY = 1 << 5, /* SCHEMA_LIST: a single one may stand without brackets, and none may not */
+	SCHEMA_REQUIRED = 1 << 6,    /* the key must be there */
+	SCHEMA_NOT_EMPTY = 1 << 7,   /* maps, arrays and lists: at least one item */
 };
 
 #define SCHEMA_NOWHERE ((size_t)-1) /* offset of what is checked and not stored */

@@ -143,14 +143,6 @@ void schema_parse_number(struct schema_walk *walk, const struct path *path, cons
 
 /* ---- strings ---- */
 
-/* Letters, digits, "-" and ".", and at least one letter: what is no address might be a host's name. */
-static bool like_host_name(const char *text)
-{
-	static const char may[] = "0123456789-.ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-
-	return strpbrk(text, may + strlen("0123456789-.")) && !text[strspn(text, may)];
-}
-
 void schema_parse_string(struct schema_walk *walk, const struct path *path, const json_t *value,
 			 const struct schema_key *key, void *item)
 {
@@ -158,10 +150,7 @@ void schema_parse_string(struct schema_walk *walk, const struct path *path, cons
 	const char *fault = text ? key->fault(text) : NULL;
 	char *copy;
 
-	if (text && fault && (key->flags & SCHEMA_NO_HOST_NAMES) && like_host_name(text)) {
-		schema_error(walk, path, "\"%s\" is a host name, which this version does not resolve; accepted: %s",
-			     text, fault);
-	} else if (!text || fault) {
+	if (!text || fault) {
 		schema_refuse(walk, path, value, fault ? fault : key->accepts);
 	} else {
 		copy = strdup(text);
