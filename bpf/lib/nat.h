@@ -30,6 +30,7 @@ struct nat {
 	/* the connection that this one takes the place of, whose tuples are free */
 	bool over;
 	__u32 over_slot, over_serial;
+	struct fl_tuple conn; /* as the connection is looked up by */
 	/* nat_is_free()'s own */
 	struct fl_tuple key;
 	struct fl_state_place place;
@@ -142,7 +143,10 @@ static __always_inline bool nat_is_over(const struct nat *n, __u32 slot, __u64 t
 						    twin->twin == n->over_slot && twin->made == n->over_serial));
 }
 
-/* Whether the tuple that n->to has may be a new connection's. One that has run out does not count: state_insert() removes it. */
+/*
+ * Whether the tuple that n->to has may be a new connection's. One that has run out does not count: state_insert() removes it; and what
+ * another CPU has made of the same connection's packet is what this one shall become, too.
+ */
 GLOBAL int nat_is_free(struct nat *n)
 {
 	const struct fl_state_control *control = state_control();
@@ -155,7 +159,7 @@ GLOBAL int nat_is_free(struct nat *n)
 	tuple_set(&n->key, &n->to.src, &n->to.dst, n->to.sport, n->to.dport, n->proto);
 	n->place = fl_state_hash(&n->key, control->key, control->buckets);
 	return !key_find(&n->key, &n->place, &slot, &tag) || nat_is_over(n, slot, tag) ||
-	       state_age(slot, tag, n->now) == ~0u;
+	       twin_is_of(slot, tag, &n->conn) || state_age(slot, tag, n->now) == ~0u;
 }
 
 /* Tries a source port, or an identifier. */
@@ -216,6 +220,7 @@ static __always_inline void nat_begin(struct nat *n, const struct conn *c, __u8 
 	n->from.sport = c->key.port[side];
 	n->from.dport = c->key.port[side ^ 1];
 	n->to = n->from;
+	n->conn = c->key;
 	n->family = family;
 	n->proto = c->key.proto;
 	n->query = n->proto == IPPROTO_ICMP || n->proto == IPPROTO_ICMPV6;

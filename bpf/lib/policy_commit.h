@@ -119,6 +119,8 @@ static __always_inline int policy_commit(struct fl_ctx *ctx, struct scratch *s)
 		return -FL_DROP_INTERNAL;
 	if (s->doing == DOING_INSERT)
 		r = nat_commit(&s->x) ?: state_insert(&s->conn, &s->fresh, s->translate ? &s->twin : NULL);
+	if (r == STATE_EXISTS && s->translate && s->conn.translated) /* by the port that was chosen first */
+		r = nat_of_conn(&s->x.to, &s->conn);
 	if (r < 0) {
 		policy_log_both(ctx, s, -r);
 		return r;

@@ -491,15 +491,15 @@ static __always_inline void tag_publish(__u32 slot, __u64 tag)
 		__sync_lock_test_and_set(place, tag);
 }
 
-/* Whether a new twin's key is free. What is over there goes. */
-static __always_inline bool twin_is_free(struct conn *c, const struct fl_tuple *key, const struct fl_state_place *at)
+/* Whether a new twin's key is free: 0, STATE_SAME or -FL_DROP_NAT_PORTS. What is over there goes. */
+static __always_inline int twin_check(struct conn *c, const struct fl_tuple *key, const struct fl_state_place *at)
 {
 	__u32 slot;
 	__u64 tag;
 
-	if (!key_find(key, at, &slot, &tag))
-		return true;
-	return state_age(slot, tag, c->now) == ~0u && state_remove(slot, tag);
+	if (!key_find(key, at, &slot, &tag) || (state_age(slot, tag, c->now) == ~0u && state_remove(slot, tag)))
+		return 0;
+	return twin_is_of(slot, tag, &c->key) ? STATE_SAME : -FL_DROP_NAT_PORTS;
 }
 
 /*
@@ -520,17 +520,19 @@ GLOBAL int key_settle_all(struct conn *c, struct fl_tuple *key, struct fl_state_
 	return 0;
 }
 
-/* Makes the twin of the entry that c->slot and c->tag have claimed. 0, and c->other, or -FL_DROP_*. */
+/* Makes the twin of the entry that c->slot and c->tag have claimed. 0, and c->other; STATE_SAME, or -FL_DROP_*. */
 GLOBAL int twin_insert(struct conn *c, struct fl_tuple *key)
 {
 	const struct fl_state_control *control = state_control();
 	struct fl_state *st;
+	int r;
 
 	if (!c || !key || !control)
 		return -FL_DROP_INTERNAL;
 	c->twin_place = fl_state_hash(key, control->key, control->buckets);
-	if (!twin_is_free(c, key, &c->twin_place))
-		return -FL_DROP_NAT_PORTS;
+	r = twin_check(c, key, &c->twin_place);
+	if (r)
+		return r;
 	if (!room_claim(c, &c->twin_place, &c->twin_room))
 		return -FL_DROP_STATE_FULL;
 	st = state_at(c->twin_room.slot);
@@ -589,7 +591,8 @@ GLOBAL int entry_publish(struct conn *c, struct fl_tuple *twin)
 		if (key_settle_all(c, twin, &c->twin_place, c->other)) {
 			twin_take_back(c);
 			state_free(c->slot, c->room.tag);
-			return -FL_DROP_NAT_PORTS;
+			return twin_is_of(c->other_room.slot, c->other_room.tag, &c->key) ? STATE_SAME
+											  : -FL_DROP_NAT_PORTS;
 		}
 		c->translated = true;
 		st->twin = c->other;
@@ -634,7 +637,7 @@ static __always_inline void entry_refused(const struct fl_state *fresh, int why)
 /*
  * Makes a state of what state_find() did not find. `fresh`: what state_begin() has filled, and what the caller knows of rules,
  * translation and ways. `twin`: the translated tuple, which twin_of() has normalised; NULL: no translation. What state_find() found to
- * be over is removed. Returns 0, or STATE_EXISTS, or -FL_DROP_STATE_FULL, -FL_DROP_STATE_LIMIT, -FL_DROP_NAT_PORTS (the twin's tuple
+ * be over is removed. Returns 0, or STATE_EXISTS or STATE_SAME, or -FL_DROP_STATE_FULL, -FL_DROP_STATE_LIMIT, -FL_DROP_NAT_PORTS (the twin's tuple
  * is another's). One call behind the other, not in each other: there are 512 bytes of stack for all.
  */
 static __always_inline int state_insert(struct conn *c, struct fl_state *fresh, struct fl_tuple *twin)
@@ -665,7 +668,7 @@ static __always_inline int state_insert(struct conn *c, struct fl_state *fresh, 
 		return state_find(c) ? r : -FL_DROP_STATE_FULL;
 	if (r)
 		entry_refused(fresh, r);
-	return r;
+	return r == STATE_SAME && state_find(c) ? STATE_EXISTS : r;
 }
 
 /* The translated tuple, for state_insert(): as tuple_of(), its `src` being what that one's becomes. */

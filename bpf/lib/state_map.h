@@ -104,6 +104,7 @@ struct conn {
 };
 
 #define STATE_EXISTS 1 /* state_insert(): another CPU was first, and c has what it made */
+#define STATE_SAME 2   /* the same, but it is not done with it: there is only the twin, which is the caller's, too */
 #define STATE_MISS 1   /* state_check(): begins another connection, as if state_find() had found none */
 
 static __always_inline const struct fl_state_control *state_control(void)
@@ -261,6 +262,20 @@ static __always_inline bool twin_follow(struct conn *c, const struct fl_state *t
 	c->main_side = c->side ^ !!(twin->flags & FL_STATE_TURNED);
 	c->tag = *tag;
 	return kind_is_state(c->tag) && FL_TAG_SERIAL(c->tag) == twin->made;
+}
+
+/* Whether an entry is the twin of a state with that key, which another CPU may be about to publish. */
+static __always_inline bool twin_is_of(__u32 slot, __u64 tag, const struct fl_tuple *key)
+{
+	const struct fl_state *twin = state_at(slot), *st;
+	const volatile __u64 *main;
+
+	if (!twin || FL_TAG_KIND(tag) != FL_KIND_TWIN)
+		return false;
+	main = tag_at(twin->twin);
+	st = state_at(twin->twin);
+	return main && st && FL_TAG_KIND(*main) != FL_KIND_FREE && FL_TAG_SERIAL(*main) == twin->made &&
+	       state_has_key(st, key);
 }
 
 /* What the entry that has the key says of the packet. */

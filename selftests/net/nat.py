@@ -3,6 +3,7 @@
 """nat.sh's packets: every field on the wire, both ways."""
 
 import contextlib
+import mmap
 import os
 import socket
 
@@ -19,6 +20,7 @@ A, B = "192.168.0.51", "192.168.0.52"  # two that say nothing by themselves
 A6, SERVER6, OUT6 = "2001:db8:aa::51", "2001:db8:aa::12", "2001:db8:2::100"
 PEER, PEER6, NET = "203.0.113.9", "2001:db8:99::9", "198.51.100.99"
 GRE = 47
+PAIRS = 3000
 
 lab = Lab()
 serial6 = iter(range(lab.serial << 8 & 0xFFFFFF00, 1 << 32))  # identifications: other ones in the next run
@@ -135,6 +137,47 @@ def test_two_hosts_with_one_port():
     udp_answered(second, B, 1010)
     check_equal(udp_out(B, PEER, 1010).sport, second.sport, "the port of its next packet")
     udp_flow(B, "203.0.113.10", 1010, src=VIP, sport=1010)  # to another it is free
+
+
+def send_in_step(port, frames, me, steps):
+    """Sends each frame when the other process does. steps: shared memory, a counter for each of the two."""
+    os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[-me]})
+    for number, frame in enumerate(frames):
+        steps[64 * me : 64 * me + 4] = number.to_bytes(4, "little")
+        while int.from_bytes(steps[64 * (1 - me) : 64 * (1 - me) + 4], "little") < number:
+            pass
+        port.send(frame)
+
+
+def both_at_once(port, frames):
+    """Each frame twice, from two CPUs."""
+    steps, pids = mmap.mmap(-1, 4096), []
+    for me in (0, 1):
+        pids.append(os.fork())
+        if not pids[-1]:
+            send_in_step(port, frames, me, steps)
+            os._exit(0)
+    for pid in pids:
+        os.waitpid(pid, 0)
+
+
+def test_first_packets_at_once():
+    """Of a connection whose first two packets come on two CPUs (as when a resolver asks for A and AAAA) none is lost, and both have one port."""
+    if len(os.sched_getaffinity(0)) < 2:
+        return
+    for sender, receiver, mac, addresses, dport in ((lab.lan, lab.wan, LAN_ROUTER_MAC, (A, PEER), 5353), (lab.wan, lab.lan, WAN_ROUTER_MAC, (PEER, VIP), 6100)):
+        token = lab.token()
+        frames = [packet.eth(mac, sender.mac, packet.udp4(*addresses, 20000 + i, dport, token + i.to_bytes(2, "big"))) for i in range(PAIRS)]
+        lab.flush()
+        before = lab.drops()
+        both_at_once(sender, frames)
+        ports = {}
+        for p in receiver.packets_while(lambda: False):
+            if p.data.startswith(token):
+                ports.setdefault(p.data, []).append(p.sport)
+        wrong = [seen for seen in ports.values() if len(seen) != 2 or seen[0] != seen[1]]
+        check(len(ports) == PAIRS and not wrong, "%d of %d connections came, %d not twice by one port: %s; drops %s, before %s" % (
+            len(ports), PAIRS, len(wrong), wrong[:5], lab.drops(), before))
 
 
 def test_static_port():
