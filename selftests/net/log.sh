@@ -67,7 +67,7 @@ text() {
 		"$time block in on lan \\[#7\\]: $LAN_HOST\\.4000 > $INET_HOST\\.$(dport 7 in block): udp, length 64\$"
 	check_match "passed by default" "$(sed -n 2p "$FL_TMP/text")" \
 		"$time pass out on lan \\[default_action\\]: $LAN_HOST\\.4000 > $INET_HOST\\.4: udp, length 64\$"
-	check_match "dropped" "$(sed -n 3p "$FL_TMP/text")" "$time drop in on lan \\(state-mismatch\\): "
+	check_match "dropped" "$(sed -n 3p "$FL_TMP/text")" "$time drop in on lan \\(state-mismatch\\) \\[#9\\]: "
 	check_match "ICMP" "$(sed -n 4p "$FL_TMP/text")" "$time pass in on lan \\[default_action\\]: $LAN_HOST > $INET_HOST: ipv6-icmp 128/0, length 104\$"
 }
 
@@ -113,6 +113,7 @@ selectors() {
 pcap() {
 	follow "$FL_TMP/log.pcapng" --host "$INET_HOST" --pcap - # neighbours may be asked for
 	udp "$(dport 5 in block)"
+	udp "$(dport 9 in drop)"
 	udp "$(dport 0 out pass)"
 	slowwait 5 test "$(fl router log --last 2 --host "$INET_HOST" | grep -c 'pass out')" = 1
 	sleep 0.3
@@ -121,6 +122,7 @@ pcap() {
 		"IP6 $LAN_HOST\\.4000 > $INET_HOST\\.$(dport 5 in block): UDP, length 16"
 	check_equal "scapy reads it" "$("$FL_PYTHON" "$FL_NET/pcapng.py" "$FL_TMP/log.pcapng")" \
 		"lan in 64 rule #5; block in on lan
+lan in 64 rule #9; drop (state-mismatch) in on lan
 lan out 64 rule default_action; pass out on lan"
 	fl router log --last 2 --host "$INET_HOST" --pcap "$FL_TMP/last.pcapng"
 	check_equal "into a file" "$("$FL_PYTHON" "$FL_NET/pcapng.py" "$FL_TMP/last.pcapng" | wc -l)" 2

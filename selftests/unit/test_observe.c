@@ -278,6 +278,8 @@ Test(observe, text)
 	e.proto = 200;
 	e.verdict = FL_EVENT_DROP;
 	e.reason = FL_DROP_STATE_FULL;
+	assert_text(&e, "drop out on ? (state-table-full) [#300]: 198.51.100.7 > 192.0.2.1: 200, length 60");
+	e.rule = 0;
 	assert_text(&e, "drop out on ? (state-table-full): 198.51.100.7 > 192.0.2.1: 200, length 60");
 }
 

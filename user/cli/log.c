@@ -104,13 +104,15 @@ static char *comment_of(const json_t *event)
 {
 	const char *rule = json_string_value(json_object_get(event, "rule"));
 	const char *reason = json_string_value(json_object_get(event, "reason"));
+	bool dropped = rule && reason && !strcmp(text_of(event, "verdict"), "drop");
 	char *text = NULL;
 
-	if (asprintf(&text, "%s %s; %s %s on %s", rule ? "rule" : "reason",
+	if (asprintf(&text, "%s %s; %s%s%s%s %s on %s", rule ? "rule" : "reason",
 		     rule     ? rule
 		     : reason ? reason
 			      : "?",
-		     text_of(event, "verdict"), text_of(event, "direction"), text_of(event, "interface")) < 0)
+		     text_of(event, "verdict"), dropped ? " (" : "", dropped ? reason : "", dropped ? ")" : "",
+		     text_of(event, "direction"), text_of(event, "interface")) < 0)
 		return NULL;
 	return text;
 }

@@ -22,6 +22,19 @@ static void end_text(const json_t *event, const char *addr, const char *port, ch
 		snprintf(buf, len, "%s", string_of(event, addr));
 }
 
+/* Why it was dropped, and the rule that it has to do with, if any */
+static void why_text(const json_t *event, char *buf, size_t len)
+{
+	const char *rule = json_string_value(json_object_get(event, "rule"));
+
+	if (strcmp(string_of(event, "verdict"), "drop"))
+		snprintf(buf, len, "[%s]", rule ? rule : "?");
+	else if (rule)
+		snprintf(buf, len, "(%s) [%s]", string_of(event, "reason"), rule);
+	else
+		snprintf(buf, len, "(%s)", string_of(event, "reason"));
+}
+
 /* What there is to say of the protocol besides its name */
 static void detail_text(const json_t *event, char *buf, size_t len)
 {
@@ -48,17 +61,13 @@ const char *event_text(const json_t *event, char *buf)
 {
 	json_int_t lost = json_integer_value(json_object_get(event, "lost"));
 	char src[64], dst[64], detail[32], why[128];
-	bool drop = !strcmp(string_of(event, "verdict"), "drop");
 
 	if (lost)
 		return lost_text(event, lost, buf);
 	end_text(event, "source", "source_port", src, sizeof(src));
 	end_text(event, "destination", "destination_port", dst, sizeof(dst));
 	detail_text(event, detail, sizeof(detail));
-	if (drop)
-		snprintf(why, sizeof(why), "(%s)", string_of(event, "reason"));
-	else
-		snprintf(why, sizeof(why), "[%s]", string_of(event, "rule"));
+	why_text(event, why, sizeof(why));
 	snprintf(buf, EVENT_TEXT_MAX, "%s %s on %s %s: %s > %s: %s%s, length %lld", string_of(event, "verdict"),
 		 string_of(event, "direction"), string_of(event, "interface"), why, src, dst,
 		 string_of(event, "protocol"), detail, (long long)json_integer_value(json_object_get(event, "length")));
