@@ -9,8 +9,8 @@
 #include <time.h>
 
 #include "user/lib/log.h"
+#include "user/observe/syslog.h"
 
-#define DEV_LOG "/dev/log"
 #define BEHIND_MAX_S 3 /* what was lost is told by then, though more keeps coming */
 
 struct follower {
@@ -341,7 +341,7 @@ void observe_configure(struct observe *observe, const struct config_log *config)
 		return;
 	packet_syslog_close(observe->syslog);
 	observe->facility = config->facility;
-	observe->syslog = wanted ? packet_syslog_open(DEV_LOG, config->facility) : NULL;
+	observe->syslog = wanted ? packet_syslog_open(SYSLOG_PATH, config->facility) : NULL;
 	if (wanted && !observe->syslog)
 		log_warnx("out of memory: packets are not logged by syslog");
 }
