@@ -90,7 +90,7 @@ killed() {
 }
 
 taken_over() {
-	grep -c 'taking over a running data plane' "$FL_TMP/router.log"
+	grep -c 'a running data plane is taken over' "$FL_TMP/router.log"
 }
 
 # Somebody has taken the programs off the devices; what was kept says that fairlead forwards, but it does not: a first start

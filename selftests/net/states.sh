@@ -326,7 +326,7 @@ full() {
 	check_equal "connections" "$(awk '/^up/ { print $2 }' "$FL_TMP/many.log")" 100
 	slowwait 3 is_degraded || fail "status: $(fl router status | head -n 1)"
 	check_equal "established ones go on" "$(ask first)" 100
-	check_match "log" "$(cat "$FL_TMP/router.log")" 'the state table is full: [0-9]+ new connections refused \(100 states, limits.states is 100\)'
+	check_match "log" "$(cat "$FL_TMP/router.log")" 'states table: full: [0-9]+ new connections refused refused=[0-9]+ states=100 limit=100'
 	check_match "drops" "$(fl router show drops)" 'state-table-full'
 	limit 200
 	check "there is room" in_ns "$client" ping -q -c 1 -W 2 "$SERVER4"

@@ -80,16 +80,16 @@ pins_removed() {
 filters() {
 	local hidden
 	hidden=$(ip -n "$router" -j link show | json 'next(l["ifname"] for l in d if l.get("link") == "he0")')
-	healed "the qdisc of lan0" 'lan \(lan0\): .*the egress guard, the ingress program' tc qdisc del dev lan0 clsact
-	healed "the egress filters of wan0" 'wan \(wan0\): .*the egress guard' tc filter del dev wan0 egress
-	healed "the ingress filters of wan0" 'wan \(wan0\): .*the ingress program' tc filter del dev wan0 ingress
-	healed "the qdisc of he0" 'he0 \(he0\): .*the egress guard' tc qdisc del dev he0 clsact
-	healed "the qdisc of the hidden end" 'he0 \(he0\): .*hidden end' tc qdisc del dev "$hidden" clsact
+	healed "the qdisc of lan0" 'interface lan: repaired: .*the egress guard, the ingress program' tc qdisc del dev lan0 clsact
+	healed "the egress filters of wan0" 'interface wan: repaired: .*the egress guard' tc filter del dev wan0 egress
+	healed "the ingress filters of wan0" 'interface wan: repaired: .*the ingress program' tc filter del dev wan0 ingress
+	healed "the qdisc of he0" 'interface he0: repaired: .*the egress guard' tc qdisc del dev he0 clsact
+	healed "the qdisc of the hidden end" 'interface he0: repaired: .*hidden end' tc qdisc del dev "$hidden" clsact
 }
 
 xdp() {
-	healed "XDP of lan0" 'lan \(lan0\): .*the XDP program' ip link set dev lan0 xdp off
-	healed "XDP of fl-icmp-rx" 'fl-icmp-rx .*the XDP program' ip link set dev fl-icmp-rx xdp off
+	healed "XDP of lan0" 'interface lan: repaired: .*the XDP program' ip link set dev lan0 xdp off
+	healed "XDP of fl-icmp-rx" 'interface fl-icmp-rx: repaired: .*the XDP program' ip link set dev fl-icmp-rx xdp off
 }
 
 # While the daemon does not look, another one's program takes the place
@@ -115,9 +115,9 @@ mode_is() {
 
 forwarding_off() {
 	in_ns "$router" sysctl -qw net.ipv4.ip_forward=1
-	healed "IPv4 forwarding" 'lan \(lan0\): .*IPv4 forwarding' sysctl -qw net.ipv4.ip_forward=0
-	healed "IPv6 forwarding of wan0" 'wan \(wan0\): .*IPv6 forwarding' sysctl -qw net.ipv6.conf.wan0.forwarding=0
-	healed "accept_ra" 'wan \(wan0\): .*accept_ra' sysctl -qw net.ipv6.conf.wan0.accept_ra=1
+	healed "IPv4 forwarding" 'interface lan: repaired: .*IPv4 forwarding' sysctl -qw net.ipv4.ip_forward=0
+	healed "IPv6 forwarding of wan0" 'interface wan: repaired: .*IPv6 forwarding' sysctl -qw net.ipv6.conf.wan0.forwarding=0
+	healed "accept_ra" 'interface wan: repaired: .*accept_ra' sysctl -qw net.ipv6.conf.wan0.accept_ra=1
 }
 
 # The place of our filters is taken: an ingress qdisc has no egress

@@ -41,6 +41,7 @@ int cmd_status(const struct cli *cli, int argc, char **argv);
 int cmd_show(const struct cli *cli, int argc, char **argv);
 int cmd_alias(const struct cli *cli, int argc, char **argv);
 int cmd_show_states(const struct cli *cli, int argc, char **argv); /* argv[0] is "states" */
+int cmd_show_events(const struct cli *cli, int argc, char **argv); /* argv[0] is "events" */
 int cmd_kill(const struct cli *cli, int argc, char **argv);
 int cmd_log(const struct cli *cli, int argc, char **argv);
 int cmd_explain(const struct cli *cli, int argc, char **argv);

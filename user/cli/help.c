@@ -30,7 +30,8 @@ const struct cli_command cli_commands[] = {
 	  cmd_rollback },
 	{ "status", "", "is all as it should be? Exit status 1 when not",
 	  "The first line is `OK`, or `DEGRADED:` and why.\n", cmd_status },
-	{ "show", "interfaces|tunnels|translations|routes|gateways|rules|nat|aliases|drops|config|history|states …",
+	{ "show",
+	  "interfaces|tunnels|translations|routes|gateways|rules|nat|aliases|drops|config|history|states|events …",
 	  "one table each",
 	  "  interfaces    mode that runs and why, packets\n"
 	  "  tunnels       ends, MTU, packets, drops by reason\n"
@@ -49,7 +50,11 @@ const struct cli_command cli_commands[] = {
 	  "    --gateway, --interface, --proto, --port\n"
 	  "    --sort bytes   those with the most bytes first\n"
 	  "    --limit N      so many at most\n"
-	  "    --count        only how many\n",
+	  "    --count        only how many\n"
+	  "  events        what happened, the newest last\n"
+	  "    --since        45s, 30m, 1h, 2d, 1w ago, or since YYYY-MM-DD[ HH:MM[:SS]], local time unless a Z follows\n"
+	  "    --kind         daemon, apply, alias, states, nat, interface, gateway, group or hook\n"
+	  "    --name         of the gateway, alias, …\n",
 	  cmd_show },
 	{ "explain", "--in IF|self --src A --dst A --proto P [--sport N] [--dport N] [--tcp-flags F] [--icmp-type T]",
 	  "what would happen to a packet",

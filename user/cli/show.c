@@ -34,6 +34,7 @@ static int unknown(const char *what)
 	for (size_t i = 0; i < N_SHOWS; i++)
 		suggest_offer(&near, shows[i].what);
 	suggest_offer(&near, "states");
+	suggest_offer(&near, "events");
 	if (near.best)
 		return cli_usage("show", "there is no \"%s\"; did you mean \"%s\"?", what, near.best);
 	return cli_usage("show", "there is no \"%s\"", what);
@@ -65,6 +66,8 @@ int cmd_show(const struct cli *cli, int argc, char **argv)
 
 	if (argc > 1 && !strcmp(argv[1], "states"))
 		return cmd_show_states(cli, argc - 1, argv + 1);
+	if (argc > 1 && !strcmp(argv[1], "events"))
+		return cmd_show_events(cli, argc - 1, argv + 1);
 	if (argc != 2)
 		return cli_usage("show", "it takes one word, what to show");
 	while (i < N_SHOWS && strcmp(argv[1], shows[i].what))

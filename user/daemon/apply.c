@@ -322,9 +322,11 @@ static struct config *end_unfinished_trial(const struct apply *apply, const char
 	}
 	if (!store_pending_set_aside(&apply->store))
 		return before;
-	log_warnx("the configuration that was on trial when the last daemon ended was never confirmed; its text is in "
-		  "%s/undone.json",
-		  apply->store.dir);
+	journal_write(
+		apply->journal, JOURNAL_WARNING, JOURNAL_APPLY, "start", "undone", NULL,
+		"the configuration that was on trial when the last daemon ended was never confirmed; its text is in "
+		"%s/undone.json",
+		apply->store.dir);
 	if (before)
 		log_warnx("%s had that text too: the version before is written back there", apply->store.file);
 	else if (in_own_file)
@@ -427,8 +429,11 @@ static void trial_over(evutil_socket_t fd, short what, void *arg)
 		evtimer_add(apply->timer, &again);
 		return;
 	}
-	log_warnx("not confirmed in time: the configuration before is back; the text of the other is in %s/undone.json",
-		  apply->store.dir);
+	journal_write(
+		apply->journal, JOURNAL_WARNING, JOURNAL_APPLY, "confirm", "undone",
+		json_pack("{s:I}", "version", (json_int_t)store_newest(&apply->store)),
+		"not confirmed in time: the configuration before is back; the text of the other is in %s/undone.json",
+		apply->store.dir);
 }
 
 void apply_confirm(struct apply *apply, struct apply_result *result)

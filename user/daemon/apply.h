@@ -17,6 +17,7 @@
 
 #include "user/config/config.h"
 #include "user/daemon/store.h"
+#include "user/observe/journal.h"
 
 /* The data plane as far as this needs it: datapath_apply() with its handle, or a test's own. */
 struct apply_target {
@@ -28,6 +29,7 @@ struct apply_target {
 
 struct apply {
 	struct apply_target target;
+	struct journal *journal; /* may be NULL */
 	struct store store;
 	struct config *running;	    /* NULL before apply_start() */
 	long long running_since_ms; /* CLOCK_REALTIME */

@@ -84,14 +84,25 @@ static const struct {
 	{ "config", show_config },	   { "history", show_history },
 };
 
+/* Those that take selectors, and whose answers go on. */
+static const struct {
+	const char *what;
+	void (*run)(struct daemon *d, const json_t *request, struct control_answer *answer);
+} streams[] = {
+	{ "states", command_show_states },
+	{ "events", command_show_events },
+};
+
 static void run_show(void *arg, const json_t *request, struct control_answer *answer)
 {
 	const char *command, *what;
 	json_error_t error;
 
 	what = json_string_value(json_object_get(request, "what"));
-	if (what && !strcmp(what, "states")) {
-		command_show_states(arg, request, answer);
+	for (size_t i = 0; what && i < sizeof(streams) / sizeof(streams[0]); i++) {
+		if (strcmp(what, streams[i].what))
+			continue;
+		streams[i].run(arg, request, answer);
 		return;
 	}
 	if (!command_unpacked(json_unpack_ex((json_t *)request, &error, JSON_STRICT, "{s:s,s:s}", "command", &command,
@@ -174,7 +185,7 @@ static void run_apply(void *arg, const json_t *json, struct control_answer *answ
 		answer->file = strdup(d->file);
 	}
 	if (!request.dry_run)
-		daemon_log_result("apply", &result);
+		daemon_tell_result(d, "command", &result);
 	answer_result(answer, &result);
 }
 
@@ -186,7 +197,7 @@ static void run_confirm(void *arg, const json_t *request, struct control_answer 
 	if (!is_bare(request, answer))
 		return;
 	apply_confirm(&d->apply, &result);
-	daemon_log_result("confirm", &result);
+	daemon_tell_result(d, "confirm", &result);
 	answer_result(answer, &result);
 }
 
@@ -207,7 +218,7 @@ static void run_rollback(void *arg, const json_t *request, struct control_answer
 		return;
 	}
 	apply_rollback(&d->apply, back, &result);
-	daemon_log_result("rollback", &result);
+	daemon_tell_result(d, "rollback", &result);
 	answer_result(answer, &result);
 }
 
@@ -371,7 +382,9 @@ static void run_unload(void *arg, const json_t *request, struct control_answer *
 		json_decref(effects);
 		return;
 	}
-	log_info("unloaded on request; stopping");
+	journal_write(d->journal, JOURNAL_WARNING, JOURNAL_DAEMON, d->options.instance, "unloaded", NULL,
+		      "on request: nothing of it is in the kernel any more");
+	d->ending = true;
 	answer->result = json_pack("{s:o?}", "no_longer", effects);
 	answer->last = true;
 }

@@ -7,7 +7,6 @@
 #include "user/config/suggest.h"
 #include "user/config/text.h"
 #include "user/daemon/daemon.h"
-#include "user/lib/log.h"
 #include "user/policy/match_text.h"
 
 /* ---- show aliases ---- */
@@ -207,7 +206,12 @@ static bool rules_follow(struct daemon *d, struct control_answer *answer)
 static void done(const struct alias_request *r, const char *state, struct control_answer *answer)
 {
 	answer->result = json_pack("{s:s, s:s, s:s}", "alias", r->alias->name, "address", r->address, "state", state);
-	log_info("alias \"%s\": %s %s", r->alias->name, r->address, state);
+}
+
+static void changed(struct daemon *d, const struct alias_request *r, const char *event)
+{
+	journal_write(d->journal, JOURNAL_NOTICE, JOURNAL_ALIAS, r->alias->name, event,
+		      json_pack("{s:s}", "address", r->address), "by hand, until the next apply or start");
 }
 
 static void alias_add(struct daemon *d, const struct alias_request *r, struct control_answer *answer)
@@ -222,10 +226,12 @@ static void alias_add(struct daemon *d, const struct alias_request *r, struct co
 		control_fail(answer, 1, "out of memory");
 		return;
 	}
-	if (rules_follow(d, answer))
-		done(r, "added", answer);
-	else
+	if (!rules_follow(d, answer)) {
 		config_alias_delete(r->alias, r->alias->n_entries - 1);
+		return;
+	}
+	done(r, "added", answer);
+	changed(d, r, "added");
 }
 
 static void tell_absent(const struct alias_request *r, struct control_answer *answer)
@@ -260,6 +266,7 @@ static void alias_remove(struct daemon *d, const struct alias_request *r, struct
 	config_alias_delete(r->alias, at);
 	if (rules_follow(d, answer)) {
 		done(r, "removed", answer);
+		changed(d, r, "removed");
 		return;
 	}
 	/* its place is still there: nothing was allocated since */

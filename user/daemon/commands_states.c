@@ -13,6 +13,8 @@
 #define RESET_PAUSE_US 5000 /* resets in between: so many a second as go into 3 ms of each 8 */
 
 struct job {
+	struct journal *journal;
+	json_t *selected; /* of kill: what was asked for */
 	struct states_cursor *cursor;
 	struct client *client;
 	struct event *next;
@@ -22,6 +24,7 @@ struct job {
 static void job_free(struct job *job)
 {
 	datapath_states_close(job->cursor);
+	json_decref(job->selected);
 	if (job->next)
 		event_free(job->next);
 	free(job);
@@ -50,6 +53,18 @@ static void send_end(struct job *job, int err)
 	json_decref(json);
 }
 
+/* Also where who has asked is gone before it is done. */
+static void tell_killed(struct job *job)
+{
+	json_int_t n = job->kill ? datapath_states_found(job->cursor) : 0;
+
+	if (n && job->reset)
+		json_object_set_new(job->selected, "reset", json_integer(datapath_states_resets(job->cursor)));
+	if (n)
+		journal_write(job->journal, JOURNAL_NOTICE, JOURNAL_STATES, "kill", "ended", json_incref(job->selected),
+			      "%" JSON_INTEGER_FORMAT " states, by hand", n);
+}
+
 static void job_wait(struct job *job)
 {
 	const struct timeval pause = { .tv_usec = job->reset ? RESET_PAUSE_US : 0 };
@@ -67,10 +82,12 @@ static void job_step(evutil_socket_t fd, short what, void *arg)
 	if (*rows)
 		control_send(job->client, rows);
 	job->over = more <= 0;
-	if (job->over)
+	if (job->over) {
+		tell_killed(job);
 		send_end(job, more);
-	else if (!*rows)
+	} else if (!*rows) {
 		job_wait(job);
+	}
 }
 
 static void job_begin(void *arg, struct client *client)
@@ -92,7 +109,11 @@ static void job_drained(void *arg)
 
 static void job_ended(void *arg)
 {
-	job_free(arg);
+	struct job *job = arg;
+
+	if (!job->over)
+		tell_killed(job);
+	job_free(job);
 }
 
 static const struct control_stream job_stream = { job_begin, job_drained, job_ended };
@@ -176,7 +197,19 @@ static bool is_any(const struct states_query *q)
 	return !q->rule && !q->gateway && !q->interface && !q->n_hosts && !q->proto && !q->port;
 }
 
-static void begin(struct daemon *d, const struct states_query *query, struct control_answer *answer)
+/* What of the request says which ones */
+static json_t *selectors_of(const json_t *request)
+{
+	json_t *selectors = json_copy((json_t *)request);
+
+	json_object_del(selectors, "command");
+	json_object_del(selectors, "what");
+	json_object_del(selectors, "reset");
+	return selectors;
+}
+
+static void begin(struct daemon *d, const json_t *request, const struct states_query *query,
+		  struct control_answer *answer)
 {
 	struct job *job = calloc(1, sizeof(*job));
 	char *why = NULL;
@@ -184,6 +217,8 @@ static void begin(struct daemon *d, const struct states_query *query, struct con
 	if (job) {
 		job->kill = query->doing == STATES_KILL || query->doing == STATES_RESET;
 		job->reset = query->doing == STATES_RESET;
+		job->journal = d->journal;
+		job->selected = selectors_of(request);
 		job->next = evtimer_new(d->base, job_step, job);
 		job->cursor = datapath_states_open(d->datapath, query, &why);
 	}
@@ -228,7 +263,7 @@ void command_show_states(struct daemon *d, const json_t *request, struct control
 		answer->result = json_pack("{s:I}", "states", (json_int_t)numbers.states);
 		return;
 	}
-	begin(d, &w.query, answer);
+	begin(d, request, &w.query, answer);
 	if (answer->stream)
 		answer->result = json_pack("{s:o}", "columns", columns());
 }
@@ -248,7 +283,7 @@ void command_kill(void *arg, const json_t *request, struct control_answer *answe
 		control_fail(answer, 2, "either which states, or all of them");
 	else {
 		w.query.doing = w.reset ? STATES_RESET : STATES_KILL;
-		begin(arg, &w.query, answer);
+		begin(arg, request, &w.query, answer);
 		if (answer->stream)
 			answer->result = json_object();
 	}

@@ -68,9 +68,12 @@ static int apply_to_datapath(void *arg, const struct config *config, struct conf
 	int err = datapath_apply(d->datapath, config, report, why);
 
 	events_watch_raw(d, true);
-	if (!err && d->observe)
+	if (err)
+		return err;
+	journal_configure(d->journal, &config->log);
+	if (d->observe)
 		observe_configure(d->observe, &config->log);
-	return err;
+	return 0;
 }
 
 static int preview_datapath(void *arg, const struct config *config, struct config_report *report, char **why)
@@ -80,12 +83,17 @@ static int preview_datapath(void *arg, const struct config *config, struct confi
 	return datapath_preview(d->datapath, config, report, why);
 }
 
-static int open_apply(struct daemon *d)
+/* What is on disk but for the own file: the configuration's history, and events. */
+static int open_state(struct daemon *d)
 {
 	const struct apply_target target = { apply_to_datapath, d, preview_datapath };
 	char *dir = instance_state_dir(d->options.instance);
 	int err = dir ? apply_init(&d->apply, d->base, &target, d->file, dir) : -ENOMEM;
 
+	d->journal = dir ? journal_open(dir) : NULL;
+	d->apply.journal = d->journal;
+	if (!err && !d->journal)
+		err = -ENOMEM;
 	if (err)
 		log_ret(err, "%s", dir ? dir : "memory");
 	free(dir);
@@ -130,7 +138,7 @@ int daemon_open_datapath(struct daemon *d, const struct config *config)
 {
 	int err;
 
-	d->lock_fd = lock_instance(d->options.instance);
+	d->lock_fd = lock_instance(d->options.instance, &d->killed);
 	if (d->lock_fd < 0)
 		return d->lock_fd;
 	d->base = event_base_new();
@@ -141,6 +149,33 @@ int daemon_open_datapath(struct daemon *d, const struct config *config)
 		return log_ret(err, "netlink");
 	err = datapath_open(&d->datapath, d->options.instance, d->system, config);
 	return err ? log_ret(err, "the programs can't be loaded") : 0;
+}
+
+static void tell_finding(const char *what, const struct config_finding *f)
+{
+	log_warnx("%s: %s: %s%s", what, f->pointer, f->warning ? "warning: " : "", f->text);
+}
+
+static void tell_start(const char *what, const struct apply_result *result)
+{
+	for (size_t i = 0; i < result->report.n_findings; i++)
+		tell_finding(what, &result->report.findings[i]);
+	if (result->status)
+		log_warnx("%s: %s", what, result->error ? result->error : "not applied");
+}
+
+static void tell_started(struct daemon *d)
+{
+	const char *found = datapath_adopted(d->datapath) ? "a running data plane is taken over" : "forwarding begins";
+	json_t *details = json_pack("{s:s,s:i,s:s,s:I}", "version", FAIRLEAD_VERSION, "pid", (int)getpid(), "file",
+				    d->file, "config_version", (json_int_t)store_newest(&d->apply.store));
+
+	if (d->killed)
+		journal_write(d->journal, JOURNAL_WARNING, JOURNAL_DAEMON, d->options.instance, "started", details,
+			      "the last daemon, process %d, ended without being told to; %s", d->killed, found);
+	else
+		journal_write(d->journal, JOURNAL_NOTICE, JOURNAL_DAEMON, d->options.instance, "started", details, "%s",
+			      found);
 }
 
 /* The own file comes first: with a wrong one, what an earlier daemon left is not touched. */
@@ -159,17 +194,18 @@ int daemon_open(struct daemon *d)
 		goto out;
 	}
 	d->start_ms = clock_ms(CLOCK_BOOTTIME);
-	if (daemon_open_datapath(d, own.config) || open_apply(d))
+	if (daemon_open_datapath(d, own.config) || open_state(d))
 		goto out;
+	datapath_report_to(d->datapath, d->journal);
 	open_observe(d);
 	apply_start(&d->apply, own.config, own.text, own.len, &result);
-	daemon_log_result(d->file, &result);
+	tell_start(d->file, &result);
 	if (result.status)
 		goto out;
 	own.config = NULL;
 	if (events_watch(d) || open_control(d))
 		goto out;
-	log_info("instance \"%s\" is up with %s", d->options.instance, d->file);
+	tell_started(d);
 	status = 0;
 out:
 	apply_result_free(&result);
@@ -192,21 +228,26 @@ void daemon_close(struct daemon *d)
 		system_close(d->system);
 	if (d->base)
 		event_base_free(d->base);
+	journal_close(d->journal);
+	if (d->ending && d->lock_fd >= 0)
+		lock_ending(d->lock_fd);
 	if (d->lock_fd >= 0)
 		close(d->lock_fd);
 	free(d->own_seen.trouble);
 	free(d->file);
 }
 
-void daemon_log_result(const char *what, const struct apply_result *result)
+void daemon_tell_result(struct daemon *d, const char *who, const struct apply_result *result)
 {
-	for (size_t i = 0; i < result->report.n_findings; i++) {
-		const struct config_finding *f = &result->report.findings[i];
+	json_t *details;
 
-		log_warnx("%s: %s: %s%s", what, f->pointer, f->warning ? "warning: " : "", f->text);
-	}
+	for (size_t i = 0; i < result->report.n_findings; i++)
+		tell_finding(who, &result->report.findings[i]);
+	details = json_pack("{s:I}", "version", (json_int_t)store_newest(&d->apply.store));
 	if (result->status)
-		log_warnx("%s: %s", what, result->error ? result->error : "not applied");
-	else if (result->summary)
-		log_info("%s: %s: %s", what, result->state, result->summary);
+		journal_write(d->journal, JOURNAL_WARNING, JOURNAL_APPLY, who, "refused", details, "%s",
+			      result->error ? result->error : "not applied");
+	else
+		journal_write(d->journal, JOURNAL_NOTICE, JOURNAL_APPLY, who, result->state, details, "%s",
+			      result->summary ? result->summary : "");
 }

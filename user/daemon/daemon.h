@@ -14,6 +14,7 @@
 #include "user/control/control.h"
 #include "user/daemon/apply.h"
 #include "user/datapath/datapath.h"
+#include "user/observe/journal.h"
 #include "user/observe/observe.h"
 #include "user/system/system.h"
 
@@ -44,10 +45,12 @@ struct daemon {
 	char *file;	    /* the daemon's own, as an absolute path */
 	long long start_ms; /* CLOCK_BOOTTIME */
 	int lock_fd;
+	pid_t killed; /* the last daemon, which did not say that it ends; 0: it did, or there was none */
 	int ready_fd; /* where the parent of a background daemon waits; -1: none */
 	struct event_base *base;
 	struct system *system;
 	struct datapath *datapath;
+	struct journal *journal;
 	struct observe *observe; /* NULL: logged packets can't be read, as was told */
 	struct apply apply;
 	struct control *control;
@@ -61,6 +64,7 @@ struct daemon {
 	struct own_seen own_seen;
 	int control_err;      /* why the control socket could not be made anew, as told; 0 */
 	unsigned int changed; /* SYSTEM_*: what the next refresh takes in */
+	bool ending;	      /* by somebody's will */
 };
 
 /* ---- daemon.c ---- */
@@ -75,8 +79,12 @@ int daemon_open_datapath(struct daemon *d, const struct config *config);
 
 /* ---- lock.c: one daemon an instance ---- */
 
-/* Makes /run/fairlead, locks NAME.lock and writes our pid into it. The file descriptor; -errno, and it was told why. */
-int lock_instance(const char *instance);
+/*
+ * Makes /run/fairlead, locks NAME.lock and writes our pid into it. *killed: the pid of a daemon that has not called lock_ending(), or 0.
+ * The file descriptor; -errno, and it was told why.
+ */
+int lock_instance(const char *instance, pid_t *killed);
+void lock_ending(int fd); /* by our own will: no pid in it any more */
 
 /* ---- background.c ---- */
 
@@ -99,7 +107,7 @@ void events_watch_raw(struct daemon *d, bool renew); /* the raw socket comes and
 void events_close(struct daemon *d);
 void events_system_changed(void *arg, unsigned int what); /* system_open()'s callback; arg is the daemon */
 
-/* ---- commands.c, commands_log.c, commands_policy.c, commands_states.c, status.c, unload.c ---- */
+/* ---- commands.c, commands_events.c, commands_log.c, commands_policy.c, commands_states.c, status.c, unload.c ---- */
 
 extern const struct control_command daemon_commands[];
 
@@ -107,6 +115,7 @@ extern const struct control_command daemon_commands[];
 bool command_unpacked(int err, const json_error_t *error, struct control_answer *answer);
 /* Whether the configuration has an interface or tunnel of that name; if not, it was told. */
 bool command_knows_port(const struct config *config, const char *name, struct control_answer *answer);
+void command_show_events(struct daemon *d, const json_t *request, struct control_answer *answer);
 void command_show_states(struct daemon *d, const json_t *request, struct control_answer *answer);
 void command_kill(void *arg, const json_t *request, struct control_answer *answer);
 void command_log(void *arg, const json_t *request, struct control_answer *answer);
@@ -123,5 +132,7 @@ json_t *unload_effects(const struct config *config);
 /* fairleadd --unload: the data plane that a daemon left behind is taken away. The exit status. */
 int unload_orphan(struct daemon *d);
 
-/* Logs what an apply that nobody waits for came to. */
-void daemon_log_result(const char *what, const struct apply_result *result);
+/*
+ * What came of an apply becomes an event, its findings go to the log. who: "command", "rollback", "confirm", "SIGHUP", "start".
+ */
+void daemon_tell_result(struct daemon *d, const char *who, const struct apply_result *result);

@@ -54,7 +54,8 @@ static void renew_control(struct daemon *d)
 	int err = d->control ? control_renew(d->control) : 0;
 
 	if (err > 0)
-		log_warnx("somebody has removed the control socket; it is there again");
+		journal_write(d->journal, JOURNAL_WARNING, JOURNAL_DAEMON, d->options.instance, "repaired", NULL,
+			      "somebody has removed the control socket; it is there again");
 	if (err == -ENOENT) /* its directory is gone too */
 		file_make_dirs(INSTANCE_RUN_DIR, 0755);
 	else if (err < 0 && err != d->control_err)
@@ -72,6 +73,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	renew_control(d);
 	if (d->observe)
 		observe_tick(d->observe);
+	journal_tick(d->journal);
 	/* an apply, or an answer about ten thousand clients, needed much; with nothing to give back this takes 50 us */
 	malloc_trim(0);
 }
@@ -127,12 +129,14 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
 
 	(void)what;
 	if (number != SIGHUP) {
-		log_info("stopping; packets go on as they are");
+		journal_write(d->journal, JOURNAL_NOTICE, JOURNAL_DAEMON, d->options.instance, "stopped", NULL,
+			      "%s; packets go on as they are", number == SIGTERM ? "SIGTERM" : "SIGINT");
+		d->ending = true;
 		event_base_loopbreak(d->base);
 		return;
 	}
 	apply_own_file(&d->apply, &reload, &result);
-	daemon_log_result(d->file, &result);
+	daemon_tell_result(d, "SIGHUP", &result);
 	apply_result_free(&result);
 }
 

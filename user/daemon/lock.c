@@ -40,12 +40,21 @@ static int lock(int fd)
 	return 0;
 }
 
-static int lock_and_sign(int fd, const char *path, const char *instance)
+/* What the file says, of a daemon that runs no more. */
+static pid_t signed_by(int fd)
+{
+	char text[16] = "";
+
+	return pread(fd, text, sizeof(text) - 1, 0) > 0 ? atoi(text) : 0;
+}
+
+static int lock_and_sign(int fd, const char *path, const char *instance, pid_t *killed)
 {
 	int err = lock(fd);
 
 	if (err)
 		return err == -EWOULDBLOCK ? taken(fd, instance) : log_ret(err, "%s", path);
+	*killed = signed_by(fd);
 	if (ftruncate(fd, 0) || dprintf(fd, "%d\n", getpid()) < 0)
 		return log_ret(errno, "%s", path);
 	return 0;
@@ -71,7 +80,7 @@ static int open_lock(const char *path)
 }
 
 /* The lock is the kernel's and ends with the process, however that ends; the file itself stays. */
-int lock_instance(const char *instance)
+int lock_instance(const char *instance, pid_t *killed)
 {
 	char *path = instance_lock_file(instance);
 	int fd, err;
@@ -88,10 +97,16 @@ int lock_instance(const char *instance)
 		err = fd;
 		goto out;
 	}
-	err = lock_and_sign(fd, path, instance);
+	err = lock_and_sign(fd, path, instance, killed);
 	if (err)
 		close(fd);
 out:
 	free(path);
 	return err ? err : fd;
+}
+
+void lock_ending(int fd)
+{
+	if (ftruncate(fd, 0))
+		log_warn("lock");
 }

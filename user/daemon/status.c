@@ -173,6 +173,15 @@ static void check_history(const struct store *store, json_t *reasons)
 		because(reasons, "no history is kept: %s/history can't be written: %s", store->dir, strerror(-err));
 }
 
+static void check_events(const struct journal *journal, json_t *reasons)
+{
+	int err = journal_trouble(journal);
+
+	if (err)
+		because(reasons, "events are not kept: %s can't be written: %s (%llu lost)", journal_path(journal),
+			strerror(-err), (unsigned long long)journal_lost(journal));
+}
+
 /* ---- the own file: would a daemon start with it? ---- */
 
 static char *trouble_of(const char *file)
@@ -239,6 +248,7 @@ static json_t *reasons_of(struct daemon *d, const json_t *interfaces, const json
 	check_missing(d, reasons);
 	check_states(d, reasons);
 	check_history(&d->apply.store, reasons);
+	check_events(d->journal, reasons);
 	check_own_file(d, reasons);
 	check_trial(&d->apply, reasons);
 	return reasons;
@@ -254,9 +264,10 @@ json_t *status_build(struct daemon *d, int *status)
 	*status = json_array_size(reasons) ? 1 : 0;
 	config = json_pack("{s:s,s:I,s:I,s:b}", "file", d->file, "version", (json_int_t)store_newest(&d->apply.store),
 			   "since_ms", (json_int_t)d->apply.running_since_ms, "on_trial", d->apply.before != NULL);
-	return json_pack("{s:s,s:o,s:s,s:n,s:s,s:s,s:i,s:I,s:o,s:o?,s:o?,s:o?}", "state", *status ? "degraded" : "ok",
-			 "reasons", reasons, "node", d->apply.running->node, "peer", "instance", d->options.instance,
-			 "version", FAIRLEAD_VERSION, "pid", (int)getpid(), "uptime_ms",
-			 (json_int_t)(clock_ms(CLOCK_BOOTTIME) - d->start_ms), "config", config, "interfaces",
-			 interfaces, "tunnels", tunnels, "states", states_json(d));
+	return json_pack("{s:s,s:o,s:s,s:n,s:s,s:s,s:i,s:I,s:o,s:o?,s:o?,s:o?,s:I}", "state",
+			 *status ? "degraded" : "ok", "reasons", reasons, "node", d->apply.running->node, "peer",
+			 "instance", d->options.instance, "version", FAIRLEAD_VERSION, "pid", (int)getpid(),
+			 "uptime_ms", (json_int_t)(clock_ms(CLOCK_BOOTTIME) - d->start_ms), "config", config,
+			 "interfaces", interfaces, "tunnels", tunnels, "states", states_json(d), "events_lost",
+			 (json_int_t)journal_lost(d->journal));
 }

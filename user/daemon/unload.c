@@ -93,6 +93,18 @@ static void print_effects(const struct options *options)
 	config_free(config);
 }
 
+/* To where the daemon that ran has its events. */
+static void tell_unloaded(const struct options *options)
+{
+	char *dir = instance_state_dir(options->instance);
+	struct journal *journal = dir ? journal_open(dir) : NULL;
+
+	journal_write(journal, JOURNAL_WARNING, JOURNAL_DAEMON, options->instance, "unloaded", NULL,
+		      "by fairleadd --unload: nothing of it is in the kernel any more");
+	journal_close(journal);
+	free(dir);
+}
+
 /* What is at work elsewhere can only be taken away there; without its pins it would go on, and nobody would know it. */
 static bool refuse_elsewhere(const char *instance)
 {
@@ -118,11 +130,14 @@ int unload_orphan(struct daemon *d)
 	}
 	if (!err) {
 		remove_socket(d->options.instance);
-		if (ran)
+		d->ending = true;
+		if (ran) {
 			print_effects(&d->options);
-		else
+			tell_unloaded(&d->options);
+		} else {
 			log_info("nothing of instance \"%s\" was at work in this network namespace",
 				 d->options.instance);
+		}
 	}
 	daemon_close(d);
 	return err ? EXIT_FAILURE : EXIT_SUCCESS;

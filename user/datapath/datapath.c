@@ -38,7 +38,7 @@ static int forget_the_dead(struct datapath *dp)
 	for (size_t i = 1; i < FL_PORTS_MAX && !alive; i++)
 		alive = dp->ports[i].kind != PORT_NONE && tc_is_attached(dp, dp->ports[i].value.ifindex, true);
 	if (alive) {
-		log_info("taking over a running data plane");
+		dp->adopted = true;
 		return 0;
 	}
 	dp->first = true;
@@ -50,6 +50,16 @@ static int forget_the_dead(struct datapath *dp)
 	dp->control.icmp_ifindex = 0;
 	control_write(dp);
 	return err;
+}
+
+bool datapath_adopted(const struct datapath *dp)
+{
+	return dp->adopted;
+}
+
+void datapath_report_to(struct datapath *dp, struct journal *journal)
+{
+	dp->journal = journal;
 }
 
 int datapath_open(struct datapath **out, const char *instance, struct system *system, const struct config *config)

@@ -10,6 +10,7 @@
 
 #include "fairlead/maps.h"
 #include "user/config/config.h"
+#include "user/observe/journal.h"
 #include "user/system/system.h"
 
 struct datapath; /* opaque */
@@ -52,6 +53,12 @@ void datapath_refresh(struct datapath *dp, unsigned int what);
  * taken from our hooks and settings put back.
  */
 void datapath_tick(struct datapath *dp);
+
+/* Whether it was at work already when it was opened: an earlier daemon's. */
+bool datapath_adopted(const struct datapath *dp);
+
+/* Where events of it go from now on; NULL: to the log only. */
+void datapath_report_to(struct datapath *dp, struct journal *journal);
 
 /*
  * Whether anything of this instance is at work in this network namespace: what its maps say, its programs, its devices. Of one that

@@ -475,7 +475,8 @@ void objects_repin(struct datapath *dp)
 		return;
 	}
 	if (xdp || tc || programs)
-		log_warnx("somebody has removed %d pins in %s; put back", xdp + tc + programs, dp->pins);
+		journal_write(dp->journal, JOURNAL_WARNING, JOURNAL_DAEMON, dp->instance, "repaired", NULL,
+			      "somebody has removed %d pins in %s; put back", xdp + tc + programs, dp->pins);
 	dp->pins_lost = false;
 }
 

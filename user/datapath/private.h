@@ -155,6 +155,8 @@ struct datapath {
 	char instance[64];
 	char pins[128]; /* the instance's folder in bpffs */
 	struct system *system;
+	struct journal *journal;     /* NULL: events go to the log only */
+	bool adopted;		     /* it was at work already when it was opened */
 	bool first;		     /* nothing was running that could be taken over */
 	bool ready;		     /* datapath_open() has done all */
 	const struct config *config; /* in force; the caller keeps it. NULL before the first apply */

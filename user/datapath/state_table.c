@@ -9,7 +9,7 @@
 #define STATES_DEFAULT 100000 /* where limits.states says nothing: 19 MB */
 #define SWEEP_S 10	      /* all of the table once in so long */
 #define RECOUNT_S 60
-#define FULL_TOLD_S 10
+#define FULL_TOLD_S 60
 
 uint32_t states_limit_of(const struct config *config)
 {
@@ -53,7 +53,7 @@ void state_table_configure(struct datapath *dp, const struct config *config)
 }
 
 /*
- * By how much a counter has grown since the log was told, if it is time to tell it again: then it is. That of a port that is gone is no longer in
+ * By how much a counter has grown since that was told, if it is time to tell it again: then it is. That of a port that is gone is no longer in
  * the sum.
  */
 static uint64_t to_tell(struct told *told, uint64_t is)
@@ -72,15 +72,19 @@ static void tell_evicted(struct datapath *dp, const struct states_numbers *n)
 	uint64_t evicted = to_tell(&dp->states_evicted_told, n->evicted);
 
 	if (evicted)
-		log_warnx("%llu half-open connections gave way to new ones: more than %u, a quarter of limits.states",
-			  (unsigned long long)evicted, dp->states.control->embryonic_limit);
+		journal_write(
+			dp->journal, JOURNAL_WARNING, JOURNAL_STATES, "table", "half-open evicted",
+			json_pack("{s:I}", "evicted", (json_int_t)evicted),
+			"%llu half-open connections gave way to new ones: more than %u, a quarter of limits.states",
+			(unsigned long long)evicted, dp->states.control->embryonic_limit);
 }
 
-/* A full table is a fault that users must hear of; once while it lasts. */
+/* A full table is a fault that users must hear of; once a minute while it lasts. */
 static void tell_full(struct datapath *dp)
 {
 	uint64_t refused, limited;
 	struct states_numbers n;
+	bool full;
 
 	states_numbers(&dp->states, &n);
 	tell_evicted(dp, &n);
@@ -91,21 +95,23 @@ static void tell_full(struct datapath *dp)
 	refused = to_tell(&dp->states_refused_told, n.refused_full);
 	if (!refused)
 		return;
-	log_warnx("%s: %llu new connections refused (%llu states, limits.states is %u)",
-		  limited != dp->states_limited_told
-			  ? "the state table is full"
-			  : "the state table is not full, but all places that their hash allows are taken",
-		  (unsigned long long)refused, (unsigned long long)n.states, dp->states.control->limit);
+	full = limited != dp->states_limited_told;
+	journal_write(dp->journal, JOURNAL_WARNING, JOURNAL_STATES, "table", full ? "full" : "crowded",
+		      json_pack("{s:I,s:I,s:I}", "refused", (json_int_t)refused, "states", (json_int_t)n.states,
+				"limit", (json_int_t)dp->states.control->limit),
+		      "%llu new connections refused%s", (unsigned long long)refused,
+		      full ? "" : ", since all places that their hash allows are taken");
 	dp->states_limited_told = limited;
 }
 
-/* Packets that no translation could be had for, which are told in the log: hosts that get no connection any more do not know why. */
+/* Packets that no translation could be had for, which are told: hosts that get no connection any more do not know why. */
 static const struct {
 	enum fl_drop reason;
-	const char *text;
+	const char *name, *event, *text;
 } untranslated[] = {
-	{ FL_DROP_NAT_PORTS, "no address and port was free to translate them to (nat-ports-exhausted)" },
-	{ FL_DROP_NAT_ADDRESS,
+	{ FL_DROP_NAT_PORTS, "ports", "exhausted",
+	  "no address and port was free to translate them to (nat-ports-exhausted)" },
+	{ FL_DROP_NAT_ADDRESS, "address", "missing",
 	  "the interface that a nat rule translates them to has no address of their family (nat-no-address); "
 	  "give it one, or name in the rule the \"source\" that it is for" },
 };
@@ -133,7 +139,9 @@ static void tell_untranslated(struct datapath *dp)
 				all += dropped_of(dp, i, untranslated[n].reason, value);
 		dropped = to_tell(&dp->nat_told[n], all);
 		if (dropped)
-			log_warnx("%llu packets dropped: %s", (unsigned long long)dropped, untranslated[n].text);
+			journal_write(dp->journal, JOURNAL_WARNING, JOURNAL_NAT, untranslated[n].name,
+				      untranslated[n].event, json_pack("{s:I}", "packets", (json_int_t)dropped),
+				      "%llu packets dropped: %s", (unsigned long long)dropped, untranslated[n].text);
 	}
 	free(value);
 }

@@ -59,7 +59,9 @@ static uint32_t look_and_tell(struct datapath *dp, struct port *port)
 	/* what could not be attached, nobody has taken away: that was told when it failed */
 	if (missing & ~port->missing && !port->unguarded) {
 		describe(missing & ~port->missing, text, sizeof(text));
-		log_warnx("%s (%s): somebody has taken away %s; putting it back", port->name, port->device, text);
+		journal_write(dp->journal, JOURNAL_WARNING, JOURNAL_INTERFACE, port->name, "repaired",
+			      json_pack("{s:s}", "device", port->device), "somebody has taken away %s; putting it back",
+			      text);
 	}
 	port->missing = missing;
 	return missing;

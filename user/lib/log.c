@@ -26,6 +26,11 @@ void log_init(const char *program, bool foreground, int verbose)
 		openlog(program, LOG_PID | LOG_NDELAY, LOG_DAEMON);
 }
 
+bool log_to_stderr(void)
+{
+	return !log_state.to_syslog;
+}
+
 /* One line in one write, so that lines of several processes don't mix. */
 static void log_stderr(const char *text)
 {

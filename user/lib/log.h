@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 void log_init(const char *program, bool foreground, int verbose);
+bool log_to_stderr(void); /* else to syslog */
 
 void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* adds strerror(errno) */
 void log_warnx(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
