@@ -85,6 +85,28 @@ static void free_draft_groups(struct draft *d)
 	free(d->groups);
 }
 
+static void free_vip(struct config_vip *v)
+{
+	free(v->addresses);
+	free(v->peers);
+	free(v->password_file);
+	free(v->name);
+}
+
+static void free_draft_ha(struct draft *d)
+{
+	size_t i;
+
+	for (i = 0; i < d->n_vips; i++) {
+		free_vip(&d->vips[i].item);
+		free(d->vips[i].interface);
+	}
+	free(d->vips);
+	free(d->ha.item.peers);
+	free(d->ha.item.key_file);
+	free(d->ha.interface);
+}
+
 static void free_paths(char **paths, size_t n)
 {
 	size_t i;
@@ -110,6 +132,11 @@ void config_free(struct config *config)
 	for (i = 0; i < config->n_groups; i++)
 		free_group(&config->groups[i]);
 	free(config->groups);
+	for (i = 0; i < config->n_vips; i++)
+		free_vip(&config->vips[i]);
+	free(config->vips);
+	free(config->ha.peers);
+	free(config->ha.key_file);
 	free_paths(config->hooks_gateway, config->n_hooks_gateway);
 	free_paths(config->hooks_vip, config->n_hooks_vip);
 	free(config->routes);
@@ -138,6 +165,7 @@ void draft_free(struct draft *d)
 	}
 	free(d->gateways);
 	free_draft_groups(d);
+	free_draft_ha(d);
 	free_paths(d->hooks_gateway, d->n_hooks_gateway);
 	free_paths(d->hooks_vip, d->n_hooks_vip);
 	for (i = 0; i < d->n_routes; i++)
@@ -283,11 +311,39 @@ static bool build_arrays(struct config *config, const struct draft *d)
 	config->gateways = calloc(d->n_gateways + 1, sizeof(*config->gateways));
 	config->groups = calloc(d->n_groups + 1, sizeof(*config->groups));
 	config->routes = calloc(d->n_routes + 1, sizeof(*config->routes));
+	config->vips = calloc(d->n_vips + 1, sizeof(*config->vips));
 	config->translations = calloc(d->n_translations + 1, sizeof(*config->translations));
 	if (!d->node)
 		config->node = host_name();
-	return config->tunnels && config->gateways && config->groups && config->routes && config->translations &&
-	       (d->node || config->node);
+	return config->tunnels && config->gateways && config->groups && config->routes && config->vips &&
+	       config->translations && (d->node || config->node);
+}
+
+static void build_vips(struct config *config, struct draft *d)
+{
+	size_t i;
+
+	for (i = 0; i < d->n_vips; i++) {
+		struct draft_vip *from = &d->vips[i];
+		struct config_vip *to = &config->vips[config->n_vips];
+
+		if (from->disabled)
+			continue;
+		*to = from->item;
+		memset(&from->item, 0, sizeof(from->item));
+		to->interface = from->interface_ref;
+		if (!from->own_advskew)
+			to->advskew = d->ha.item.advskew;
+		from->built = to;
+		config->n_vips++;
+	}
+}
+
+static void build_ha(struct config *config, struct draft *d)
+{
+	config->ha = d->ha.item;
+	config->ha.interface = d->ha.interface_ref;
+	memset(&d->ha.item, 0, sizeof(d->ha.item));
 }
 
 static void take_hooks(struct config *config, struct draft *d)
@@ -328,6 +384,8 @@ struct config *draft_build(struct draft *d)
 	build_gateways(config, d);
 	build_routes(config, d);
 	build_translations(config, d);
+	build_vips(config, d); /* before ha, whose advskew they take */
+	build_ha(config, d);
 	config->states = d->states;
 	config->optimization = d->optimization;
 	memcpy(config->timeouts_s, d->timeouts_s, sizeof(config->timeouts_s));
@@ -383,6 +441,17 @@ const struct config_group *config_find_group(const struct config *c, const char 
 	for (i = 0; i < c->n_groups; i++) {
 		if (!strcmp(c->groups[i].name, name))
 			return &c->groups[i];
+	}
+	return NULL;
+}
+
+const struct config_vip *config_find_vip(const struct config *c, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < c->n_vips; i++) {
+		if (!strcmp(c->vips[i].name, name))
+			return &c->vips[i];
 	}
 	return NULL;
 }

@@ -122,18 +122,44 @@ static int build_protocols(const struct draft_match *from, struct config_match *
 	return 0;
 }
 
+/* Places that terms take: a VIP one for each address. */
+static size_t count_terms(const struct draft_endpoint *from)
+{
+	size_t n = 0, i;
+
+	for (i = 0; i < from->n_terms; i++)
+		n += from->terms[i].vip ? from->terms[i].vip->built->n_addresses : 1;
+	return n;
+}
+
+static void add_vip_terms(struct config_endpoint *to, const struct config_vip *vip, bool negated)
+{
+	size_t i;
+
+	for (i = 0; i < vip->n_addresses; i++)
+		to->terms[to->n_terms++] = (struct config_term){
+			.kind = CONFIG_TERM_RANGE,
+			.negated = negated,
+			.range = { vip->addresses[i].addr, vip->addresses[i].addr },
+			.vip = vip,
+		};
+}
+
 static int build_terms(const struct draft_endpoint *from, struct config_endpoint *to)
 {
 	size_t i;
 
-	to->terms = calloc(from->n_terms + 1, sizeof(*to->terms));
+	to->terms = calloc(count_terms(from) + 1, sizeof(*to->terms));
 	if (!to->terms)
 		return -ENOMEM;
 	for (i = 0; i < from->n_terms; i++) {
-		to->terms[i] = from->terms[i].item;
-		to->terms[i].link = build_link(&from->terms[i].port);
+		if (from->terms[i].vip) {
+			add_vip_terms(to, from->terms[i].vip->built, from->terms[i].item.negated);
+			continue;
+		}
+		to->terms[to->n_terms] = from->terms[i].item;
+		to->terms[to->n_terms++].link = build_link(&from->terms[i].port);
 	}
-	to->n_terms = from->n_terms;
 	return 0;
 }
 
@@ -223,21 +249,58 @@ static int build_rules(struct config *config, struct draft *d)
 	return err;
 }
 
+/* The first address that the VIP has of the family; NULL: none. */
+static const struct addr *vip_address(const struct config_vip *vip, int family)
+{
+	size_t i;
+
+	for (i = 0; i < vip->n_addresses; i++) {
+		if (vip->addresses[i].addr.family == family)
+			return &vip->addresses[i].addr;
+	}
+	return NULL;
+}
+
+static int build_one_nat(struct config *config, const struct draft_nat *from, const struct addr *address,
+			 unsigned int families)
+{
+	struct config_nat *to = &config->nat[config->n_nat++];
+	int err;
+
+	*to = from->item;
+	to->to_interface = from->target.interface;
+	to->to = *address;
+	to->to_vip = from->target.vip_ref ? from->target.vip_ref->built : NULL;
+	err = build_match(config, &from->match, &to->match);
+	to->match.families &= families;
+	return err;
+}
+
+static int build_nat_to_vip(struct config *config, const struct draft_nat *from)
+{
+	const struct config_vip *vip = from->target.vip_ref->built;
+	const struct addr *v4 = vip_address(vip, AF_INET), *v6 = vip_address(vip, AF_INET6);
+	int err = 0;
+
+	if (v4 && from->match.families & FL_INET)
+		err = build_one_nat(config, from, v4, FL_INET);
+	if (!err && v6 && from->match.families & FL_INET6)
+		err = build_one_nat(config, from, v6, FL_INET6);
+	return err;
+}
+
 static int build_nat(struct config *config, const struct draft *d)
 {
 	int err = 0;
 	size_t i;
 
 	for (i = 0; !err && i < d->n_nat; i++) {
-		struct config_nat *to = &config->nat[config->n_nat];
-
 		if (d->nat[i].disabled)
 			continue;
-		*to = d->nat[i].item;
-		to->to_interface = d->nat[i].target.interface;
-		to->to = d->nat[i].target.address;
-		config->n_nat++;
-		err = build_match(config, &d->nat[i].match, &to->match);
+		if (d->nat[i].target.vip_ref)
+			err = build_nat_to_vip(config, &d->nat[i]);
+		else
+			err = build_one_nat(config, &d->nat[i], &d->nat[i].target.address, FL_BOTH);
 	}
 	return err;
 }
@@ -247,7 +310,7 @@ int build_policy(struct config *config, struct draft *d)
 	config->default_in = d->default_in;
 	config->default_out = d->default_out;
 	config->rules = calloc(d->n_rules + 1, sizeof(*config->rules));
-	config->nat = calloc(d->n_nat + 1, sizeof(*config->nat));
+	config->nat = calloc(2 * d->n_nat + 1, sizeof(*config->nat)); /* with a VIP's name each may be two */
 	if (!config->rules || !config->nat || build_rules(config, d) || build_nat(config, d))
 		return -ENOMEM;
 	return 0;

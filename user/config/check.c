@@ -65,6 +65,7 @@ _Static_assert(offsetof(struct config_interface, name) == 0, "index_names() reli
 _Static_assert(offsetof(struct draft_tunnel, item.name) == 0, "index_names() relies on it");
 _Static_assert(offsetof(struct draft_gateway, item.name) == 0, "index_names() relies on it");
 _Static_assert(offsetof(struct draft_group, item.name) == 0, "index_names() relies on it");
+_Static_assert(offsetof(struct draft_vip, item.name) == 0, "index_names() relies on it");
 _Static_assert(offsetof(struct config_alias, name) == 0, "index_names() relies on it");
 
 static json_int_t find(const json_t *index, const char *name)
@@ -100,6 +101,13 @@ const struct draft_group *check_find_group(const struct check *c, const char *na
 	json_int_t at = find(c->groups, name);
 
 	return at < 0 ? NULL : &c->draft->groups[at];
+}
+
+const struct draft_vip *check_find_vip(const struct check *c, const char *name)
+{
+	json_int_t at = find(c->vips, name);
+
+	return at < 0 ? NULL : &c->draft->vips[at];
 }
 
 const struct config_alias *check_find_alias(const struct check *c, const char *name)
@@ -200,6 +208,7 @@ int check_draft(struct draft *draft, const json_t *document, struct config_repor
 	c.tunnels = index_names(&c, draft->tunnels, draft->n_tunnels, sizeof(*draft->tunnels));
 	c.gateways = index_names(&c, draft->gateways, draft->n_gateways, sizeof(*draft->gateways));
 	c.groups = index_names(&c, draft->groups, draft->n_groups, sizeof(*draft->groups));
+	c.vips = index_names(&c, draft->vips, draft->n_vips, sizeof(*draft->vips));
 	c.aliases = index_names(&c, draft->aliases, draft->n_aliases, sizeof(*draft->aliases));
 	if (!c.err) {
 		check_devices(&c);
@@ -213,12 +222,14 @@ int check_draft(struct draft *draft, const json_t *document, struct config_repor
 		check_rules(&c);
 		check_steering(&c);
 		check_nat(&c);
+		check_ha(&c);
 		check_gate(&c);
 	}
 	json_decref(c.interfaces);
 	json_decref(c.tunnels);
 	json_decref(c.gateways);
 	json_decref(c.groups);
+	json_decref(c.vips);
 	json_decref(c.aliases);
 	return c.err;
 }

@@ -8,8 +8,8 @@ struct check {
 	struct draft *draft;
 	const json_t *document;
 	struct config_report *report;
-	json_t *interfaces, *tunnels, *gateways, *groups, *aliases; /* name -> index in the draft */
-	int err;						    /* -ENOMEM */
+	json_t *interfaces, *tunnels, *gateways, *groups, *vips, *aliases; /* name -> index in the draft */
+	int err;							   /* -ENOMEM */
 };
 
 /* Looks all names up in the draft and compares. 0 or -ENOMEM; what is wrong is in the report. */
@@ -24,8 +24,10 @@ void check_translations(struct check *c);
 void check_rules(struct check *c);
 void check_steering(struct check *c); /* behind check_rules() */
 void check_nat(struct check *c);
-void check_gate(struct check *c);    /* last: what this version does not do */
-void check_aliases(struct check *c); /* fills what an entry leads to, and what an alias holds */
+void check_vip_interfaces(struct check *c); /* of check_references() */
+void check_ha(struct check *c);		    /* and shared addresses */
+void check_gate(struct check *c);	    /* last: what this version does not do */
+void check_aliases(struct check *c);	    /* fills what an entry leads to, and what an alias holds */
 
 /* A place in the file, from the outside to the inside: AT("routes", NUMBER(3), "gateway"). */
 #define AT(...) ((const char *const[]){ __VA_ARGS__, NULL })
@@ -51,10 +53,12 @@ void check_port(struct check *c, const char *const *at, const char *name, bool d
 		struct draft_port *port); /* an interface or tunnel */
 struct draft_via check_via_name(struct check *c, const char *const *at, const char *name, bool disabled,
 				const char *what); /* a gateway or group */
-void check_vip_name(struct check *c, const char *const *at, const char *name);
+const struct draft_vip *check_vip_name(struct check *c, const char *const *at, const char *name, bool disabled,
+				       const char *what, bool target);
 
 const struct config_interface *check_find_interface(const struct check *c, const char *name);
 const struct draft_tunnel *check_find_tunnel(const struct check *c, const char *name);
 const struct draft_gateway *check_find_gateway(const struct check *c, const char *name);
 const struct draft_group *check_find_group(const struct check *c, const char *name);
+const struct draft_vip *check_find_vip(const struct check *c, const char *name);
 const struct config_alias *check_find_alias(const struct check *c, const char *name);

@@ -91,6 +91,17 @@ static void gate_groups(struct check *c)
 		refuse(c, AT("rules", NUMBER(i), "reply_to"), "no rule follows a gateway group yet; name a gateway");
 }
 
+static void gate_ha(struct check *c)
+{
+	size_t i;
+
+	FIRST(i, c->draft->n_vips, !c->draft->vips[i].disabled);
+	if (i < c->draft->n_vips)
+		refuse(c, AT("vips"), "there are no shared addresses yet");
+	if (c->draft->ha.interface)
+		refuse(c, AT("ha"), "nodes don't work in pairs yet");
+}
+
 static void gate_hooks(struct check *c)
 {
 	if (c->draft->n_hooks_gateway)
@@ -104,5 +115,6 @@ void check_gate(struct check *c)
 	gate_gateways(c);
 	gate_tunnels(c);
 	gate_groups(c);
+	gate_ha(c);
 	gate_hooks(c);
 }

@@ -58,7 +58,7 @@ static void resolve_term(struct check_item *it, const char *const *at, struct dr
 		break;
 	case CONFIG_TERM_NONE:
 		if (term->name)
-			check_vip_name(it->c, at, term->name);
+			term->vip = check_vip_name(it->c, at, term->name, it->disabled, it->what, false);
 		break;
 	default:
 		break;
@@ -152,6 +152,19 @@ unsigned int check_gateway_families(const struct draft_gateway *g)
 	return port_families(&g->port);
 }
 
+unsigned int check_vip_families(const struct draft_vip *v)
+{
+	unsigned int families = 0;
+	size_t i;
+
+	for (i = 0; i < v->item.n_addresses; i++) {
+		if (v->item.addresses[i].addr.family == AF_UNSPEC)
+			return FL_BOTH; /* refused, and may have been right */
+		families |= v->item.addresses[i].addr.family == AF_INET ? FL_INET : FL_INET6;
+	}
+	return families ? families : FL_BOTH;
+}
+
 /* What an alias's file holds is not the configuration's: it may be other things tomorrow, and must not make this an error. */
 static unsigned int term_families(const struct draft_term *t)
 {
@@ -164,6 +177,8 @@ static unsigned int term_families(const struct draft_term *t)
 	case CONFIG_TERM_ALIAS:
 		return t->item.alias && t->item.alias->families && !t->item.alias->from_file ? t->item.alias->families
 											     : FL_BOTH;
+	case CONFIG_TERM_NONE:
+		return t->vip ? check_vip_families(t->vip) : FL_BOTH;
 	default:
 		return FL_BOTH;
 	}

@@ -30,6 +30,7 @@ void check_match(struct check_item *it);
 void check_narrow(struct check_item *it, unsigned int families, const char *const *at, const char *key);
 
 unsigned int check_gateway_families(const struct draft_gateway *g);
+unsigned int check_vip_families(const struct draft_vip *v);
 
 /* check_gateways.c: those of all members together, which carry what is of their own family. */
 unsigned int check_group_families(const struct draft_group *group);

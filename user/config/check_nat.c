@@ -10,18 +10,11 @@ static const char *const type_names[] = {
 	[CONFIG_ONE_TO_ONE] = "one-to-one",
 };
 
-static void resolve_target(struct check_item *it, const struct draft_nat *n)
+static void resolve_target(struct check_item *it, struct draft_nat *n)
 {
-	const char *name = n->target.vip;
-
-	if (name && json_object_get(json_object_get(it->c->document, "vips"), name))
-		check_error(it->c, ITEM_AT(it, "translate_to"),
-			    "\"%s\" is a shared address; there are none in this version", name);
-	else if (name)
-		check_error(
-			it->c, ITEM_AT(it, "translate_to"),
-			"\"%s\" is no address; accepted: an address, or \"interface\" for whatever the interface has",
-			name);
+	if (n->target.vip)
+		n->target.vip_ref =
+			check_vip_name(it->c, ITEM_AT(it, "translate_to"), n->target.vip, it->disabled, it->what, true);
 }
 
 /* Keys of single types, and nothing at all of what is not translated. */
@@ -106,7 +99,7 @@ static void check_one_to_one(struct check_item *it, const struct draft_nat *n)
 	if (!t)
 		check_error(it->c, ITEM_AT(it, NULL),
 			    "the address of the inside is missing; accepted: \"source\" with one \"address\"");
-	else if (m->source.n_terms > 1 || t->negated ||
+	else if (m->source.n_terms > 1 || t->negated || m->source.terms[0].vip ||
 		 (t->kind != CONFIG_TERM_NONE &&
 		  (t->kind != CONFIG_TERM_RANGE || !addr_equal(&t->range.first, &t->range.last))))
 		check_error(it->c, ITEM_AT(it, "source", "address"),
@@ -127,7 +120,9 @@ static void check_translation(struct check_item *it, const struct draft_nat *n)
 	check_port_protocols(it, n);
 	check_port_range(it, n);
 	check_one_to_one(it, n);
-	if (n->target.address.family != AF_UNSPEC)
+	if (n->target.vip_ref)
+		check_narrow(it, check_vip_families(n->target.vip_ref), ITEM_AT(it, "translate_to"), "translate_to");
+	else if (n->target.address.family != AF_UNSPEC)
 		check_narrow(it, n->target.address.family == AF_INET ? FL_INET : FL_INET6, ITEM_AT(it, "translate_to"),
 			     "translate_to");
 }

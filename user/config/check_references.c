@@ -109,19 +109,34 @@ struct draft_via check_via_name(struct check *c, const char *const *at, const ch
 	return via;
 }
 
-/* By the manual of a later version a name alone is a VIP's. */
-void check_vip_name(struct check *c, const char *const *at, const char *name)
+/* A name alone is a VIP's; `target`: where addresses are translated to. */
+const struct draft_vip *check_vip_name(struct check *c, const char *const *at, const char *name, bool disabled,
+				       const char *what, bool target)
 {
-	if (json_object_get(json_object_get(c->document, "vips"), name))
-		check_error(c, at, "\"%s\" is a shared address; there are none in this version", name);
-	else if (check_find_interface(c, name) || check_find_tunnel(c, name))
+	const struct draft_vip *v = check_find_vip(c, name);
+	char text[CHECK_MISSING];
+
+	if (v && v->disabled && !disabled)
+		check_error(c, at, "the shared address \"%s\" is disabled; disable this %s too, or enable it", name,
+			    what);
+	if (v)
+		return v;
+	if (!target && (check_find_interface(c, name) || check_find_tunnel(c, name)))
 		check_error(c, at,
 			    "\"%s\" is %s; did you mean \"%s:address\", the addresses that it has, or \"%s:network\"?",
 			    name, check_find_tunnel(c, name) ? "a tunnel" : "an interface", name, name);
-	else if (check_find_alias(c, name))
+	else if (!target && check_find_alias(c, name))
 		check_error(c, at, "\"%s\" is an alias; did you mean \"$%s\"?", name, name);
+	else if (json_object_size(c->vips))
+		check_error(c, at, "%s", check_missing(text, "shared address", name, c->vips, NULL));
+	else if (target)
+		check_error(c, at,
+			    "\"%s\" is no address; accepted: an address, a shared address's name, or "
+			    "\"interface\" for whatever the interface has",
+			    name);
 	else
 		check_error(c, at, "\"%s\" is no address; names of hosts are not accepted", name);
+	return NULL;
 }
 
 static void resolve_from(struct check *c, struct draft_translation *t, size_t i)
@@ -172,6 +187,7 @@ void check_references(struct check *c)
 						  d->routes[i].disabled, "route");
 	for (i = 0; i < d->n_groups; i++)
 		resolve_members(c, &d->groups[i]);
+	check_vip_interfaces(c);
 	for (i = 0; i < d->n_translations; i++) {
 		check_port(c, AT("prefix_translations", NUMBER(i), "interface"), d->translations[i].interface,
 			   d->translations[i].disabled, "translation", &d->translations[i].port);

@@ -70,6 +70,8 @@ static bool kind_within(const struct draft_term *a, const struct draft_term *b)
 		return same_port(&a->port, &b->port);
 	case CONFIG_TERM_ALIAS:
 		return a->item.alias == b->item.alias;
+	case CONFIG_TERM_NONE:
+		return a->vip && a->vip == b->vip;
 	default:
 		return a->item.kind == CONFIG_TERM_SELF;
 	}

@@ -132,6 +132,62 @@ struct config_translation {
 	enum fl_npt_mode mode;
 };
 
+/* Addresses that the nodes of a pair share. */
+struct config_vip {
+	char *name;
+	const struct config_interface *interface;
+	struct prefix *addresses; /* of both families, with the network's length */
+	size_t n_addresses;
+	uint8_t vhid;
+	uint8_t advbase_s;
+	uint8_t advskew;    /* ha.advskew where it has none */
+	uint32_t fast_ms;   /* 0: advbase_s and advskew say how often */
+	struct addr *peers; /* none: multicast */
+	size_t n_peers;
+	char *password_file;
+	bool preempt;
+	uint32_t announce_repeat, announce_refresh_s;
+	bool independent;
+};
+
+enum config_role { CONFIG_ROLE_NONE, CONFIG_ROLE_PRIMARY, CONFIG_ROLE_SECONDARY };
+
+/* What config sync may push: bits of config_ha.sections. */
+enum config_section {
+	CONFIG_SECTION_TUNNELS,
+	CONFIG_SECTION_GATEWAYS,
+	CONFIG_SECTION_GATEWAY_GROUPS,
+	CONFIG_SECTION_ROUTES,
+	CONFIG_SECTION_PREFIX_TRANSLATIONS,
+	CONFIG_SECTION_ALIASES,
+	CONFIG_SECTION_DEFAULT_ACTION,
+	CONFIG_SECTION_RULES,
+	CONFIG_SECTION_NAT,
+	CONFIG_SECTION_VIPS,
+	CONFIG_SECTION_HOOKS,
+	CONFIG_SECTION_LIMITS,
+	CONFIG_SECTION_OPTIMIZATION,
+	CONFIG_SECTION_TIMEOUTS_S,
+	CONFIG_SECTION_LOG,
+	CONFIG_SECTION_HTTP,
+	CONFIG_SECTION_CHECKS,
+	CONFIG_SECTION_DRILL,
+	CONFIG_SECTIONS,
+};
+
+struct config_ha {
+	const struct config_interface *interface; /* NULL: there is no `ha` */
+	struct addr local;
+	struct addr *peers;
+	size_t n_peers;
+	uint16_t port;
+	char *key_file;
+	uint8_t advskew;
+	bool sync_states;
+	enum config_role role; /* NONE: configurations are not pushed */
+	uint32_t sections;
+};
+
 struct config {
 	char *text; /* as it was read: a tree of it takes seven times the memory */
 	size_t text_len;
@@ -155,6 +211,9 @@ struct config {
 	size_t n_rules;
 	struct config_nat *nat;
 	size_t n_nat;
+	struct config_vip *vips;
+	size_t n_vips;
+	struct config_ha ha;
 	uint32_t states; /* at most so many; 0: not said */
 	enum config_optimization optimization;
 	uint32_t timeouts_s[CONFIG_TIMEOUTS]; /* complete */
@@ -199,4 +258,5 @@ const struct config_interface *config_find_interface(const struct config *c, con
 const struct config_tunnel *config_find_tunnel(const struct config *c, const char *name);
 const struct config_gateway *config_find_gateway(const struct config *c, const char *name);
 const struct config_group *config_find_group(const struct config *c, const char *name);
+const struct config_vip *config_find_vip(const struct config *c, const char *name);
 const char *config_via_name(const struct config_via *via); /* NULL: neither */

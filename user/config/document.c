@@ -227,7 +227,7 @@ static json_t *read_other(struct reader *r)
 
 	while (r->at + n < r->end && !strchr(",]} \n\t\r:\"{[", r->at[n]))
 		n++;
-	for (digits = 0; digits < n && r->at[digits] >= '0' && r->at[digits] <= '9'; digits++)
+	for (digits = 0; digits < n && digits < DIGITS_MAX && r->at[digits] >= '0' && r->at[digits] <= '9'; digits++)
 		value = 10 * value + (r->at[digits] - '0');
 	if (digits < n || !n || n > DIGITS_MAX || (n > 1 && *r->at == '0'))
 		return n ? ask_jansson(r, n) : NULL;

@@ -72,6 +72,21 @@ struct draft_translation {
 	const struct config_interface *from_ref;
 };
 
+struct draft_vip {
+	struct config_vip item;
+	char *interface;
+	bool own_advskew; /* has one of its own */
+	bool disabled;
+	const struct config_interface *interface_ref;
+	const struct config_vip *built;
+};
+
+struct draft_ha {
+	struct config_ha item;
+	char *interface; /* NULL: there is no `ha` */
+	const struct config_interface *interface_ref;
+};
+
 /* ---- rules: lists keep refused elements, as zeros ---- */
 
 struct draft_link {
@@ -83,6 +98,7 @@ struct draft_term {
 	struct config_term item;
 	char *name; /* of a link, alias or VIP; with kind NONE that of a VIP */
 	struct draft_port port;
+	const struct draft_vip *vip;
 };
 
 struct draft_ports {
@@ -137,6 +153,7 @@ struct draft_target {
 	bool interface;
 	struct addr address;
 	char *vip;
+	const struct draft_vip *vip_ref;
 };
 
 struct draft_nat {
@@ -169,6 +186,9 @@ struct draft {
 	size_t n_rules;
 	struct draft_nat *nat;
 	size_t n_nat;
+	struct draft_vip *vips;
+	size_t n_vips;
+	struct draft_ha ha;
 	uint32_t states;
 	enum config_optimization optimization;
 	uint32_t timeouts_s[CONFIG_TIMEOUTS]; /* 0: not said */

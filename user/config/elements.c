@@ -179,6 +179,31 @@ void element_path(struct schema_walk *walk, const struct path *path, const json_
 		*(char **)item = copy(walk, text, strlen(text));
 }
 
+void element_sections(struct schema_walk *walk, const struct path *path, const json_t *value,
+		      const struct schema_key *key, void *item)
+{
+	struct path element = { .up = path };
+	uint32_t *sections = item;
+	json_t *child;
+
+	if (json_is_string(value) && !strcmp(json_string_value(value), "all")) {
+		*sections = (1u << CONFIG_SECTIONS) - 1;
+	} else if (!json_array_size(value)) {
+		schema_refuse_word(walk, path, value, words_sections, key->accepts);
+	}
+	json_array_foreach(value, element.index, child) {
+		const struct schema_word *word = schema_find_word(words_sections, child);
+
+		if (!word)
+			schema_refuse_word(walk, &element, child, words_sections,
+					   "a top-level name other than \"node\", \"interfaces\" and \"ha\"");
+		else if (*sections >> word->value & 1)
+			schema_error(walk, &element, "\"%s\" is in this list already", word->word);
+		else
+			*sections |= 1u << word->value;
+	}
+}
+
 /* ---- ports, protocols ---- */
 
 /* A service's name is no port here: which port that is depends on the machine. */

@@ -13,6 +13,7 @@ struct config_interface;
 struct config_tunnel;
 struct config_gateway;
 struct config_group;
+struct config_vip;
 
 /* Where packets are sent: at most one of the two; neither: as routed. */
 struct config_via {
@@ -88,9 +89,9 @@ struct config_link {
 };
 
 enum config_term_kind {
-	CONFIG_TERM_NONE, /* a draft's: refused, or not resolved yet */
+	CONFIG_TERM_NONE, /* a draft's: refused, or a VIP's name */
 	CONFIG_TERM_ANY,
-	CONFIG_TERM_RANGE,   /* `range`: an address, a prefix or a range */
+	CONFIG_TERM_RANGE,   /* `range`: an address, a prefix or a range; of a VIP one for each of its addresses */
 	CONFIG_TERM_SELF,    /* the router's own addresses */
 	CONFIG_TERM_NETWORK, /* the networks that `link` has addresses in */
 	CONFIG_TERM_ADDRESS, /* the addresses of `link` */
@@ -103,6 +104,7 @@ struct config_term {
 	struct addr_range range;
 	struct config_link link;
 	const struct config_alias *alias;
+	const struct config_vip *vip; /* RANGE: whose address it is; NULL: it was written as an address */
 };
 
 /* Matches when one of the terms that are not negated does, or there are none of those, and no negated one does. */
@@ -189,6 +191,7 @@ struct config_rule {
 
 enum config_nat_type { CONFIG_SNAT, CONFIG_DNAT, CONFIG_ONE_TO_ONE };
 
+/* One that translates to a VIP with addresses of both families is two with one index, each of its family. */
 struct config_nat {
 	size_t index; /* in the file, disabled ones counted: /nat/N */
 	enum config_nat_type type;
@@ -197,6 +200,7 @@ struct config_nat {
 	bool exempt;	   /* what matches stays as it is, and no later one is tried; then nothing below is set */
 	bool to_interface; /* `to` is the address of the interface that it matches on */
 	struct addr to;	   /* AF_UNSPEC: exempt, or to_interface */
+	const struct config_vip *to_vip; /* whose address that is; NULL: it was written as an address */
 	/*
 	 * 0-0: SNAT chooses any, DNAT leaves it as it is. Of DNAT a range is as long as the one that destination.ports then is,
 	 * and the first becomes the first.

@@ -40,6 +40,9 @@ extern const struct schema_word table_optimizations[];
 /* tables_gateways.c */
 extern const struct schema_object table_gateway, table_group, table_hooks;
 
+/* tables_ha.c */
+extern const struct schema_object table_vip, table_ha;
+
 /* tables_aliases.c */
 extern const struct schema_object table_alias;
 

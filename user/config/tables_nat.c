@@ -25,7 +25,8 @@ static const struct schema_key nat_keys[] = {
 	  .kind = SCHEMA_VALUE,
 	  FIELD(struct draft_nat, target),
 	  .element = element_target,
-	  .accepts = "an address that a host can have, or \"interface\" for whatever the interface has" },
+	  .accepts = "an address that a host can have, a shared address's name, or \"interface\" for whatever the "
+		     "interface has" },
 	{ .key = "translate_port",
 	  .kind = SCHEMA_VALUE,
 	  FIELD(struct draft_nat, item.to_ports),

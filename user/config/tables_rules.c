@@ -7,8 +7,8 @@
 /* ---- both ends of a packet ---- */
 
 #define ADDRESS_TEXT \
-	"an address, a prefix, a range \"first-last\", \"any\", \"self\", \"lan:network\", \"lan:address\" or " \
-	"\"$alias\"; \"!\" in front negates"
+	"an address, a prefix, a range \"first-last\", \"any\", \"self\", \"lan:network\", \"lan:address\", a shared " \
+	"address's name or \"$alias\"; \"!\" in front negates"
 #define PORT_TEXT "a port from 1 to 65535, a range \"1000-2000\" or \"$alias\""
 
 #define ENDPOINT_KEYS(end) \

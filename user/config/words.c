@@ -80,3 +80,25 @@ const struct schema_word words_dscp[] = {
 	WORD("af42", 36), WORD("af43", 38),
 	WORD("ef", 46),	  END,
 };
+
+const struct schema_word words_sections[] = {
+	WORD("tunnels", CONFIG_SECTION_TUNNELS),
+	WORD("gateways", CONFIG_SECTION_GATEWAYS),
+	WORD("gateway_groups", CONFIG_SECTION_GATEWAY_GROUPS),
+	WORD("routes", CONFIG_SECTION_ROUTES),
+	WORD("prefix_translations", CONFIG_SECTION_PREFIX_TRANSLATIONS),
+	WORD("aliases", CONFIG_SECTION_ALIASES),
+	WORD("default_action", CONFIG_SECTION_DEFAULT_ACTION),
+	WORD("rules", CONFIG_SECTION_RULES),
+	WORD("nat", CONFIG_SECTION_NAT),
+	WORD("vips", CONFIG_SECTION_VIPS),
+	WORD("hooks", CONFIG_SECTION_HOOKS),
+	WORD("limits", CONFIG_SECTION_LIMITS),
+	WORD("optimization", CONFIG_SECTION_OPTIMIZATION),
+	WORD("timeouts_s", CONFIG_SECTION_TIMEOUTS_S),
+	WORD("log", CONFIG_SECTION_LOG),
+	WORD("http", CONFIG_SECTION_HTTP),
+	WORD("checks", CONFIG_SECTION_CHECKS),
+	WORD("drill", CONFIG_SECTION_DRILL),
+	END,
+};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Names of what is a number in packets. */
+/* Names of what is a number in packets, or a bit. */
 #pragma once
 
 #include "user/config/schema.h"
@@ -13,3 +13,6 @@ bool words_protocol_has_ports(unsigned int protocol);
 extern const struct schema_word words_icmp4[], words_icmp6[];
 
 extern const struct schema_word words_dscp[];
+
+/* Of enum config_section, as the file has them. */
+extern const struct schema_word words_sections[];

@@ -51,7 +51,7 @@ static void put_term(FILE *to, const struct config_term *term)
 		fputc('!', to);
 	switch (term->kind) {
 	case CONFIG_TERM_RANGE:
-		fputs(range_text(&term->range, buf), to);
+		fputs(term->vip ? term->vip->name : range_text(&term->range, buf), to);
 		break;
 	case CONFIG_TERM_SELF:
 		fputs("self", to);
@@ -68,13 +68,33 @@ static void put_term(FILE *to, const struct config_term *term)
 	}
 }
 
+/* Addresses of one VIP follow each other, and its name is told once. */
+static bool is_told(const struct config_endpoint *end, size_t i)
+{
+	return !i || !end->terms[i].vip || end->terms[i].vip != end->terms[i - 1].vip;
+}
+
+static void put_terms(FILE *to, const struct config_endpoint *end)
+{
+	size_t n = 0, told = 0;
+
+	for (size_t i = 0; i < end->n_terms; i++)
+		n += is_told(end, i);
+	for (size_t i = 0; i < end->n_terms; i++) {
+		if (!is_told(end, i))
+			continue;
+		if (!goes_on(to, told++, n))
+			return;
+		put_term(to, &end->terms[i]);
+	}
+}
+
 static void put_end(FILE *to, const char *word, const struct config_endpoint *end)
 {
 	if (!end->n_terms && !end->n_ports)
 		return;
 	fprintf(to, " %s ", word);
-	for (size_t i = 0; i < end->n_terms && goes_on(to, i, end->n_terms); i++)
-		put_term(to, &end->terms[i]);
+	put_terms(to, end);
 	if (!end->n_terms)
 		fputs("any", to);
 	if (end->n_ports)
@@ -209,6 +229,7 @@ char *nat_target_text(const struct config_nat *nat)
 	if (asprintf(&text, "%s%s",
 		     nat->exempt	 ? "as it is"
 		     : nat->to_interface ? "interface"
+		     : nat->to_vip	 ? nat->to_vip->name
 					 : addr_format(&nat->to, addr),
 		     ports) < 0)
 		return NULL;
