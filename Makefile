@@ -209,13 +209,14 @@ UNITS := $(DESTDIR)$(PREFIX)/lib/systemd/system
 EXAMPLES = $(wildcard configs/*.json)
 
 install: all
-	install -d $(SBIN) $(SHARE)/fairlead/examples $(SHARE)/doc/fairlead $(SHARE)/man/man5 $(SHARE)/man/man8 $(UNITS) \
+	install -d $(SBIN) $(SHARE)/fairlead/examples/hooks $(SHARE)/doc/fairlead $(SHARE)/man/man5 $(SHARE)/man/man8 $(UNITS) \
 		$(DESTDIR)/etc/fairlead
 	install -m 0755 $(BUILD)/fairleadd $(BUILD)/fairlead $(SBIN)
 	$(if $(wildcard docs/man/*.5),install -m 0644 $(wildcard docs/man/*.5) $(SHARE)/man/man5)
 	install -m 0644 $(wildcard docs/man/*.8) $(SHARE)/man/man8
 	install -m 0644 README.md $(wildcard docs/*.md) $(SHARE)/doc/fairlead
 	$(if $(filter-out %.schema.json,$(EXAMPLES)),install -m 0644 $(filter-out %.schema.json,$(EXAMPLES)) $(SHARE)/fairlead/examples)
+	install -m 0755 $(wildcard configs/hooks/*) $(SHARE)/fairlead/examples/hooks
 	$(if $(filter %.schema.json,$(EXAMPLES)),install -m 0644 $(filter %.schema.json,$(EXAMPLES)) $(SHARE)/fairlead)
 	sed 's|@sbindir@|$(PREFIX)/sbin|' configs/systemd/fairleadd.service > $(UNITS)/fairleadd.service
 	chmod 0644 $(UNITS)/fairleadd.service

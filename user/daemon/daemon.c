@@ -62,6 +62,20 @@ int daemon_check(struct daemon *d)
 
 /* ---- starting ---- */
 
+/* What hinders scripts is no reason to refuse a configuration: they may come later. */
+static void warn_of_hooks(char *const *paths, size_t n, const char *section, struct config_report *report)
+{
+	char pointer[64];
+
+	for (size_t i = 0; i < n; i++) {
+		const char *trouble = hooks_trouble(paths[i]);
+
+		snprintf(pointer, sizeof(pointer), "/hooks/%s/%zu", section, i);
+		if (trouble)
+			config_report_add(report, true, pointer, "%s would not be run: %s", paths[i], trouble);
+	}
+}
+
 static int apply_to_datapath(void *arg, const struct config *config, struct config_report *report, char **why)
 {
 	struct daemon *d = arg;
@@ -71,6 +85,8 @@ static int apply_to_datapath(void *arg, const struct config *config, struct conf
 	if (err)
 		return err;
 	journal_configure(d->journal, &config->log);
+	warn_of_hooks(config->hooks_gateway, config->n_hooks_gateway, "gateway", report);
+	hooks_configure(d->gateway_hooks, config->node, config->hooks_gateway, config->n_hooks_gateway);
 	if (d->observe)
 		observe_configure(d->observe, &config->log);
 	return 0;
@@ -80,6 +96,7 @@ static int preview_datapath(void *arg, const struct config *config, struct confi
 {
 	struct daemon *d = arg;
 
+	warn_of_hooks(config->hooks_gateway, config->n_hooks_gateway, "gateway", report);
 	return datapath_preview(d->datapath, config, report, why);
 }
 
@@ -98,6 +115,12 @@ static int open_state(struct daemon *d)
 		log_ret(err, "%s", dir ? dir : "memory");
 	free(dir);
 	return err;
+}
+
+static int open_hooks(struct daemon *d)
+{
+	d->gateway_hooks = hooks_open(d->base, d->journal, "gateway", d->options.instance);
+	return d->gateway_hooks ? 0 : log_ret(ENOMEM, "hooks");
 }
 
 static const char *rule_name(void *arg, unsigned int id, int *index)
@@ -194,7 +217,7 @@ int daemon_open(struct daemon *d)
 		goto out;
 	}
 	d->start_ms = clock_ms(CLOCK_BOOTTIME);
-	if (daemon_open_datapath(d, own.config) || open_state(d))
+	if (daemon_open_datapath(d, own.config) || open_state(d) || open_hooks(d))
 		goto out;
 	datapath_report_to(d->datapath, d->journal);
 	open_observe(d);
@@ -219,6 +242,7 @@ void daemon_close(struct daemon *d)
 {
 	control_close(d->control);
 	observe_close(d->observe);
+	hooks_close(d->gateway_hooks);
 	if (d->datapath)
 		datapath_close(d->datapath);
 	apply_fini(&d->apply);

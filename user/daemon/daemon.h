@@ -13,6 +13,7 @@
 
 #include "user/control/control.h"
 #include "user/daemon/apply.h"
+#include "user/daemon/hooks.h"
 #include "user/datapath/datapath.h"
 #include "user/observe/journal.h"
 #include "user/observe/observe.h"
@@ -51,6 +52,7 @@ struct daemon {
 	struct system *system;
 	struct datapath *datapath;
 	struct journal *journal;
+	struct hooks *gateway_hooks;
 	struct observe *observe; /* NULL: logged packets can't be read, as was told */
 	struct apply apply;
 	struct control *control;
