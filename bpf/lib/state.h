@@ -57,7 +57,7 @@ GLOBAL int state_check(struct conn *c, struct segment *seg)
 		return -FL_DROP_INTERNAL;
 	c->next.phase[0] = st->phase[0];
 	c->next.phase[1] = st->phase[1];
-	c->next.held = c->next.late = false;
+	c->next.held = c->next.late = c->next.agreed = false;
 	if (st->proto != FL_PROTO_TCP) {
 		plain_check(c);
 		return 0;
@@ -102,20 +102,35 @@ static __always_inline bool is_established(const struct fl_state *st, const stru
 	       next->phase[1] != FL_PHASE_CLOSED;
 }
 
-/* Stores what differs: the line is the other direction's as well. */
+/*
+ * Stores what has grown. The other direction's packets may be at it on another CPU: what they have written meanwhile is not in `n`, and must
+ * not go back. An end that had not spoken has no numbers yet.
+ */
 static __always_inline void tcp_write(struct fl_state *st, const struct tcp_next *n)
 {
 #pragma unroll
 	for (int i = 0; i < 2; i++) {
-		if (st->end[i].seq_lo != n->seq_lo[i])
-			st->end[i].seq_lo = n->seq_lo[i];
-		if (st->end[i].seq_hi != n->seq_hi[i])
-			st->end[i].seq_hi = n->seq_hi[i];
-		if (st->end[i].max_win != n->max_win[i])
-			st->end[i].max_win = n->max_win[i];
+		struct fl_end *end = &st->end[i];
+		bool first = !end->seq_lo && n->seq_lo[i];
+
+		if (first || seq_is_behind(n->seq_hi[i], end->seq_hi))
+			end->seq_hi = n->seq_hi[i];
+		if (first || seq_is_behind(n->seq_lo[i], end->seq_lo))
+			end->seq_lo = n->seq_lo[i];
+		if (n->max_win[i] > end->max_win || (n->agreed && n->max_win[i] != end->max_win))
+			end->max_win = n->max_win[i];
 	}
-	if (st->wscale != n->wscale)
+	if (n->agreed && st->wscale != n->wscale)
 		st->wscale = n->wscale;
+}
+
+/* The same of phases. */
+static __always_inline void phases_write(struct fl_state *st, const struct tcp_next *n)
+{
+#pragma unroll
+	for (int i = 0; i < 2; i++)
+		if (n->phase[i] > st->phase[i])
+			st->phase[i] = n->phase[i];
 }
 
 /* Writes what state_check() found, and counts the packet; `bytes`: of the IP packet. */
@@ -133,10 +148,7 @@ static __always_inline void state_update(struct conn *c, __u32 bytes)
 		st->seen = c->now;
 	if (st->proto == FL_PROTO_TCP && !(st->flags & FL_STATE_LOOSE))
 		tcp_write(st, &c->next);
-	if (st->phase[0] != c->next.phase[0])
-		st->phase[0] = c->next.phase[0];
-	if (st->phase[1] != c->next.phase[1])
-		st->phase[1] = c->next.phase[1];
+	phases_write(st, &c->next);
 	if (FL_TAG_KIND(c->tag) == FL_KIND_EMBRYONIC && is_established(st, &c->next))
 		state_promote(c);
 }

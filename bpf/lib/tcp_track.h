@@ -34,8 +34,9 @@ struct tcp_next {
 	__u16 max_win[2];
 	__u8 phase[2];
 	__u8 wscale;
-	bool held; /* it passes, and changes nothing */
-	bool late; /* it does not make the state live longer */
+	bool held;   /* it passes, and changes nothing */
+	bool late;   /* it does not make the state live longer */
+	bool agreed; /* it is an end's SYN: scales, and the windows in them, are as here */
 };
 
 /* A segment as it is compared. */
@@ -112,7 +113,8 @@ static __always_inline void tcp_first(struct tcp_next *n, __u32 me, const struct
 {
 	__u32 you = me ^ 1, most;
 
-	if (seg->flags & TCP_SYN)
+	n->agreed = seg->flags & TCP_SYN;
+	if (n->agreed)
 		tcp_agree_on_scale(n, me, seg->wscale);
 	n->seq_lo[me & 1] = seg->seq;
 	if (n->phase[me & 1] < FL_PHASE_SYN_SENT)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """nat.sh's packets: every field on the wire, both ways."""
 
+import collections
 import contextlib
 import mmap
 import os
@@ -149,10 +150,10 @@ def send_in_step(port, frames, me, steps):
         port.send(frame)
 
 
-def both_at_once(port, frames):
-    """Each frame twice, from two CPUs."""
+def both_at_once(*senders):
+    """Two senders (port, frames) on two CPUs, in step."""
     steps, pids = mmap.mmap(-1, 4096), []
-    for me in (0, 1):
+    for me, (port, frames) in enumerate(senders):
         pids.append(os.fork())
         if not pids[-1]:
             send_in_step(port, frames, me, steps)
@@ -170,7 +171,7 @@ def test_first_packets_at_once():
         frames = [packet.eth(mac, sender.mac, packet.udp4(*addresses, 20000 + i, dport, token + i.to_bytes(2, "big"))) for i in range(PAIRS)]
         lab.flush()
         before = lab.drops()
-        both_at_once(sender, frames)
+        both_at_once((sender, frames), (sender, frames))
         ports = {}
         for p in receiver.packets_while(lambda: False):
             if p.data.startswith(token):
@@ -178,6 +179,34 @@ def test_first_packets_at_once():
         wrong = [seen for seen in ports.values() if len(seen) != 2 or seen[0] != seen[1]]
         check(len(ports) == PAIRS and not wrong, "%d of %d connections came, %d not twice by one port: %s; drops %s, before %s" % (
             len(ports), PAIRS, len(wrong), wrong[:5], lab.drops(), before))
+
+
+def test_ends_at_once():
+    """What one end's segment makes of the state the other's, on another CPU, does not undo: a reset, a FIN."""
+    if len(os.sched_getaffinity(0)) < 2:
+        return
+    sport = iter(range(30000, 60000))
+
+    def frame(out_, ports, **fields):
+        if out_:
+            return packet.eth(LAN_ROUTER_MAC, lab.lan.mac, packet.ip4(A, PEER, packet.TCP, packet.tcp(A, PEER, *ports, **fields)))
+        return packet.eth(WAN_ROUTER_MAC, lab.wan.mac, packet.ip4(PEER, VIP, packet.TCP, packet.tcp(PEER, VIP, *ports[::-1], **fields)))
+
+    for dport, flags, answer in ((81, packet.ACK, packet.RST), (82, packet.FIN | packet.ACK, packet.FIN | packet.ACK)):
+        pairs = [(next(sport), dport) for _ in range(PAIRS)]
+        for pair in pairs:
+            lab.lan.send(frame(True, pair, seq=1000))
+            lab.wan.send(frame(False, pair, flags=packet.SYN | packet.ACK, seq=5000, ack=1001))
+            lab.lan.send(frame(True, pair, flags=packet.ACK, seq=1001, ack=5001))
+        both_at_once((lab.lan, [frame(True, pair, flags=flags, seq=1001, ack=5001, data=b"x") for pair in pairs]),
+                     (lab.wan, [frame(False, pair, flags=answer, seq=5001, ack=1001) for pair in pairs]))
+
+        def left(dport=dport):
+            states = lab.fl("show", "states", "--host", PEER, "--port", str(dport), "--proto", "tcp")
+            return len(states), collections.Counter(s["state"] for s in states if "ESTABLISHED" in s["state"])
+
+        until(left, (PAIRS, {}), "states, and those of them that have missed what an end has sent")
+        lab.fl("kill", "states", "--port", str(dport))
 
 
 def test_static_port():
