@@ -114,6 +114,9 @@ selectors() {
 	finds 1 --host 2001:db8:aa::/64
 	finds 3 --host 192.0.2.0/24
 	finds 3 --host "$OUTSIDE"
+	finds 3 --host 0.0.0.0/0
+	finds 1 --host ::/0
+	finds 3 --host 0.0.0.0/0 --host "$SERVER4"
 	finds 1 --host "$CLIENT6" --host "$SERVER6"
 	finds 0 --host "$CLIENT4" --host "$SERVER6"
 	finds 3 --host "$CLIENT4" --host "$SERVER4"

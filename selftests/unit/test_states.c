@@ -185,11 +185,17 @@ Test(states, selectors)
 	f.hosts[1] = host(100);
 	cr_expect_eq(count(t, &f), 0u, "not the same end twice");
 	f.n_hosts = 1;
-	f.host_bits[0] = 121; /* 100 and 101 are in there, 10 to 29 are not */
+	f.host_free[0] = 7; /* 100 and 101 are in there, 10 to 29 are not */
 	cr_expect_eq(count(t, &f), 20u, "a prefix");
-	f.host_bits[0] = 127;
+	f.host_free[0] = 1;
 	f.hosts[0] = host(10);
 	cr_expect_eq(count(t, &f), 2u, "a prefix of two");
+	f.host_free[0] = 128;
+	f.hosts[0] = (union fl_addr){};
+	cr_expect_eq(count(t, &f), 20u, "all of IPv6");
+	f.host_free[0] = 32;
+	f.hosts[0].w[2] = htonl(0xffff);
+	cr_expect_eq(count(t, &f), 0u, "all of IPv4");
 	f = (struct states_filter){ .by_rule = true };
 	states_filter_set(f.rules, 0);
 	cr_expect_eq(count(t, &f), 0u, "all have a rule");

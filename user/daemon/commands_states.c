@@ -129,7 +129,7 @@ static bool take_host(struct states_query *query, const json_t *value, struct co
 	if (fits && !addr_parse(text, &host->addr))
 		host->len = host->addr.family == AF_INET ? 32 : 128;
 	else if (fits)
-		fits = !prefix_parse(text, host) && prefix_is_network(host) && host->len;
+		fits = !prefix_parse(text, host) && prefix_is_network(host);
 	if (!fits)
 		control_fail(answer, 2, "host%s%s%s: an address or a prefix, or two of them", text ? " \"" : "",
 			     text ? text : "", text ? "\"" : "");

@@ -457,7 +457,7 @@ static void take_host(struct states_filter *filter, const struct prefix *host)
 	union fl_addr *addr = &filter->hosts[filter->n_hosts];
 
 	*addr = addr_to_map(&host->addr);
-	filter->host_bits[filter->n_hosts++] = host->len + (host->addr.family == AF_INET ? 96 : 0);
+	filter->host_free[filter->n_hosts++] = (host->addr.family == AF_INET ? 32 : 128) - host->len;
 }
 
 /* By /etc/protocols, of which the first line counts; else by number. */

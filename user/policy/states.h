@@ -89,7 +89,7 @@ struct states_filter {
 	uint64_t from[0x10000 / 64]; /* what fl_end.from of either end may be: ports, FL_FROM_ENDPOINT() */
 	unsigned int n_hosts;	     /* one: either end; two: between them. Before or behind the translation */
 	union fl_addr hosts[2];
-	uint8_t host_bits[2]; /* how many of its bits count; 0: all */
+	uint8_t host_free[2]; /* how many of its last bits do not count; 0: all do */
 	uint16_t gateway;     /* of either direction; 0: any */
 	int proto;	      /* 0: any */
 	__be16 port;	      /* of either end, before or behind the translation; 0: any */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The state table: looking at states. */
+#include <netinet/in.h>
 #include <string.h>
 
 #include "user/policy/states_private.h"
@@ -19,19 +20,22 @@ unsigned int states_starter(const struct fl_state *st)
 	return st->flags & FL_STATE_STARTER ? 1 : 0;
 }
 
-static bool addr_is(const union fl_addr *a, const union fl_addr *b, unsigned int bits)
+/* free: how many of the last bits may be others. No IPv6 prefix has IPv4 addresses in it, however short it is. */
+static bool addr_is(const union fl_addr *a, const union fl_addr *b, unsigned int free)
 {
-	unsigned int bytes = bits / 8;
+	unsigned int bits = 128 - free, bytes = bits / 8;
 
-	if (!bits || bits == 128)
+	if (!free)
 		return a->q[0] == b->q[0] && a->q[1] == b->q[1];
+	if (bits < 96 && IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)a->b))
+		return false;
 	return !memcmp(a->b, b->b, bytes) && (bits % 8 == 0 || (a->b[bytes] ^ b->b[bytes]) >> (8 - bits % 8) == 0);
 }
 
 static bool end_is_host(const struct states_filter *f, const struct states_entry *e, int end, int host)
 {
-	return addr_is(&e->state.addr[end], &f->hosts[host], f->host_bits[host]) ||
-	       addr_is(&e->addr[end], &f->hosts[host], f->host_bits[host]);
+	return addr_is(&e->state.addr[end], &f->hosts[host], f->host_free[host]) ||
+	       addr_is(&e->addr[end], &f->hosts[host], f->host_free[host]);
 }
 
 static bool hosts_fit(const struct states_filter *f, const struct states_entry *e)
