@@ -164,6 +164,34 @@ def test_what_is_withheld():
         check_equal(mounts.get(where), how, "how %s is mounted for the daemon" % where)
 
 
+def test_what_a_hook_may_do():
+    """What HOOKS in fairleadd(8) says: a service that is confined as the daemon is runs a script in its place."""
+    script, out, secret = "/etc/fairlead/hooks/test.sh", "/var/lib/fairlead/hook.out", "/etc/fairlead/secret"
+    tries = {"read": ("cat " + FILE, True), "etc": ("touch /etc/fairlead/by-hook", True), "state": ("touch /var/lib/fairlead/by-hook", True),
+             "tmp": ("touch /tmp/by-hook", True), "address": ("ip addr add 192.0.2.200/32 dev lo", True),
+             "route": ("ip route add 192.0.2.201/32 dev lo", True), "ping": ("ping -6 -n -c 1 -W 5 " + LAN_HOST, True),
+             "unit": ("systemctl start --no-block hook-other.service", True), "root": ("touch /by-hook", False),
+             "usr": ("touch /usr/by-hook", False), "secret": ("cat " + secret, False), "user": ("setpriv --reuid=65534 --clear-groups true", False),
+             "mount": ("mount -t tmpfs none /mnt", False)}
+    write(script, "#!/bin/sh\n" + "".join("%s > /dev/null 2>&1 && echo %s\n" % (what, name) for name, (what, _) in tries.items()) + "true\n")
+    os.chmod(script, 0o755)
+    write(secret, "")
+    os.chown(secret, 65534, 65534)
+    os.chmod(secret, 0o600)
+    with open(SHIPPED) as f:
+        text = re.sub(r"^(Type|ExecStart|ExecReload|Restart\w*)=.*\n", "", f.read(), flags=re.MULTILINE)
+    write(UNITS + "hook.service", text.replace("[Service]", "[Service]\nType=oneshot\nExecStart=%s\nStandardOutput=truncate:%s" % (script, out)))
+    write(UNITS + "hook-other.service", "[Service]\nType=oneshot\nExecStart=/bin/touch /run/by-other\n")
+    systemctl("daemon-reload")
+    systemctl("start", "hook.service")
+    with open(out) as f:
+        could = f.read().split()
+    check_equal(sorted(could), sorted(name for name, (_, may) in tries.items() if may), "what it could do")
+    until("the other unit has run", lambda: os.path.exists("/run/by-other"))
+    for address in ("addr del 192.0.2.200/32 dev lo", "route del 192.0.2.201/32 dev lo"):
+        lab.ip("router", address)
+
+
 def test_the_machine_is_set():
     check_equal(forwarding(), ["1", "1"], "forwarding of wan0 and lan0")
     check_equal([lab.interface(name)["mode"] for name in ("wan", "lan")], ["native", "native"], "the modes")
