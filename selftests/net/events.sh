@@ -136,6 +136,13 @@ arguments() {
 	check_equal "a reader that has seen enough" "$(fl router show events 2>&1 | head -n 1 | wc -l)" 1
 }
 
+# What children that have ended, and the daemon, have used up so far
+cpu_ms() {
+	local ticks
+	ticks=$(awk '{ print $14 + $15 + $16 + $17 }' "/proc/$$/stat")
+	echo $(((ticks + $(awk '{ print $14 + $15 }' "/proc/${fl_daemon_pid[router]}/stat")) * 1000 / $(getconf CLK_TCK)))
+}
+
 many() {
 	local begin end
 	"$FL_PYTHON" - "$file" <<-'PY'
@@ -147,30 +154,56 @@ many() {
 	                            "reason": "3 probes lost in a row", "level": "warning",
 	                            "details": {"target": "2001:db8::1", "loss_pct": 12}}, separators=(",", ":")) + "\n")
 	PY
-	begin=$(date +%s%N)
+	begin=$(cpu_ms)
 	fl router show events > "$FL_TMP/many"
-	end=$(date +%s%N)
-	[ $((end - begin)) -lt $((${FL_EVENTS_MS:-3000} * 1000000)) ] || fail "100,000 took $(((end - begin) / 1000000)) ms"
+	end=$(cpu_ms)
+	[ $((end - begin)) -lt 1500 ] || fail "100,000 took $((end - begin)) ms of the CPUs"
 	check_equal "all of them" "$(grep -c ' gateway gw' "$FL_TMP/many")" 100000
 	check_equal "in order" "$(tail -n 1 "$FL_TMP/many" | cut -d ' ' -f 3-4)" "gateway gw$((99999 % 256)):"
 	check_equal "of one" "$(fl router --json show events --name gw7 --since 1h | json 'len(d), len(set(e["name"] for e in d))')" '(391, 1)'
+}
+
+# daemon_with COMMANDS: in a mount namespace of its own, after these
+daemon_with() {
+	rm -rf "$FL_TMP/build"
+	mkdir "$FL_TMP/build"
+	# shellcheck disable=SC2016 # for that shell
+	printf '#!/bin/bash\n[ -n "$FL_UNSHARED" ] || FL_UNSHARED=1 exec unshare -m "$0" "$@"\n%s && exec "%s" "$@"\n' "$1" \
+		"$FL_BUILD/fairleadd" > "$FL_TMP/build/fairleadd"
+	chmod +x "$FL_TMP/build/fairleadd"
+	ln -s "$FL_BUILD/fairlead" "$FL_TMP/build/fairlead"
+	FL_BUILD=$FL_TMP/build daemon_start router "$router" "$FL_TMP/router.json"
+}
+
+# What comes to /dev/log, another one than this machine's
+to_syslog() {
+	daemon_kill router TERM
+	mkdir "$FL_TMP/dev"
+	cp -a /dev/null /dev/zero /dev/random /dev/urandom "$FL_TMP/dev"
+	background "$router" "$FL_PYTHON" -c 'import socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.bind(sys.argv[1])
+while True: print(s.recv(8192).decode(), flush=True)' "$FL_TMP/dev/log" > "$FL_TMP/syslog"
+	slowwait 5 test -S "$FL_TMP/dev/log"
+	config_edit "$FL_TMP/router.json" 'd["log"] = { "facility": "local3" }'
+	daemon_with "mount --bind '$FL_TMP/dev' /dev" || return
+	check "add" fl router alias add office 192.0.2.7
+	check "it comes" slowwait 5 grep -q 'alias office' "$FL_TMP/syslog"
+	check_match "its form" "$(tail -n 1 "$FL_TMP/syslog")" \
+		"^<157>[A-Z][a-z]{2} [ 0-9]{2} [0-9:]{8} fairleadd\[${fl_daemon_pid[router]}\]: alias office: added: by hand, until the next apply or start address=192\.0\.2\.7\$"
+	check_equal "the start too, after the configuration is read" "$(grep -c ' daemon .*: started: ' "$FL_TMP/syslog")" 1
+	config_edit "$FL_TMP/router.json" 'd["log"] = { "events": "none" }'
+	check "apply" fl router apply
+	check "add" fl router alias add office 192.0.2.8
+	check_match "in the file" "$(last 1)" '^alias office: added: .* address=192.0.2.8$'
+	check_equal "not in syslog" "$(grep -cF 192.0.2.8 "$FL_TMP/syslog")" 0
 }
 
 # The file is on a disk of its own, which is full
 full() {
 	local size
 	daemon_kill router TERM
-	mkdir -p "$FL_TMP/disk" "$FL_TMP/state"
-	cat > "$FL_TMP/daemon" <<-SH
-	#!/bin/bash
-	[ -n "\$FL_UNSHARED" ] || FL_UNSHARED=1 exec unshare -m "\$0" "\$@"
-	mount -t tmpfs -o size=256k none "${file%/*}" && exec "$FL_BUILD/fairleadd" "\$@"
-	SH
-	chmod +x "$FL_TMP/daemon"
-	mkdir "$FL_TMP/build"
-	ln -s "$FL_TMP/daemon" "$FL_TMP/build/fairleadd"
-	ln -s "$FL_BUILD/fairlead" "$FL_TMP/build/fairlead"
-	FL_BUILD=$FL_TMP/build daemon_start router "$router" "$FL_TMP/router.json" || return
+	daemon_with "mount -t tmpfs -o size=256k none '${file%/*}'" || return
 	size=/proc/${fl_daemon_pid[router]}/root${file%/*}/size
 	head -c 300000 /dev/zero > "$size" 2> /dev/null
 	for _ in {1..40}; do
@@ -207,6 +240,7 @@ started && {
 	run_test arguments arguments
 	run_test many many
 	run_test full full
+	run_test to-syslog to_syslog
 	run_test unloads unloads
 }
 teardown
