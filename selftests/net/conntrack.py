@@ -288,14 +288,26 @@ def next_ident():
     return NUMBERS[0]
 
 
+# fairlead keeps such a one for half a second, and a step may take as long
+AT_ONCE, AT_ONCE_STEP = "the last fragment first", 4
+
+
+def of_step(name, sequence, step):
+    if name.startswith(AT_ONCE):
+        return sequence if step == AT_ONCE_STEP else []
+    return sequence[step : step + 1]
+
+
 def compare(connections):
     """Name -> (what each step was to fairlead, what to conntrack): whether it arrived."""
     packets = [(name, list(datagrams(i, family, steps))) for i, (name, family, steps) in enumerate(connections)]
     for step in range(max(len(p) for _, p in packets)):
+        if step == AT_ONCE_STEP:
+            time.sleep(2)  # the daemon has seen that there are packets, and says to the programs that it is there
         for name, sequence in packets:
-            if step < len(sequence):
+            for end, _, datagram in of_step(name, sequence, step):
                 for path in PATHS.values():
-                    path.send(sequence[step][0], sequence[step][2])
+                    path.send(end, datagram)
         time.sleep(0.02)
         for path in PATHS.values():
             path.look(0.01)
