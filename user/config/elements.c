@@ -206,16 +206,38 @@ void element_sections(struct schema_walk *walk, const struct path *path, const j
 
 /* ---- ports, protocols ---- */
 
-/* A service's name is no port here: which port that is depends on the machine. */
+/* What was meant by a number in quotes, by pf's FIRST:LAST, or by a service's name, which is no port here: it depends on the machine. */
+static bool meant_port(const char *text, char *meant, size_t len)
+{
+	const struct servent *service;
+	char dashed[sizeof("65535-65535")], why[TEXT_WHY];
+	struct port_range range;
+	char *colon;
+
+	if (snprintf(dashed, sizeof(dashed), "%s", text) < (int)sizeof(dashed)) {
+		colon = strchr(dashed, ':');
+		if (colon)
+			*colon = '-';
+		if (!text_ports(dashed, &range, why)) {
+			snprintf(meant, len, range.first == range.last ? "%u" : "\"%u-%u\"", range.first, range.last);
+			return true;
+		}
+	}
+	service = getservbyname(text, NULL);
+	if (service)
+		snprintf(meant, len, "%u", ntohs((uint16_t)service->s_port));
+	return service;
+}
+
 static void refuse_port(struct schema_walk *walk, const struct path *path, const json_t *value,
 			const struct schema_key *key)
 {
-	const struct servent *service = json_is_string(value) ? getservbyname(json_string_value(value), NULL) : NULL;
-	char text[256];
+	char meant[16], text[256];
+	bool known = json_is_string(value) && meant_port(json_string_value(value), meant, sizeof(meant));
 
-	if (service)
-		snprintf(text, sizeof(text), "%s; did you mean %u?", key->accepts, ntohs((uint16_t)service->s_port));
-	schema_refuse(walk, path, value, service ? text : key->accepts);
+	if (known)
+		snprintf(text, sizeof(text), "%s; did you mean %s?", key->accepts, meant);
+	schema_refuse(walk, path, value, known ? text : key->accepts);
 }
 
 void element_port_range(struct schema_walk *walk, const struct path *path, const json_t *value,
