@@ -51,7 +51,8 @@ static __always_inline int own_judge(struct fl_ctx *ctx, struct scratch *s, stru
 	return r == STAGE_GO && segment_len(ctx, &s->pkt) > s->way.mtu ? too_big(&s->pkt, &s->way) : r;
 }
 
-static __always_inline int own_judge4(struct fl_ctx *ctx, struct scratch *s, struct fl_flow **flow)
+static __always_inline int own_route4(struct fl_ctx *ctx, struct scratch *s, const struct fl_control *control,
+				      struct fl_flow **flow)
 {
 	int r;
 
@@ -59,7 +60,10 @@ static __always_inline int own_judge4(struct fl_ctx *ctx, struct scratch *s, str
 	r = ipv4_parse(ctx, &s->pkt, ctx_len(ctx) - s->pkt.outer, true);
 	if (r) /* the kernel's own, whose checksum is not made yet */
 		return r;
-	return own_judge(ctx, s, flow);
+	if (control->policy[s->pkt.set & 1])
+		return own_judge(ctx, s, flow);
+	*flow = &s->way;
+	return probe_way(ctx, s);
 }
 
 /* The way of the router's own IPv6 packet, which the kernel has sent out by the port. Returns a stage. */
@@ -75,6 +79,10 @@ static __always_inline int own_route(struct fl_ctx *ctx, struct scratch *s, cons
 		return r;
 	if (control->policy[s->pkt.set & 1])
 		return own_judge(ctx, s, flow);
+	if (s->probe) {
+		*flow = &s->way;
+		return probe_way(ctx, s);
+	}
 	if (!flow_key(ctx, &s->pkt, s->pkt.port | FL_FLOW_OWN, &s->key))
 		return -FL_DROP_MALFORMED;
 	*flow = flow_find(&s->key, &known);
@@ -99,6 +107,7 @@ static __always_inline int own_encapsulate(struct fl_ctx *ctx, struct scratch *s
 
 	if (ctx->protocol != bpf_htons(ETH_P_IPV6))
 		return CTX_DROP; /* ARP and IPv4 have no business there */
+	s->probe = FL_PROBE_GATEWAY(ctx->mark);
 	r = own_route(ctx, s, control, &flow);
 	if (r == STAGE_GO && hop_has_failed(&s->hop))
 		r = icmp_unreachable(&s->pkt, FL_DROP_UNREACHABLE);
@@ -245,7 +254,7 @@ int fl_tc_out(struct fl_ctx *ctx)
 	struct fl_flow *flow = NULL;
 	__u32 tunnel = 0;
 	int r = STAGE_PASS;
-	bool judged;
+	bool judges; /* or steers, a probe */
 
 	if (!control || !s)
 		return CTX_DROP;
@@ -273,15 +282,16 @@ int fl_tc_out(struct fl_ctx *ctx)
 		return ctx->protocol == bpf_htons(ETH_P_IPV6) ? CTX_PASS : CTX_DROP;
 	if (ctx->protocol == bpf_htons(ETH_P_IP))
 		tunnel = tells_of_tunnel(ctx, &s->pkt);
-	judged = control->policy[s->pkt.set & 1];
+	s->probe = FL_PROBE_GATEWAY(ctx->mark);
+	judges = control->policy[s->pkt.set & 1] || s->probe;
 	if (tunnel) {
 		s->pkt.port = tunnel;
 		r = -FL_DROP_TUNNEL_FRAGMENT;
 	} else if (ctx->protocol == bpf_htons(ETH_P_IPV6) &&
-		   ((port->flags & FL_PORT_NPT) || (judged && port->family & FL_INET6))) {
+		   ((port->flags & FL_PORT_NPT) || (judges && port->family & FL_INET6))) {
 		r = own_route(ctx, s, control, &flow);
-	} else if (ctx->protocol == bpf_htons(ETH_P_IP) && judged && port->family & FL_INET) {
-		r = own_judge4(ctx, s, &flow);
+	} else if (ctx->protocol == bpf_htons(ETH_P_IP) && judges && port->family & FL_INET) {
+		r = own_route4(ctx, s, control, &flow);
 	}
 	if (fl_dry_run) {
 		explain(s, flow, r);

@@ -49,8 +49,10 @@ static __always_inline int decide(struct fl_ctx *ctx, struct scratch *s, const s
 	/* the answers that we make of our own are of what has been judged */
 	if (!control->policy[s->pkt.set & 1] || port->flags & FL_PORT_ICMP) {
 #ifdef CTX_IS_SKB
-		if (port->flags & FL_PORT_ICMP)
+		if (port->flags & FL_PORT_ICMP) {
 			s->steer = answer_gateway(ctx);
+			s->even_down = true;
+		}
 #endif
 		r = route(ctx, s, control, &flow);
 		if (flow) /* one place for both ways: what follows is verified once */

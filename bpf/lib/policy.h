@@ -178,6 +178,13 @@ static __always_inline __u16 state_gateway(const struct fl_state *st, __u32 side
 	return side == state_starter(st) ? st->gateway : st->reply_gateway;
 }
 
+/* So it goes by that. Answers also where it is down for new connections: they came in by it. */
+static __always_inline void steer_by_state(struct scratch *s, const struct fl_state *st)
+{
+	s->steer = state_gateway(st, s->conn.main_side);
+	s->even_down = s->conn.main_side != state_starter(st);
+}
+
 /* Of a packet that an error quotes: whether its sender could have sent that (pf: icmp errors are checked against the window). */
 static __always_inline bool quote_fits(const struct scratch *s, const struct fl_state *st)
 {
@@ -206,7 +213,7 @@ static __always_inline int error_connection(struct fl_ctx *ctx, struct scratch *
 	if (!quote_fits(s, st))
 		return -FL_DROP_STATE_WINDOW;
 	s->doing = DOING_ERROR;
-	s->steer = state_gateway(st, c->main_side);
+	steer_by_state(s, st);
 	if (!c->translated)
 		return STAGE_GO;
 	if (nat_of_quote(&s->quoted, c))
@@ -272,7 +279,7 @@ GLOBAL int policy_connection(struct fl_ctx *ctx, struct scratch *s)
 	if (r)
 		return r == STATE_MISS ? STAGE_NEW : r;
 	s->doing = DOING_UPDATE;
-	s->steer = state_gateway(st, c->main_side);
+	steer_by_state(s, st);
 	s->rule[0] = st->rule[0];
 	s->rule[1] = st->rule[1];
 	s->translate = c->translated;
@@ -315,14 +322,6 @@ static __always_inline int policy_known(struct fl_ctx *ctx, struct scratch *s)
 
 /* ---- new ones ---- */
 
-/* Whether the gateway that a rule names can be used. */
-static __always_inline bool gateway_is_up(__u32 set, __u16 number)
-{
-	const struct fl_gateway *gateway = gateway_get(set, number);
-
-	return gateway && (gateway->flags & FL_GATEWAY_UP);
-}
-
 /*
  * Lets the list judge s->subject, on a port. `steers`: route_to counts. Returns STAGE_GO, and in s what the rule says of a state and of
  * gateways; STAGE_ERROR: it is rejected; or -FL_DROP_*.
@@ -342,8 +341,8 @@ GLOBAL int rules_judge(struct scratch *s, __u32 list, __u32 port, bool steers)
 	which = list == FL_LIST_OUT;
 	s->judged_out = which;
 	s->decider = rule->id;
-	s->route_to = steers ? rule->route_to : 0;
-	s->reply = rule->reply_to;
+	s->route_to = steers && rule->route_to ? via_gateway(s, rule->route_to) : 0;
+	s->reply = rule->reply_to & FL_VIA_GROUP ? via_gateway(s, rule->reply_to) : rule->reply_to;
 	if (rule->flags & FL_RULE_LOG)
 		s->log |= 1u << which;
 	if (!s->diverted || rule->action != FL_PASS) /* else the state is of the rule that has sent it here */
@@ -352,7 +351,7 @@ GLOBAL int rules_judge(struct scratch *s, __u32 list, __u32 port, bool steers)
 		return reject(&s->pkt, rule->reject);
 	if (rule->action != FL_PASS)
 		return -FL_DROP_RULE;
-	if (s->route_to && !gateway_is_up(s->pkt.set, s->route_to)) {
+	if (steers && rule->route_to && !s->route_to) {
 		if (!(rule->flags & FL_RULE_DOWN_REJECT))
 			return -FL_DROP_GATEWAY_DOWN;
 		reject(&s->pkt, FL_REJECT_AUTO);
@@ -540,7 +539,7 @@ GLOBAL int policy_passed(struct scratch *s, bool own)
 		fresh->flags |= FL_STATE_OWN;
 	fresh->rule[0] = s->rule[0];
 	fresh->rule[1] = s->rule[1];
-	fresh->gateway = s->steer;
+	fresh->gateway = s->steer ?: s->routed;
 	fresh->reply_gateway = s->reply;
 	state_begin(&s->conn, &s->seg, fresh, s->pkt.len);
 	if (!own && (s->local || s->way.nexthop))
@@ -571,6 +570,8 @@ static __always_inline int policy_leave(struct scratch *s, bool again)
 	}
 	if (r == STAGE_GO)
 		r = translate_out(s, port);
+	if (r == STAGE_GO && !s->steer)
+		s->routed = routed_gateway(s, port);
 	return r == STAGE_GO ? policy_passed(s, false) : r;
 }
 
@@ -672,6 +673,13 @@ static __always_inline bool own_has_way(const struct scratch *s)
 	return s->steer || (out && s->pkt.family == FL_INET6 && out->flags & (FL_PORT_NPT | FL_PORT_TUNNEL));
 }
 
+/* A probe of the daemon's tells of its gateway, so it goes by that one. */
+static __always_inline void own_probes(struct scratch *s)
+{
+	s->steer = s->probe;
+	s->even_down = true;
+}
+
 static __always_inline int own_new(struct fl_ctx *ctx, struct scratch *s)
 {
 	const struct fl_npt *npt;
@@ -681,8 +689,10 @@ static __always_inline int own_new(struct fl_ctx *ctx, struct scratch *s)
 
 	s->keep = FL_KEEP;
 	nat_begin(&s->x, &s->conn, s->pkt.family);
-	unasked = is_unasked(ctx, s, true);
-	if (unasked) {
+	unasked = s->probe || is_unasked(ctx, s, true);
+	if (s->probe) {
+		own_probes(s);
+	} else if (unasked) {
 		s->keep = FL_KEEP_NONE;
 	} else {
 		r = rules_judge(s, FL_LIST_OUT, port, true);
@@ -696,7 +706,7 @@ static __always_inline int own_new(struct fl_ctx *ctx, struct scratch *s)
 			return r;
 		port = flow_out_port(&s->way, &s->hop);
 	}
-	if (s->steer && port != s->pkt.port) {
+	if (!unasked && s->steer && port != s->pkt.port) {
 		s->diverted = true;
 		r = rules_judge(s, FL_LIST_OUT, port, false);
 		if (r)
@@ -752,8 +762,25 @@ static __always_inline int policy_own(struct fl_ctx *ctx, struct scratch *s)
 	} else if (own_is_taken(s)) {
 		return -FL_DROP_NAT_PORTS;
 	}
+	if (s->probe)
+		own_probes(s);
 	s->by_state = true;
 	s->sends = s->steer || destination_changes(s);
 	return s->sends || own_has_way(s) ? own_way(ctx, s) : STAGE_GO;
+}
+
+/* The way of a probe where nothing is judged. As route_way(). */
+static __always_inline int probe_way(struct fl_ctx *ctx, struct scratch *s)
+{
+	if (!flow_key(ctx, &s->pkt, s->pkt.port | FL_FLOW_OWN, &s->key))
+		return -FL_DROP_MALFORMED;
+	own_probes(s);
+	s->hairpin = false;
+	s->key.gateway = s->steer;
+	s->x.to.dst = s->key.dst;
+	flow_begin(&s->way, &s->key);
+	way_ask(s);
+	s->sends = true;
+	return route_way(ctx, s, &s->way);
 }
 #endif

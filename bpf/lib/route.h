@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "lib/gateway.h"
 #include "lib/icmp.h"
 #include "lib/scratch.h"
 #include "lib/tunnel.h"
@@ -103,22 +104,6 @@ static __always_inline bool is_broadcast(const union fl_addr *addr)
 	const __u32 *local = local_find(addr);
 
 	return local && (*local & FL_LOCAL_BROADCAST);
-}
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 2 * FL_GATEWAYS_MAX);
-	__uint(map_flags, BPF_F_RDONLY_PROG);
-	__uint(pinning, LIBBPF_PIN_BY_NAME);
-	__type(key, __u32);
-	__type(value, struct fl_gateway);
-} fl_gateways SEC(".maps"); /* Daemon writes */
-
-static __always_inline const struct fl_gateway *gateway_get(__u32 set, __u32 number)
-{
-	__u32 index = FL_GATEWAY_INDEX(set & 1, number & (FL_GATEWAYS_MAX - 1));
-
-	return bpf_map_lookup_elem(&fl_gateways, &index);
 }
 
 #define AF_INET 2
@@ -577,13 +562,13 @@ static __always_inline int hop_by_gateway(struct fl_ctx *ctx, struct scratch *s,
 	const struct fl_port *port;
 	const __u32 *index = NULL;
 
-	if (!gateway || !(gateway->flags & FL_GATEWAY_UP))
+	if (!gateway || !(s->even_down || gateway_is_up(number)))
 		return -FL_DROP_GATEWAY_DOWN;
 	port = port_get(s->pkt.set, gateway->port);
 	if (!gateway->port || !port)
 		return -FL_DROP_GATEWAY_DOWN;
 	key.ifindex = gateway->ifindex;
-	key.addr = gateway->flags & FL_GATEWAY_LINK ? s->query.dst : gateway->addr;
+	key.addr = gateway->flags & FL_GATEWAY_LINK ? s->query.dst : gateway->addr[s->pkt.family == FL_INET6];
 	s->hop.addr = key.addr;
 	if (!gateway_ask(ctx, s, gateway)) {
 		s->hop.addr = key.addr;

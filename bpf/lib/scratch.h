@@ -65,9 +65,12 @@ struct scratch {
 	bool offered;	    /* to an address that is to be the router's, by DHCP */
 	bool missed;	    /* XDP's short way has looked for conn's state, and found none. Set before the run begins */
 	bool diverted;	    /* rule[1] has sent it another way than it was routed */
+	bool even_down;	    /* by `steer` also when that is down: an answer, whose way is said by who asked, or a probe */
 	__u16 steer;	    /* gateway of this packet; 0: as routed */
 	__u16 reply;	    /* of the answers to it */
-	__u16 route_to;	    /* what the rule says that has judged last */
+	__u16 route_to;	    /* what the rule says that has judged last: a gateway */
+	__u16 probe;	    /* of the daemon's: the gateway that it is to go by; else 0 */
+	__u16 routed;	    /* the member of a group by which a new connection is routed; 0: by none */
 	struct fl_flow way; /* as the flow cache or the state has it */
 	struct conn conn;
 	struct segment seg;
@@ -103,9 +106,9 @@ static __always_inline struct scratch *scratch_get(void)
 		return NULL;
 	__builtin_memset(&s->pkt, 0, sizeof(s->pkt));
 	s->doing = DOING_NOTHING;
-	s->translate = s->by_state = s->keep_way = s->sends = s->offered = s->diverted = false;
+	s->translate = s->by_state = s->keep_way = s->sends = s->offered = s->diverted = s->even_down = false;
 	s->log = 0;
-	s->rule[0] = s->rule[1] = s->steer = s->reply = 0;
+	s->rule[0] = s->rule[1] = s->steer = s->reply = s->routed = s->probe = 0;
 	if (fl_dry_run) { /* explain reads these whatever the stage */
 		__builtin_memset(&s->hop, 0, sizeof(s->hop));
 		__builtin_memset(&s->way, 0, sizeof(s->way));

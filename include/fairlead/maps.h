@@ -71,9 +71,9 @@ struct fl_held_key {
  * or what ICMP has told of the path; only what is in here is believed. Daemon writes
  */
 
-/* ---- fl_learned: one element. Programs write ---- */
+/* ---- fl_learned: one element, mapped. Programs write; of the daemon its timekeeper, gen alone ---- */
 struct fl_learned {
-	__u32 gen;	  /* added to control.gen; grows when a path MTU is learned */
+	__u32 gen;	  /* added to control.gen; grows when a path MTU is learned, or a gateway's health changes. Atomically */
 	__u32 jiffies;	  /* low word of jiffies64 … */
 	__u64 jiffies_ns; /* … at this CLOCK_MONOTONIC; 0: not told yet */
 };
@@ -94,6 +94,7 @@ enum fl_port_flags {
 	FL_PORT_OUTSIDE = 1 << 8, /* leads out: a tunnel's underlay, a default route's, where a prefix is delegated */
 	FL_PORT_OWN4 = 1 << 9,	  /* addr4 is its own; else another port's */
 	FL_PORT_OWN6 = 1 << 10,
+	FL_PORT_MEMBER = 1 << 11, /* a gateway here is a member of a group that routes lead to */
 };
 
 /* What fl_ifindex and fl_vlans say of a device: its port's number in each set, 0: not ours. */
@@ -118,7 +119,7 @@ struct fl_port {
 	__u32 peer_ifindex; /* of a tunnel: its device's hidden end, by which the router's own packets come; else 0 */
 	union fl_addr addr6;
 	__u16 gateway[2]; /* number of its IPv4 and of its IPv6 gateway; 0: none */
-	__u32 pad2;
+	__u16 member[2];  /* the same of the first that is a member of a group that routes lead to (FL_PORT_MEMBER) */
 };
 _Static_assert(sizeof(struct fl_port) == 64, "layout");
 

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "fairlead/gateway.h"
 #include "fairlead/maps.h"
 
 /* A packet is judged by one list at a time. Translations: the first that matches; rules: the last, or the first with `quick`. */
@@ -155,7 +156,7 @@ struct fl_rule {
 	__u8 keep;				 /* enum fl_keep */
 	__u8 flags;				 /* enum fl_rule_flags */
 	__u16 tag;				 /* given to what it matches; 0: none */
-	__u16 route_to, reply_to;		 /* numbers of gateways; 0: none */
+	__u16 route_to, reply_to;		 /* a gateway by number, or FL_VIA_GROUP and a group; 0: none */
 	__u32 max_states, max_states_per_source; /* 0: any number */
 	__u32 pad;
 };
@@ -228,26 +229,3 @@ struct fl_rule_stats {
 };
 
 /* fl_rule_states: array by id, mapped: states that name it as a rule, now. Programs and daemon add and subtract atomically */
-
-/* ---- gateways, by number ---- */
-
-#define FL_GATEWAYS_MAX 512 /* 0: none */
-#define FL_GATEWAY_NAME_MAX 64
-
-/* fl_gateways: array FL_GATEWAY_INDEX(). Daemon writes. A number stays a gateway's as long as it has its name: states have it */
-#define FL_GATEWAY_INDEX(set, number) ((set)*FL_GATEWAYS_MAX + (number))
-
-enum fl_gateway_flags {
-	FL_GATEWAY_UP = 1 << 0,
-	FL_GATEWAY_LINK = 1 << 1, /* no address: the destination itself is on the link, or the link has one other end */
-};
-
-struct fl_gateway {
-	union fl_addr addr;
-	__u32 ifindex;
-	__u16 port;
-	__u8 flags;  /* enum fl_gateway_flags */
-	__u8 family; /* enum fl_family bits that it takes */
-	char name[FL_GATEWAY_NAME_MAX];
-};
-_Static_assert(sizeof(struct fl_gateway) == 88, "layout");

@@ -74,19 +74,21 @@ static int put_gateways(struct trial *t)
 {
 	int err = 0;
 
-	for (size_t i = 0; i < t->facts.n_gateways && !err; i++) {
-		const struct policy_gateway *fact = &t->facts.gateways[i];
-		enum port port = gateway_port(fact->gateway);
+	for (size_t i = 0; i < t->facts.n_vias && !err; i++) {
+		const struct policy_via *fact = &t->facts.vias[i];
+		enum port port = gateway_port(fact->via.gateway);
+		__u32 number = fact->number, health = fact->up ? FL_HEALTH_UP : 0;
 		__u32 key = FL_GATEWAY_INDEX(FL_GEN_SET(t->env->control.gen), fact->number);
 		struct fl_gateway value = {
-			.addr = addr_of(port == WAN ? "198.51.100.254" : NULL),
+			.addr = { addr_of(port == WAN ? "198.51.100.254" : NULL) },
 			.ifindex = t->env->ifindex[port],
 			.port = port,
-			.flags = (fact->up ? FL_GATEWAY_UP : 0) | (port == WAN ? 0 : FL_GATEWAY_LINK),
+			.flags = port == WAN ? 0 : FL_GATEWAY_LINK,
 			.family = port == WAN ? FL_INET : FL_INET6,
 		};
 
-		err = bpf_map_update_elem(bpf_map__fd(t->env->xdp->maps.fl_gateways), &key, &value, BPF_ANY);
+		err = bpf_map_update_elem(bpf_map__fd(t->env->xdp->maps.fl_gateways), &key, &value, BPF_ANY) ?:
+		      bpf_map_update_elem(bpf_map__fd(t->env->xdp->maps.fl_health), &number, &health, BPF_ANY);
 	}
 	return err;
 }
@@ -185,9 +187,9 @@ static enum port probe(struct env *env, enum port in, const struct frame *f, boo
 
 static bool gateway_is_up(const struct trial *t, const struct config_gateway *gateway)
 {
-	for (size_t i = 0; i < t->facts.n_gateways; i++)
-		if (t->facts.gateways[i].gateway == gateway)
-			return t->facts.gateways[i].up;
+	for (size_t i = 0; i < t->facts.n_vias; i++)
+		if (t->facts.vias[i].via.gateway == gateway)
+			return t->facts.vias[i].up;
 	return false;
 }
 

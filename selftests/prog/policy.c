@@ -134,12 +134,12 @@ void policy_facts(struct env *env, const struct config *config, struct policy_fa
 	*f = (struct policy_facts){ .now = 1700000000 };
 	f->ports = calloc(COUNT(links), sizeof(*f->ports));
 	f->self = calloc(2 * COUNT(links), sizeof(*f->self));
-	f->gateways = calloc(COUNT(gateways), sizeof(*f->gateways));
+	f->vias = calloc(COUNT(gateways), sizeof(*f->vias));
 	for (size_t i = 0; i < COUNT(links); i++)
 		port_facts(config, i, f);
 	for (size_t i = 0; i < COUNT(gateways); i++)
-		f->gateways[f->n_gateways++] = (struct policy_gateway){
-			.gateway = config_find_gateway(config, gateways[i].name),
+		f->vias[f->n_vias++] = (struct policy_via){
+			.via.gateway = config_find_gateway(config, gateways[i].name),
 			.number = i + 1,
 			.up = gateways[i].up,
 		};
@@ -151,7 +151,7 @@ void policy_facts_free(struct policy_facts *facts)
 		free(facts->ports[i].addresses);
 	free(facts->ports);
 	free(facts->self);
-	free(facts->gateways);
+	free(facts->vias);
 }
 
 static int put_gateways(struct env *env, __u32 set)
@@ -159,17 +159,18 @@ static int put_gateways(struct env *env, __u32 set)
 	int err = 0;
 
 	for (__u32 i = 0; i < COUNT(gateways) && !err; i++) {
-		__u32 key = FL_GATEWAY_INDEX(set, i + 1);
+		__u32 key = FL_GATEWAY_INDEX(set, i + 1), number = i + 1, health = gateways[i].up ? FL_HEALTH_UP : 0;
 		struct fl_gateway value = {
-			.addr = addr_of(gateways[i].addr),
+			.addr = { addr_of(gateways[i].addr), addr_of(gateways[i].addr) },
 			.ifindex = env->ifindex[gateways[i].port],
 			.port = gateways[i].port,
-			.flags = (gateways[i].up ? FL_GATEWAY_UP : 0) | (gateways[i].addr ? 0 : FL_GATEWAY_LINK),
+			.flags = gateways[i].addr ? 0 : FL_GATEWAY_LINK,
 			.family = gateways[i].family,
 		};
 
 		snprintf(value.name, sizeof(value.name), "%s", gateways[i].name);
-		err = bpf_map_update_elem(MAP(env, fl_gateways), &key, &value, BPF_ANY);
+		err = bpf_map_update_elem(MAP(env, fl_gateways), &key, &value, BPF_ANY) ?:
+		      bpf_map_update_elem(MAP(env, fl_health), &number, &health, BPF_ANY);
 	}
 	return err;
 }

@@ -536,7 +536,7 @@ void generate_facts(struct generator *g, const struct config *config, struct pol
 	*f = (struct policy_facts){ .now = 1700000000 + (time_t)below(g, 7 * 86400) };
 	f->ports = calloc(5, sizeof(*f->ports));
 	f->self = calloc(16, sizeof(*f->self));
-	f->gateways = calloc(config->n_gateways + 1, sizeof(*f->gateways));
+	f->vias = calloc(config->n_gateways + 1, sizeof(*f->vias));
 	add_port(f, config, "lan", 3, "10.0.0.1/29", "2001:db8::1/126");
 	add_port(f, config, "wan", 1, "203.0.113.2/24", "10.0.0.6/32");
 	add_port(f, config, "four", 7, "10.0.0.5/31", NULL);
@@ -545,8 +545,8 @@ void generate_facts(struct generator *g, const struct config *config, struct pol
 	addr_parse("127.0.0.1", &f->self[f->n_self++]);
 	addr_parse("::1", &f->self[f->n_self++]);
 	for (i = 0; i < config->n_gateways; i++)
-		f->gateways[f->n_gateways++] =
-			(struct policy_gateway){ &config->gateways[i], (uint16_t)(i + 5), one_in(g, 2) };
+		f->vias[f->n_vias++] =
+			(struct policy_via){ { &config->gateways[i], NULL }, (uint16_t)(i + 5), one_in(g, 2) };
 }
 
 void free_facts(struct policy_facts *facts)
@@ -557,5 +557,5 @@ void free_facts(struct policy_facts *facts)
 		free(facts->ports[i].addresses);
 	free(facts->ports);
 	free(facts->self);
-	free(facts->gateways);
+	free(facts->vias);
 }

@@ -235,8 +235,8 @@ static bool is_skipped(const struct config_rule *r, const struct policy_facts *f
 
 	if (!r->route_to.gateway || r->when_down != CONFIG_DOWN_SKIP)
 		return false;
-	for (i = 0; i < facts->n_gateways; i++) {
-		if (facts->gateways[i].gateway == r->route_to.gateway && facts->gateways[i].up)
+	for (i = 0; i < facts->n_vias; i++) {
+		if (facts->vias[i].via.gateway == r->route_to.gateway && facts->vias[i].up)
 			return false;
 	}
 	return true;

@@ -22,7 +22,7 @@ struct compiled {
 	struct config *config;
 	struct policy_port ports[2];
 	struct prefix addresses[2];
-	struct policy_gateway gateway;
+	struct policy_via gateway;
 	struct policy_facts facts;
 	struct policy_ids *ids;
 	struct policy *policy;
@@ -36,8 +36,8 @@ static int try_compile(struct compiled *c, const char *quoted, struct policy_ids
 	cr_assert_eq(prefix_parse("192.0.2.1/24", &c->addresses[1]), 0);
 	c->ports[0] = (struct policy_port){ &c->config->interfaces[0], NULL, 1, &c->addresses[0], 1 };
 	c->ports[1] = (struct policy_port){ &c->config->interfaces[1], NULL, 2, &c->addresses[1], 1 };
-	c->gateway = (struct policy_gateway){ c->config->gateways, 9, true };
-	c->facts = (struct policy_facts){ .ports = c->ports, .n_ports = 2, .gateways = &c->gateway, .n_gateways = 1 };
+	c->gateway = (struct policy_via){ { c->config->gateways, NULL }, 9, true };
+	c->facts = (struct policy_facts){ .ports = c->ports, .n_ports = 2, .vias = &c->gateway, .n_vias = 1 };
 	*why = NULL;
 	return policy_compile(c->config, &c->facts, c->ids, &c->policy, why);
 }

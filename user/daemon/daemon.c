@@ -221,6 +221,7 @@ int daemon_open(struct daemon *d)
 		goto out;
 	datapath_report_to(d->datapath, d->journal);
 	open_observe(d);
+	gateways_open(d);
 	apply_start(&d->apply, own.config, own.text, own.len, &result);
 	tell_start(d->file, &result);
 	if (result.status)

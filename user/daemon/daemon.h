@@ -109,6 +109,10 @@ void events_watch_raw(struct daemon *d, bool renew); /* the raw socket comes and
 void events_close(struct daemon *d);
 void events_system_changed(void *arg, unsigned int what); /* system_open()'s callback; arg is the daemon */
 
+/* ---- gateways.c: what is known of them ---- */
+
+void gateways_open(struct daemon *d); /* once the data plane is there, before a configuration */
+
 /* ---- commands.c, commands_events.c, commands_log.c, commands_policy.c, commands_states.c, status.c, unload.c ---- */
 
 extern const struct control_command daemon_commands[];

@@ -128,6 +128,22 @@ static void fill(struct datapath *dp, struct change *c)
 	c->filled = goes_on(c);
 }
 
+static void tell_back(struct datapath *dp, const void *data)
+{
+	(void)data;
+	if (dp->config)
+		gateways_tell(dp, dp->config, dp->ports, set_in_force(dp));
+}
+
+/* Groups have members by the time that the tables that name them come in force. */
+static void tell(struct datapath *dp, struct change *c)
+{
+	if (!goes_on(c))
+		return;
+	undo_push(c->undo, tell_back, NULL, 0);
+	gateways_tell(dp, c->config, c->next, c->filled ? !set_in_force(dp) : set_in_force(dp));
+}
+
 /* The tables at one moment, then the kernel's routes; who would meet only one of the two is held. */
 static void switch_over(struct datapath *dp, struct change *c)
 {
@@ -156,6 +172,7 @@ static void change_make(struct datapath *dp, struct change *c)
 		attach(dp, c);
 	fill(dp, c);
 	state_table_configure(dp, c->config);
+	tell(dp, c);
 	switch_over(dp, c);
 	if (first && goes_on(c) && !dp->control.forward && is_guarded(dp, c->next))
 		forward_on(dp, c);
@@ -205,7 +222,10 @@ static void change_keep(struct datapath *dp, struct change *c)
 	free(dp->ports);
 	dp->ports = c->next;
 	c->next = NULL;
+	if (dp->config != c->config)
+		moves_free(dp);
 	dp->config = c->config;
+	datapath_health_changed(dp);
 	devices_remove(dp, c->config);
 	saved_write(dp);
 	nexthops_sync(dp);
@@ -263,9 +283,11 @@ int datapath_rules_changed(struct datapath *dp, char **why)
 		return err;
 	}
 	err = tables_fill(dp, tables, dp->ports);
-	if (!err)
-		tables_switch(dp, NULL);
-	return err;
+	if (err)
+		return err;
+	gateways_tell(dp, dp->config, dp->ports, !set_in_force(dp));
+	tables_switch(dp, NULL);
+	return 0;
 }
 
 /* The same configuration on a machine that has changed. */

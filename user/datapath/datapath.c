@@ -81,6 +81,7 @@ int datapath_open(struct datapath **out, const char *instance, struct system *sy
 	err = err ?: objects_load(dp, config);
 	err = err ?: control_map_open(dp);
 	err = err ?: state_table_open(dp);
+	err = err ?: health_open(dp);
 	err = err ?: policy_open(dp);
 	err = err ?: waiting_open(dp);
 	err = err ?: adopt(dp);
@@ -117,6 +118,8 @@ void datapath_close(struct datapath *dp)
 	if (dp->config)
 		control_write(dp);
 	control_map_close(dp);
+	moves_free(dp);
+	health_close(dp);
 	dry_run_close(dp);
 	joins_free(dp);
 	nexthops_free(dp);
@@ -131,6 +134,7 @@ void datapath_close(struct datapath *dp)
 	state_table_close(dp);
 	for (int set = 0; set < 2; set++)
 		free(dp->in_map[set]);
+	free(dp->group_routes);
 	free(dp->trouble);
 	free(dp->ports);
 	free(dp);

@@ -8,6 +8,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+#include "fairlead/gateway.h"
 #include "fairlead/maps.h"
 #include "user/config/config.h"
 #include "user/observe/journal.h"
@@ -87,6 +88,47 @@ json_t *datapath_show_routes(struct datapath *dp);
 json_t *datapath_show_gateways(struct datapath *dp);
 json_t *datapath_show_rules(struct datapath *dp);
 json_t *datapath_show_nat(struct datapath *dp);
+
+/* ---- gateways: who watches them is told what there is, and tells what it finds ---- */
+
+struct datapath_gateway {
+	const struct config_gateway *config;
+	unsigned int number;	/* stays while the name does */
+	unsigned int ifindex;	/* 0: its device is not there */
+	struct addr address[2]; /* of IPv4, of IPv6; AF_UNSPEC: none, or not known */
+	unsigned int health;	/* enum fl_health_flags, as it is; also what an earlier daemon has found */
+};
+
+/* gateways: as many as the configuration has, in its order. `set`: of datapath_group_slots(), from now on */
+typedef void datapath_gateways_fn(void *arg, const struct config *config, unsigned int set,
+				  const struct datapath_gateway *gateways);
+/*
+ * From now on calls fn() when any of that may have changed: by an apply, before its tables come in force (and again, should it fail), or with the
+ * machine. What was told before is no longer good when it returns.
+ */
+void datapath_watch_gateways(struct datapath *dp, datapath_gateways_fn *fn, void *arg);
+
+/* The address that a packet to `to` by that device has as its source: 0, or -EADDRNOTAVAIL. */
+int datapath_source(struct datapath *dp, unsigned int ifindex, const struct addr *to, struct addr *source);
+
+/*
+ * What was found: a few stores in the programs' memory, from any one thread. After all that belongs together datapath_health_written(), and
+ * packets go by it. slots: numbers of gateways, FL_GROUP_SLOTS of them.
+ */
+void datapath_gateway_health(struct datapath *dp, unsigned int number, unsigned int flags);
+void datapath_group_slots(struct datapath *dp, unsigned int set, size_t index, const uint16_t *slots);
+void datapath_health_written(struct datapath *dp);
+
+/* What takes longer follows, in the main thread: rules that are skipped, routes. */
+void datapath_health_changed(struct datapath *dp);
+
+/*
+ * The group (index in the configuration) has another member that carries, and ends the connections that it has sent by this gateway; TCP's
+ * starters get a reset. datapath_groups_move() does so, a few milliseconds at a time: true, to be called again soon. *ended: how many it were,
+ * when a round is done.
+ */
+void datapath_group_leave(struct datapath *dp, size_t group, unsigned int number);
+bool datapath_groups_move(struct datapath *dp, uint64_t *ended);
 
 /* Logged packets: the ring that the programs write, and what they count of it. Open as long as dp is. */
 void datapath_event_maps(const struct datapath *dp, int *ring, int *stats);

@@ -162,11 +162,13 @@ static const struct config_gateway *gateway_of_route(const struct datapath *dp, 
 	for (size_t i = 0; i < dp->config->n_routes; i++) {
 		const struct config_route *route = &dp->config->routes[i];
 
-		if (gateway_is_by(route->via.gateway, out) && prefix_contains(&route->destination, dst) &&
+		const struct config_gateway *gateway = route_gateway(dp, dp->config, route);
+
+		if (gateway && gateway_is_by(gateway, out) && prefix_contains(&route->destination, dst) &&
 		    (!best || route->destination.len > best->destination.len))
 			best = route;
 	}
-	return best ? best->via.gateway : NULL;
+	return best ? route_gateway(dp, dp->config, best) : NULL;
 }
 
 /* hop: the packet's own gateway, AF_UNSPEC when that is not known */

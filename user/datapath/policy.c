@@ -39,26 +39,26 @@ static void facts_free(struct policy_facts *facts)
 		free(facts->ports[i].addresses);
 	free(facts->ports);
 	free(facts->self);
-	free(facts->gateways);
+	free(facts->vias);
 }
 
-static void gateway_facts(struct datapath *dp, const struct config *config, const struct tables *tables,
-			  struct policy_facts *facts)
+static void via_facts(struct datapath *dp, const struct config *config, struct policy_facts *facts)
 {
 	for (size_t i = 0; i < config->n_gateways; i++) {
 		const struct config_gateway *gateway = &config->gateways[i];
 		uint32_t number = gateway_number(dp, gateway->name);
 
-		facts->gateways[facts->n_gateways++] = (struct policy_gateway){
-			.gateway = gateway,
-			.number = number,
-			.up = tables->gateways[number].flags & FL_GATEWAY_UP,
-		};
+		facts->vias[facts->n_vias++] =
+			(struct policy_via){ { gateway, NULL }, number, gateway_is_up(dp, number) };
 	}
+	for (size_t i = 0; i < config->n_groups; i++)
+		facts->vias[facts->n_vias++] = (struct policy_via){
+			{ NULL, &config->groups[i] }, FL_VIA_GROUP | GROUP_NUMBER(i), group_is_up(dp, config, i)
+		};
 }
 
 static int facts_make(struct datapath *dp, const struct config *config, const struct port *ports,
-		      const struct tables *tables, struct policy_facts *facts)
+		      struct policy_facts *facts)
 {
 	const struct system_addr *a;
 	size_t n = 0;
@@ -69,15 +69,15 @@ static int facts_make(struct datapath *dp, const struct config *config, const st
 		n++;
 	facts->ports = calloc(FL_PORTS_MAX, sizeof(*facts->ports));
 	facts->self = calloc(n + 1, sizeof(*facts->self));
-	facts->gateways = calloc(config->n_gateways + 1, sizeof(*facts->gateways));
-	if (!facts->ports || !facts->self || !facts->gateways)
+	facts->vias = calloc(config->n_gateways + config->n_groups + 1, sizeof(*facts->vias));
+	if (!facts->ports || !facts->self || !facts->vias)
 		return -ENOMEM;
 	for (size_t i = 1; i < FL_PORTS_MAX && !err; i++)
 		if (ports[i].present && (ports[i].kind == PORT_INTERFACE || ports[i].kind == PORT_TUNNEL))
 			err = port_facts(dp, &ports[i], &facts->ports[facts->n_ports++]);
 	for (size_t i = 0; (a = system_addr_at(dp->system, i)); i++)
 		facts->self[facts->n_self++] = a->prefix.addr;
-	gateway_facts(dp, config, tables, facts);
+	via_facts(dp, config, facts);
 	return err;
 }
 
@@ -98,7 +98,7 @@ int policy_plan(struct datapath *dp, const struct config *config, const struct p
 
 	if (!is_judged(config))
 		return 0;
-	err = facts_make(dp, config, ports, tables, &facts);
+	err = facts_make(dp, config, ports, &facts);
 	err = err ?: policy_compile(config, &facts, dp->rule_ids, &tables->policy, why);
 	tables->judged = true;
 	facts_free(&facts);
@@ -288,7 +288,7 @@ void policy_follow(struct datapath *dp)
 
 	if (!dp->config || !tables->policy || !dp->rows[set].mapped)
 		return;
-	if (facts_make(dp, dp->config, dp->ports, tables, &facts) == 0 && policy_live(tables->policy, &facts)) {
+	if (facts_make(dp, dp->config, dp->ports, &facts) == 0 && policy_live(tables->policy, &facts)) {
 		head = (const struct fl_table *)tables->policy->table;
 		memcpy(dp->rows[set].mapped + head->live, tables->policy->table + head->live, head->quick - head->live);
 		serial = next_serial(dp);

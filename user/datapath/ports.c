@@ -131,6 +131,16 @@ void datapath_warn(struct datapath *dp, const struct config *config, struct conf
 
 #define DEFAULT_LEN 3 /* ::/0, and 2000::/3, which is all that there is */
 
+static bool leads_by(const struct config_via *via, const struct config_interface *interface)
+{
+	if (via->gateway)
+		return via->gateway->interface == interface;
+	for (size_t i = 0; i < via->group->n_members; i++)
+		if (via->group->members[i].gateway->interface == interface)
+			return true;
+	return false;
+}
+
 /*
  * Whether the configuration has it lead out. (A translation's own interface has a flag of its own, and so has a tunnel.) What comes by
  * it is no host of ours, though the routing table may know its source.
@@ -144,8 +154,7 @@ static bool is_outside(const struct config *config, const struct config_interfac
 		if (config->translations[i].from == interface)
 			return true;
 	for (size_t i = 0; i < config->n_routes; i++)
-		if (config->routes[i].via.gateway->interface == interface &&
-		    config->routes[i].destination.len <= DEFAULT_LEN)
+		if (config->routes[i].destination.len <= DEFAULT_LEN && leads_by(&config->routes[i].via, interface))
 			return true;
 	return false;
 }

@@ -41,6 +41,8 @@
 	X(HELD, "fl_held") \
 	X(ROUTE_MTU, "fl_route_mtu") \
 	X(GATEWAYS, "fl_gateways") \
+	X(HEALTH, "fl_health") \
+	X(GROUPS, "fl_groups") \
 	X(RULE_TABLES, "fl_rule_tables") \
 	X(RULES, "fl_rules") \
 	X(NATS, "fl_nats") \
@@ -143,6 +145,7 @@ struct neighbour;    /* nexthop.c */
 struct join;	     /* join.c */
 struct reassembly;   /* fragments.c */
 struct waiting;	     /* waiting.c */
+struct moves;	     /* moves.c */
 struct dry_run;	     /* explain.c */
 struct nl_sock;
 
@@ -184,6 +187,7 @@ struct datapath {
 	uint32_t watched; /* which part of the ports was looked at last */
 	char *trouble;	  /* what could not follow the machine's last change; NULL: nothing */
 
+	struct system_route *group_routes; /* by route of the configuration: what it is in the kernel's table, if it leads to a group */
 	size_t held_routes; /* that the change under way moves */
 	bool routes_dirty;  /* somebody changed the routing tables */
 	uint64_t routes_checked_ms;
@@ -198,6 +202,12 @@ struct datapath {
 	uint32_t rules_serial;
 	struct policy_ids *rule_ids;
 	char gateway_names[FL_GATEWAYS_MAX][FL_GATEWAY_NAME_MAX]; /* by number; no 0 at the end of the longest */
+	uint64_t *health; /* fl_health, fl_groups and fl_learned themselves; an array's elements have eight bytes at least */
+	struct fl_group *groups;
+	struct fl_learned *learned;
+	uint32_t groups_set; /* whose slots the timekeeper keeps */
+	datapath_gateways_fn *gateways_told; /* NULL: nobody wants to know */
+	void *gateways_told_arg;
 	struct states states;
 	struct table_before *table_before; /* while the table gets another size */
 	uint32_t states_at, states_ticks;  /* where the sweep goes on; seconds */
@@ -214,6 +224,7 @@ struct datapath {
 	bool saved_changed; /* the file does not have all of it yet */
 	struct reassembly *reassembly;
 	struct waiting *waiting;
+	struct moves *moves; /* connections are being ended; NULL: none */
 	struct dry_run *dry_run;
 };
 
@@ -375,6 +386,20 @@ bool gateways_equal(const struct tables *a, const struct tables *b);
 int gateways_write(struct datapath *dp, const struct tables *tables, uint32_t set);
 void gateways_of_ports(const struct tables *tables, struct port *ports);
 
+/* Tells who watches gateways what there is; slots of groups are in `set` then. */
+void gateways_tell(struct datapath *dp, const struct config *config, const struct port *ports, uint32_t set);
+
+/* ---- health.c: which gateways answer, and what groups use; written by the timekeeper ---- */
+#define GROUP_NUMBER(index) ((uint32_t)(index) + 1) /* of config->groups */
+int health_open(struct datapath *dp);
+void health_close(struct datapath *dp);
+uint32_t health_of(const struct datapath *dp, uint32_t number); /* enum fl_health_flags */
+bool gateway_is_up(const struct datapath *dp, uint32_t number);
+/* The member that carries the most; 0: none can be used. */
+uint32_t group_gateway(const struct datapath *dp, size_t index);
+/* Whether any member is used; of a configuration that is not in force yet, whether any is up. */
+bool group_is_up(const struct datapath *dp, const struct config *config, size_t index);
+
 /* ---- policy.c ---- */
 int policy_open(struct datapath *dp);
 void policy_close(struct datapath *dp);
@@ -411,7 +436,11 @@ struct resets; /* opaque */
 int resets_open(struct resets **out, struct datapath *dp, char **why);
 void resets_close(struct resets *resets); /* NULL is allowed */
 void resets_send(struct resets *resets, const struct states_entry *entry);
+void resets_send_starter(struct resets *resets, const struct states_entry *entry); /* to the end that began alone */
 uint64_t resets_sent(const struct resets *resets); /* states whose ends have both got one */
+
+/* ---- moves.c ---- */
+void moves_free(struct datapath *dp);
 
 /* ---- routing.c ---- */
 int routing_sync(struct datapath *dp);
@@ -440,6 +469,10 @@ uint32_t sysctls_missing(struct datapath *dp, const struct port *port);
 /* ---- routes.c, sysctls.c, offloads.c ---- */
 int routes_apply(struct datapath *dp, const struct config *config, const struct port *ports, struct undo *undo,
 		 char **why);
+/* The gateway that a route goes by now; NULL: its group has none that can be used. */
+const struct config_gateway *route_gateway(const struct datapath *dp, const struct config *config,
+					   const struct config_route *wanted);
+void routes_follow(struct datapath *dp); /* groups that use another member */
 int routes_hold(struct datapath *dp, const struct config *config, const struct port *ports);
 void wait_for_programs(void); /* no program that has begun before runs any more after it */
 void routes_hold_on(struct datapath *dp);

@@ -179,13 +179,23 @@ static bool send_to(struct resets *resets, const struct states_entry *e, unsigne
 	return inet ? send4(resets, &r) : send6(resets, &r);
 }
 
+/* Without windows nobody has counted: no host would take it. */
+static bool can_be_reset(const struct fl_state *st)
+{
+	return st->proto == IPPROTO_TCP && !(st->flags & FL_STATE_LOOSE) && st->phase[0] != FL_PHASE_CLOSED;
+}
+
+void resets_send_starter(struct resets *resets, const struct states_entry *e)
+{
+	if (can_be_reset(&e->state))
+		send_to(resets, e, states_starter(&e->state));
+}
+
 void resets_send(struct resets *resets, const struct states_entry *e)
 {
-	const struct fl_state *st = &e->state;
 	bool both;
 
-	/* without windows nobody has counted: no host would take it */
-	if (st->proto != IPPROTO_TCP || st->flags & FL_STATE_LOOSE || st->phase[0] == FL_PHASE_CLOSED)
+	if (!can_be_reset(&e->state))
 		return;
 	both = send_to(resets, e, 0);
 	both &= send_to(resets, e, 1);

@@ -32,14 +32,38 @@ static int route_add(struct route_list *list, const struct system_route *route)
 	return 0;
 }
 
-/* As the kernel would have it; false: the device is not there yet. */
-static bool route_of(const struct config_route *wanted, const struct port *ports, struct system_route *route)
+#define GROUP_METRIC6 1 /* before any that the system learns; of IPv4 0, which dhclient and others use too: there ours goes in front */
+
+/* The gateway that a route goes by now; NULL: its group has none. */
+const struct config_gateway *route_gateway(const struct datapath *dp, const struct config *config,
+					   const struct config_route *wanted)
 {
-	const struct config_gateway *gateway = wanted->via.gateway;
-	const struct port *port = gateway->interface ? port_of_interface(ports, gateway->interface)
-						     : port_of_tunnel(ports, gateway->tunnel);
+	uint32_t number;
+
+	if (!wanted->via.group)
+		return wanted->via.gateway;
+	number = group_gateway(dp, wanted->via.group - config->groups);
+	for (size_t i = 0; i < wanted->via.group->n_members && number; i++)
+		if (gateway_number(dp, wanted->via.group->members[i].gateway->name) == number)
+			return wanted->via.group->members[i].gateway;
+	return NULL;
+}
+
+/* As the kernel would have it; false: the device is not there yet. A group without a member leads nowhere, not to where others' routes do. */
+static bool route_of(const struct datapath *dp, const struct config *config, const struct config_route *wanted,
+		     const struct port *ports, struct system_route *route)
+{
+	const struct config_gateway *gateway = route_gateway(dp, config, wanted);
+	const struct port *port = gateway ? gateway_port(ports, gateway) : NULL;
 
 	*route = (struct system_route){ .destination = wanted->destination };
+	if (wanted->via.group) {
+		route->first = true;
+		route->metric = wanted->destination.addr.family == AF_INET6 ? GROUP_METRIC6 : 0;
+		route->unreachable = !port || !port->present;
+		if (route->unreachable)
+			return true;
+	}
 	if (!port || !port->present)
 		return false;
 	route->ifindex = port->value.ifindex;
@@ -68,7 +92,7 @@ static bool is_installed(struct datapath *dp, const struct prefix *destination)
  */
 static bool yields(struct datapath *dp, const struct system_route *route, struct system_route *others)
 {
-	return !route->destination.len && !system_get_others_default(dp->system, route, others) &&
+	return !route->destination.len && !route->first && !system_get_others_default(dp->system, route, others) &&
 	       !is_installed(dp, &route->destination);
 }
 
@@ -78,7 +102,7 @@ enum route_state route_state(struct datapath *dp, const struct config_route *wan
 
 	if (is_installed(dp, &wanted->destination))
 		return ROUTE_ACTIVE;
-	if (!route_of(wanted, dp->ports, &route) || !yields(dp, &route, others))
+	if (!route_of(dp, dp->config, wanted, dp->ports, &route) || !yields(dp, &route, others))
 		return ROUTE_MISSING;
 	return others->ifindex == route.ifindex && addr_equal(&others->gateway, &route.gateway) ? ROUTE_ACTIVE
 												: ROUTE_YIELDS;
@@ -92,7 +116,7 @@ void routes_warn(struct datapath *dp, const struct config *config, const struct 
 	const struct system_link *link;
 
 	for (size_t i = 0; i < config->n_routes; i++) {
-		if (!route_of(&config->routes[i], ports, &route) || !yields(dp, &route, &others) ||
+		if (!route_of(dp, config, &config->routes[i], ports, &route) || !yields(dp, &route, &others) ||
 		    (others.ifindex == route.ifindex && addr_equal(&others.gateway, &route.gateway)))
 			continue;
 		link = system_link_by_index(dp->system, others.ifindex);
@@ -113,7 +137,7 @@ static int config_routes(struct datapath *dp, const struct config *config, const
 	int err = 0;
 
 	for (size_t i = 0; i < config->n_routes && !err; i++)
-		if (route_of(&config->routes[i], ports, &route) && !yields(dp, &route, &others))
+		if (route_of(dp, config, &config->routes[i], ports, &route) && !yields(dp, &route, &others))
 			err = route_add(list, &route);
 	return err;
 }
@@ -227,6 +251,51 @@ static int wanted_routes(struct datapath *dp, const struct config *config, const
 	return err ?: brokers_routes(config, ports, list);
 }
 
+/* ---- groups that use another member ---- */
+
+static bool same_way(const struct system_route *a, const struct system_route *b)
+{
+	if (a->unreachable || b->unreachable)
+		return a->unreachable == b->unreachable;
+	return a->ifindex == b->ifindex && addr_equal(&a->gateway, &b->gateway);
+}
+
+/* What routes_apply() has made of them. */
+static void group_routes_keep(struct datapath *dp, const struct config *config, const struct port *ports)
+{
+	struct system_route *routes = calloc(config->n_routes + 1, sizeof(*routes));
+
+	for (size_t i = 0; i < config->n_routes && routes; i++)
+		if (config->routes[i].via.group)
+			route_of(dp, config, &config->routes[i], ports, &routes[i]);
+	free(dp->group_routes);
+	dp->group_routes = routes;
+}
+
+void routes_follow(struct datapath *dp)
+{
+	struct system_route route;
+	int err;
+
+	if (!dp->group_routes)
+		return;
+	for (size_t i = 0; i < dp->config->n_routes; i++) {
+		struct system_route *now = &dp->group_routes[i];
+
+		if (!dp->config->routes[i].via.group)
+			continue;
+		route_of(dp, dp->config, &dp->config->routes[i], dp->ports, &route);
+		if (same_way(now, &route))
+			continue;
+		err = system_move_route(dp->system, now, &route);
+		if (err && err != -EEXIST) { /* the device is on its way out, or in: the next look puts it right */
+			log_ret(err, "a route cannot follow its gateway group");
+			dp->routes_dirty = true;
+		}
+		*now = route;
+	}
+}
+
 int routes_apply(struct datapath *dp, const struct config *config, const struct port *ports, struct undo *undo,
 		 char **why)
 {
@@ -240,6 +309,8 @@ int routes_apply(struct datapath *dp, const struct config *config, const struct 
 		err = system_set_routes(dp->system, list.routes, list.n, &conflict);
 		if (err)
 			refused(&list, conflict, err, why);
+		else
+			group_routes_keep(dp, config, ports);
 	}
 	free(list.routes);
 	return err;

@@ -200,6 +200,11 @@ static void route_state_text(struct datapath *dp, enum route_state state, const 
 		snprintf(text, len, "%s", state == ROUTE_ACTIVE ? "active" : "missing");
 }
 
+static const char *gateway_interface(const struct config_gateway *gateway)
+{
+	return gateway->interface ? gateway->interface->name : gateway->tunnel->name;
+}
+
 /* Those of the configuration by their gateway's name, whether they are there or not; then those to clients. */
 json_t *datapath_show_routes(struct datapath *dp)
 {
@@ -213,14 +218,15 @@ json_t *datapath_show_routes(struct datapath *dp)
 	for (size_t i = 0; dp->config && i < dp->config->n_routes; i++) {
 		const struct config_route *route = &dp->config->routes[i];
 		const struct system_route *there = route_find(routes, n, &route->destination);
-		const struct config_gateway *gw = route->via.gateway;
+		const struct config_gateway *gw = route_gateway(dp, dp->config, route);
 		struct system_route others;
 		char state[128];
 
 		route_state_text(dp, route_state(dp, route, &others), &others, state, sizeof(state));
-		json_array_append_new(array, route_json(prefix_format(&route->destination, destination), gw->name,
-							gw->interface ? gw->interface->name : gw->tunnel->name,
-							there ? there->metric : 0, state));
+		json_array_append_new(array, route_json(prefix_format(&route->destination, destination),
+							gw ? gw->name : route->via.group->name,
+							gw ? gateway_interface(gw) : "", there ? there->metric : 0,
+							there && there->unreachable ? "unreachable" : state));
 	}
 	for (size_t i = 0; i < n; i++) {
 		bool listed = false;

@@ -175,15 +175,11 @@ static int make_items(struct builder *b)
 
 /* ---- what is done ---- */
 
-static uint16_t gateway_number(const struct builder *b, const struct config_gateway *gateway)
+static uint16_t via_number(const struct builder *b, const struct config_via *via)
 {
-	size_t i;
+	const struct policy_via *found = policy_via(b->facts, via);
 
-	for (i = 0; gateway && i < b->facts->n_gateways; i++) {
-		if (b->facts->gateways[i].gateway == gateway)
-			return b->facts->gateways[i].number;
-	}
-	return 0;
+	return found ? found->number : 0;
 }
 
 static struct fl_rule rule_value(const struct builder *b, const struct item *item, uint16_t id)
@@ -214,8 +210,8 @@ static struct fl_rule rule_value(const struct builder *b, const struct item *ite
 		.flags = (rule->log ? FL_RULE_LOG : 0) | (rule->quick ? FL_RULE_QUICK : 0) |
 			 (rule->when_down == CONFIG_DOWN_REJECT ? FL_RULE_DOWN_REJECT : 0),
 		.tag = item->tag,
-		.route_to = gateway_number(b, rule->route_to.gateway),
-		.reply_to = gateway_number(b, rule->reply_to.gateway),
+		.route_to = via_number(b, &rule->route_to),
+		.reply_to = via_number(b, &rule->reply_to),
 		.max_states = rule->max_states,
 		.max_states_per_source = rule->max_states_per_source,
 	};

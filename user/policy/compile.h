@@ -166,4 +166,5 @@ void compile_ports(struct builder *b, enum fl_dim dim);
 void compile_values(struct builder *b, enum fl_dim dim);
 
 /* ---- compile_live.c ---- */
+const struct policy_via *policy_via(const struct policy_facts *facts, const struct config_via *via); /* NULL: neither */
 int compile_conditions(struct builder *b);

@@ -10,20 +10,33 @@ struct policy_condition {
 	uint32_t bits[2]; /* as in struct item */
 };
 
-static bool is_conditional(const struct config_rule *rule)
+/* Whether packets are to be sent somewhere, and where that is down, other rules are to be asked. */
+static bool may_skip(const struct config_rule *rule)
 {
-	return rule->n_schedules || (rule->route_to.gateway && rule->when_down == CONFIG_DOWN_SKIP);
+	return (rule->route_to.gateway || rule->route_to.group) && rule->when_down == CONFIG_DOWN_SKIP;
 }
 
-static bool gateway_is_up(const struct policy_facts *facts, const struct config_gateway *gateway)
+static bool is_conditional(const struct config_rule *rule)
+{
+	return rule->n_schedules || may_skip(rule);
+}
+
+const struct policy_via *policy_via(const struct policy_facts *facts, const struct config_via *via)
 {
 	size_t i;
 
-	for (i = 0; i < facts->n_gateways; i++) {
-		if (facts->gateways[i].gateway == gateway)
-			return facts->gateways[i].up;
+	for (i = 0; i < facts->n_vias && (via->gateway || via->group); i++) {
+		if (facts->vias[i].via.gateway == via->gateway && facts->vias[i].via.group == via->group)
+			return &facts->vias[i];
 	}
-	return false;
+	return NULL;
+}
+
+static bool via_is_up(const struct policy_facts *facts, const struct config_via *via)
+{
+	const struct policy_via *found = policy_via(facts, via);
+
+	return found && found->up;
 }
 
 #define DAY_MINUTES (24 * 60)
@@ -53,8 +66,7 @@ static bool is_on_time(const struct config_rule *rule, const struct tm *now)
 
 static bool is_live(const struct config_rule *rule, const struct policy_facts *facts, const struct tm *now)
 {
-	if (rule->route_to.gateway && rule->when_down == CONFIG_DOWN_SKIP &&
-	    !gateway_is_up(facts, rule->route_to.gateway))
+	if (may_skip(rule) && !via_is_up(facts, &rule->route_to))
 		return false;
 	return is_on_time(rule, now);
 }

@@ -45,10 +45,10 @@ struct policy_port {
 	size_t n_addresses;
 };
 
-struct policy_gateway {
-	const struct config_gateway *gateway;
-	uint16_t number;
-	bool up;
+struct policy_via {
+	struct config_via via;
+	uint16_t number; /* as fl_rule has it */
+	bool up;	 /* of a group: a member can be used */
 };
 
 struct policy_facts {
@@ -56,8 +56,8 @@ struct policy_facts {
 	size_t n_ports;
 	struct addr *self; /* every address of the router, also those of devices that are not fairlead's */
 	size_t n_self;
-	struct policy_gateway *gateways; /* every one that a rule names */
-	size_t n_gateways;
+	struct policy_via *vias; /* every gateway and group that a rule names */
+	size_t n_vias;
 	time_t now;		/* for schedules, in local time */
 	const uint32_t *states; /* fl_rule_states, by id: such ids are not given to others. NULL: no id has any */
 };

@@ -63,6 +63,8 @@ static int compare_existing(const void *a, const void *b)
 
 static bool is_wanted(const struct route_entry *entry, const struct system_route *route)
 {
+	if (route->unreachable)
+		return entry->type == RTN_UNREACHABLE && !entry->tos;
 	return entry->type == RTN_UNICAST && !entry->tos && !entry->nexthop && entry->route.ifindex == route->ifindex &&
 	       addr_equal(&entry->route.gateway, &route->gateway);
 }
@@ -70,7 +72,7 @@ static bool is_wanted(const struct route_entry *entry, const struct system_route
 static void normalise(const struct system_route *from, struct route_entry *to)
 {
 	memset(to, 0, sizeof(*to));
-	to->type = RTN_UNICAST;
+	to->type = from->unreachable ? RTN_UNREACHABLE : RTN_UNICAST;
 	to->route = *from;
 	to->route.destination.addr = prefix_network(&from->destination);
 	if (!from->metric && from->destination.addr.family == AF_INET6)
@@ -146,6 +148,14 @@ static void change_match(struct change *c)
 	}
 }
 
+/* Where there are several, the kernel takes that which it has had for longest, or of IPv4 was asked to put in front. */
+static int how_to_add(const struct wanted *wanted)
+{
+	if (wanted->entry.route.first)
+		return 0;
+	return wanted->beside ? NLM_F_APPEND : NLM_F_EXCL;
+}
+
 static int change_apply(struct change *c, struct system *s, size_t *conflict)
 {
 	int err;
@@ -155,7 +165,7 @@ static int change_apply(struct change *c, struct system *s, size_t *conflict)
 
 		if (wanted->there)
 			continue;
-		err = route_add(s, &wanted->entry, wanted->beside ? NLM_F_APPEND : NLM_F_EXCL);
+		err = route_add(s, &wanted->entry, how_to_add(wanted));
 		if (err) {
 			*conflict = wanted->index;
 			return err;
@@ -215,6 +225,17 @@ int system_set_routes(struct system *s, const struct system_route *routes, size_
 	return err;
 }
 
+int system_move_route(struct system *s, const struct system_route *from, const struct system_route *to)
+{
+	struct route_entry old, new;
+	int err;
+
+	normalise(from, &old);
+	normalise(to, &new);
+	err = route_add(s, &new, to->first ? 0 : NLM_F_APPEND);
+	return err ? err : route_delete(s, &old);
+}
+
 int system_get_routes(struct system *s, struct system_route **out, size_t *n)
 {
 	struct route_entry *entries = NULL;
@@ -230,8 +251,11 @@ int system_get_routes(struct system *s, struct system_route **out, size_t *n)
 		return -ENOMEM;
 	}
 	for (size_t i = 0; i < n_entries; i++)
-		if (entries[i].type == RTN_UNICAST)
+		if (entries[i].type == RTN_UNICAST || entries[i].type == RTN_UNREACHABLE)
 			routes[k++] = entries[i].route;
+	for (size_t i = 0; i < k; i++)
+		if (routes[i].unreachable) /* of IPv6 the kernel names its loopback device */
+			routes[i].ifindex = 0;
 	free(entries);
 	*out = routes;
 	*n = k;

@@ -97,6 +97,7 @@ static int on_route(struct nlmsghdr *h, void *arg)
 	route->metric = tb[RTA_PRIORITY] ? nla_get_u32(tb[RTA_PRIORITY]) : 0;
 	if (tb[RTA_MULTIPATH])
 		return add_nexthops(routes, &entry, tb[RTA_MULTIPATH]);
+	route->unreachable = entry.type == RTN_UNREACHABLE;
 	route->ifindex = tb[RTA_OIF] ? nla_get_u32(tb[RTA_OIF]) : 0;
 	parse_gateway(rtm->rtm_family, tb, &route->gateway);
 	return routes_add(routes, &entry);

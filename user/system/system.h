@@ -126,9 +126,13 @@ struct system_route {
 	struct prefix destination;
 	uint32_t ifindex;
 	struct addr gateway;
-	uint32_t metric; /* 0: the kernel's default */
+	uint32_t metric;  /* 0: the kernel's default */
+	bool first;	  /* of those with the same destination and metric, others' too */
+	bool unreachable; /* leads nowhere: ifindex and gateway say nothing */
 };
 int system_set_routes(struct system *s, const struct system_route *routes, size_t n, size_t *conflict);
+/* One of ours becomes another, with the same destination and metric: there is one at each moment. */
+int system_move_route(struct system *s, const struct system_route *from, const struct system_route *to);
 /* Those that are there, of our protocol. *out is malloc'ed. */
 int system_get_routes(struct system *s, struct system_route **out, size_t *n);
 /* Where the main table's other routes lead to; some may be named twice. *out is malloc'ed. */
