@@ -54,13 +54,19 @@ static __always_inline __u32 eim_life(__u8 proto)
 	return proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6 ? 60 : 300;
 }
 
+/* Another CPU's `now` may be ahead of ours. */
+static __always_inline bool eim_is_alive(const struct fl_eim *eim, __u8 proto, __u32 now)
+{
+	return now + fl_hz - eim->used <= (eim_life(proto) + 1) * fl_hz;
+}
+
 /* The entry of an endpoint; NULL: none, or it has run out. */
 static __always_inline struct fl_eim *eim_find(const union fl_addr *addr, __be16 port, __u8 proto, __u16 nat, __u32 now)
 {
 	struct fl_eim_key key = { .addr = *addr, .port = port, .nat = nat, .proto = proto };
 	struct fl_eim *eim = bpf_map_lookup_elem(&fl_eim, &key);
 
-	return eim && now - eim->used <= eim_life(proto) * fl_hz ? eim : NULL;
+	return eim && eim_is_alive(eim, proto, now) ? eim : NULL;
 }
 
 static __always_inline bool eim_is(const struct fl_eim *eim, const union fl_addr *addr, __be16 port)
@@ -329,7 +335,31 @@ static __always_inline int eim_take(const struct nat *n)
 	return bpf_map_update_elem(&fl_eim, &outside, &mine, BPF_ANY) ? -1 : 0;
 }
 
-/* Before state_insert(): keeps the mapping, if the rule has it so. Returns STAGE_GO or -FL_DROP_NAT_PORTS. */
+/*
+ * The mapping that another CPU has made for the inside endpoint since ours was chosen: n->to is by that one, and ours is free again. False:
+ * there is none, or it is not good for this destination.
+ */
+static __always_inline bool eim_follow(struct nat *n, const struct fl_eim_key *inside)
+{
+	const struct fl_eim *eim = bpf_map_lookup_elem(&fl_eim, inside);
+	struct fl_eim_key outside = { .addr = n->to.src, .port = n->to.sport, .proto = n->proto };
+
+	if (!eim || eim->port == n->to.sport || !eim_is_alive(eim, n->proto, n->now) ||
+	    !same_addr(&eim->addr, &n->to.src))
+		return false;
+	if (!nat_try(n, eim->port)) {
+		n->to.sport = outside.port;
+		return false;
+	}
+	bpf_map_delete_elem(&fl_eim, &outside);
+	return true;
+}
+
+#define NAT_FOLLOWS 1 /* nat_commit(): n->to has changed */
+
+/*
+ * Before state_insert(): keeps the mapping, if the rule has it so. Returns STAGE_GO, NAT_FOLLOWS or -FL_DROP_NAT_PORTS.
+ */
 GLOBAL int nat_commit(struct nat *n)
 {
 	struct fl_eim_key inside = {};
@@ -347,6 +377,10 @@ GLOBAL int nat_commit(struct nat *n)
 	mine.port = n->to.sport;
 	mine.nat = n->snat;
 	mine.used = n->now;
+	if (!bpf_map_update_elem(&fl_eim, &inside, &mine, BPF_NOEXIST))
+		return STAGE_GO;
+	if (eim_follow(n, &inside))
+		return NAT_FOLLOWS;
 	bpf_map_update_elem(&fl_eim, &inside, &mine, BPF_ANY);
 	return STAGE_GO;
 }

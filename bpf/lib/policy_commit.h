@@ -118,7 +118,13 @@ static __always_inline int policy_commit(struct fl_ctx *ctx, struct scratch *s)
 	if (!s)
 		return -FL_DROP_INTERNAL;
 	if (s->doing == DOING_INSERT)
-		r = nat_commit(&s->x) ?: state_insert(&s->conn, &s->fresh, s->translate ? &s->twin : NULL);
+		r = nat_commit(&s->x);
+	if (r == NAT_FOLLOWS) {
+		nat_twin(&s->conn, &s->twin, &s->x);
+		r = STAGE_GO;
+	}
+	if (r == STAGE_GO && s->doing == DOING_INSERT)
+		r = state_insert(&s->conn, &s->fresh, s->translate ? &s->twin : NULL);
 	if (r == STATE_EXISTS && s->translate && s->conn.translated) /* by the port that was chosen first */
 		r = nat_of_conn(&s->x.to, &s->conn);
 	if (r < 0) {

@@ -598,6 +598,13 @@ GLOBAL int entry_publish(struct conn *c, struct fl_tuple *twin)
 		st->twin = c->other;
 		st->flags |= FL_STATE_TRANSLATED;
 	}
+	/* one that is there already stays, wherever it lies: its packet may have left */
+	if (key_settle(&c->key, &c->place, c->slot, &c->other_room) != SETTLED) {
+		if (twin)
+			twin_take_back(c);
+		state_free(c->slot, c->room.tag);
+		return STATE_SAME;
+	}
 	state_count(1, 1);
 	tag_publish(c->slot, c->tag);
 	if (!key_settle_all(c, &c->key, &c->place, c->slot))
