@@ -131,10 +131,11 @@ struct monitor_view {
 	uint64_t first_down_ns; /* of those that the hold has grown for */
 	uint32_t times_down;
 	uint32_t quorum, up_after, n_up, n_targets;
-	struct monitor_target_view targets[MONITOR_TARGETS_MAX];
+	struct monitor_target_view first; /* of the targets */
 };
 
 void monitor_view(struct monitor *m, uint64_t now_ns, struct monitor_view *view);
+void monitor_view_target(struct monitor *m, unsigned int target, uint64_t now_ns, struct monitor_target_view *view);
 
 enum monitor_status monitor_status(const struct monitor *m);
 void monitor_fails(const struct monitor *m, bool *loss, bool *latency); /* above the second threshold */

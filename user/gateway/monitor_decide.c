@@ -173,8 +173,9 @@ void monitor_decide(struct monitor *m, uint64_t now_ns)
 
 /* ---- telling ---- */
 
-static void view_target(struct monitor_target *t, uint64_t now_ns, struct monitor_target_view *v)
+void monitor_view_target(struct monitor *m, unsigned int target, uint64_t now_ns, struct monitor_target_view *v)
 {
+	struct monitor_target *t = &m->targets[target];
 	struct quality_report q;
 
 	quality_report(&t->quality, now_ns, &q);
@@ -257,7 +258,6 @@ static enum monitor_reason why(const struct monitor *m, struct monitor_view *v)
 void monitor_view(struct monitor *m, uint64_t now_ns, struct monitor_view *v)
 {
 	struct measured is;
-	unsigned int i;
 
 	take_measure(m, now_ns, &is);
 	*v = (struct monitor_view){ .status = m->status,
@@ -278,8 +278,8 @@ void monitor_view(struct monitor *m, uint64_t now_ns, struct monitor_view *v)
 				    .n_up = count(m, MONITOR_UP),
 				    .n_targets = m->n_targets };
 	monitor_fails(m, &v->loss_fails, &v->latency_fails);
-	for (i = 0; i < m->n_targets; i++)
-		view_target(&m->targets[i], now_ns, &v->targets[i]);
+	if (m->n_targets)
+		monitor_view_target(m, 0, now_ns, &v->first);
 	v->reason = why(m, v);
 }
 

@@ -49,7 +49,7 @@ static void detail_text(const struct monitor_target_view *t, char *buf, size_t l
 
 static void one_target_silent(const struct monitor_view *v, char *buf)
 {
-	const struct monitor_target_view *t = &v->targets[0];
+	const struct monitor_target_view *t = &v->first;
 	char why[80];
 
 	detail_text(t, why, sizeof(why));
