@@ -445,16 +445,19 @@ static void take_decisions(struct monitor *m, const struct monitor *old)
 void monitor_take_over(struct monitor *m, const struct monitor *old, bool same_probes, uint64_t now_ns,
 		       int map[MONITOR_TARGETS_MAX])
 {
+	bool keep = same_probes && same_window(m, old);
 	unsigned int i;
 
 	take_decisions(m, old);
 	for (i = 0; i < m->n_targets; i++) {
 		struct monitor_target *t = &m->targets[i];
 
-		map[i] = find_target(old, &t->address);
+		int from = find_target(old, &t->address);
+
 		t->status = MONITOR_UNKNOWN;
 		t->can_send = m->path == MONITOR_PATH_OK;
-		if (map[i] >= 0)
-			take_target(m, t, &old->targets[map[i]], same_probes && same_window(m, old), now_ns);
+		if (from >= 0)
+			take_target(m, t, &old->targets[from], keep, now_ns);
+		map[i] = keep ? from : -1;
 	}
 }

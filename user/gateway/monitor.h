@@ -61,7 +61,8 @@ struct monitor *monitor_init(void *memory, const struct monitor_setup *setup, ui
 
 /*
  * The gateway's own past, for a monitor that was just made: what it is, by whose hand, and held down until when; of each target that
- * was probed before what it is and, if it is probed in the same way and as often, its probes. map[i]: number in `old` of target i, or -1.
+ * was probed before what it is and, if it is probed in the same way and as often, its probes. map[i]: the number
+ * in `old` of target i, if its probes go on, else -1.
  */
 void monitor_take_over(struct monitor *m, const struct monitor *old, bool same_probes, uint64_t now_ns,
 		       int map[MONITOR_TARGETS_MAX]);

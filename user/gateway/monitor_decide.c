@@ -214,7 +214,9 @@ static enum monitor_reason why_down(const struct monitor *m)
 		return MONITOR_NO_TARGET;
 	if (m->held)
 		return MONITOR_HELD;
-	return sending < m->quorum ? MONITOR_NO_SOURCE : MONITOR_SILENT;
+	if (sending < m->quorum)
+		return MONITOR_NO_SOURCE;
+	return probed(m) ? MONITOR_SILENT : MONITOR_NOT_PROBED;
 }
 
 /* Of what is above both limits, the higher one is told */
@@ -250,9 +252,9 @@ static enum monitor_reason why(const struct monitor *m, struct monitor_view *v)
 		return MONITOR_NOT_MONITORED;
 	if (m->status == MONITOR_WARN)
 		return why_warn(m, v);
-	if (m->path == MONITOR_PATH_OK && m->n_targets && !probed(m))
-		return MONITOR_NOT_PROBED;
-	return m->status == MONITOR_UP ? MONITOR_ANSWERS : why_down(m);
+	if (m->status == MONITOR_UP)
+		return probed(m) ? MONITOR_ANSWERS : MONITOR_NOT_PROBED;
+	return why_down(m);
 }
 
 void monitor_view(struct monitor *m, uint64_t now_ns, struct monitor_view *v)

@@ -130,19 +130,32 @@ static int open_raw(struct prober *p, unsigned int i, int family, int protocol,
 	return err ? log_ret(err, "gateways: raw socket of protocol %d", protocol) : 0;
 }
 
+union name {
+	struct sockaddr any;
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+};
+
+/* The port that a socket is bound to, or -errno */
+static int own_port(int fd)
+{
+	union name name = { .in6 = { 0 } };
+	socklen_t len = sizeof(name);
+
+	if (getsockname(fd, &name.any, &len))
+		return -errno;
+	return ntohs(name.any.sa_family == AF_INET6 ? name.in6.sin6_port : name.in.sin_port);
+}
+
 /* Binds to a port that the kernel chooses; the port, or -errno */
 static int bind_any(int fd, int family)
 {
-	struct sockaddr_storage name = { .ss_family = family };
-	socklen_t len = family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+	union name name = { .in6 = { .sin6_family = family } };
 	int one = 1;
 
 	if (family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
-	if (bind(fd, (struct sockaddr *)&name, len) || getsockname(fd, (struct sockaddr *)&name, &len))
-		return -errno;
-	return ntohs(family == AF_INET6 ? ((struct sockaddr_in6 *)&name)->sin6_port
-					: ((struct sockaddr_in *)&name)->sin_port);
+	return bind(fd, &name.any, family == AF_INET6 ? sizeof(name.in6) : sizeof(name.in)) ? -errno : own_port(fd);
 }
 
 /* A port that is bound but does not listen: the kernel resets what comes to it, and gives it to nobody */
@@ -250,17 +263,6 @@ int prober_socket(const struct probe_setup *setup)
 		return fd;
 	close(fd);
 	return err;
-}
-
-static int own_port(int fd)
-{
-	struct sockaddr_storage name;
-	socklen_t len = sizeof(name);
-
-	if (getsockname(fd, (struct sockaddr *)&name, &len))
-		return -errno;
-	return ntohs(name.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&name)->sin6_port
-						: ((struct sockaddr_in *)&name)->sin_port);
 }
 
 /* The next one round the table: an answer that is still under way to one that was just removed finds nobody */

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A thread of its own that keeps time: it probes all gateways, hears the answers and the links, decides what gateways and groups are, and
+ * tells the data plane at once. It runs with SCHED_FIFO where it may, allocates nothing, logs nothing and waits for nothing but its events;
+ * its memory is locked. All that it works on is guarded by one mutex with priority inheritance, which the functions below hold for short
+ * copies only. They are for one other thread, the main one.
+ *
+ *	main thread: plan, paths, force, idle	->	facts	->	decisions	->	callbacks: the maps, a few stores
+ *	this thread: answers, links, time	->							then events, which the main thread fetches
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "user/config/config.h"
+#include "user/gateway/group.h"
+#include "user/gateway/monitor.h"
+#include "user/gateway/probe.h"
+
+#define TIMEKEEPER_NAME_MAX 64
+#define TIMEKEEPER_ACTIVE_MAX 8
+
+struct timekeeper;
+
+/* Called under the mutex, in whichever of the two threads has made the decision: they may only store to memory. */
+struct timekeeper_plane {
+	void (*gateway_up)(void *arg, uint16_t number, bool up); /* not up: down, or not known yet */
+	void (*group_slots)(void *arg, uint32_t index, const uint16_t slots[GROUP_SLOTS]);
+	void (*changed)(void *arg); /* once, after all of these of a moment */
+	void *arg;
+};
+
+/* Where a gateway is reached. Links are watched: whether they are up is asked for when this is told. */
+struct timekeeper_path {
+	struct probe_path probe; /* ifindex 0: the device is not there */
+	uint32_t underlay;	 /* of a tunnel: the ifindex that must be up too; 0: none */
+	const char *where;	 /* the name of its interface or tunnel, for reasons */
+};
+
+struct timekeeper_gateway {
+	const char *name;
+	uint16_t number; /* not 0 */
+	bool monitored, metered;
+	const struct config_monitor *settings; /* but for its targets */
+	const struct addr *targets;
+	size_t n_targets;
+	enum monitor_status before; /* from an earlier daemon; where this one knows it, that counts */
+	struct timekeeper_path path;
+};
+
+struct timekeeper_member {
+	uint16_t gateway; /* its number */
+	uint32_t tier, weight;
+};
+
+struct timekeeper_group {
+	const char *name;
+	uint32_t index; /* for group_slots() */
+	enum config_trigger trigger;
+	enum config_failback failback;
+	const struct timekeeper_member *members;
+	size_t n_members;
+	const uint16_t *before; /* its slots from an earlier daemon, or NULL */
+};
+
+/* Copied. Gateways and groups keep what they are by their names. */
+struct timekeeper_plan {
+	const struct timekeeper_gateway *gateways;
+	size_t n_gateways;
+	const struct timekeeper_group *groups;
+	size_t n_groups;
+};
+
+/* 0 or -errno, logged. Without a plan it has nothing to do. */
+int timekeeper_start(struct timekeeper **out, const struct timekeeper_plane *plane);
+void timekeeper_stop(struct timekeeper *tk);
+bool timekeeper_is_realtime(const struct timekeeper *tk); /* false: it may be late while the machine is busy */
+
+/* All gateways and groups are told to the plane, before it returns. -errno: the old plan stays. */
+int timekeeper_configure(struct timekeeper *tk, const struct timekeeper_plan *plan);
+/* The paths of all gateways, in the plan's order. */
+void timekeeper_paths(struct timekeeper *tk, const struct timekeeper_path *paths);
+/* -ENOENT: no gateway of that number */
+int timekeeper_idle(struct timekeeper *tk, uint16_t number, bool idle);
+int timekeeper_force(struct timekeeper *tk, uint16_t number, enum monitor_forced forced);
+
+/* ---- what happened ---- */
+
+struct timekeeper_event {
+	bool is_group;
+	char name[TIMEKEEPER_NAME_MAX];
+	uint64_t at_ns; /* CLOCK_MONOTONIC */
+	/* of a gateway */
+	char where[TIMEKEEPER_NAME_MAX];
+	enum monitor_status before;
+	struct monitor_view view; /* as it was then; for monitor_reason_text() */
+	/* of a group: the tier that carries, 0: none; and who carries, the first of them */
+	uint32_t tier_before, tier;
+	uint16_t active[TIMEKEEPER_ACTIVE_MAX];
+	uint32_t n_active;
+};
+
+int timekeeper_fd(const struct timekeeper *tk); /* readable: there are events */
+/* Calls `each` for every one, outside of the mutex; returns how many were lost since the last time. */
+unsigned int timekeeper_events(struct timekeeper *tk, void (*each)(void *arg, const struct timekeeper_event *event),
+			       void *arg);
+
+/* ---- what is ---- */
+
+struct timekeeper_gateway_view {
+	char name[TIMEKEEPER_NAME_MAX], where[TIMEKEEPER_NAME_MAX];
+	uint16_t number;
+	struct monitor_view view;
+	struct monitor_target_view targets[MONITOR_TARGETS_MAX]; /* view.n_targets */
+};
+
+struct timekeeper_group_view {
+	char name[TIMEKEEPER_NAME_MAX];
+	uint32_t index;
+	enum config_trigger trigger;
+	enum config_failback failback;
+	uint32_t tier;	   /* that carries; 0: none */
+	uint64_t since_ns; /* the same members carry */
+	struct group_member *members;
+	size_t n_members;
+};
+
+struct timekeeper_snapshot {
+	uint64_t now_ns;
+	struct timekeeper_gateway_view *gateways;
+	size_t n_gateways;
+	struct timekeeper_group_view *groups;
+	size_t n_groups;
+};
+
+/* In the plan's order; malloc'ed, NULL without memory. */
+struct timekeeper_snapshot *timekeeper_show(struct timekeeper *tk);
+void timekeeper_snapshot_free(struct timekeeper_snapshot *snapshot);

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the files of the timekeeper share. Everything but what is said to be constant is under the mutex. */
+#pragma once
+
+#include <pthread.h>
+
+#include "user/gateway/timekeeper.h"
+
+#define EVENTS_MAX 512
+
+/* Events of the thread's epoll besides the prober's */
+enum keeper_wake { WAKE_TIMER = PROBE_EVENTS, WAKE_LINK, WAKE_STOP };
+
+struct keeper_target {
+	int slot;    /* of the prober, or -errno: why it has none */
+	bool unsent; /* the last probe */
+};
+
+struct keeper_gateway {
+	char name[TIMEKEEPER_NAME_MAX], where[TIMEKEEPER_NAME_MAX];
+	uint16_t number;
+	enum config_probe type;
+	uint16_t port;
+	char dns_name[256];
+	struct probe_path path;
+	uint32_t underlay;
+	bool link_up, underlay_up;
+	struct monitor *monitor;
+	struct keeper_target targets[MONITOR_TARGETS_MAX];
+	size_t n_targets;
+	enum monitor_status told; /* the last event's */
+	struct group_state state; /* what groups know */
+};
+
+struct keeper_group {
+	char name[TIMEKEEPER_NAME_MAX];
+	uint32_t index;
+	struct group group;
+	uint32_t tier; /* of the last event */
+	uint64_t since_ns;
+	size_t first_member; /* of the plan's */
+};
+
+/* What one configuration needs, in one piece of locked memory. */
+struct keeper_plan {
+	size_t size; /* of the mapping */
+	struct keeper_gateway *gateways;
+	size_t n_gateways;
+	/* by gateway: when its monitor must run at the latest, and when it may. 0: now */
+	uint64_t *next_ns, *early_ns;
+	struct keeper_group *groups;
+	size_t n_groups;
+	/* of all groups' members: */
+	struct keeper_gateway **members;
+	struct group_state *states;
+	struct group_member *group_members;
+	uint16_t owners[PROBE_SLOTS]; /* gateway by slot */
+	uint8_t which[PROBE_SLOTS];   /* of its targets */
+};
+
+struct timekeeper {
+	/* constant */
+	struct timekeeper_plane plane;
+	pthread_t thread;
+	void *stack;
+	bool realtime;
+	int epoll, timer, wake, link, query, notify;
+
+	pthread_mutex_t mutex;
+	bool stopping;
+	struct prober *prober;
+	struct keeper_plan *plan; /* NULL: none yet */
+	uint64_t armed_ns;	  /* for when the timer is set */
+	struct timekeeper_event events[EVENTS_MAX];
+	unsigned int first_event, n_events, lost_events;
+};
+
+uint64_t keeper_now(void);
+/* Runs all monitors that are due, decides the groups and tells. Under the mutex. */
+void keeper_round(struct timekeeper *tk, bool tell_all);
+
+int keeper_link_open(struct timekeeper *tk);
+void keeper_link_read(struct timekeeper *tk); /* the thread's own news */
+/* Asks whether its links are up. */
+void keeper_link_ask(struct timekeeper *tk, struct keeper_gateway *g);
+void keeper_path_changed(struct keeper_plan *plan, struct keeper_gateway *g, uint64_t now_ns);
+void keeper_is_due(struct keeper_plan *plan, const struct keeper_gateway *g);
