@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Scripts that the configuration has run when something happens. Each is a child process in a session of its own; nothing waits for it.
+ * To be called by the event loop's thread only.
  *
  * Of a script at most one runs at a time; what happens meanwhile waits in order. Its output goes to the log. One that takes longer than
  * HOOK_TIMEOUT_S is ended with its process group, first by SIGTERM, then by SIGKILL. When it has ended, so has its group: what it

@@ -8,6 +8,7 @@
  *
  * time_ms is CLOCK_REALTIME; reason and details may be missing. When it would grow beyond JOURNAL_FILE_MAX it becomes
  * DIR/events.log.1 in that one's place. What can't be written is counted and told; nothing waits for a disk to have room again.
+ * To be called by the event loop's thread only.
  */
 #pragma once
 
