@@ -66,7 +66,8 @@ static struct probe_packet packet_of(enum config_probe type, bool v6, uint8_t *q
 
 Test(probe_packet, built)
 {
-	uint8_t query[PROBE_QUERY_MAX], buf[PROBE_PACKET_MAX];
+	_Alignas(uint32_t) uint8_t buf[PROBE_PACKET_MAX];
+	uint8_t query[PROBE_QUERY_MAX];
 	char hex[2 * PROBE_PACKET_MAX + 1];
 	size_t i, k, n;
 

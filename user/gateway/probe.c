@@ -369,7 +369,7 @@ static int transmit(const struct prober *p, const struct probe_path *path, int f
 int prober_send(struct prober *p, unsigned int slot, const struct probe_path *path, uint16_t sequence)
 {
 	struct probe_packet packet = packet_of(p, slot, path, sequence + p->slots[slot].offset);
-	uint8_t data[PROBE_PACKET_MAX];
+	_Alignas(uint32_t) uint8_t data[PROBE_PACKET_MAX];
 
 	if (packet.source.family != packet.target.family)
 		return -EADDRNOTAVAIL;
@@ -380,7 +380,7 @@ int prober_send(struct prober *p, unsigned int slot, const struct probe_path *pa
 static void reset(const struct prober *p, unsigned int slot, const struct probe_path *path, uint32_t acknowledged)
 {
 	struct probe_packet packet;
-	uint8_t data[PROBE_PACKET_MAX];
+	_Alignas(uint32_t) uint8_t data[PROBE_PACKET_MAX];
 
 	if (!path)
 		return;

@@ -21,7 +21,7 @@ struct echo {
 	uint8_t type, code;
 	uint16_t checksum, id, sequence;
 	uint64_t cookie;
-};
+} __attribute__((packed, aligned(4)));
 _Static_assert(sizeof(struct echo) == 16, "layout");
 
 /* ---- checksums: sums of 16-bit words in network byte order ---- */

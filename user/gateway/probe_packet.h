@@ -28,7 +28,7 @@ struct probe_packet {
 	size_t query_len;
 };
 
-/* Returns its length; buf has PROBE_PACKET_MAX. */
+/* Returns its length; buf has PROBE_PACKET_MAX and lies at a multiple of 4. */
 size_t probe_packet_build(const struct probe_packet *p, uint8_t *buf);
 /* A TCP reset for the connection that was answered, with that answer's acknowledgement number. */
 size_t probe_packet_reset(const struct probe_packet *p, uint32_t acknowledged, uint8_t *buf);
