@@ -33,7 +33,7 @@
 #include "user/gateway/timekeeper.h"
 
 #define MS 1000000ull
-#define GATEWAYS_MAX 8
+#define GATEWAYS_MAX 10
 #define MARK(number) (0xfa170000u | (number))
 
 static struct timekeeper *tk;
@@ -114,7 +114,7 @@ static void answer_dns(int fd, int rcode)
 
 static void obey(int commands)
 {
-	char command[512];
+	char command[1024];
 	ssize_t n = read(commands, command, sizeof(command) - 1);
 
 	if (n <= 0)
@@ -195,10 +195,13 @@ static void set_up_near(void)
 	run("ip link set lo up");
 	run("ip link add wan address 02:00:00:00:00:01 type veth peer name far address 02:00:00:00:00:02 netns %d",
 	    (int)far_process);
-	run("ip addr add 192.0.2.1/24 dev wan && ip addr add 2001:db8::1/64 dev wan nodad && ip link set wan up");
-	far("ip addr add 192.0.2.2/24 dev far && ip addr add 2001:db8::2/64 dev far nodad && ip link set far up && "
+	run("ip addr add 192.0.2.1/24 dev wan && ip addr add 2001:db8::1/64 dev wan nodad && "
+	    "ip addr add fe80::1:1/64 dev wan nodad && ip link set wan up");
+	far("ip addr add 192.0.2.2/24 dev far && ip addr add 2001:db8::2/64 dev far nodad && "
+	    "ip addr add fe80::1:2/64 dev far nodad && ip link set far up && "
 	    "ip neigh add 192.0.2.1 lladdr 02:00:00:00:00:01 dev far && "
 	    "ip neigh add 2001:db8::1 lladdr 02:00:00:00:00:01 dev far && "
+	    "ip neigh add fe80::1:1 lladdr 02:00:00:00:00:01 dev far && "
 	    "ip neigh add 2001:db8::7 lladdr 02:00:00:00:00:01 dev far");
 	cr_assert_eq(timekeeper_start(&tk, &plane), 0);
 }
@@ -252,7 +255,7 @@ static void add_gateway(const char *name, enum config_probe type, uint16_t port,
 		.n_targets = 1,
 		.path = { .probe = { .ifindex = if_nametoindex("wan"),
 				     .mark = MARK(i + 1),
-				     .sources = { addr("192.0.2.1"), addr("2001:db8::1") },
+				     .sources = { addr("192.0.2.1"), addr("2001:db8::1"), addr("fe80::1:1") },
 				     .mac = { 2, 0, 0, 0, 0, 2 } },
 			  .where = "wan" },
 	};
@@ -316,7 +319,7 @@ Test(timekeeper, all_kinds_of_probes_are_answered_without_a_route)
 		{ "echo4", CONFIG_PROBE_ICMP, 0, "198.51.100.51" }, { "echo6", CONFIG_PROBE_ICMP, 0, "2001:db8:1::51" },
 		{ "tcp4", CONFIG_PROBE_TCP, 80, "198.51.100.52" },  { "tcp6", CONFIG_PROBE_TCP, 80, "2001:db8:1::52" },
 		{ "dns4", CONFIG_PROBE_DNS, 0, "198.51.100.53" },   { "dns6", CONFIG_PROBE_DNS, 0, "2001:db8:1::53" },
-		{ "same", CONFIG_PROBE_TCP, 80, "198.51.100.52" },
+		{ "local", CONFIG_PROBE_ICMP, 0, "fe80::1:2" },	    { "same", CONFIG_PROBE_TCP, 80, "198.51.100.52" },
 	};
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)

@@ -13,6 +13,10 @@
 #define FLIGHT_MAX 512
 #define START (1000 * SECOND)
 
+static const bool all_sources[PROBE_SOURCES] = { true, true, true };
+static const bool ipv6_only[PROBE_SOURCES] = { false, true, true };
+static const bool no_source[PROBE_SOURCES];
+
 /* What lies between the prober and a target. */
 struct line {
 	uint64_t rtt_ns, jitter_ns;
@@ -510,7 +514,7 @@ Test(monitor, link_down_is_down_at_once_and_back_soon)
 	for (times = 0; times < 20; times++) {
 		uint64_t sent, back;
 
-		monitor_path(w.m, MONITOR_LINK_DOWN, true, true, w.now);
+		monitor_path(w.m, MONITOR_LINK_DOWN, all_sources, w.now);
 		run_now(&w);
 		cr_assert_eq(w.last, MONITOR_DOWN);
 		cr_expect_eq(w.down_ns, w.now);
@@ -518,14 +522,14 @@ Test(monitor, link_down_is_down_at_once_and_back_soon)
 		sent = w.sent;
 		run(&w, w.now + 5 * SECOND, false);
 		cr_expect_eq(w.sent, sent, "it probes without a link");
-		monitor_path(w.m, MONITOR_PATH_OK, true, true, w.now);
+		monitor_path(w.m, MONITOR_PATH_OK, all_sources, w.now);
 		back = w.now;
 		run(&w, w.now + 10 * SECOND, false);
 		cr_assert_eq(w.last, MONITOR_UP);
 		cr_expect_leq(w.up_ns - back, 1300 * MS);
 		cr_expect_str_eq(reason(&w), "answers");
 	}
-	monitor_path(w.m, MONITOR_NO_DEVICE, false, false, w.now);
+	monitor_path(w.m, MONITOR_NO_DEVICE, no_source, w.now);
 	run_now(&w);
 	cr_expect_str_eq(reason(&w), "the device of wan is not there");
 	finish(&w);
@@ -538,11 +542,11 @@ Test(monitor, without_a_source_of_the_family_it_is_down)
 	make(&w, 1, 1);
 	start_plain(&w);
 	run(&w, START + 10 * SECOND, false);
-	monitor_path(w.m, MONITOR_PATH_OK, false, true, w.now);
+	monitor_path(w.m, MONITOR_PATH_OK, ipv6_only, w.now);
 	run_now(&w);
 	cr_expect_eq(w.last, MONITOR_DOWN);
 	cr_expect_str_eq(reason(&w), "no address to send from on wan");
-	monitor_path(w.m, MONITOR_PATH_OK, true, true, w.now);
+	monitor_path(w.m, MONITOR_PATH_OK, all_sources, w.now);
 	run_now(&w);
 	cr_expect_str_eq(reason(&w), "not answered yet");
 	run(&w, w.now + 1300 * MS, false);
@@ -560,7 +564,7 @@ Test(monitor, another_source_is_no_loss)
 	w.lines[0].rtt_ns = 100 * MS;
 	start_plain(&w);
 	run(&w, START + 30 * SECOND + 50 * MS, false);
-	monitor_source_changed(w.m, AF_INET, w.now);
+	monitor_source_changed(w.m, PROBE_SOURCE4, w.now);
 	w.in_flight = 0;
 	run(&w, START + 60 * SECOND, false);
 	monitor_view(w.m, w.now, &v);
@@ -708,9 +712,9 @@ Test(monitor, held_down_longer_each_time)
 	start_plain(&w);
 	run(&w, START + 10 * SECOND, false);
 	for (i = 0; i < sizeof(held_s) / sizeof(*held_s); i++) {
-		monitor_path(w.m, MONITOR_LINK_DOWN, true, true, w.now);
+		monitor_path(w.m, MONITOR_LINK_DOWN, all_sources, w.now);
 		run(&w, w.now + SECOND, false);
-		monitor_path(w.m, MONITOR_PATH_OK, true, true, w.now);
+		monitor_path(w.m, MONITOR_PATH_OK, all_sources, w.now);
 		run(&w, w.now + 5 * SECOND, false);
 		cr_expect_eq(w.last, MONITOR_DOWN);
 		if (i == 2)
@@ -723,9 +727,9 @@ Test(monitor, held_down_longer_each_time)
 		run(&w, w.now + 10 * SECOND, false);
 	}
 	run(&w, w.now + 2000 * SECOND, false); /* a good time */
-	monitor_path(w.m, MONITOR_LINK_DOWN, true, true, w.now);
+	monitor_path(w.m, MONITOR_LINK_DOWN, all_sources, w.now);
 	run(&w, w.now + SECOND, false);
-	monitor_path(w.m, MONITOR_PATH_OK, true, true, w.now);
+	monitor_path(w.m, MONITOR_PATH_OK, all_sources, w.now);
 	run(&w, w.now + 100 * SECOND, true);
 	cr_expect_eq(w.up_ns - w.down_ns, 10 * SECOND);
 	finish(&w);
@@ -767,7 +771,7 @@ Test(monitor, not_monitored_is_up)
 	setup = setup_of(&w);
 	setup.monitored = false;
 	start(&w, &setup);
-	monitor_path(w.m, MONITOR_LINK_DOWN, false, false, w.now);
+	monitor_path(w.m, MONITOR_LINK_DOWN, no_source, w.now);
 	run_now(&w);
 	cr_expect_eq(w.last, MONITOR_UP);
 	cr_expect_str_eq(reason(&w), "not monitored");
@@ -848,7 +852,7 @@ static void reload(struct world *w, bool same_probes, int map[MONITOR_TARGETS_MA
 	w->m = monitor_init(malloc(monitor_size(&setup)), &setup, w->now);
 	monitor_take_over(w->m, old, same_probes, w->now, map);
 	free(old);
-	monitor_path(w->m, MONITOR_PATH_OK, true, true, w->now);
+	monitor_path(w->m, MONITOR_PATH_OK, all_sources, w->now);
 }
 
 Test(monitor, a_reload_keeps_the_history)
@@ -940,5 +944,48 @@ Test(monitor, what_is_known_of_the_lost_probes_is_told)
 	cr_expect_str_eq(reason(&w), "4 probes lost in a row: answered with DNS error 5");
 	monitor_detail(w.m, 0, MONITOR_UNSENT, ENETUNREACH);
 	cr_expect_str_eq(reason(&w), "4 probes lost in a row: can't send, Network is unreachable");
+	finish(&w);
+}
+
+/* As many as there may be: no moment has much more to send than another */
+Test(monitor, many_gateways_are_spread)
+{
+	enum { GATEWAYS = 256, SLICES = 50 };
+	static struct world worlds[GATEWAYS];
+	unsigned int sent[SLICES] = { 0 }, i, k;
+
+	for (i = 0; i < GATEWAYS; i++) {
+		struct monitor_setup setup;
+
+		make(&worlds[i], 1, i);
+		setup = setup_of(&worlds[i]);
+		setup.phase = i * 2654435769u;
+		start(&worlds[i], &setup);
+		for (k = 0; k < SLICES; k++) {
+			uint64_t before = worlds[i].sent;
+
+			run(&worlds[i], START + (k + 1) * 10 * MS - 1, false);
+			sent[k] += worlds[i].sent - before;
+		}
+		finish(&worlds[i]);
+	}
+	for (k = 0; k < SLICES; k++)
+		cr_expect(sent[k] >= 3 && sent[k] <= 8, "%u in 10 ms", sent[k]); /* 5.1 on average */
+}
+
+Test(monitor, a_link_local_target_needs_a_link_local_source)
+{
+	static const bool global_only[PROBE_SOURCES] = { true, true, false };
+	struct world w;
+
+	make(&w, 1, 1);
+	cr_assert_eq(addr_parse("fe80::1", &w.targets[0]), 0);
+	start_plain(&w);
+	monitor_path(w.m, MONITOR_PATH_OK, global_only, w.now);
+	run_now(&w);
+	cr_expect_str_eq(reason(&w), "no address to send from on wan");
+	monitor_path(w.m, MONITOR_PATH_OK, all_sources, w.now);
+	run(&w, w.now + 2 * SECOND, false);
+	cr_expect_eq(w.last, MONITOR_UP);
 	finish(&w);
 }

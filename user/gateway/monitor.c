@@ -306,27 +306,27 @@ static void target_path(struct monitor *m, unsigned int i, bool can_send, uint64
 	m->hurry_until_ns = now_ns + HURRY;
 }
 
-void monitor_path(struct monitor *m, enum monitor_path path, bool has4, bool has6, uint64_t now_ns)
+void monitor_path(struct monitor *m, enum monitor_path path, const bool has[PROBE_SOURCES], uint64_t now_ns)
 {
 	unsigned int i;
 
 	m->path = path;
 	for (i = 0; i < m->n_targets; i++) {
-		bool source = m->targets[i].address.family == AF_INET6 ? has6 : has4;
+		bool source = has[probe_source_of(&m->targets[i].address)];
 
 		m->targets[i].has_source = source;
 		target_path(m, i, source && path == MONITOR_PATH_OK, now_ns);
 	}
 }
 
-void monitor_source_changed(struct monitor *m, int family, uint64_t now_ns)
+void monitor_source_changed(struct monitor *m, enum probe_source source, uint64_t now_ns)
 {
 	unsigned int i;
 
 	for (i = 0; i < m->n_targets; i++) {
 		struct monitor_target *t = &m->targets[i];
 
-		if (t->address.family != family || !t->can_send)
+		if (probe_source_of(&t->address) != source || !t->can_send)
 			continue;
 		forget_under_way(t);
 		t->next_ns = now_ns;

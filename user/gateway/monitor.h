@@ -25,6 +25,7 @@
 #include <stdint.h>
 
 #include "user/config/config.h"
+#include "user/gateway/probe_packet.h"
 #include "user/lib/addr.h"
 
 #define MONITOR_TARGETS_MAX 16
@@ -67,10 +68,10 @@ struct monitor *monitor_init(void *memory, const struct monitor_setup *setup, ui
 void monitor_take_over(struct monitor *m, const struct monitor *old, bool same_probes, uint64_t now_ns,
 		       int map[MONITOR_TARGETS_MAX]);
 
-/* Facts. has4, has6: there is an address to send from. All of them are to be followed by a monitor_run(). */
-void monitor_path(struct monitor *m, enum monitor_path path, bool has4, bool has6, uint64_t now_ns);
-/* The source of this family is another one: answers to what is under way won't come. */
-void monitor_source_changed(struct monitor *m, int family, uint64_t now_ns);
+/* Facts. has[]: there is such an address to send from. All of them are to be followed by a monitor_run(). */
+void monitor_path(struct monitor *m, enum monitor_path path, const bool has[PROBE_SOURCES], uint64_t now_ns);
+/* That source is another one: answers to what is under way won't come. */
+void monitor_source_changed(struct monitor *m, enum probe_source source, uint64_t now_ns);
 void monitor_idle(struct monitor *m, bool idle, uint64_t now_ns);
 void monitor_force(struct monitor *m, enum monitor_forced forced);
 /* false: it is no answer to a probe that waits for one */

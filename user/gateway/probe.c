@@ -328,7 +328,7 @@ static struct probe_packet packet_of(const struct prober *p, unsigned int i, con
 	bool v6 = s->target.family == AF_INET6;
 
 	return (struct probe_packet){ .type = s->type,
-				      .source = path->sources[v6],
+				      .source = path->sources[probe_source_of(&s->target)],
 				      .target = s->target,
 				      .source_port = s->type == CONFIG_PROBE_DNS ? s->source_port : p->source_ports[v6],
 				      .port = s->port,

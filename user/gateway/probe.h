@@ -33,8 +33,8 @@ struct probe_setup {
 struct probe_path {
 	uint32_t ifindex;
 	uint32_t mark;
-	struct addr sources[2]; /* IPv4, IPv6; AF_UNSPEC: none */
-	uint8_t mac[6];		/* of frames, where there are any: what the programs at the egress don't overwrite */
+	struct addr sources[PROBE_SOURCES]; /* AF_UNSPEC: none */
+	uint8_t mac[6]; /* of frames, where there are any: what the programs at the egress don't overwrite */
 };
 
 /* The sockets are watched by `epoll`, their event's data.u64 below PROBE_EVENTS. -errno */

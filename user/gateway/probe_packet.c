@@ -24,6 +24,14 @@ struct echo {
 } __attribute__((packed, aligned(4)));
 _Static_assert(sizeof(struct echo) == 16, "layout");
 
+/* To a link-local address, which routers advertise themselves by, from one of its kind */
+enum probe_source probe_source_of(const struct addr *target)
+{
+	if (target->family == AF_INET)
+		return PROBE_SOURCE4;
+	return addr_is_link_local(target) ? PROBE_SOURCE_LOCAL : PROBE_SOURCE6;
+}
+
 /* ---- checksums: sums of 16-bit words in network byte order ---- */
 
 static uint32_t sum(const void *data, size_t len, uint32_t start)

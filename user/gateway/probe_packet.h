@@ -17,6 +17,11 @@
 #define PROBE_QUERY_MAX 512
 #define PROBE_PACKET_MAX (40 + 8 + PROBE_QUERY_MAX)
 
+/* The addresses that a gateway's probes may be sent from: which of them depends on the target. */
+enum probe_source { PROBE_SOURCE4, PROBE_SOURCE6, PROBE_SOURCE_LOCAL, PROBE_SOURCES };
+
+enum probe_source probe_source_of(const struct addr *target);
+
 struct probe_packet {
 	enum config_probe type;
 	struct addr source, target; /* of one family */

@@ -16,12 +16,15 @@
 
 void keeper_path_changed(struct keeper_plan *plan, struct keeper_gateway *g, uint64_t now_ns)
 {
+	bool has[PROBE_SOURCES];
+	unsigned int i;
 	enum monitor_path path = !g->path.ifindex		? MONITOR_NO_DEVICE
 				 : g->link_up && g->underlay_up ? MONITOR_PATH_OK
 								: MONITOR_LINK_DOWN;
 
-	monitor_path(g->monitor, path, g->path.sources[0].family != AF_UNSPEC, g->path.sources[1].family != AF_UNSPEC,
-		     now_ns);
+	for (i = 0; i < PROBE_SOURCES; i++)
+		has[i] = g->path.sources[i].family != AF_UNSPEC;
+	monitor_path(g->monitor, path, has, now_ns);
 	keeper_is_due(plan, g);
 }
 

@@ -374,15 +374,14 @@ static bool moved(const struct addr *from, const struct addr *to)
 static void set_path(struct timekeeper *tk, struct keeper_gateway *g, const struct timekeeper_path *path,
 		     uint64_t now_ns)
 {
-	static const int families[2] = { AF_INET, AF_INET6 };
 	struct probe_path old = g->path;
 	unsigned int i;
 
 	copy_path(g, path);
 	keeper_link_ask(tk, g);
-	for (i = 0; i < 2; i++)
+	for (i = 0; i < PROBE_SOURCES; i++)
 		if (moved(&old.sources[i], &g->path.sources[i]) || old.ifindex != g->path.ifindex)
-			monitor_source_changed(g->monitor, families[i], now_ns);
+			monitor_source_changed(g->monitor, i, now_ns);
 	keeper_path_changed(tk->plan, g, now_ns);
 }
 
