@@ -325,6 +325,7 @@ Test(timekeeper, all_kinds_of_probes_are_answered_without_a_route)
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
 		add_gateway(kinds[i].name, kinds[i].type, kinds[i].port, kinds[i].target);
 	configure();
+	cr_expect(timekeeper_is_locked(tk));
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
 		cr_expect_geq(until_up(i + 1, true, 2000), 0, "%s: %s", kinds[i].name, reason(kinds[i].name));
 	usleep(1500000);

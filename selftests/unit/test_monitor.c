@@ -363,6 +363,31 @@ Test(monitor, one_percent_of_loss_kills_no_idle_one)
 	ten_hours(0.01, 0.1, 1500 * MS, true, 10 * MS);
 }
 
+/* Where the interval is much shorter than the patience: three in a row are lost every few seconds there, at 5 % */
+Test(monitor, loss_kills_none_that_is_probed_fast)
+{
+	static const unsigned int intervals_ms[] = { 20, 10, 5, 2, 1 };
+	unsigned int i;
+
+	for (i = 0; i < 5; i++) {
+		struct world w;
+
+		make(&w, 1, i + 1);
+		w.settings.interval_ms = intervals_ms[i];
+		w.settings.period_ms = 10000;
+		w.lines[0].rtt_ns = 3 * MS;
+		w.lines[0].loss = 0.05;
+		start_plain(&w);
+		run(&w, START + HOUR / 20 * intervals_ms[i], false);
+		cr_expect_eq(w.downs, 0u, "%u ms: down %u times", intervals_ms[i], w.downs);
+		dies_at(&w, w.now);
+		run(&w, w.now + SECOND, true);
+		cr_expect_eq(w.last, MONITOR_DOWN);
+		cr_expect_leq(w.now - w.lines[0].dies_ns, 100 * MS);
+		finish(&w);
+	}
+}
+
 /* Probes a normal interval, at 20 % loss: a burst ends with the first answer */
 Test(monitor, much_loss_makes_no_storm)
 {

@@ -205,7 +205,7 @@ static void close_if(int fd)
 		close(fd);
 }
 
-int prober_open(struct prober **out, int epoll)
+int prober_open(struct prober **out, int epoll, bool *locked)
 {
 	struct prober *p = mmap(NULL, sizeof(*p), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	unsigned int i;
@@ -227,7 +227,8 @@ int prober_open(struct prober **out, int epoll)
 		prober_close(p);
 		return err;
 	}
-	mlock(p, sizeof(*p));
+	if (mlock(p, sizeof(*p)))
+		*locked = false;
 	*out = p;
 	return 0;
 }

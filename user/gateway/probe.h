@@ -39,7 +39,8 @@ struct probe_path {
 
 /* The sockets are watched by `epoll`, their event's data.u64 below PROBE_EVENTS. -errno */
 #define PROBE_EVENTS (1ull << 32)
-int prober_open(struct prober **out, int epoll);
+int prober_open(struct prober **out, int epoll,
+		bool *locked); /* false: its memory could not be locked; else untouched */
 void prober_close(struct prober *p);
 
 /* The socket that prober_add() needs for this one; PROBE_NO_SOCKET: it needs none; another value below 0: -errno. */

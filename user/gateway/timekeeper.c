@@ -27,6 +27,12 @@ uint64_t keeper_now(void)
 	return (uint64_t)ts.tv_sec * SECOND + (uint64_t)ts.tv_nsec;
 }
 
+void keeper_lock(struct timekeeper *tk, const void *memory, size_t size)
+{
+	if (mlock(memory, size))
+		tk->locked = false;
+}
+
 void keeper_is_due(struct keeper_plan *plan, const struct keeper_gateway *g)
 {
 	plan->early_ns[g - plan->gateways] = 0;
@@ -272,7 +278,7 @@ static int open_all(struct timekeeper *tk)
 	err = watch(tk, tk->timer, WAKE_TIMER);
 	err = err ? err : watch(tk, tk->wake, WAKE_STOP);
 	err = err ? err : keeper_link_open(tk);
-	return err ? err : prober_open(&tk->prober, tk->epoll);
+	return err ? err : prober_open(&tk->prober, tk->epoll, &tk->locked);
 }
 
 static int make_mutex(pthread_mutex_t *mutex)
@@ -315,7 +321,7 @@ static int start_thread(struct timekeeper *tk)
 	tk->stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
 	if (tk->stack == MAP_FAILED)
 		return -errno;
-	mlock(tk->stack, STACK_SIZE);
+	keeper_lock(tk, tk->stack, STACK_SIZE);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	err = create(tk, true);
@@ -349,7 +355,8 @@ int timekeeper_start(struct timekeeper **out, const struct timekeeper_plane *pla
 
 	if (tk == MAP_FAILED)
 		return log_ret(errno, "gateways: memory");
-	mlock(tk, sizeof(*tk));
+	tk->locked = true;
+	keeper_lock(tk, tk, sizeof(*tk));
 	tk->plane = *plane;
 	tk->epoll = tk->timer = tk->wake = tk->notify = tk->link = tk->query = -1;
 	tk->armed_ns = MONITOR_NEVER;
@@ -379,6 +386,11 @@ void timekeeper_stop(struct timekeeper *tk)
 bool timekeeper_is_realtime(const struct timekeeper *tk)
 {
 	return tk->realtime;
+}
+
+bool timekeeper_is_locked(const struct timekeeper *tk)
+{
+	return tk->locked;
 }
 
 /* ---- facts from the main thread ---- */

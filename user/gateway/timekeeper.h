@@ -76,7 +76,9 @@ struct timekeeper_plan {
 /* 0 or -errno, logged. Without a plan it has nothing to do. */
 int timekeeper_start(struct timekeeper **out, const struct timekeeper_plane *plane);
 void timekeeper_stop(struct timekeeper *tk);
-bool timekeeper_is_realtime(const struct timekeeper *tk); /* false: it may be late while the machine is busy */
+/* false: it may be late while the machine is busy, or has to fetch its memory from a disk. After timekeeper_configure() */
+bool timekeeper_is_realtime(const struct timekeeper *tk);
+bool timekeeper_is_locked(const struct timekeeper *tk);
 
 /* All gateways and groups are told to the plane, before it returns. -errno: the old plan stays. */
 int timekeeper_configure(struct timekeeper *tk, const struct timekeeper_plan *plan);

@@ -6,7 +6,7 @@
 
 #include "user/gateway/timekeeper.h"
 
-#define EVENTS_MAX 512
+#define EVENTS_MAX 1024 /* all gateways at once, and their groups */
 
 /* Events of the thread's epoll besides the prober's */
 enum keeper_wake { WAKE_TIMER = PROBE_EVENTS, WAKE_LINK, WAKE_STOP };
@@ -64,6 +64,7 @@ struct timekeeper {
 	pthread_t thread;
 	void *stack;
 	bool realtime;
+	bool locked; /* all of its memory */
 	int epoll, timer, wake, link, query, notify;
 
 	pthread_mutex_t mutex;
@@ -76,6 +77,7 @@ struct timekeeper {
 };
 
 uint64_t keeper_now(void);
+void keeper_lock(struct timekeeper *tk, const void *memory, size_t size);
 /* Runs all monitors that are due, decides the groups and tells. Under the mutex. */
 void keeper_round(struct timekeeper *tk, bool tell_all);
 

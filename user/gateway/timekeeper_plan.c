@@ -159,7 +159,7 @@ static int fill(struct keeper_plan *new, const struct timekeeper_plan *plan, str
 	return err;
 }
 
-static struct keeper_plan *build(const struct timekeeper_plan *plan, int *err)
+static struct keeper_plan *build(struct timekeeper *tk, const struct timekeeper_plan *plan, int *err)
 {
 	size_t size = size_of(plan);
 	struct arena a = { .next = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) };
@@ -169,7 +169,7 @@ static struct keeper_plan *build(const struct timekeeper_plan *plan, int *err)
 		*err = -ENOMEM;
 		return NULL;
 	}
-	mlock(a.next, size);
+	keeper_lock(tk, a.next, size);
 	take(&a, sizeof(*new));
 	new->size = size;
 	*err = fill(new, plan, &a, keeper_now());
@@ -346,7 +346,7 @@ int timekeeper_configure(struct timekeeper *tk, const struct timekeeper_plan *pl
 	struct keeper_plan *new, *old;
 	int *sockets, err;
 
-	new = build(plan, &err);
+	new = build(tk, plan, &err);
 	if (!new)
 		return log_ret(err, "gateways: new configuration");
 	sockets = open_sockets(new, plan);
