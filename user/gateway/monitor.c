@@ -399,19 +399,18 @@ static bool same_window(const struct monitor *m, const struct monitor *old)
 static void take_target(struct monitor *m, struct monitor_target *t, const struct monitor_target *old, bool with_probes,
 			uint64_t now_ns)
 {
-	struct quality fresh = t->quality;
-	uint64_t next_ns = earlier(old->next_ns, now_ns + m->interval_ns);
+	struct quality quality = t->quality;
 
 	*t = *old;
-	t->next_ns = next_ns;
-	t->quality.ring = fresh.ring;
+	t->next_ns = earlier(old->next_ns, now_ns + m->interval_ns);
+	t->quality = quality;
 	if (with_probes) {
-		memcpy(fresh.ring, old->quality.ring, fresh.size * sizeof(*fresh.ring));
+		quality_take_over(&t->quality, &old->quality);
 		return;
 	}
-	t->quality = fresh;
 	t->open = t->judged = 0;
-	t->answered_row = t->burst = false;
+	t->answered_row = 0;
+	t->burst = false;
 }
 
 static int find_target(const struct monitor *m, const struct addr *address)

@@ -35,6 +35,17 @@ void quality_init(struct quality *q, struct quality_probe *ring, uint64_t interv
 			       .size = quality_ring_size(interval_ns, period_ns, loss_interval_ns) };
 }
 
+void quality_take_over(struct quality *q, const struct quality *from)
+{
+	struct quality_probe *ring = q->ring;
+	uint64_t i;
+
+	*q = *from;
+	q->ring = ring;
+	for (i = from->first; i < from->next; i++)
+		*slot(q, i) = *slot(from, i);
+}
+
 static void uncount(struct quality *q, struct quality_probe *p)
 {
 	if (!p->counted)

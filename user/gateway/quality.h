@@ -47,6 +47,9 @@ size_t quality_ring_size(uint64_t interval_ns, uint64_t period_ns, uint64_t loss
 void quality_init(struct quality *q, struct quality_probe *ring, uint64_t interval_ns, uint64_t period_ns,
 		  uint64_t loss_interval_ns);
 
+/* Takes over another one's probes; the window and its ring are alike. */
+void quality_take_over(struct quality *q, const struct quality *from);
+
 /*
  * The new probe's number; its low 16 bits go on the wire. A quick one, of a burst, is not counted: a burst is sent just when probes
  * get lost, and would count that bad moment several times over.
