@@ -15,6 +15,7 @@
 
 static const bool all_sources[PROBE_SOURCES] = { true, true, true };
 static const bool ipv6_only[PROBE_SOURCES] = { false, true, true };
+static const bool ipv4_only[PROBE_SOURCES] = { true, false, false };
 static const bool no_source[PROBE_SOURCES];
 
 /* What lies between the prober and a target. */
@@ -530,6 +531,7 @@ Test(monitor, late_answers_are_not_counted_up)
 
 Test(monitor, link_down_is_down_at_once_and_back_soon)
 {
+	struct monitor_view v;
 	struct world w;
 	int times;
 
@@ -544,6 +546,9 @@ Test(monitor, link_down_is_down_at_once_and_back_soon)
 		cr_assert_eq(w.last, MONITOR_DOWN);
 		cr_expect_eq(w.down_ns, w.now);
 		cr_expect_str_eq(reason(&w), "link of wan down");
+		monitor_view(w.m, w.now, &v);
+		cr_expect_eq(v.loss_pct, 100);
+		cr_expect_not(v.has_rtt);
 		sent = w.sent;
 		run(&w, w.now + 5 * SECOND, false);
 		cr_expect_eq(w.sent, sent, "it probes without a link");
@@ -721,6 +726,24 @@ Test(monitor, a_threshold_is_kept_as_long_as_it_is_not_passed)
 	w.lines[0].rtt_ns = 30 * MS;
 	run(&w, w.now + 8 * SECOND, false);
 	cr_expect(strstr(reason(&w), " ms, above 200 ms until "), "%s", reason(&w));
+	finish(&w);
+}
+
+/* The other one could not even be asked */
+Test(monitor, a_target_that_is_not_probed_has_no_good_loss)
+{
+	bool loss, latency;
+	struct world w;
+
+	make(&w, 2, 5);
+	w.settings.down_after = 50;
+	cr_assert_eq(addr_parse("2001:db8::7", &w.targets[1]), 0);
+	w.lines[0].loss = 0.3;
+	start_plain(&w);
+	monitor_path(w.m, MONITOR_PATH_OK, ipv4_only, w.now);
+	run(&w, START + 120 * SECOND, false);
+	monitor_fails(w.m, &loss, &latency);
+	cr_expect(loss);
 	finish(&w);
 }
 

@@ -136,6 +136,22 @@ Test(quality, forgiven_probes_do_not_count)
 	cr_expect_eq(r.rtt_us, 10000u);
 }
 
+Test(quality, an_answer_is_known_when_its_probe_has_left_the_window)
+{
+	struct quality q = window(500, 1000);
+	struct quality_report r;
+	uint64_t number;
+	unsigned int i;
+
+	for (i = 0; i < 8; i++)
+		quality_sent(&q, false, i * 500 * MS);
+	r = report_at(&q, 3600);
+	cr_assert(quality_find(&q, 1, &number));
+	cr_expect(quality_answered(&q, number, 3600 * MS));
+	cr_expect_not(report_at(&q, 3600).has_rtt);
+	cr_expect_eq(report_at(&q, 3600).resolved, r.resolved);
+}
+
 /* More probes than slots, more slots than the wire's 16 bits tell apart twice: what counts is right all the same */
 Test(quality, sequence_numbers_come_round)
 {

@@ -22,6 +22,8 @@ static int by_loss(const void *a, const void *b)
 {
 	const struct quality_report *x = a, *y = b;
 
+	if (!x->resolved != !y->resolved)
+		return x->resolved ? -1 : 1;
 	return (x->loss_pct > y->loss_pct) - (x->loss_pct < y->loss_pct);
 }
 
@@ -186,10 +188,10 @@ void monitor_view_target(struct monitor *m, unsigned int target, uint64_t now_ns
 					   .answered_row = t->answered_row,
 					   .detail = t->detail,
 					   .detail_arg = t->detail_arg,
-					   .has_rtt = q.has_rtt,
+					   .has_rtt = q.has_rtt && t->status != MONITOR_DOWN,
 					   .rtt_us = q.rtt_us,
 					   .stddev_us = q.stddev_us,
-					   .loss_pct = q.loss_pct };
+					   .loss_pct = t->can_send ? q.loss_pct : 100 };
 }
 
 static bool probed(const struct monitor *m)
@@ -268,10 +270,10 @@ void monitor_view(struct monitor *m, uint64_t now_ns, struct monitor_view *v)
 				    .path = m->path,
 				    .since_ns = m->since_ns,
 				    .idle = m->idle,
-				    .has_rtt = is.has_rtt,
+				    .has_rtt = is.has_rtt && m->measured != MONITOR_DOWN,
 				    .rtt_us = is.rtt.rtt_us,
 				    .stddev_us = is.rtt.stddev_us,
-				    .loss_pct = is.loss.loss_pct,
+				    .loss_pct = m->n_targets && m->path != MONITOR_PATH_OK ? 100 : is.loss.loss_pct,
 				    .held_until_ns = m->held_until_ns,
 				    .first_down_ns = m->first_down_ns,
 				    .times_down = m->times_down,

@@ -97,7 +97,7 @@ bool quality_find(const struct quality *q, uint16_t sequence, uint64_t *number)
 {
 	uint16_t back = (uint16_t)(q->next - 1) - sequence;
 
-	if (back >= q->next - q->first)
+	if (back >= q->next || back >= q->size)
 		return false;
 	*number = q->next - 1 - back;
 	return true;

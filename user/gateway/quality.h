@@ -55,7 +55,7 @@ void quality_take_over(struct quality *q, const struct quality *from);
  * get lost, and would count that bad moment several times over.
  */
 uint64_t quality_sent(struct quality *q, bool quick, uint64_t now_ns);
-bool quality_find(const struct quality *q, uint16_t sequence, uint64_t *number); /* false: not in the window */
+bool quality_find(const struct quality *q, uint16_t sequence, uint64_t *number); /* false: no longer in the ring */
 const struct quality_probe *quality_probe(const struct quality *q, uint64_t number);
 bool quality_answered(struct quality *q, uint64_t number, uint64_t now_ns); /* false: it was before */
 
