@@ -203,6 +203,8 @@ static void set_up_near(void)
 	    "ip neigh add 2001:db8::1 lladdr 02:00:00:00:00:01 dev far && "
 	    "ip neigh add fe80::1:1 lladdr 02:00:00:00:00:01 dev far && "
 	    "ip neigh add 2001:db8::7 lladdr 02:00:00:00:00:01 dev far");
+	/* the kernel tells of carriers once a second (net/core/link_watch.c) */
+	run("for i in $(seq 100); do ip link show wan | grep -q 'state UP' && exit 0; sleep 0.05; done; exit 1");
 	cr_assert_eq(timekeeper_start(&tk, &plane), 0);
 }
 
@@ -404,16 +406,16 @@ Test(timekeeper, a_link_that_goes_down_is_down_at_once_and_comes_back)
 {
 	struct pollfd notify = { .fd = timekeeper_fd(tk), .events = POLLIN };
 	struct noted noted = { 0 };
-	uint64_t begin;
+	uint64_t ended;
 
 	add_gateway("gw", CONFIG_PROBE_ICMP, 0, "198.51.100.51");
 	configure();
 	cr_assert_geq(until_up(1, true, 2000), 0);
 	for (int i = 0; i < 3; i++) {
-		begin = now_ns();
 		run("ip link set wan down");
+		ended = now_ns();
 		cr_assert_geq(until_up(1, false, 1000), 0);
-		cr_expect_leq(up_ns[1] - begin, 100 * MS); /* ip(8) itself takes most of it */
+		cr_expect_leq(up_ns[1], ended + 50 * MS);
 		cr_expect_str_eq(reason("gw"), "link of wan down");
 		run("ip link set wan up");
 		cr_expect_geq(until_up(1, true, 3000), 0, "%s", reason("gw"));
@@ -521,6 +523,69 @@ Test(timekeeper, probes_bear_their_mark)
 	close(fd);
 }
 
+/* ---- devices of every kind ---- */
+
+static const struct kind {
+	const char *type, *near, *far; /* as ip-link(8) has them; an IPv6 target if `v6` */
+	bool v6;
+} kinds[] = {
+	{ "vlan", "link wan name k%d type vlan id 5", "link far name k%d address 02:00:00:00:00:02 type vlan id 5",
+	  false },
+	{ "vxlan", "name k%d type vxlan id 7 dstport 4789 local 192.0.2.1 remote 192.0.2.2",
+	  "name k%d address 02:00:00:00:00:02 type vxlan id 7 dstport 4789 local 192.0.2.2 remote 192.0.2.1", false },
+	{ "ipip", "name k%d type ipip local 192.0.2.1 remote 192.0.2.2",
+	  "name k%d type ipip local 192.0.2.2 remote 192.0.2.1", false },
+	{ "sit", "name k%d type sit local 192.0.2.1 remote 192.0.2.2",
+	  "name k%d type sit local 192.0.2.2 remote 192.0.2.1", true },
+	{ "gre", "name k%d type gre local 192.0.2.1 remote 192.0.2.2",
+	  "name k%d type gre local 192.0.2.2 remote 192.0.2.1", false },
+	{ "ip6tnl", "name k%d type ip6tnl mode any local 2001:db8::1 remote 2001:db8::2",
+	  "name k%d type ip6tnl mode any local 2001:db8::2 remote 2001:db8::1", true },
+};
+
+/* false: not in this kernel */
+static bool add_kind(const struct kind *kind, int i)
+{
+	char command[512], device[128];
+
+	snprintf(device, sizeof(device), kind->near, i);
+	snprintf(command, sizeof(command), "ip link add %s 2> /dev/null", device);
+	if (system(command))
+		return false;
+	snprintf(device, sizeof(device), kind->far, i);
+	run("ip link set k%d up && ip addr add dev k%d %s", i, i, kind->v6 ? "2001:db8:9::1/64 nodad" : "10.99.0.1/24");
+	snprintf(command, sizeof(command), "ip link add %s && ip link set k%d up && ip addr add dev k%d %s", device, i,
+		 i, kind->v6 ? "2001:db8:9::2/64 nodad" : "10.99.0.2/24");
+	far(command);
+	return true;
+}
+
+Test(timekeeper, devices_of_every_kind)
+{
+	char command[64], name[16];
+	int tried = 0;
+
+	for (int i = 0; i < (int)(sizeof(kinds) / sizeof(*kinds)); i++) {
+		if (!add_kind(&kinds[i], i))
+			continue;
+		tried++;
+		plan.n_gateways = 0;
+		add_gateway(kinds[i].type, CONFIG_PROBE_ICMP, 0, kinds[i].v6 ? "2001:db8:9::2" : "10.99.0.2");
+		snprintf(name, sizeof(name), "k%d", i);
+		plan_gateways[0].path.probe.ifindex = if_nametoindex(name);
+		plan_gateways[0].path.probe.sources[0] = addr("10.99.0.1");
+		plan_gateways[0].path.probe.sources[1] = addr("2001:db8:9::1");
+		configure();
+		cr_expect_geq(until_up(1, true, 3000), 0, "%s: %s", kinds[i].type, reason(kinds[i].type));
+		run("ip link del k%d", i);
+		snprintf(command, sizeof(command), "ip link del k%d", i);
+		far(command);
+		cr_expect_geq(until_up(1, false, 1000), 0);
+	}
+	if (!tried)
+		cr_skip_test("none of these devices is in this kernel");
+}
+
 /* ---- a device without an Ethernet header ---- */
 
 /* Turns an echo request round, in place; the sums stay right but for the type's change from 8 to 0 */
@@ -610,8 +675,8 @@ Test(timekeeper, answers_of_others_are_none)
 {
 	int fd = tun_gateway();
 
-	cr_expect_gt(answer_tun(fd, 300, COOKIE), 2u);
-	cr_expect_gt(answer_tun(fd, 300, SOURCE), 2u);
+	cr_expect_gt(answer_tun(fd, 600, COOKIE), 2u);
+	cr_expect_gt(answer_tun(fd, 600, SOURCE), 2u);
 	cr_expect_not(up[1]);
 	answer_tun(fd, 2000, NOTHING);
 	cr_expect(up[1], "%s", reason("gw"));
