@@ -110,6 +110,20 @@ GLOBAL int policy_settle(struct fl_ctx *ctx, struct scratch *s)
 	return STAGE_GO;
 }
 
+/* Another CPU has made the state meanwhile: the packet is one more of the same, and leaves by the port that was chosen there. */
+static __always_inline int policy_follow(struct fl_ctx *ctx, struct scratch *s)
+{
+	int r = s->translate && s->conn.translated ? nat_of_conn(&s->x.to, &s->conn) : STAGE_GO;
+
+	if (r < 0)
+		return r;
+	policy_log_both(ctx, s, 0);
+	s->doing = DOING_UPDATE;
+	s->conn.next.held = true; /* state_check() has not seen it */
+	s->keep_way = false;
+	return STAGE_GO;
+}
+
 /* Returns STAGE_GO or -FL_DROP_*: there is no room for another state. */
 static __always_inline int policy_commit(struct fl_ctx *ctx, struct scratch *s)
 {
@@ -125,8 +139,8 @@ static __always_inline int policy_commit(struct fl_ctx *ctx, struct scratch *s)
 	}
 	if (r == STAGE_GO && s->doing == DOING_INSERT)
 		r = state_insert(&s->conn, &s->fresh, s->translate ? &s->twin : NULL);
-	if (r == STATE_EXISTS && s->translate && s->conn.translated) /* by the port that was chosen first */
-		r = nat_of_conn(&s->x.to, &s->conn);
+	if (r == STATE_EXISTS)
+		r = policy_follow(ctx, s);
 	if (r < 0) {
 		policy_log_both(ctx, s, -r);
 		return r;

@@ -417,60 +417,103 @@ GLOBAL int rules_enter(struct conn *c, struct fl_state *fresh)
 	return 0;
 }
 
-/* Ends the entry with a key that another has, too: of a twin the state that it belongs to. */
-static __always_inline void duplicate_end(__u32 slot, __u64 tag)
-{
-	const struct fl_state *st = state_at(slot);
-	const volatile __u64 *main;
-	__u64 now;
-
-	if (FL_TAG_KIND(tag) == FL_KIND_TWIN && st) {
-		main = tag_at(st->twin);
-		now = main ? *main : 0;
-		if (kind_is_state(now) && FL_TAG_SERIAL(now) == st->made)
-			state_remove(st->twin, now);
-	}
-	state_remove(slot, tag);
-}
-
-enum settle { SETTLED, SETTLE_OTHER, SETTLE_YIELD };
-
 /*
- * Two CPUs may have made an entry for the same key, each before it saw the other's. Who has published, looks again; at least one then
- * sees both, and of two the one in the lower slot stays, whoever it is that finds out. Returns SETTLED: that in `slot` stays, and there is no
- * other; SETTLE_OTHER: the caller is to end `other`, and to ask again; SETTLE_YIELD: `other` stays.
+ * Another entry with the key than that in `slot`, be it published or about to be: 1, and c->other_room has it. Twins of the same connection do
+ * not count: which one stays is settled by the states.
  */
-GLOBAL int key_settle(struct fl_tuple *key, struct fl_state_place *place, __u32 slot, struct state_room *other)
+GLOBAL int key_other(struct conn *c, struct fl_tuple *key, struct fl_state_place *place, __u32 slot)
 {
 	const struct fl_bucket *first, *second;
+	struct state_room *other;
 	__u32 found;
 
-	if (!key || !place || !other)
-		return SETTLED;
+	if (!c || !key || !place)
+		return 0;
+	other = &c->other_room;
 	first = bucket_at(place->bucket[0]);
 	second = bucket_at(place->bucket[1]);
 	if (!first || !second)
-		return SETTLED;
+		return 0;
 	found = bucket_match(first, place->hash) | bucket_match(second, place->hash) << FL_BUCKET_WAYS;
 	for (int i = 0; i < 2 * FL_BUCKET_WAYS; i++) {
 		const volatile __u64 *tag;
 		const struct fl_state *st;
 
 		if (!found)
-			return SETTLED;
+			return 0;
 		other->slot = place_slot(place, lowest_bit(found));
 		found &= found - 1;
 		tag = tag_at(other->slot);
 		st = state_at(other->slot);
 		if (!tag || !st)
-			return SETTLED;
+			return 0;
 		other->tag = *tag;
-		if (other->slot == slot || FL_TAG_HASH(other->tag) != place->hash ||
-		    FL_TAG_KIND(other->tag) <= FL_KIND_CLAIMED || !state_has_key(st, key))
-			continue;
-		return other->slot < slot ? SETTLE_YIELD : SETTLE_OTHER;
+		if (other->slot != slot && FL_TAG_HASH(other->tag) == place->hash &&
+		    FL_TAG_KIND(other->tag) != FL_KIND_FREE && state_has_key(st, key) &&
+		    !twin_is_of(other->slot, other->tag, &c->key))
+			return 1;
 	}
-	return SETTLED;
+	return 0;
+}
+
+static __always_inline bool tag_swap(__u32 slot, __u64 was, __u64 is)
+{
+	volatile __u64 *tag = tag_at(slot);
+
+	return tag && __sync_val_compare_and_swap(tag, was, is) == was;
+}
+
+/*
+ * Whether the entry in c->other_room stays, rather than ours in `slot`, which is not published: one whose state is, since its packet may have
+ * left; of two that are not, the one in the lower slot. Else it never will be, if it is not by now: it is to be looked for again.
+ */
+GLOBAL int other_stays(struct conn *c, __u32 slot)
+{
+	const volatile __u64 *main;
+	const struct fl_state *st;
+	struct state_room *other;
+	bool is_twin;
+	__u32 at;
+	__u64 is;
+
+	if (!c)
+		return 0;
+	other = &c->other_room;
+	st = state_at(other->slot);
+	if (!st)
+		return 0;
+	is_twin = FL_TAG_KIND(other->tag) == FL_KIND_TWIN;
+	at = is_twin ? st->twin : other->slot;
+	main = tag_at(at);
+	if (!main)
+		return 0;
+	is = is_twin ? *main : other->tag;
+	if (!is_twin || (FL_TAG_KIND(is) != FL_KIND_FREE && FL_TAG_SERIAL(is) == st->made)) {
+		if (kind_is_state(is) || other->slot < slot)
+			return 1;
+		if (!tag_swap(at, is, FL_TAG_CLAIM(is)))
+			return 0;
+	}
+	if (is_twin)
+		tag_swap(other->slot, other->tag, FL_TAG(0, FL_TAG_SERIAL(other->tag), FL_KIND_FREE));
+	else if (st->flags & FL_STATE_TRANSLATED)
+		twin_remove(st->twin, at, is);
+	return 0;
+}
+
+/*
+ * Two CPUs may make an entry for the same key, each before it sees the other's. Each shows that it is about to, and then looks who else is: at
+ * least one sees both. 1: nobody else has it; 0: the one in c->other_room stays.
+ */
+GLOBAL int key_settle(struct conn *c, struct fl_tuple *key, struct fl_state_place *place, __u32 slot)
+{
+	for (int i = 0; i < 4; i++) { /* more than a few there never are */
+		if (!key_other(c, key, place, slot))
+			return 1;
+		if (other_stays(c, slot))
+			break;
+	}
+	return 0;
 }
 
 static __always_inline void state_set_key(struct fl_state *st, const struct fl_tuple *key)
@@ -491,36 +534,28 @@ static __always_inline void tag_publish(__u32 slot, __u64 tag)
 		__sync_lock_test_and_set(place, tag);
 }
 
-/* Whether a new twin's key is free: 0, STATE_SAME or -FL_DROP_NAT_PORTS. What is over there goes. */
+/* Whether a new twin's key is free: 0, STATE_EXISTS or -FL_DROP_NAT_PORTS. What is over there goes. */
 static __always_inline int twin_check(struct conn *c, const struct fl_tuple *key, const struct fl_state_place *at)
 {
+	const volatile __u64 *main;
+	const struct fl_state *twin;
 	__u32 slot;
 	__u64 tag;
 
 	if (!key_find(key, at, &slot, &tag) || (state_age(slot, tag, c->now) == ~0u && state_remove(slot, tag)))
 		return 0;
-	return twin_is_of(slot, tag, &c->key) ? STATE_SAME : -FL_DROP_NAT_PORTS;
+	if (!twin_is_of(slot, tag, &c->key))
+		return -FL_DROP_NAT_PORTS;
+	twin = state_at(slot);
+	main = twin ? tag_at(twin->twin) : NULL;
+	if (!main)
+		return -FL_DROP_INTERNAL;
+	c->other_room.slot = twin->twin;
+	c->other_room.tag = *main;
+	return STATE_EXISTS;
 }
 
-/*
- * Sees to it that a key has one entry, the one in `slot`. 1: another one is to stay, which is in c->other. Each other one is ended; more
- * than a few there never are.
- */
-GLOBAL int key_settle_all(struct conn *c, struct fl_tuple *key, struct fl_state_place *place, __u32 slot)
-{
-	if (!c || !key || !place)
-		return 0;
-	for (int i = 0; i < 4; i++) {
-		int r = key_settle(key, place, slot, &c->other_room);
-
-		if (r != SETTLE_OTHER)
-			return r == SETTLE_YIELD;
-		duplicate_end(c->other_room.slot, c->other_room.tag);
-	}
-	return 0;
-}
-
-/* Makes the twin of the entry that c->slot and c->tag have claimed. 0, and c->other; STATE_SAME, or -FL_DROP_*. */
+/* Makes the twin of the entry that c->slot and c->tag have claimed. 0, and c->other; STATE_EXISTS, or -FL_DROP_*. */
 GLOBAL int twin_insert(struct conn *c, struct fl_tuple *key)
 {
 	const struct fl_state_control *control = state_control();
@@ -543,6 +578,12 @@ GLOBAL int twin_insert(struct conn *c, struct fl_tuple *key)
 	st->twin = c->slot;
 	st->made = FL_TAG_SERIAL(c->tag);
 	c->other = c->twin_room.slot;
+	st = state_at(c->slot);
+	if (!st)
+		return -FL_DROP_INTERNAL;
+	st->twin = c->other;
+	st->flags |= FL_STATE_TRANSLATED;
+	c->translated = true;
 	tag_publish(c->twin_room.slot, FL_TAG(c->twin_place.hash, FL_TAG_SERIAL(c->twin_room.tag) + 1, FL_KIND_TWIN));
 	return 0;
 }
@@ -567,52 +608,42 @@ GLOBAL int entry_begin(struct conn *c, struct fl_state *fresh)
 	return 0;
 }
 
-/* The twin that c->twin_room has goes again. */
-static __always_inline void twin_take_back(struct conn *c)
+/* The entry goes again, and its twin. */
+static __always_inline void entry_withdraw(struct conn *c)
 {
-	volatile __u64 *tag = tag_at(c->twin_room.slot);
-	__u64 is = FL_TAG(c->twin_place.hash, FL_TAG_SERIAL(c->twin_room.tag) + 1, FL_KIND_TWIN);
-
-	if (tag)
-		__sync_val_compare_and_swap(tag, is, FL_TAG(0, FL_TAG_SERIAL(is), FL_KIND_FREE));
+	if (c->translated)
+		twin_remove(c->other, c->slot, c->tag);
+	state_free(c->slot, c->tag);
 }
 
-/* Lets others see the entry, and its twin if `twin`. As state_insert(). */
-GLOBAL int entry_publish(struct conn *c, struct fl_tuple *twin)
+/* The twin's tuple is another connection's. */
+static __always_inline int entry_crowded_out(struct conn *c)
 {
-	struct fl_state *st;
+	entry_withdraw(c);
+	return -FL_DROP_NAT_PORTS;
+}
+
+/*
+ * Lets others see the entry, unless one of the same connection stays: STATE_EXISTS. Both of its steps fail where another one has decided that
+ * it is not to be (other_stays()).
+ */
+GLOBAL int entry_publish(struct conn *c)
+{
+	__u64 claimed, shown;
 
 	if (!c)
 		return -FL_DROP_INTERNAL;
-	st = state_at(c->slot);
-	if (!st)
-		return -FL_DROP_INTERNAL;
-	if (twin) {
-		if (key_settle_all(c, twin, &c->twin_place, c->other)) {
-			twin_take_back(c);
-			state_free(c->slot, c->room.tag);
-			return twin_is_of(c->other_room.slot, c->other_room.tag, &c->key) ? STATE_SAME
-											  : -FL_DROP_NAT_PORTS;
-		}
-		c->translated = true;
-		st->twin = c->other;
-		st->flags |= FL_STATE_TRANSLATED;
-	}
-	/* one that is there already stays, wherever it lies: its packet may have left */
-	if (key_settle(&c->key, &c->place, c->slot, &c->other_room) != SETTLED) {
-		if (twin)
-			twin_take_back(c);
-		state_free(c->slot, c->room.tag);
-		return STATE_SAME;
-	}
-	state_count(1, 1);
-	tag_publish(c->slot, c->tag);
-	if (!key_settle_all(c, &c->key, &c->place, c->slot))
+	claimed = FL_TAG(0, FL_TAG_SERIAL(c->tag), FL_KIND_CLAIMED);
+	shown = FL_TAG_AS(c->tag, FL_KIND_CLAIMED);
+	if (tag_swap(c->slot, claimed, shown) && key_settle(c, &c->key, &c->place, c->slot) &&
+	    tag_swap(c->slot, shown, c->tag)) {
+		state_count(1, 1);
 		return 0;
-	state_remove(c->slot, c->tag);
-	c->slot = c->other_room.slot;
-	c->tag = c->other_room.tag;
-	return STATE_EXISTS;
+	}
+	entry_withdraw(c);
+	if (key_other(c, &c->key, &c->place, ~0u))
+		return STATE_EXISTS;
+	return c->translated ? -FL_DROP_NAT_PORTS : -FL_DROP_STATE_FULL;
 }
 
 /* What was found to be over goes; whether limits allow a new one. 0 or -FL_DROP_*. */
@@ -641,10 +672,33 @@ static __always_inline void entry_refused(const struct fl_state *fresh, int why)
 	rule_leave(fresh, state_rule(fresh, 1));
 }
 
+/* The entry in c->other_room, which stays instead of ours, is the packet's. It may not be published yet. */
+GLOBAL int conn_follow(struct conn *c)
+{
+	const struct fl_state *st;
+
+	if (!c)
+		return 0;
+	st = state_at(c->other_room.slot);
+	if (!st)
+		return 0;
+	c->slot = c->main = c->other_room.slot;
+	c->tag = c->other_room.tag;
+	c->main_side = c->side;
+	c->translated = false;
+	if (FL_TAG_KIND(c->tag) == FL_KIND_TWIN) {
+		twin_follow(c, st);
+	} else if (st->flags & FL_STATE_TRANSLATED) {
+		c->other = st->twin;
+		c->translated = true;
+	}
+	return 0;
+}
+
 /*
  * Makes a state of what state_find() did not find. `fresh`: what state_begin() has filled, and what the caller knows of rules,
  * translation and ways. `twin`: the translated tuple, which twin_of() has normalised; NULL: no translation. What state_find() found to
- * be over is removed. Returns 0, or STATE_EXISTS or STATE_SAME, or -FL_DROP_STATE_FULL, -FL_DROP_STATE_LIMIT, -FL_DROP_NAT_PORTS (the twin's tuple
+ * be over is removed. Returns 0, or STATE_EXISTS, or -FL_DROP_STATE_FULL, -FL_DROP_STATE_LIMIT, -FL_DROP_NAT_PORTS (the twin's tuple
  * is another's). One call behind the other, not in each other: there are 512 bytes of stack for all.
  */
 static __always_inline int state_insert(struct conn *c, struct fl_state *fresh, struct fl_tuple *twin)
@@ -666,16 +720,18 @@ static __always_inline int state_insert(struct conn *c, struct fl_state *fresh, 
 	if (!r && twin) {
 		r = twin_insert(c, twin);
 		if (r)
-			state_free(c->slot, c->room.tag);
+			state_free(c->slot, c->tag);
+		else if (!key_settle(c, twin, &c->twin_place, c->other))
+			r = entry_crowded_out(c);
 	}
 	if (!r)
-		r = entry_publish(c, twin);
+		r = entry_publish(c);
 	mine->made += !r;
-	if (r == STATE_EXISTS)
-		return state_find(c) ? r : -FL_DROP_STATE_FULL;
 	if (r)
 		entry_refused(fresh, r);
-	return r == STATE_SAME && state_find(c) ? STATE_EXISTS : r;
+	if (r == STATE_EXISTS)
+		conn_follow(c);
+	return r;
 }
 
 /* The translated tuple, for state_insert(): as tuple_of(), its `src` being what that one's becomes. */

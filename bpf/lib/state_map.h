@@ -103,8 +103,7 @@ struct conn {
 	struct fl_state_place twin_place;
 };
 
-#define STATE_EXISTS 1 /* state_insert(): another CPU was first, and c has what it made */
-#define STATE_SAME 2   /* the same, but it is not done with it */
+#define STATE_EXISTS 1 /* state_insert(): another CPU was first, and c has what it made, or is about to */
 #define STATE_MISS 1   /* state_check(): begins another connection, as if state_find() had found none */
 
 static __always_inline const struct fl_state_control *state_control(void)

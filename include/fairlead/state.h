@@ -5,7 +5,8 @@
  *
  * fl_buckets: array of lines with eight tags; tag w of bucket b belongs to element 8 * b + w of fl_states. A key has two
  * buckets, by two hash values; an entry lies in either. Who makes or ends an entry, program or daemon, first makes its tag CLAIMED by
- * compare and exchange: until it stores another one, the element is nobody else's.
+ * compare and exchange: until it stores another one, the element is nobody else's. Who claims it once more only says that it is not to
+ * be published: bpf/lib/state_make.h, other_stays().
  */
 #pragma once
 
@@ -13,7 +14,10 @@
 
 #define FL_BUCKET_WAYS 8
 
-/* Hash 32 bits (0 while FREE or CLAIMED), serial 24 (grows with each claim: who read the old one finds out), kind 8. */
+/*
+ * Hash 32 bits (0 while FREE or CLAIMED, but what a program is about to publish shows it), serial 24 (grows with each claim: who read the old
+ * one finds out), kind 8.
+ */
 #define FL_TAG(hash, serial, kind) ((__u64)(hash) << 32 | ((__u64)(serial)&0xffffff) << 8 | (kind))
 #define FL_TAG_HASH(tag) ((__u32)((tag) >> 32))
 #define FL_TAG_SERIAL(tag) ((__u32)(tag) >> 8)

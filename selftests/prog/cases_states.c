@@ -12,6 +12,8 @@
 #include "selftests/prog/random.h"
 #include "selftests/prog/state_table.h"
 
+#include "states_prog.skel.h"
+
 /* A table for one test; its last lines. */
 static bool begin(struct env *env, struct state_table *t, __u32 buckets)
 {
@@ -558,7 +560,7 @@ static void against_model(struct env *env)
 
 /* ---- two CPUs at once ---- */
 
-#define HAMMER_KEYS 4096
+#define HAMMER_KEYS STATES_PAIR_KEYS
 
 struct hammer {
 	struct state_table *t;
@@ -603,26 +605,35 @@ static void expect_each_once(struct env *env, const struct state_table *t, __u32
 	free(seen);
 }
 
-/* The keys of both are the same, the one going up and the other down or up as well; or they are different ones in the same buckets. */
-static void hammer(struct env *env, struct state_table *t, __u32 step, __u32 second, __u32 keys)
+static void hammer_both(struct state_table *t, struct hammer h[2])
 {
 	pthread_barrier_t start;
 	pthread_t threads[2];
-	struct hammer h[2];
 
 	clear(t);
 	pthread_barrier_init(&start, NULL, 2);
 	for (int i = 0; i < 2; i++) {
-		h[i] = (struct hammer){ .t = t, .start = &start, .cpu = i % t->cpus };
-		h[i].loop = (struct states_loop){
-			.keys = keys, .count = HAMMER_KEYS, .step = i ? step : 1, .first = i ? second : 0, .insert = 1
-		};
+		h[i].t = t;
+		h[i].start = &start;
+		h[i].cpu = i % t->cpus;
 		if (pthread_create(&threads[i], NULL, hammer_run, &h[i]))
 			abort();
 	}
 	for (int i = 0; i < 2; i++)
 		pthread_join(threads[i], NULL);
 	pthread_barrier_destroy(&start);
+}
+
+/* The keys of both are the same, the one going up and the other down or up as well; or they are different ones in the same buckets. */
+static void hammer(struct env *env, struct state_table *t, __u32 step, __u32 second, __u32 keys)
+{
+	struct hammer h[2] = {};
+
+	for (int i = 0; i < 2; i++)
+		h[i].loop = (struct states_loop){
+			.keys = keys, .count = HAMMER_KEYS, .step = i ? step : 1, .first = i ? second : 0, .insert = 1
+		};
+	hammer_both(t, h);
 	expect(env, "refused", h[0].loop.failed + h[1].loop.failed, 0);
 	expect_each_once(env, t, keys);
 	expect_counts(env, "two CPUs", t, keys, 0);
@@ -642,6 +653,48 @@ static void two_cpus(struct env *env)
 	state_table_close(&t);
 }
 
+/*
+ * Each connection's first two packets are in step, and each CPU has chosen an address of its own for it, or the same: both leave by one, and its
+ * answers find back.
+ */
+static void pair(struct env *env, struct state_table *t, __u32 as, __u32 second_as)
+{
+	__u32(*seen)[HAMMER_KEYS] = t->skel->bss->states_pair_as, wrong = 0;
+	struct hammer h[2] = {};
+
+	memset((void *)t->skel->bss->states_pair_step, 0, sizeof(t->skel->bss->states_pair_step));
+	for (int i = 0; i < 2; i++)
+		h[i].loop = (struct states_loop){ .keys = HAMMER_KEYS,
+						  .count = HAMMER_KEYS,
+						  .step = 1,
+						  .insert = 1,
+						  .as = i ? second_as : as,
+						  .me = i };
+	hammer_both(t, h);
+	for (__u32 i = 0; i < HAMMER_KEYS; i++)
+		wrong += !seen[0][i] || seen[0][i] != seen[1][i];
+	expect(env, "refused", h[0].loop.failed + h[1].loop.failed, 0);
+	expect(env, "connections that are not seen as from one", wrong, 0);
+	expect_counts(env, "pairs", t, HAMMER_KEYS, HAMMER_KEYS);
+	for (__u32 slot = 0; slot < t->slots; slot++)
+		if (FL_TAG_KIND(state_table_tag(t, slot)) == FL_KIND_TWIN)
+			wrong += t->states[t->states[slot].twin].twin != slot;
+	expect(env, "twins that their state does not know", wrong, 0);
+}
+
+static void pairs(struct env *env)
+{
+	struct state_table t;
+
+	if (!begin(env, &t, HAMMER_KEYS))
+		return;
+	for (int round = 0; round < 50 && !*env->why; round++) {
+		pair(env, &t, 0x10000, 0x10000);
+		pair(env, &t, 0x10000, 0x20000);
+	}
+	state_table_close(&t);
+}
+
 const struct procedure states_procedures[] = {
 	{ "states/directions", directions },
 	{ "states/twins", twins },
@@ -654,5 +707,6 @@ const struct procedure states_procedures[] = {
 	{ "states/rules", rules },
 	{ "states/against-a-model", against_model },
 	{ "states/two-cpus", two_cpus },
+	{ "states/pairs", pairs },
 	{},
 };

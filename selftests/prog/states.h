@@ -49,6 +49,8 @@ struct states_frame {
 	struct states_answer answer;
 };
 
+#define STATES_PAIR_KEYS 4096
+
 /* states_loop: so many packets in one run. */
 struct states_loop {
 	__u32 first, step; /* number of the first, and what the next has more … */
@@ -56,6 +58,9 @@ struct states_loop {
 	__u32 count;
 	__u32 insert;	     /* what is not known is made */
 	__u32 found, failed; /* out */
+	/* of two CPUs that take the same step at the same time: their connections are seen outside as from so many hosts from number `as` on */
+	__u32 as;
+	__u32 me; /* 0 or 1: the line of states_pair_as[] that says as from which each was seen */
 	__u32 pad;
 };
 

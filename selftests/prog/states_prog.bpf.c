@@ -54,6 +54,35 @@ static __always_inline int packet(struct scratch *s, const struct states_request
 	return state_insert(c, &s->fresh, &s->twin);
 }
 
+#define IN_STEP_TRIES 500
+
+volatile __u32 states_pair_step[2][16];
+__u32 states_pair_as[2][STATES_PAIR_KEYS];
+
+/* Waits for the other CPU, but not for good. */
+static __always_inline void in_step(__u32 me, __u32 step)
+{
+	me &= 1;
+	states_pair_step[me][0] = step;
+	for (int i = 0; i < IN_STEP_TRIES; i++)
+		if (states_pair_step[me ^ 1][0] >= step)
+			break;
+}
+
+/* As from which number the outside sees the connection; 0: it can't be told, as nat_of_conn() would find. */
+static __always_inline __u32 pair_as(const struct conn *c)
+{
+	const struct fl_state *twin = state_at(c->other);
+	__u32 end;
+
+	if (!twin || !c->translated || c->slot != c->main || twin->twin != c->main ||
+	    twin->made != FL_TAG_SERIAL(c->tag))
+		return 0;
+	end = c->main_side ^ !!(twin->flags & FL_STATE_TURNED);
+	hide(end);
+	return bpf_ntohl(twin->addr[end & 1].w[3]);
+}
+
 /* The packet of a number: UDP from 2001:db8::NUMBER to 2001:db8::ffff:ffff. */
 static long loop_packet(__u32 i, void *arg)
 {
@@ -62,21 +91,27 @@ static long loop_packet(__u32 i, void *arg)
 	struct scratch *s = bpf_map_lookup_elem(&scratch, &zero);
 	union fl_addr src = { .w = { bpf_htonl(0x20010db8), 0, 0, bpf_htonl(number) } };
 	union fl_addr dst = { .w = { bpf_htonl(0x20010db8), 0, 0, ~0u } };
+	int r = 0;
 
 	if (!s)
 		return 1;
+	if (loop->as)
+		in_step(loop->me, i);
 	tuple_of(&s->conn, &src, &dst, bpf_htons(number), bpf_htons(53), FL_PROTO_UDP);
 	if (state_find(&s->conn)) {
 		loop->found++;
 		if (!state_check(&s->conn, NULL))
 			state_update(&s->conn, 100);
-		return 0;
+	} else if (loop->insert) {
+		__builtin_memset(&s->fresh, 0, sizeof(s->fresh));
+		state_begin(&s->conn, NULL, &s->fresh, 100);
+		src.w[3] = bpf_htonl(number + loop->as);
+		twin_of(&s->conn, &s->twin, &src, &dst, bpf_htons(number), bpf_htons(53));
+		r = state_insert(&s->conn, &s->fresh, loop->as ? &s->twin : NULL);
+		loop->failed += r < 0;
 	}
-	if (!loop->insert)
-		return 0;
-	__builtin_memset(&s->fresh, 0, sizeof(s->fresh));
-	state_begin(&s->conn, NULL, &s->fresh, 100);
-	loop->failed += state_insert(&s->conn, &s->fresh, NULL) < 0;
+	if (loop->as)
+		states_pair_as[loop->me & 1][number % STATES_PAIR_KEYS] = r < 0 ? 0 : pair_as(&s->conn);
 	return 0;
 }
 

@@ -69,16 +69,21 @@ static void give_back(struct states *t, uint32_t slot, uint64_t claimed)
 	publish(t, slot, FL_TAG_AS(claimed, FL_KIND_FREE));
 }
 
+/* About to be published by a program: it learns that it is not to be, looks again, and finds ours. */
+static bool is_stopped(struct states *t, uint32_t slot, uint64_t tag)
+{
+	return FL_TAG_KIND(tag) == FL_KIND_CLAIMED && states_tag_swap(t, slot, tag, FL_TAG_CLAIM(tag));
+}
+
 /* A program may have made the same meanwhile: it sees ours when it looks again, or we see its. */
-static bool is_twice(const struct states *t, const struct fl_tuple *key, const struct fl_state_place *place,
-		     uint32_t mine)
+static bool is_twice(struct states *t, const struct fl_tuple *key, const struct fl_state_place *place, uint32_t mine)
 {
 	for (uint32_t way = 0; way < 2 * FL_BUCKET_WAYS; way++) {
 		uint32_t slot = slot_of(place, way);
 		uint64_t tag = states_tag(t, slot);
 
-		if (slot != mine && FL_TAG_HASH(tag) == place->hash && FL_TAG_KIND(tag) > FL_KIND_CLAIMED &&
-		    has_key(&t->entries[slot], key))
+		if (slot != mine && FL_TAG_HASH(tag) == place->hash && FL_TAG_KIND(tag) != FL_KIND_FREE &&
+		    has_key(&t->entries[slot], key) && !is_stopped(t, slot, tag))
 			return true;
 	}
 	return false;
@@ -181,9 +186,12 @@ static bool state_copy(struct states *to, const struct states *from, const struc
 	}
 	to->entries[slot] = *st;
 	to->entries[slot].twin = twin;
-	states_count(to, 1, kind == FL_KIND_EMBRYONIC);
 	tag = FL_TAG(place.hash, FL_TAG_SERIAL(claimed), kind);
-	publish(to, slot, tag);
+	if (!states_tag_swap(to, slot, claimed, tag)) { /* a program has made a state with our twin's tuple */
+		publish(to, slot, FL_TAG(0, FL_TAG_SERIAL(claimed) + 1, FL_KIND_FREE));
+		return false;
+	}
+	states_count(to, 1, kind == FL_KIND_EMBRYONIC);
 	if (is_twice(to, &key, &place, slot))
 		states_remove(to, slot, tag);
 	return true;
