@@ -145,8 +145,8 @@ static __always_inline int state_remove(__u32 slot, __u64 tag)
 /* ---- making ---- */
 
 /*
- * How willingly an entry gives way: 0 never, ~0 at once (it has run out, or its state if it is a twin, or that is gone), between the two an
- * embryonic one by its age.
+ * How willingly an entry gives way: 0 never, ~0 at once (it has run out), between the two an embryonic one by its age. A twin as its state, and at
+ * once if that is gone.
  */
 GLOBAL __u32 state_age(__u32 slot, __u64 tag, __u32 now)
 {
@@ -160,8 +160,10 @@ GLOBAL __u32 state_age(__u32 slot, __u64 tag, __u32 now)
 		main = tag_at(st->twin);
 		if (!main || FL_TAG_KIND(*main) == FL_KIND_FREE || FL_TAG_SERIAL(*main) != st->made)
 			return ~0u;
+		tag = *main;
 		st = state_at(st->twin);
-		return st && kind_is_state(*main) && fl_state_is_expired(st, control, now) ? ~0u : 0;
+		if (!st || !kind_is_state(tag))
+			return 0;
 	}
 	if (fl_state_is_expired(st, control, now))
 		return ~0u;
@@ -243,6 +245,24 @@ static __always_inline struct fl_state_counts *state_counts_mine(void)
 	return state_counts(FL_STATE_COUNTS_CPU(bpf_get_smp_processor_id()));
 }
 
+/* Ends the state of a twin, and so the twin, if it still gives way. False: it has none, so that the twin's place is free. */
+static __always_inline bool twin_evict(__u32 slot, __u64 tag, __u32 now, struct fl_state_counts *mine)
+{
+	const struct fl_state *twin = state_at(slot);
+	const volatile __u64 *main;
+	__u64 is;
+
+	if (!twin || FL_TAG_KIND(tag) != FL_KIND_TWIN)
+		return false;
+	main = tag_at(twin->twin);
+	is = main ? *main : 0;
+	if (!kind_is_state(is) || FL_TAG_SERIAL(is) != twin->made)
+		return false;
+	if (state_age(twin->twin, is, now) && state_remove(twin->twin, is))
+		mine->evicted += FL_TAG_KIND(is) == FL_KIND_EMBRYONIC;
+	return true;
+}
+
 #define CLAIM_TRIES 8 /* others may be faster */
 
 /* Claims a place. 1: room has it, and the tag that it had. */
@@ -250,11 +270,13 @@ GLOBAL int room_claim(struct conn *c, struct fl_state_place *at, struct state_ro
 {
 	struct fl_state_counts *mine = state_counts_mine();
 
-	if (!mine || !room)
+	if (!c || !mine || !room)
 		return 0;
 	for (int i = 0; i < CLAIM_TRIES; i++) {
 		if (!room_find(c, at, room))
 			break;
+		if (twin_evict(room->slot, room->tag, c->now, mine))
+			continue;
 		if (!room->gives_way && FL_TAG_KIND(room->tag) != FL_KIND_FREE)
 			continue;
 		if (!state_claim(room->slot, room->tag))
@@ -277,7 +299,7 @@ GLOBAL int bucket_evict(__u32 index, __u32 now, bool over)
 		__u64 is = tag ? *tag : 0;
 		__u32 age;
 
-		if (!over && FL_TAG_KIND(is) != FL_KIND_EMBRYONIC)
+		if (FL_TAG_KIND(is) != FL_KIND_EMBRYONIC && (!over || FL_TAG_KIND(is) == FL_KIND_TWIN))
 			continue;
 		age = state_age(slot, is, now);
 		if (age > best) {

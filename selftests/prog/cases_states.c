@@ -410,6 +410,71 @@ static void why_refused(struct env *env)
 	state_table_close(&t);
 }
 
+/* Whether both hashes of what host `from` sends to 60000 by its port lead to the bucket. */
+static bool lies_in(const struct state_table *t, __u32 from, __u16 port, __u32 bucket)
+{
+	struct fl_tuple key = { .proto = IPPROTO_UDP };
+	struct fl_state_place place;
+	struct states_request q;
+
+	state_table_udp(&q, from, 60000);
+	key.addr[0] = q.src;
+	key.addr[1] = q.dst;
+	key.port[0] = htons(port);
+	key.port[1] = q.dport;
+	place = fl_state_hash(&key, t->control->key, t->control->buckets);
+	return place.bucket[0] == bucket && place.bucket[1] == bucket;
+}
+
+/* The next one that has its state in the one of two buckets, and its twin in the other. Of *number: host inside, and port outside. */
+static void add_apart(struct state_table *t, __u32 number[2], __u32 bucket, struct states_answer *a)
+{
+	struct states_request q;
+
+	do
+		number[0]++;
+	while (!lies_in(t, number[0], 1000, bucket));
+	do
+		number[1]++;
+	while (!lies_in(t, 50, number[1], !bucket));
+	translated(&q, number[0], 60000, 50, number[1]);
+	state_table_packet(t, &q, a);
+}
+
+/* A twin gives way when its state does, and both go: else a bucket of twins would refuse for as long as their states last. */
+static void twins_give_way(struct env *env)
+{
+	__u32 number[2] = { 100, 0 }, first = 0, slot;
+	struct states_answer a;
+	struct state_table t;
+
+	if (!begin(env, &t, 2))
+		return;
+	for (__u32 i = 0; i < FL_BUCKET_WAYS; i++) {
+		add_apart(&t, number, 0, &a);
+		expect(env, "fill", a.result, 0);
+		t.states[a.main].made -= (FL_BUCKET_WAYS - i) * t.hz;
+		first = i ? first : a.main;
+	}
+	expect_counts(env, "a bucket of states and one of twins", &t, FL_BUCKET_WAYS, FL_BUCKET_WAYS);
+	add_apart(&t, number, 1, &a);
+	expect(env, "where twins are", a.result, 0);
+	expect(env, "its twin has the place of the oldest", t.states[a.main].twin, first);
+	expect_counts(env, "where twins are", &t, FL_BUCKET_WAYS, FL_BUCKET_WAYS);
+	expect(env, "embryonic", state_table_embryonic(&t), FL_BUCKET_WAYS);
+	/* not the twins of those that give way to none */
+	for (slot = 0; slot < t.slots; slot++) {
+		__u64 *tag = &t.buckets[slot / FL_BUCKET_WAYS].tag[slot % FL_BUCKET_WAYS];
+
+		if (FL_TAG_KIND(*tag) == FL_KIND_EMBRYONIC)
+			*tag = FL_TAG_AS(*tag, FL_KIND_ESTABLISHED);
+	}
+	add_apart(&t, number, 1, &a);
+	expect(env, "no room", a.result, -FL_DROP_STATE_FULL);
+	expect_counts(env, "no room", &t, FL_BUCKET_WAYS, FL_BUCKET_WAYS);
+	state_table_close(&t);
+}
+
 static __u64 rule_packets(const struct state_table *t, __u32 id)
 {
 	__u64 sum = 0;
@@ -704,6 +769,7 @@ const struct procedure states_procedures[] = {
 	{ "states/limits", limits },
 	{ "states/sparse", sparse },
 	{ "states/why-refused", why_refused },
+	{ "states/twins-give-way", twins_give_way },
 	{ "states/rules", rules },
 	{ "states/against-a-model", against_model },
 	{ "states/two-cpus", two_cpus },
