@@ -122,7 +122,7 @@ router_config() {
 				"address": "$TUNNEL_ROUTER/64", "mss_clamp": false
 			}
 		},
-		"gateways": { "he_gw": { "interface": "he0", "address": "$TUNNEL_BROKER" } },
+		"gateways": { "he_gw": { "interface": "he0", "address": "$TUNNEL_BROKER", "monitor": false } },
 		"routes": [ { "destination": "::/0", "gateway": "he_gw" } ],
 		"prefix_translations": [
 			{ "interface": "he0", "internal": "$INTERNAL", "external": "$EXTERNAL", "mode": "rfc6296" }

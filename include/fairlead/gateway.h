@@ -14,7 +14,7 @@
 #define FL_GATEWAY_INDEX(set, number) ((set)*FL_GATEWAYS_MAX + (number))
 
 enum fl_gateway_flags {
-	FL_GATEWAY_LINK = 1 << 1,   /* no address: the destination itself is on the link, or the link has one other end */
+	FL_GATEWAY_LINK = 1 << 1, /* no address: the destination itself is on the link, or the link has one other end */
 	FL_GATEWAY_MEMBER = 1 << 2, /* of a group that routes lead to: what is routed to it stays with it */
 };
 
@@ -51,12 +51,13 @@ enum fl_group_flags {
 #define FL_GROUP_INDEX(set, number) ((set)*FL_GROUPS_MAX + (number))
 
 struct fl_group {
-	__u16 slot[FL_GROUP_SLOTS]; /* numbers of gateways, each as many times as its weight wants; 0: none can be used */
-	__u32 flags;		    /* enum fl_group_flags */
+	__u16 slot
+		[FL_GROUP_SLOTS]; /* numbers of gateways, each as many times as its weight wants; 0: none can be used */
+	__u32 flags;		  /* enum fl_group_flags */
 	__u32 pad;
 };
 _Static_assert(sizeof(struct fl_group) == 128, "two cache lines");
 
 /* skb->mark of a probe that the daemon sends: with the gateway's number, by which it goes whatever the tables and rules say */
 #define FL_PROBE_MARK(number) (0xfa170000u | (number))
-#define FL_PROBE_GATEWAY(mark) (((mark) & 0xffff0000u) == 0xfa170000u ? (mark) & 0xffff : 0)
+#define FL_PROBE_GATEWAY(mark) (((mark)&0xffff0000u) == 0xfa170000u ? (mark)&0xffff : 0)

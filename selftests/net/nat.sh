@@ -69,7 +69,7 @@ nat_config() {
 	{
 		"node": { "name": "router" },
 		"interfaces": { "wan": { "device": "wan0", "mode": "$1" }, "lan": { "device": "lan0", "mode": "$1" } },
-		"gateways": { "wan_gw": { "interface": "wan", "address": "172.25.46.1" } },
+		"gateways": { "wan_gw": { "interface": "wan", "address": "172.25.46.1", "monitor": false } },
 		"routes": [ { "destination": "0.0.0.0/0", "gateway": "wan_gw" } ],
 		"default_action": { "in": "block", "out": "pass" },
 		"rules": [

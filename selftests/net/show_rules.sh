@@ -11,7 +11,7 @@
 policy='d["default_action"] = { "in": "block", "out": "pass" }
 d["prefix_translations"] = []
 d["interfaces"]["spare"] = { "device": "nosuch0" }
-d["gateways"]["isp_gw"] = { "interface": "wan", "address": "203.0.113.1" }
+d["gateways"]["isp_gw"] = { "interface": "wan", "address": "203.0.113.1", "monitor": False }
 d["gateways"]["spare_gw"] = { "interface": "spare", "address": "198.18.0.1" }
 d["aliases"] = { "office": ["192.0.2.0/24", "2001:db8:aa::/64"], "web": [80, 443], "guests": [], "everybody": ["$office", "$guests"] }
 lan = { "action": "pass", "quick": True, "direction": "in", "interface": "lan" }

@@ -140,7 +140,7 @@ d["interfaces"]["lan"]["mode"] = "tc"
 d["interfaces"]["wan"]["family"] = "inet6"
 d["prefix_translations"].append({ "interface": "wan", "internal": "2001:db8:aa::/64", "external": "2001:db8:cc::/64" })
 d["tunnels"]["six1"] = { "type": "6in4", "underlay": "wan", "local": "203.0.113.20", "remote": "198.51.100.20", "address": "2001:db8:6::2/64" }
-d["gateways"]["six_gw"] = { "interface": "six1", "address": "2001:db8:6::1" }
+d["gateways"]["six_gw"] = { "interface": "six1", "address": "2001:db8:6::1", "monitor": False }
 d["routes"].append({ "destination": "2001:db8:66::/48", "gateway": "six_gw" })
 '
 TAKEN='d["tunnels"]["taken"] = { "type": "6in4", "underlay": "wan", "local": "203.0.113.20", "remote": "198.51.100.21", "address": "2001:db8:7::2/64" }
@@ -570,7 +570,7 @@ learned_default() {
 	# the same way as ours would be: nothing is wrong
 	cli unload --yes
 	want 0 "unload"
-	config_edit "$FL_TMP/router.json" 'd["gateways"]["isp_gw"] = { "interface": "wan", "address": "203.0.113.1" }
+	config_edit "$FL_TMP/router.json" 'd["gateways"]["isp_gw"] = { "interface": "wan", "address": "203.0.113.1", "monitor": False }
 d["routes"].append({ "destination": "0.0.0.0/0", "gateway": "isp_gw" })'
 	daemon_start router "$router" "$FL_TMP/router.json" || return
 	cli status

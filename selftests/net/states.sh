@@ -38,7 +38,7 @@ config() {
 	{
 		"node": { "name": "router" },
 		"interfaces": { "lan": { "device": "lan0", "mode": "$1" }, "wan": { "device": "wan0", "mode": "$1" } },
-		"gateways": { "up_gw": { "interface": "wan", "address": "$SERVER4" } },
+		"gateways": { "up_gw": { "interface": "wan", "address": "$SERVER4", "monitor": false } },
 		"default_action": { "in": "block", "out": "pass" },
 		"rules": [
 			{ "name": "the client goes out", "action": "pass", "direction": "in", "interface": "lan",

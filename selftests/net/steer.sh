@@ -60,9 +60,9 @@ steer_config() {
 				"address": "2001:db8:1::2/64" }
 		},
 		"gateways": {
-			"gw1": { "interface": "wan", "address": "203.0.113.1" }, "ge1": { "interface": "wan", "address": "2001:db8:3::1" },
-			"gw2": { "interface": "two", "address": "198.18.2.1" }, "ge2": { "interface": "two", "address": "2001:db8:2::1" },
-			"gw3": { "interface": "three", "address": "198.18.3.1" }, "he_gw": { "interface": "he0", "address": "2001:db8:1::1" }
+			"gw1": { "interface": "wan", "address": "203.0.113.1", "monitor": false }, "ge1": { "interface": "wan", "address": "2001:db8:3::1", "monitor": false },
+			"gw2": { "interface": "two", "address": "198.18.2.1", "monitor": false }, "ge2": { "interface": "two", "address": "2001:db8:2::1", "monitor": false },
+			"gw3": { "interface": "three", "address": "198.18.3.1", "monitor": { "interval_ms": 100, "up_after": 1 } }, "he_gw": { "interface": "he0", "address": "2001:db8:1::1", "monitor": false }
 		},
 		"routes": [ { "destination": "0.0.0.0/0", "gateway": "gw1" } ],
 		"default_action": { "in": "block", "out": "pass" },

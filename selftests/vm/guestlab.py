@@ -145,7 +145,7 @@ class Lab:
             "tunnels": {
                 "he0": {"type": "6in4", "underlay": "wan", "local": WAN_ROUTER, "remote": PEER, "address": TUNNEL_ROUTER + "/64"}
             },
-            "gateways": {"he_gw": {"interface": "he0", "address": TUNNEL_PEER}},
+            "gateways": {"he_gw": {"interface": "he0", "address": TUNNEL_PEER, "monitor": False}},
             "routes": [{"destination": "::/0", "gateway": "he_gw"}],
         }
         config["interfaces"].update(interfaces or {})

@@ -31,13 +31,14 @@ const struct cli_command cli_commands[] = {
 	{ "status", "", "is all as it should be? Exit status 1 when not",
 	  "The first line is `OK`, or `DEGRADED:` and why.\n", cmd_status },
 	{ "show",
-	  "interfaces|tunnels|translations|routes|gateways|rules|nat|aliases|drops|config|history|states|events …",
+	  "interfaces|tunnels|translations|routes|gateways|groups|rules|nat|aliases|drops|config|history|states|events …",
 	  "one table each",
 	  "  interfaces    mode that runs and why, packets\n"
 	  "  tunnels       ends, MTU, packets, drops by reason\n"
 	  "  translations  prefix translations and their packets\n"
 	  "  routes        of the configuration and to clients, as they are installed\n"
-	  "  gateways      and whether they are up\n"
+	  "  gateways      what their probes say of them, and why they are what they are\n"
+	  "  groups        which members carry\n"
 	  "  rules         in the file's order, what they have counted; then what passes or not without one\n"
 	  "  nat           translations of addresses, the same\n"
 	  "  aliases       what they hold, with those that they name, and how much of it came at run time\n"
@@ -86,6 +87,12 @@ const struct cli_command cli_commands[] = {
 	  "  remove  an entry of the alias itself, just as it is there\n"
 	  "  test    also in aliases that it names; says which entry has it; exit status 1 when none has\n",
 	  cmd_alias },
+	{ "gateway", "down|up|auto NAME", "what a gateway is, by hand",
+	  "  down  as if nothing answered: groups go to others, rules do as their when_down says\n"
+	  "  up    as if all were well\n"
+	  "  auto  what its probes say\n"
+	  "It lasts until the machine is started anew.\n",
+	  cmd_gateway },
 	{ "kill", "states SELECTOR...|--all [--reset]", "end connections: what comes of them then is judged anew",
 	  "Selectors are those of `fairlead help show`. It says how many it were.\n"
 	  "  --all    all of them\n"

@@ -72,7 +72,34 @@ static void print_time(FILE *to, json_int_t ms)
 		fputs(text, to);
 }
 
-/* time_ms is a moment; people read it as a date. Nothing to say is a dash; but a prefix that is not known is there to come. */
+/* How long ago. */
+static void print_age(FILE *to, json_int_t ms)
+{
+	json_int_t s = ms / 1000;
+
+	if (s < 60)
+		fprintf(to, "%.1fs", ms / 1000.0);
+	else if (s < 3600)
+		fprintf(to, "%dm%02ds", (int)(s / 60), (int)(s % 60));
+	else if (s < 86400)
+		fprintf(to, "%dh%02dm", (int)(s / 3600), (int)(s / 60 % 60));
+	else
+		fprintf(to, "%" JSON_INTEGER_FORMAT "d%02dh", s / 86400, (int)(s / 3600 % 24));
+}
+
+/* Of a gateway group. */
+static void print_members(FILE *to, const json_t *members)
+{
+	json_t *member;
+	size_t i;
+
+	json_array_foreach((json_t *)members, i, member) {
+		fprintf(to, "%s%s %s", i ? ", " : "", json_string_value(json_object_get(member, "gateway")),
+			json_string_value(json_object_get(member, "use")));
+	}
+}
+
+/* time_ms is a moment, since_ms an age; people read it as a date. Nothing to say is a dash; but a prefix that is not known is there to come. */
 char *cli_text(const char *key, const json_t *value)
 {
 	char *text = NULL;
@@ -83,6 +110,10 @@ char *cli_text(const char *key, const json_t *value)
 		return NULL;
 	if (value && json_is_integer(value) && !strcmp(key, "time_ms"))
 		print_time(to, json_integer_value(value));
+	else if (value && json_is_integer(value) && !strcmp(key, "since_ms"))
+		print_age(to, json_integer_value(value));
+	else if (json_is_array(value) && !strcmp(key, "members"))
+		print_members(to, value);
 	else if (json_is_null(value) && !strcmp(key, "external"))
 		fputs("unknown", to);
 	else if (value)

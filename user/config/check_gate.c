@@ -17,15 +17,6 @@ static void refuse(struct check *c, const char *const *at, const char *why)
 			; \
 	} while (0)
 
-static bool has_settings(const struct check *c, const struct draft_gateway *g)
-{
-	const json_t *gateway = json_object_get(json_object_get(c->document, "gateways"), g->item.name);
-	const json_t *monitor = json_object_get(gateway, "monitor");
-	size_t n = json_object_size(monitor);
-
-	return n > (json_object_get(monitor, "description") ? 1 : 0);
-}
-
 static void gate_gateways(struct check *c)
 {
 	const struct draft_gateway *g = c->draft->gateways;
@@ -34,13 +25,6 @@ static void gate_gateways(struct check *c)
 	FIRST(i, n, !g[i].disabled && g[i].item.automatic);
 	if (i < n)
 		refuse(c, AT("gateways", g[i].item.name, "address"), "learned gateways are not followed yet");
-	FIRST(i, n, !g[i].disabled && has_settings(c, &g[i]));
-	if (i < n)
-		refuse(c, AT("gateways", g[i].item.name, "monitor"),
-		       "gateways are not probed yet, each is up while its link is; \"monitor\" may be false or {}");
-	FIRST(i, n, !g[i].disabled && g[i].item.metered);
-	if (i < n)
-		refuse(c, AT("gateways", g[i].item.name, "metered"), "gateways are not probed yet");
 }
 
 /* Number of the first remote that is a host's name; n_remotes: none. */
@@ -74,21 +58,10 @@ static void gate_groups(struct check *c)
 	const struct draft *d = c->draft;
 	size_t i;
 
-	if (d->n_groups)
-		refuse(c, AT("gateway_groups"), "gateways don't take over from each other yet; name gateways");
 	FIRST(i, d->n_tunnels, !d->tunnels[i].disabled && d->tunnels[i].underlay_group);
 	if (i < d->n_tunnels)
 		refuse(c, AT("tunnels", d->tunnels[i].item.name, "underlay"),
 		       "a gateway group carries no tunnel yet; name an interface");
-	FIRST(i, d->n_routes, !d->routes[i].disabled && d->routes[i].via.group);
-	if (i < d->n_routes)
-		refuse(c, AT("routes", NUMBER(i), "gateway"), "no route follows a gateway group yet; name a gateway");
-	FIRST(i, d->n_rules, !d->rules[i].disabled && d->rules[i].route_to_via.group);
-	if (i < d->n_rules)
-		refuse(c, AT("rules", NUMBER(i), "route_to"), "no rule follows a gateway group yet; name a gateway");
-	FIRST(i, d->n_rules, !d->rules[i].disabled && d->rules[i].reply_to_via.group);
-	if (i < d->n_rules)
-		refuse(c, AT("rules", NUMBER(i), "reply_to"), "no rule follows a gateway group yet; name a gateway");
 }
 
 static void gate_ha(struct check *c)
@@ -104,8 +77,6 @@ static void gate_ha(struct check *c)
 
 static void gate_hooks(struct check *c)
 {
-	if (c->draft->n_hooks_gateway)
-		refuse(c, AT("hooks", "gateway"), "no scripts are run yet");
 	if (c->draft->n_hooks_vip)
 		refuse(c, AT("hooks", "vip"), "there are no shared addresses yet");
 }

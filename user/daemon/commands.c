@@ -41,7 +41,12 @@ static json_t *show_routes(struct daemon *d)
 
 static json_t *show_gateways(struct daemon *d)
 {
-	return datapath_show_gateways(d->datapath);
+	return gateways_show(d);
+}
+
+static json_t *show_groups(struct daemon *d)
+{
+	return gateways_show_groups(d);
 }
 
 static json_t *show_rules(struct daemon *d)
@@ -79,9 +84,9 @@ static const struct {
 	json_t *(*run)(struct daemon *d);
 } shows[] = {
 	{ "interfaces", show_interfaces }, { "tunnels", show_tunnels },	  { "translations", show_translations },
-	{ "routes", show_routes },	   { "gateways", show_gateways }, { "drops", show_drops },
-	{ "rules", show_rules },	   { "nat", show_nat },		  { "aliases", show_aliases },
-	{ "config", show_config },	   { "history", show_history },
+	{ "routes", show_routes },	   { "gateways", show_gateways }, { "groups", show_groups },
+	{ "drops", show_drops },	   { "rules", show_rules },	  { "nat", show_nat },
+	{ "aliases", show_aliases },	   { "config", show_config },	  { "history", show_history },
 };
 
 /* Those that take selectors, and whose answers go on. */
@@ -390,7 +395,8 @@ static void run_unload(void *arg, const json_t *request, struct control_answer *
 }
 
 const struct control_command daemon_commands[] = {
-	{ "show", run_show },	      { "status", run_status },	  { "apply", run_apply },   { "confirm", run_confirm },
-	{ "rollback", run_rollback }, { "explain", run_explain }, { "unload", run_unload }, { "log", command_log },
-	{ "alias", command_alias },   { "kill", command_kill },	  { NULL, NULL },
+	{ "show", run_show },	    { "status", run_status },	    { "apply", run_apply },
+	{ "confirm", run_confirm }, { "rollback", run_rollback },   { "explain", run_explain },
+	{ "unload", run_unload },   { "log", command_log },	    { "alias", command_alias },
+	{ "kill", command_kill },   { "gateway", command_gateway }, { NULL, NULL },
 };

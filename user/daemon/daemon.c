@@ -221,7 +221,8 @@ int daemon_open(struct daemon *d)
 		goto out;
 	datapath_report_to(d->datapath, d->journal);
 	open_observe(d);
-	gateways_open(d);
+	if (gateways_open(d))
+		goto out;
 	apply_start(&d->apply, own.config, own.text, own.len, &result);
 	tell_start(d->file, &result);
 	if (result.status)
@@ -244,6 +245,7 @@ void daemon_close(struct daemon *d)
 	control_close(d->control);
 	observe_close(d->observe);
 	hooks_close(d->gateway_hooks);
+	gateways_close(d);
 	if (d->datapath)
 		datapath_close(d->datapath);
 	apply_fini(&d->apply);

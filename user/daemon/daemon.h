@@ -13,6 +13,7 @@
 
 #include "user/control/control.h"
 #include "user/daemon/apply.h"
+#include "user/daemon/gateways.h"
 #include "user/daemon/hooks.h"
 #include "user/datapath/datapath.h"
 #include "user/observe/journal.h"
@@ -56,6 +57,7 @@ struct daemon {
 	struct observe *observe; /* NULL: logged packets can't be read, as was told */
 	struct apply apply;
 	struct control *control;
+	struct gateways *gateways;
 	/* events.c */
 	struct event *on_system;
 	struct event *on_raw;
@@ -109,11 +111,7 @@ void events_watch_raw(struct daemon *d, bool renew); /* the raw socket comes and
 void events_close(struct daemon *d);
 void events_system_changed(void *arg, unsigned int what); /* system_open()'s callback; arg is the daemon */
 
-/* ---- gateways.c: what is known of them ---- */
-
-void gateways_open(struct daemon *d); /* once the data plane is there, before a configuration */
-
-/* ---- commands.c, commands_events.c, commands_log.c, commands_policy.c, commands_states.c, status.c, unload.c ---- */
+/* ---- commands.c, commands_events.c, commands_gateway.c, commands_log.c, commands_policy.c, commands_states.c, status.c, unload.c ---- */
 
 extern const struct control_command daemon_commands[];
 
@@ -123,6 +121,7 @@ bool command_unpacked(int err, const json_error_t *error, struct control_answer 
 bool command_knows_port(const struct config *config, const char *name, struct control_answer *answer);
 void command_show_events(struct daemon *d, const json_t *request, struct control_answer *answer);
 void command_show_states(struct daemon *d, const json_t *request, struct control_answer *answer);
+void command_gateway(void *arg, const json_t *request, struct control_answer *answer);
 void command_kill(void *arg, const json_t *request, struct control_answer *answer);
 void command_log(void *arg, const json_t *request, struct control_answer *answer);
 void command_alias(void *arg, const json_t *request, struct control_answer *answer);

@@ -74,6 +74,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	if (d->observe)
 		observe_tick(d->observe);
 	journal_tick(d->journal);
+	gateways_tick(d);
 	/* an apply, or an answer about ten thousand clients, needed much; with nothing to give back this takes 50 us */
 	malloc_trim(0);
 }

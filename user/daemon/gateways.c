@@ -1,32 +1,629 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Gateways: what is known of them, from who watches them to the programs. */
+#include "user/daemon/gateways.h"
 
-#include <net/if.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "user/daemon/daemon.h"
+#include "user/lib/log.h"
 
-static bool link_is_up(const struct system *system, unsigned int ifindex)
+#define UNKNOWN_TOLD_NS (5 * 1000000000ull) /* until then nobody need be told that a new gateway is not known yet */
+
+/* What a group does with a member, as seen last. */
+enum member_use { MEMBER_UNUSABLE, MEMBER_WAITS, MEMBER_CARRIES };
+
+struct gateways {
+	struct timekeeper *timekeeper;
+	struct event *on_events, *on_moves;
+	const struct config *config;	 /* that the timekeeper has a plan of; NULL: none yet */
+	unsigned int set;		 /* of the tables, whose groups' slots it writes */
+	uint8_t (*use)[FL_GATEWAYS_MAX]; /* enum member_use, by group of the configuration and number of the gateway */
+	uint64_t ended;			 /* connections, since the journal was told */
+};
+
+/* ---- what the timekeeper finds, in its thread or ours: stores only ---- */
+
+static void plane_gateway(void *arg, uint16_t number, bool up)
 {
-	const struct system_link *link = system_link_by_index(system, ifindex);
+	datapath_gateway_health(((struct daemon *)arg)->datapath, number, up);
+}
 
-	return link && (link->flags & IFF_UP) && link->carrier;
+static void plane_group(void *arg, uint32_t index, const uint16_t slots[GROUP_SLOTS])
+{
+	struct daemon *d = arg;
+
+	datapath_group_slots(d->datapath, __atomic_load_n(&d->gateways->set, __ATOMIC_RELAXED), index, slots);
+}
+
+static void plane_changed(void *arg)
+{
+	datapath_health_written(((struct daemon *)arg)->datapath);
+}
+
+_Static_assert(GROUP_SLOTS == FL_GROUP_SLOTS, "one table of slots");
+
+/* ---- plans ---- */
+
+static const char *where(const struct config_gateway *gateway)
+{
+	return gateway->interface ? gateway->interface->name : gateway->tunnel->name;
+}
+
+/* Addresses to probe: its own where none are given. */
+static size_t targets_of(const struct datapath_gateway *fact, struct addr targets[2])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < 2; i++)
+		if (fact->address[i].family != AF_UNSPEC)
+			targets[n++] = fact->address[i];
+	return n;
+}
+
+static enum probe_source source_for(const struct addr *target)
+{
+	if (target->family == AF_INET)
+		return PROBE_SOURCE4;
+	return addr_is_link_local(target) ? PROBE_SOURCE_LOCAL : PROBE_SOURCE6;
+}
+
+/* The first target of a kind says what the source has to reach. */
+static void sources_of(struct daemon *d, unsigned int ifindex, const struct addr *targets, size_t n,
+		       struct addr sources[PROBE_SOURCES])
+{
+	memset(sources, 0, PROBE_SOURCES * sizeof(*sources));
+	for (size_t i = 0; i < n; i++) {
+		struct addr *source = &sources[source_for(&targets[i])];
+
+		if (source->family == AF_UNSPEC)
+			datapath_source(d->datapath, ifindex, &targets[i], source);
+	}
+}
+
+static uint32_t underlay_of(struct daemon *d, const struct config_gateway *gateway)
+{
+	const struct config_interface *underlay = gateway->tunnel ? gateway->tunnel->underlay : NULL;
+	const struct system_link *link = underlay ? system_link_by_name(d->system, underlay->device) : NULL;
+
+	return link ? link->ifindex : 0;
+}
+
+struct plan {
+	struct timekeeper_plan plan;
+	struct timekeeper_gateway *gateways;
+	struct timekeeper_path *paths;
+	struct addr (*targets)[2];
+	struct timekeeper_group *groups;
+	struct timekeeper_member *members;
+	uint16_t (*slots)[FL_GROUP_SLOTS];
+};
+
+static void plan_free(struct plan *p)
+{
+	free(p->gateways);
+	free(p->paths);
+	free(p->targets);
+	free(p->groups);
+	free(p->members);
+	free(p->slots);
+}
+
+static void plan_gateway(struct daemon *d, const struct datapath_gateway *fact, struct addr targets[2],
+			 struct timekeeper_gateway *to)
+{
+	const struct config_gateway *gateway = fact->config;
+
+	*to = (struct timekeeper_gateway){
+		.name = gateway->name,
+		.number = fact->number,
+		.monitored = gateway->monitored,
+		.metered = gateway->metered,
+		.settings = &gateway->monitor,
+		.targets = gateway->monitor.targets,
+		.n_targets = gateway->monitor.n_targets,
+		.before = fact->health & FL_HEALTH_UP ? MONITOR_UP : MONITOR_UNKNOWN,
+		.path = { .probe = { .ifindex = fact->ifindex, .mark = FL_PROBE_MARK(fact->number) },
+			  .underlay = underlay_of(d, gateway),
+			  .where = where(gateway) },
+	};
+	if (gateway->monitored && !to->n_targets) {
+		to->targets = targets;
+		to->n_targets = targets_of(fact, targets);
+	}
+	sources_of(d, fact->ifindex, to->targets, to->n_targets, to->path.probe.sources);
+}
+
+static void plan_groups(struct daemon *d, const struct config *config, const struct datapath_gateway *gateways,
+			struct plan *p)
+{
+	struct timekeeper_member *member = p->members;
+
+	for (size_t i = 0; i < config->n_groups; i++) {
+		const struct config_group *group = &config->groups[i];
+
+		p->groups[i] = (struct timekeeper_group){
+			.name = group->name,
+			.index = i,
+			.trigger = group->trigger,
+			.failback = group->failback,
+			.members = member,
+			.n_members = group->n_members,
+			.before = p->slots[i],
+		};
+		datapath_group_before(d->datapath, i, p->slots[i]);
+		for (size_t j = 0; j < group->n_members; j++, member++)
+			*member = (struct timekeeper_member){
+				gateways[group->members[j].gateway - config->gateways].number,
+				group->members[j].tier,
+				group->members[j].weight,
+			};
+	}
+}
+
+static int plan_make(struct daemon *d, const struct config *config, const struct datapath_gateway *gateways,
+		     struct plan *p)
+{
+	size_t n_members = 0;
+
+	for (size_t i = 0; i < config->n_groups; i++)
+		n_members += config->groups[i].n_members;
+	*p = (struct plan){
+		.gateways = calloc(config->n_gateways + 1, sizeof(*p->gateways)),
+		.paths = calloc(config->n_gateways + 1, sizeof(*p->paths)),
+		.targets = calloc(config->n_gateways + 1, sizeof(*p->targets)),
+		.groups = calloc(config->n_groups + 1, sizeof(*p->groups)),
+		.members = calloc(n_members + 1, sizeof(*p->members)),
+		.slots = calloc(config->n_groups + 1, sizeof(*p->slots)),
+	};
+	if (!p->gateways || !p->paths || !p->targets || !p->groups || !p->members || !p->slots)
+		return -ENOMEM;
+	for (size_t i = 0; i < config->n_gateways; i++) {
+		plan_gateway(d, &gateways[i], p->targets[i], &p->gateways[i]);
+		p->paths[i] = p->gateways[i].path;
+	}
+	plan_groups(d, config, gateways, p);
+	p->plan = (struct timekeeper_plan){ p->gateways, config->n_gateways, p->groups, config->n_groups };
+	return 0;
+}
+
+/* What was set by hand when an earlier daemon was there. */
+static void force_as_before(struct gateways *g, const struct config *config, const struct datapath_gateway *gateways)
+{
+	for (size_t i = 0; i < config->n_gateways; i++) {
+		if (gateways[i].health & FL_HEALTH_FORCED_UP)
+			timekeeper_force(g->timekeeper, gateways[i].number, MONITOR_FORCED_UP);
+		else if (gateways[i].health & FL_HEALTH_FORCED_DOWN)
+			timekeeper_force(g->timekeeper, gateways[i].number, MONITOR_FORCED_DOWN);
+	}
 }
 
 static void gateways_told(void *arg, const struct config *config, unsigned int set,
 			  const struct datapath_gateway *gateways)
 {
 	struct daemon *d = arg;
+	struct gateways *g = d->gateways;
+	bool same = config == g->config && set == g->set;
+	struct plan plan;
+	int err = plan_make(d, config, gateways, &plan);
 
-	(void)set;
-	for (size_t i = 0; i < config->n_gateways; i++) {
-		bool up = !gateways[i].config->monitored || link_is_up(d->system, gateways[i].ifindex);
-
-		datapath_gateway_health(d->datapath, gateways[i].number, up ? FL_HEALTH_UP : 0);
+	for (size_t i = 0; i < config->n_gateways && same; i++)
+		same = !config->gateways[i].automatic; /* whose target belongs to the plan */
+	if (!err && same) {
+		timekeeper_paths(g->timekeeper, plan.paths);
+	} else if (!err) {
+		__atomic_store_n(&g->set, set, __ATOMIC_RELAXED);
+		err = timekeeper_configure(g->timekeeper, &plan.plan);
+		if (!err && !g->config)
+			force_as_before(g, config, gateways);
+		if (!err && config != g->config) {
+			free(g->use);
+			g->use = NULL;
+		}
+		g->config = err ? g->config : config;
 	}
-	datapath_health_written(d->datapath);
+	if (err)
+		log_ret(err, "gateways are watched as they were before");
+	plan_free(&plan);
 }
 
-void gateways_open(struct daemon *d)
+/* ---- what follows from a change ---- */
+
+static const struct config_gateway *gateway_of(const struct gateways *g, const struct timekeeper_snapshot *s,
+					       unsigned int number)
 {
+	for (size_t i = 0; i < s->n_gateways; i++)
+		if (s->gateways[i].number == number)
+			return config_find_gateway(g->config, s->gateways[i].name);
+	return NULL;
+}
+
+static enum member_use use_of(const struct group_member *member)
+{
+	return member->active ? MEMBER_CARRIES : member->usable ? MEMBER_WAITS : MEMBER_UNUSABLE;
+}
+
+/*
+ * Connections of a member that is lost, or (failback "move") of one that a better one has taken over from, are ended: another carries now. If
+ * none does they stay, for the same one may be back.
+ */
+static void group_follows(struct daemon *d, const struct timekeeper_group_view *group)
+{
+	struct gateways *g = d->gateways;
+	uint8_t *before = g->use[group->index];
+
+	for (size_t i = 0; i < group->n_members; i++) {
+		const struct group_member *member = &group->members[i];
+		enum member_use use = use_of(member);
+		bool lost = use == MEMBER_UNUSABLE || (use == MEMBER_WAITS && group->failback == CONFIG_FAILBACK_MOVE);
+
+		if (!group->tier && lost)
+			continue; /* to be looked at again when one carries */
+		if (lost && before[member->gateway] != use)
+			datapath_group_leave(d->datapath, group->index, member->gateway);
+		before[member->gateway] = use;
+	}
+}
+
+/* What each member is when a configuration comes in force: nothing to be ended by that alone. */
+static bool uses_begin(struct gateways *g, const struct timekeeper_snapshot *s)
+{
+	g->use = calloc(FL_GROUPS_MAX, sizeof(*g->use));
+	if (!g->use)
+		return false;
+	for (size_t i = 0; i < s->n_groups; i++)
+		for (size_t j = 0; j < s->groups[i].n_members; j++)
+			g->use[s->groups[i].index][s->groups[i].members[j].gateway] = use_of(&s->groups[i].members[j]);
+	return true;
+}
+
+static void connections_follow(struct daemon *d)
+{
+	static const struct timeval now;
+	struct gateways *g = d->gateways;
+	struct timekeeper_snapshot *s = timekeeper_show(g->timekeeper);
+
+	if (!s)
+		return;
+	if (g->use || uses_begin(g, s))
+		for (size_t i = 0; i < s->n_groups; i++)
+			group_follows(d, &s->groups[i]);
+	timekeeper_snapshot_free(s);
+	evtimer_add(g->on_moves, &now);
+}
+
+static void on_moves(evutil_socket_t fd, short what, void *arg)
+{
+	static const struct timeval soon = { .tv_usec = 1000 };
+	struct daemon *d = arg;
+	uint64_t ended;
+	bool more = datapath_groups_move(d->datapath, &ended);
+
+	(void)fd, (void)what;
+	if (ended)
+		journal_write(d->journal, JOURNAL_NOTICE, JOURNAL_STATES, "", "moved",
+			      json_pack("{s:I}", "states", (json_int_t)ended),
+			      "%llu connections ended, to begin anew by the gateway that carries now",
+			      (unsigned long long)ended);
+	if (more)
+		evtimer_add(d->gateways->on_moves, &soon);
+}
+
+/* ---- telling ---- */
+
+static const char *const forced_names[] = {
+	[MONITOR_FORCED_DOWN] = "down",
+	[MONITOR_FORCED_UP] = "up",
+};
+
+static json_t *rtt_ms(const struct monitor_view *view, uint32_t us)
+{
+	return view->has_rtt ? json_real(us / 1000.0) : json_null();
+}
+
+static void put_groups(const struct gateways *g, const char *gateway, char *to, size_t len)
+{
+	size_t n = 0;
+
+	*to = '\0';
+	for (size_t i = 0; i < g->config->n_groups && n < len; i++)
+		for (size_t j = 0; j < g->config->groups[i].n_members && n < len; j++)
+			if (!strcmp(g->config->groups[i].members[j].gateway->name, gateway))
+				n += snprintf(to + n, len - n, "%s%s", n ? " " : "", g->config->groups[i].name);
+}
+
+static void gateway_happened(struct daemon *d, const struct timekeeper_event *e)
+{
+	const struct config_gateway *gateway = config_find_gateway(d->gateways->config, e->name);
+	const char *status = monitor_status_text(e->view.status), *before = monitor_status_text(e->before);
+	char reason[MONITOR_REASON_MAX], what[32], address[ADDR_STRLEN] = "", groups[1024], loss[32], rtt[32] = "";
+	const struct hook_variable variables[] = {
+		{ "NAME", e->name },  { "STATUS", status },	 { "OLD_STATUS", before },
+		{ "REASON", reason }, { "INTERFACE", e->where }, { "ADDRESS", address },
+		{ "GROUPS", groups }, { "LOSS_PCT", loss },	 { "RTT_MS", rtt },
+	};
+
+	monitor_reason_text(&e->view, e->where, e->at_ns, reason);
+	snprintf(what, sizeof(what), "%s -> %s", before, status);
+	if (gateway)
+		addr_format(&gateway->address, address);
+	put_groups(d->gateways, e->name, groups, sizeof(groups));
+	snprintf(loss, sizeof(loss), "%.0f", e->view.loss_pct);
+	if (e->view.has_rtt)
+		snprintf(rtt, sizeof(rtt), "%.1f", e->view.rtt_us / 1000.0);
+	journal_write(d->journal, e->view.status == MONITOR_UP ? JOURNAL_NOTICE : JOURNAL_WARNING, JOURNAL_GATEWAY,
+		      e->name, what,
+		      json_pack("{s:s,s:o,s:f}", "interface", e->where, "rtt_ms", rtt_ms(&e->view, e->view.rtt_us),
+				"loss_pct", e->view.loss_pct),
+		      "%s", reason);
+	hooks_run(d->gateway_hooks, variables, sizeof(variables) / sizeof(variables[0]));
+}
+
+static json_t *names_of(const struct gateways *g, const struct timekeeper_snapshot *s, const uint16_t *numbers,
+			size_t n)
+{
+	json_t *names = json_array();
+
+	for (size_t i = 0; i < n && s; i++) {
+		const struct config_gateway *gateway = gateway_of(g, s, numbers[i]);
+
+		if (gateway)
+			json_array_append_new(names, json_string(gateway->name));
+	}
+	return names;
+}
+
+static void group_happened(struct daemon *d, const struct timekeeper_event *e)
+{
+	struct timekeeper_snapshot *s = timekeeper_show(d->gateways->timekeeper);
+	json_t *active = names_of(d->gateways, s, e->active, e->n_active);
+	char text[512] = "";
+	size_t n = 0, i;
+	json_t *name;
+
+	json_array_foreach(active, i, name) {
+		if (n < sizeof(text))
+			n += snprintf(text + n, sizeof(text) - n, "%s%s", i ? ", " : "", json_string_value(name));
+	}
+	if (e->tier)
+		journal_write(d->journal, JOURNAL_NOTICE, JOURNAL_GROUP, e->name, "carried by",
+			      json_pack("{s:O,s:i}", "active", active, "tier", (int)e->tier), "%s carries (tier %u)",
+			      text, e->tier);
+	else
+		journal_write(d->journal, JOURNAL_WARNING, JOURNAL_GROUP, e->name, "nobody left", NULL,
+			      "no member can be used: rules that use it block, its routes are unreachable");
+	json_decref(active);
+	timekeeper_snapshot_free(s);
+}
+
+static void happened(void *arg, const struct timekeeper_event *e)
+{
+	if (e->is_group)
+		group_happened(arg, e);
+	else
+		gateway_happened(arg, e);
+}
+
+/* The programs know already. First what packets go by, then connections, then people. */
+static void on_events(evutil_socket_t fd, short what, void *arg)
+{
+	struct daemon *d = arg;
+	unsigned int lost;
+
+	(void)fd, (void)what;
+	datapath_health_changed(d->datapath);
+	connections_follow(d);
+	lost = timekeeper_events(d->gateways->timekeeper, happened, d);
+	if (lost)
+		journal_write(d->journal, JOURNAL_WARNING, JOURNAL_GATEWAY, "", "untold", NULL,
+			      "%u changes of gateways and groups came too fast to be told", lost);
+}
+
+/* A metered gateway carries where it is used by itself, or by a group that has it in use. */
+static void idle_or_not(struct daemon *d, const struct timekeeper_snapshot *s)
+{
+	for (size_t i = 0; i < s->n_gateways; i++) {
+		const struct config_gateway *gateway = config_find_gateway(d->gateways->config, s->gateways[i].name);
+		bool member = false, active = false;
+
+		if (!gateway || !gateway->metered)
+			continue;
+		for (size_t j = 0; j < s->n_groups; j++)
+			for (size_t k = 0; k < s->groups[j].n_members; k++) {
+				bool is = s->groups[j].members[k].gateway == s->gateways[i].number;
+
+				member |= is;
+				active |= is && s->groups[j].members[k].active;
+			}
+		timekeeper_idle(d->gateways->timekeeper, s->gateways[i].number, member && !active);
+	}
+}
+
+void gateways_tick(struct daemon *d)
+{
+	struct gateways *g = d->gateways;
+	struct timekeeper_snapshot *s;
+	bool metered = false;
+
+	for (size_t i = 0; g->config && i < g->config->n_gateways; i++)
+		metered |= g->config->gateways[i].metered;
+	s = metered ? timekeeper_show(g->timekeeper) : NULL;
+	if (!s)
+		return;
+	idle_or_not(d, s);
+	timekeeper_snapshot_free(s);
+}
+
+/* ---- showing ---- */
+
+static json_t *gateway_row(struct daemon *d, const struct timekeeper_snapshot *s,
+			   const struct timekeeper_gateway_view *view, const uint64_t *states)
+{
+	const struct config_gateway *gateway = config_find_gateway(d->gateways->config, view->name);
+	char address[ADDR_STRLEN] = "", reason[MONITOR_REASON_MAX];
+	const struct monitor_view *v = &view->view;
+	json_t *targets = json_array();
+
+	for (unsigned int i = 0; i < v->n_targets; i++) {
+		const struct monitor_target_view *t = &view->targets[i];
+		char text[ADDR_STRLEN];
+
+		json_array_append_new(targets, json_pack("{s:s,s:s,s:o,s:f}", "address", addr_format(&t->address, text),
+							 "status", monitor_status_text(t->status), "rtt_ms",
+							 t->has_rtt ? json_real(t->rtt_us / 1000.0) : json_null(),
+							 "loss_pct", t->loss_pct));
+	}
+	if (gateway)
+		addr_format(&gateway->address, address);
+	return json_pack("{s:s,s:s,s:s,s:s,s:o,s:o,s:o,s:I,s:s,s:s?,s:I,s:o}", "name", view->name, "interface",
+			 view->where, "address", address, "status", monitor_status_text(v->status), "rtt_ms",
+			 rtt_ms(v, v->rtt_us), "rtt_stddev_ms", rtt_ms(v, v->stddev_us), "loss_pct",
+			 v->n_targets ? json_real(v->loss_pct) : json_null(), "since_ms",
+			 (json_int_t)((s->now_ns - v->since_ns) / 1000000), "reason",
+			 monitor_reason_text(v, view->where, s->now_ns, reason), "forced", forced_names[v->forced],
+			 "states", (json_int_t)states[view->number % FL_GATEWAYS_MAX], "targets", targets);
+}
+
+json_t *gateways_show(struct daemon *d)
+{
+	struct timekeeper_snapshot *s = timekeeper_show(d->gateways->timekeeper);
+	uint64_t *states = calloc(FL_GATEWAYS_MAX, sizeof(*states));
+	json_t *array = s && states ? json_array() : NULL;
+
+	if (array)
+		datapath_gateway_states(d->datapath, states);
+	for (size_t i = 0; array && d->gateways->config && i < s->n_gateways; i++)
+		json_array_append_new(array, gateway_row(d, s, &s->gateways[i], states));
+	free(states);
+	timekeeper_snapshot_free(s);
+	return array;
+}
+
+static const char *const trigger_names[] = {
+	[CONFIG_TRIGGER_DOWN] = "down",
+	[CONFIG_TRIGGER_LOSS] = "loss",
+	[CONFIG_TRIGGER_LATENCY] = "latency",
+	[CONFIG_TRIGGER_LOSS_OR_LATENCY] = "loss-or-latency",
+};
+
+static const char *const failback_names[] = {
+	[CONFIG_FAILBACK_KEEP] = "keep",
+	[CONFIG_FAILBACK_DRAIN] = "drain",
+	[CONFIG_FAILBACK_MOVE] = "move",
+};
+
+static const char *const use_names[] = {
+	[MEMBER_UNUSABLE] = "unusable",
+	[MEMBER_WAITS] = "waits",
+	[MEMBER_CARRIES] = "carries",
+};
+
+static json_t *group_row(struct daemon *d, const struct timekeeper_snapshot *s,
+			 const struct timekeeper_group_view *group)
+{
+	json_t *members = json_array(), *active = json_array();
+
+	for (size_t i = 0; i < group->n_members; i++) {
+		const struct group_member *m = &group->members[i];
+		const struct config_gateway *gateway = gateway_of(d->gateways, s, m->gateway);
+
+		if (!gateway)
+			continue;
+		if (m->active)
+			json_array_append_new(active, json_string(gateway->name));
+		json_array_append_new(members, json_pack("{s:s,s:i,s:i,s:s,s:i}", "gateway", gateway->name, "tier",
+							 (int)m->tier, "weight", (int)m->weight, "use",
+							 use_names[use_of(m)], "slots", (int)m->n_slots));
+	}
+	return json_pack("{s:s,s:s,s:s,s:o,s:i,s:I,s:o}", "name", group->name, "trigger", trigger_names[group->trigger],
+			 "failback", failback_names[group->failback], "active", active, "tier", (int)group->tier,
+			 "since_ms", (json_int_t)((s->now_ns - group->since_ns) / 1000000), "members", members);
+}
+
+json_t *gateways_show_groups(struct daemon *d)
+{
+	struct timekeeper_snapshot *s = timekeeper_show(d->gateways->timekeeper);
+	json_t *array = s ? json_array() : NULL;
+
+	for (size_t i = 0; array && d->gateways->config && i < s->n_groups; i++)
+		json_array_append_new(array, group_row(d, s, &s->groups[i]));
+	timekeeper_snapshot_free(s);
+	return array;
+}
+
+void gateways_reasons(struct daemon *d, json_t *reasons)
+{
+	struct timekeeper_snapshot *s = timekeeper_show(d->gateways->timekeeper);
+	char reason[MONITOR_REASON_MAX];
+
+	for (size_t i = 0; s && i < s->n_gateways; i++) {
+		const struct timekeeper_gateway_view *g = &s->gateways[i];
+
+		bool soon = g->view.status == MONITOR_UNKNOWN && s->now_ns - g->view.since_ns < UNKNOWN_TOLD_NS;
+
+		if (g->view.status != MONITOR_UP && !soon)
+			json_array_append_new(reasons,
+					      json_sprintf("gateway %s is %s: %s", g->name,
+							   monitor_status_text(g->view.status),
+							   monitor_reason_text(&g->view, g->where, s->now_ns, reason)));
+	}
+	for (size_t i = 0; s && i < s->n_groups; i++)
+		if (!s->groups[i].tier)
+			json_array_append_new(reasons,
+					      json_sprintf("group %s: no member can be used", s->groups[i].name));
+	timekeeper_snapshot_free(s);
+}
+
+/* ---- by hand ---- */
+
+int gateways_force(struct daemon *d, const char *name, enum monitor_forced forced)
+{
+	static const unsigned int flags[] = {
+		[MONITOR_FORCED_DOWN] = FL_HEALTH_FORCED_DOWN,
+		[MONITOR_FORCED_UP] = FL_HEALTH_FORCED_UP,
+	};
+	unsigned int number = datapath_gateway_number(d->datapath, name);
+	int err = number ? timekeeper_force(d->gateways->timekeeper, number, forced) : -ENOENT;
+
+	if (!err)
+		datapath_gateway_forced(d->datapath, number, flags[forced]);
+	return err;
+}
+
+/* ---- beginning and end ---- */
+
+int gateways_open(struct daemon *d)
+{
+	const struct timekeeper_plane plane = { plane_gateway, plane_group, plane_changed, d };
+	struct gateways *g = calloc(1, sizeof(*g));
+	int err = g ? 0 : -ENOMEM;
+
+	d->gateways = g;
+	err = err ?: timekeeper_start(&g->timekeeper, &plane);
+	if (err)
+		return log_ret(err, "gateways can't be watched");
+	g->on_events = event_new(d->base, timekeeper_fd(g->timekeeper), EV_READ | EV_PERSIST, on_events, d);
+	g->on_moves = evtimer_new(d->base, on_moves, d);
+	if (!g->on_events || !g->on_moves || event_add(g->on_events, NULL))
+		return log_ret(ENOMEM, "gateways can't be watched");
 	datapath_watch_gateways(d->datapath, gateways_told, d);
+	return 0;
+}
+
+void gateways_close(struct daemon *d)
+{
+	struct gateways *g = d->gateways;
+
+	if (!g)
+		return;
+	if (g->on_events)
+		event_free(g->on_events);
+	if (g->on_moves)
+		event_free(g->on_moves);
+	if (g->timekeeper)
+		timekeeper_stop(g->timekeeper);
+	free(g->use);
+	free(g);
+	d->gateways = NULL;
 }

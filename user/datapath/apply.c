@@ -135,13 +135,16 @@ static void tell_back(struct datapath *dp, const void *data)
 		gateways_tell(dp, dp->config, dp->ports, set_in_force(dp));
 }
 
-/* Groups have members by the time that the tables that name them come in force. */
-static void tell(struct datapath *dp, struct change *c)
+/*
+ * Groups have members by the time that the tables that name them come in force. Only where no program of ours is at work yet this is told
+ * afterwards: probes would find no way.
+ */
+static void tell(struct datapath *dp, struct change *c, uint32_t set)
 {
 	if (!goes_on(c))
 		return;
 	undo_push(c->undo, tell_back, NULL, 0);
-	gateways_tell(dp, c->config, c->next, c->filled ? !set_in_force(dp) : set_in_force(dp));
+	gateways_tell(dp, c->config, c->next, set);
 }
 
 /* The tables at one moment, then the kernel's routes; who would meet only one of the two is held. */
@@ -159,7 +162,7 @@ static void switch_over(struct datapath *dp, struct change *c)
  */
 static void change_make(struct datapath *dp, struct change *c)
 {
-	bool first = !dp->config;
+	bool first = !dp->config, fresh = first && dp->first;
 
 	ports_values(dp, c->next, c->tables ? c->tables : tables_in_force(dp));
 	step(c, locals_sync(dp, c->next));
@@ -172,7 +175,8 @@ static void change_make(struct datapath *dp, struct change *c)
 		attach(dp, c);
 	fill(dp, c);
 	state_table_configure(dp, c->config);
-	tell(dp, c);
+	if (!fresh)
+		tell(dp, c, c->filled ? !set_in_force(dp) : set_in_force(dp));
 	switch_over(dp, c);
 	if (first && goes_on(c) && !dp->control.forward && is_guarded(dp, c->next))
 		forward_on(dp, c);
@@ -182,6 +186,8 @@ static void change_make(struct datapath *dp, struct change *c)
 		ports_values(dp, c->next, tables_in_force(dp));
 		step(c, ports_write(dp, c->next, set_in_force(dp)));
 	}
+	if (fresh)
+		tell(dp, c, set_in_force(dp));
 	if (goes_on(c))
 		forward_on(dp, c);
 	routes_hold_on(dp);

@@ -85,7 +85,6 @@ json_t *datapath_show_tunnels(struct datapath *dp);
 json_t *datapath_show_translations(struct datapath *dp);
 json_t *datapath_show_drops(struct datapath *dp);
 json_t *datapath_show_routes(struct datapath *dp);
-json_t *datapath_show_gateways(struct datapath *dp);
 json_t *datapath_show_rules(struct datapath *dp);
 json_t *datapath_show_nat(struct datapath *dp);
 
@@ -115,9 +114,18 @@ int datapath_source(struct datapath *dp, unsigned int ifindex, const struct addr
  * What was found: a few stores in the programs' memory, from any one thread. After all that belongs together datapath_health_written(), and
  * packets go by it. slots: numbers of gateways, FL_GROUP_SLOTS of them.
  */
-void datapath_gateway_health(struct datapath *dp, unsigned int number, unsigned int flags);
+void datapath_gateway_health(struct datapath *dp, unsigned int number, bool up);
 void datapath_group_slots(struct datapath *dp, unsigned int set, size_t index, const uint16_t *slots);
 void datapath_health_written(struct datapath *dp);
+
+/* FL_HEALTH_FORCED_*: kept for the next daemon. */
+void datapath_gateway_forced(struct datapath *dp, unsigned int number, unsigned int flags);
+/* Slots of a group in the tables in force, at its index there. */
+void datapath_group_before(struct datapath *dp, size_t index, uint16_t *slots);
+
+unsigned int datapath_gateway_number(const struct datapath *dp, const char *name); /* 0: none has the name */
+/* States that each was chosen for, either way, by number; FL_GATEWAYS_MAX of them. */
+void datapath_gateway_states(struct datapath *dp, uint64_t *states);
 
 /* What takes longer follows, in the main thread: rules that are skipped, routes. */
 void datapath_health_changed(struct datapath *dp);

@@ -48,19 +48,28 @@ static void name_set(char to[FL_GATEWAY_NAME_MAX], const char *name)
 	memcpy(to, name, strnlen(name, FL_GATEWAY_NAME_MAX));
 }
 
+unsigned int datapath_gateway_number(const struct datapath *dp, const char *name)
+{
+	return gateway_number(dp, name);
+}
+
 /* That which the name has; one that nobody had; one that nobody has. 0: none is left. */
 static uint32_t number_for(struct datapath *dp, const struct tables *next, const char *name)
 {
 	uint32_t number = gateway_number(dp, name);
 
+	if (number)
+		return number;
 	for (uint32_t i = 1; i < FL_GATEWAYS_MAX && !number; i++)
 		if (!dp->gateway_names[i][0])
 			number = i;
 	for (uint32_t i = 1; i < FL_GATEWAYS_MAX && !number; i++)
 		if (!is_in_use(dp, next, i))
 			number = i;
-	if (number)
-		name_set(dp->gateway_names[number], name);
+	if (!number)
+		return 0;
+	name_set(dp->gateway_names[number], name);
+	__atomic_store_n(&dp->health[number], 0, __ATOMIC_RELAXED); /* that was another's */
 	return number;
 }
 
@@ -237,8 +246,7 @@ int datapath_source(struct datapath *dp, unsigned int ifindex, const struct addr
 
 	for (size_t i = 0; (a = system_addr_at(dp->system, i)); i++) {
 		if (a->ifindex != ifindex || a->prefix.addr.family != to->family ||
-		    a->flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED) ||
-		    addr_is_link_local(&a->prefix.addr) != link_local)
+		    a->flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED) || addr_is_link_local(&a->prefix.addr) != link_local)
 			continue;
 		near = prefix_contains(&a->prefix, to);
 		if (best && (best_near || !near) && !(best->flags & IFA_F_DEPRECATED && !(a->flags & IFA_F_DEPRECATED)))

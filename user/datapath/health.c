@@ -92,9 +92,22 @@ bool group_is_up(const struct datapath *dp, const struct config *config, size_t 
 
 /* ---- written, by the timekeeper ---- */
 
-void datapath_gateway_health(struct datapath *dp, unsigned int number, unsigned int flags)
+void datapath_gateway_health(struct datapath *dp, unsigned int number, bool up)
 {
-	__atomic_store_n(&dp->health[number % FL_GATEWAYS_MAX], flags, __ATOMIC_RELAXED);
+	uint64_t *health = &dp->health[number % FL_GATEWAYS_MAX];
+
+	if (up)
+		__atomic_fetch_or(health, FL_HEALTH_UP, __ATOMIC_RELAXED);
+	else
+		__atomic_fetch_and(health, ~(uint64_t)FL_HEALTH_UP, __ATOMIC_RELAXED);
+}
+
+void datapath_gateway_forced(struct datapath *dp, unsigned int number, unsigned int flags)
+{
+	uint64_t *health = &dp->health[number % FL_GATEWAYS_MAX];
+
+	__atomic_fetch_and(health, (uint64_t)FL_HEALTH_UP, __ATOMIC_RELAXED);
+	__atomic_fetch_or(health, flags & ~(unsigned int)FL_HEALTH_UP, __ATOMIC_RELAXED);
 }
 
 void datapath_group_slots(struct datapath *dp, unsigned int set, size_t index, const uint16_t *slots)
@@ -105,15 +118,43 @@ void datapath_group_slots(struct datapath *dp, unsigned int set, size_t index, c
 		__atomic_store_n(&group->slot[i], slots[i], __ATOMIC_RELAXED);
 }
 
+void datapath_group_before(struct datapath *dp, size_t index, uint16_t *slots)
+{
+	memcpy(slots, dp->groups[FL_GROUP_INDEX(set_in_force(dp), GROUP_NUMBER(index))].slot,
+	       FL_GROUP_SLOTS * sizeof(*slots));
+}
+
 void datapath_health_written(struct datapath *dp)
 {
 	__atomic_fetch_add(&dp->learned->gen, 1, __ATOMIC_SEQ_CST);
+}
+
+/* ---- who uses them ---- */
+
+static int count_state(void *arg, const struct states_entry *e)
+{
+	uint64_t *states = arg;
+
+	states[e->state.gateway % FL_GATEWAYS_MAX]++;
+	if (e->state.reply_gateway != e->state.gateway)
+		states[e->state.reply_gateway % FL_GATEWAYS_MAX]++;
+	return 0;
+}
+
+void datapath_gateway_states(struct datapath *dp, uint64_t *states)
+{
+	static const struct states_filter all;
+
+	memset(states, 0, FL_GATEWAYS_MAX * sizeof(*states));
+	states_walk(&dp->states, &all, count_state, states);
 }
 
 /* ---- what follows ---- */
 
 void datapath_health_changed(struct datapath *dp)
 {
+	if (!dp->config)
+		return;
 	routes_follow(dp);
 	policy_follow(dp);
 }

@@ -48,8 +48,8 @@ static bool is_to_move(const struct datapath *dp, const struct moves *m, const s
 
 	if (!via)
 		via = m->via[st->rule[0] % FL_RULE_IDS_MAX];
-	if (!via)
-		return routes_leave(dp, m, st->gateway);
+	if (!via) /* of the router's own only probes have a gateway without a rule */
+		return !(st->flags & FL_STATE_OWN) && routes_leave(dp, m, st->gateway);
 	return via & FL_VIA_GROUP && leaves(m, via & ~FL_VIA_GROUP, st->gateway);
 }
 
@@ -130,7 +130,7 @@ bool datapath_groups_move(struct datapath *dp, uint64_t *ended)
 	struct moves *m = dp->moves;
 
 	*ended = 0;
-	if (!m)
+	if (!m || !dp->config)
 		return false;
 	if (!m->via && walk_begin(dp, m)) {
 		moves_free(dp);

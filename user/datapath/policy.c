@@ -52,9 +52,9 @@ static void via_facts(struct datapath *dp, const struct config *config, struct p
 			(struct policy_via){ { gateway, NULL }, number, gateway_is_up(dp, number) };
 	}
 	for (size_t i = 0; i < config->n_groups; i++)
-		facts->vias[facts->n_vias++] = (struct policy_via){
-			{ NULL, &config->groups[i] }, FL_VIA_GROUP | GROUP_NUMBER(i), group_is_up(dp, config, i)
-		};
+		facts->vias[facts->n_vias++] = (struct policy_via){ { NULL, &config->groups[i] },
+								    FL_VIA_GROUP | GROUP_NUMBER(i),
+								    group_is_up(dp, config, i) };
 }
 
 static int facts_make(struct datapath *dp, const struct config *config, const struct port *ports,

@@ -32,7 +32,8 @@ static int route_add(struct route_list *list, const struct system_route *route)
 	return 0;
 }
 
-#define GROUP_METRIC6 1 /* before any that the system learns; of IPv4 0, which dhclient and others use too: there ours goes in front */
+#define GROUP_METRIC6 \
+	1 /* before any that the system learns; of IPv4 0, which dhclient and others use too: there ours goes in front */
 
 /* The gateway that a route goes by now; NULL: its group has none. */
 const struct config_gateway *route_gateway(const struct datapath *dp, const struct config *config,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What the maps count, as JSON: interfaces, drops, routes, gateways. */
+/* What the maps count, as JSON: interfaces, drops, routes. */
 
 #include <errno.h>
 #include <net/if.h>
@@ -240,53 +240,5 @@ json_t *datapath_show_routes(struct datapath *dp)
 								"active"));
 	}
 	free(routes);
-	return array;
-}
-
-/* ---- gateways: static so far, judged by their link alone ---- */
-
-#define REASON_MAX 128
-
-/* Can anything leave by this device? If not, why. */
-static bool link_is_up(struct datapath *dp, const char *device, char *reason)
-{
-	const struct system_link *link = system_link_by_name(dp->system, device);
-	const char *fault = !link ? "is not there" : !(link->flags & IFF_UP) ? "is down" : "has no carrier";
-
-	if (link && link->flags & IFF_UP && link->carrier)
-		return true;
-	snprintf(reason, REASON_MAX, "%s %s", device, fault);
-	return false;
-}
-
-/* A tunnel has carrier as long as it exists: what counts is its underlay as well. */
-static bool gateway_link_is_up(struct datapath *dp, const struct config_gateway *gw, char *reason)
-{
-	if (gw->interface)
-		return link_is_up(dp, gw->interface->device, reason);
-	return link_is_up(dp, gw->tunnel->name, reason) && link_is_up(dp, gw->tunnel->underlay->device, reason);
-}
-
-static json_t *gateway_json(struct datapath *dp, const struct config_gateway *gw)
-{
-	char address[ADDR_STRLEN], reason[REASON_MAX] = "its link is up; it is not probed";
-	bool up = gateway_link_is_up(dp, gw, reason);
-
-	if (!gw->monitored) {
-		up = true;
-		strcpy(reason, "monitor is false: always up");
-	}
-	return json_pack("{s:s, s:s, s:s, s:s, s:n, s:n, s:n, s:n, s:s, s:n, s:n}", "name", gw->name, "interface",
-			 gw->interface ? gw->interface->name : gw->tunnel->name, "address",
-			 addr_format(&gw->address, address), "status", up ? "up" : "down", "rtt_ms", "rtt_stddev_ms",
-			 "loss_pct", "since_ms", "reason", reason, "forced", "states");
-}
-
-json_t *datapath_show_gateways(struct datapath *dp)
-{
-	json_t *array = json_array();
-
-	for (size_t i = 0; array && dp->config && i < dp->config->n_gateways; i++)
-		json_array_append_new(array, gateway_json(dp, &dp->config->gateways[i]));
 	return array;
 }

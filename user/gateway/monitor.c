@@ -6,6 +6,7 @@
 #define MS 1000000ull
 #define SECOND (1000 * MS)
 
+#define FIRST_WITHIN (20 * MS)
 #define PATIENCE_LEAST (20 * MS) /* where the interval is shorter */
 #define PATIENCE_MOST (250 * MS) /* of the least patience */
 #define PATIENCE_FIRST SECOND	 /* nothing is known of the round-trip time yet */
@@ -30,8 +31,10 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 
 /* ---- making one ---- */
 
-static size_t ring_size(const struct config_monitor *settings)
+static size_t ring_size(const struct config_monitor *settings, size_t n_targets)
 {
+	if (!n_targets)
+		return 0; /* where nothing is probed there are no settings either */
 	return quality_ring_size(settings->interval_ms * MS, settings->period_ms * MS, settings->loss_interval_ms * MS);
 }
 
@@ -47,7 +50,7 @@ size_t monitor_size(const struct monitor_setup *setup)
 	size_t n = targets_of(setup);
 
 	return sizeof(struct monitor) + n * sizeof(struct monitor_target) +
-	       n * ring_size(setup->settings) * sizeof(struct quality_probe);
+	       n * ring_size(setup->settings, n) * sizeof(struct quality_probe);
 }
 
 static void take_settings(struct monitor *m, const struct config_monitor *s)
@@ -73,23 +76,27 @@ static enum monitor_status up_or_down(enum monitor_status status)
 	return status == MONITOR_WARN ? MONITOR_UP : status;
 }
 
-static void target_init(struct monitor *m, unsigned int i, struct quality_probe *ring, const struct addr *address,
-			uint64_t first_ns)
-{
-	struct monitor_target *t = &m->targets[i];
-
-	*t = (struct monitor_target){
-		.address = *address, .status = m->measured, .has_source = true, .can_send = true, .next_ns = first_ns
-	};
-	quality_init(&t->quality, ring, m->interval_ns, m->period_ns, m->loss_interval_ns);
-}
-
 /* Of the fraction of a circle that keeps any number of points apart: the golden ratio's */
 static uint64_t phase_ns(const struct monitor *m, unsigned int target, uint64_t of_ns)
 {
 	uint32_t phase = m->phase + target * 2654435769u;
 
 	return (unsigned __int128)of_ns * phase >> 32;
+}
+
+/* Of one that nobody knows yet the first probe is sent soon, and only the next ones when its turn is. */
+static void target_init(struct monitor *m, unsigned int i, struct quality_probe *ring, const struct addr *address,
+			uint64_t now_ns)
+{
+	struct monitor_target *t = &m->targets[i];
+	bool soon = m->measured == MONITOR_UNKNOWN;
+
+	*t = (struct monitor_target){
+		.address = *address, .status = m->measured, .has_source = true, .can_send = true
+	};
+	t->turn_ns = now_ns + phase_ns(m, i, m->interval_ns);
+	t->next_ns = soon ? now_ns + phase_ns(m, i, earlier(m->interval_ns, FIRST_WITHIN)) : t->turn_ns;
+	quality_init(&t->quality, ring, m->interval_ns, m->period_ns, m->loss_interval_ns);
 }
 
 struct monitor *monitor_init(void *memory, const struct monitor_setup *setup, uint64_t now_ns)
@@ -104,7 +111,7 @@ struct monitor *monitor_init(void *memory, const struct monitor_setup *setup, ui
 	m->monitored = setup->monitored;
 	m->metered = setup->metered;
 	m->phase = setup->phase;
-	m->ring_size = ring_size(setup->settings);
+	m->ring_size = ring_size(setup->settings, n);
 	m->n_targets = n;
 	m->quorum = clamp(m->quorum, 1, n ? n : 1);
 	m->measured = m->monitored ? up_or_down(setup->before) : MONITOR_UP;
@@ -113,8 +120,7 @@ struct monitor *monitor_init(void *memory, const struct monitor_setup *setup, ui
 	m->alert_ns = now_ns + phase_ns(m, 0, m->interval_ns);
 	rings = (struct quality_probe *)&m->targets[n];
 	for (i = 0; i < n; i++)
-		target_init(m, i, rings + i * m->ring_size, &setup->targets[i],
-			    now_ns + phase_ns(m, i, m->interval_ns));
+		target_init(m, i, rings + i * m->ring_size, &setup->targets[i], now_ns);
 	return m;
 }
 
@@ -245,7 +251,7 @@ bool monitor_answered(struct monitor *m, unsigned int target, uint16_t sequence,
 		return true;
 	t->detail = MONITOR_NO_DETAIL;
 	answered_in_order(m, t, number, late);
-	t->next_ns = earlier(t->next_ns, now_ns + interval(m, t, now_ns));
+	t->next_ns = earlier(t->next_ns, now_ns + interval(m, t, now_ns) * 3 / 2); /* so far its first turn may be */
 	return true;
 }
 
@@ -261,6 +267,8 @@ static void send_normal(struct monitor *m, unsigned int i, uint64_t now_ns, moni
 {
 	struct monitor_target *t = &m->targets[i];
 
+	if (t->next_ns < t->turn_ns) /* the first one, before its turn */
+		t->next_ns = t->turn_ns - now_ns < m->interval_ns / 2 ? t->turn_ns : t->turn_ns - m->interval_ns;
 	t->next_ns += interval(m, t, now_ns);
 	if (t->next_ns <= now_ns) /* late by more than an interval */
 		t->next_ns = now_ns + interval(m, t, now_ns);

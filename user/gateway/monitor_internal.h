@@ -15,6 +15,7 @@ struct monitor_target {
 	uint32_t answered_row;
 	bool burst; /* under way */
 	uint64_t next_ns, quick_ns;
+	uint64_t turn_ns;	     /* of the first round: when it is its turn in the interval */
 	uint64_t srtt_ns, rttvar_ns; /* srtt 0: never answered */
 	enum monitor_detail detail;
 	int detail_arg;
