@@ -302,7 +302,8 @@ def test_rows():
                 [("default_action", "in", "block"), ("default_action", "out", "pass")], "behind them")
     check_equal([(r["name"], r["action"]) for r in rows[len(file) + 2 :]],
                 [(name, "pass") for name in ("ARP", "neighbour discovery", "router advertisements", "DHCP client",
-                                             "ICMP errors of known states", "tunnel outers")], "what passes without one")
+                                             "ICMP errors of known states", "tunnel outers", "fairlead's probes")],
+                "what passes without one")
     check_equal([r["name"] for r in rows if not r["live"]], ["skipped"], "rules that are not in force")
     check(all({"index", "type", "packets", "bytes", "states"} <= set(r) for r in lab.fl("show", "nat")), "a translation without a key")
     check_equal([r["match"] for r in rows[:2]], ["proto icmp,ipv6-icmp from $office", "proto tcp from $everybody to any port 80,443"], "what is matched")

@@ -175,11 +175,13 @@ static bool numeric(const json_t *rows, const char *key)
 	return strcmp(key, "time_ms");
 }
 
-/* rx_packets -> RX_PACKETS; what is shown as a date has no unit */
+/* rx_packets -> RX_PACKETS; what is shown as a date or an age has no unit */
 static void heading(const char *key, char *out)
 {
 	if (!strcmp(key, "time_ms"))
 		key = "time";
+	else if (!strcmp(key, "since_ms"))
+		key = "since";
 	while (*key)
 		*out++ = toupper((unsigned char)*key++);
 	*out = '\0';

@@ -135,19 +135,33 @@ static void append_defaults(const struct datapath *dp, json_t *rows, const struc
 	}
 }
 
+static bool has_tunnels(const struct config *config)
+{
+	return config->n_tunnels;
+}
+
+static bool has_probes(const struct config *config)
+{
+	for (size_t i = 0; i < config->n_gateways; i++)
+		if (config->gateways[i].monitored)
+			return true;
+	return false;
+}
+
 /* What the router needs for itself: lib/policy.h, is_unasked(), and what is not judged at all. */
 static const struct unasked {
-	const char *name, *direction, *match;
-	bool tunnels; /* only with some */
+	const char *name, *direction, *match, *state;
+	bool (*is_there)(const struct config *config); /* NULL: always */
 } unasked[] = {
-	{ "ARP", "in+out", "no IP packet", false },
+	{ "ARP", "in+out", "no IP packet", "none", NULL },
 	{ "neighbour discovery", "in+out",
-	  "inet6 proto ipv6-icmp of the link: 133, 135-137 with 255 hops, 130-132, 143", false },
-	{ "router advertisements", "in+out", "inet6 proto ipv6-icmp of the link: 134 with 255 hops", false },
+	  "inet6 proto ipv6-icmp of the link: 133, 135-137 with 255 hops, 130-132, 143", "none", NULL },
+	{ "router advertisements", "in+out", "inet6 proto ipv6-icmp of the link: 134 with 255 hops", "none", NULL },
 	{ "DHCP client", "in+out", "proto udp between the client's port and the server's: 68 and 67, 546 and 547",
-	  false },
-	{ "ICMP errors of known states", "in+out", "what quotes a packet of a state", false },
-	{ "tunnel outers", "in+out", "inet proto ipv6 between a tunnel's remote and its local", true },
+	  "none", NULL },
+	{ "ICMP errors of known states", "in+out", "what quotes a packet of a state", "none", NULL },
+	{ "tunnel outers", "in+out", "inet proto ipv6 between a tunnel's remote and its local", "none", has_tunnels },
+	{ "fairlead's probes", "out", "from self to what gateways are probed by", "keep", has_probes },
 };
 
 /* Nobody counts them: packets, bytes, states are null. */
@@ -157,10 +171,10 @@ static void append_unasked(const struct datapath *dp, json_t *rows)
 		const struct unasked *u = &unasked[i];
 		json_t *row;
 
-		if (u->tunnels && !dp->config->n_tunnels)
+		if (u->is_there && !u->is_there(dp->config))
 			continue;
 		row = implied_json(u->name, "pass", u->direction, u->match);
-		json_object_set_new(row, "state", json_string("none"));
+		json_object_set_new(row, "state", json_string(u->state));
 		json_object_set_new(row, "packets", json_null());
 		json_object_set_new(row, "bytes", json_null());
 		json_object_set_new(row, "states", json_null());
