@@ -262,6 +262,49 @@ resized() {
 	check "status" fl router status
 }
 
+# kill_when_pinned MS: the daemon, so long after it has pinned new programs, which it attaches next. It says "up" when it watches
+kill_when_pinned() {
+	"$FL_PYTHON" - "/sys/fs/bpf/fairlead/$(instance router)" "${fl_daemon_pid[router]}" "$1" <<-'PY'
+	import os, signal, sys, time
+	folder, pid, ms = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+	before, end = set(os.listdir(folder)), time.monotonic() + 10
+	print("up", flush=True)
+	while time.monotonic() < end and not any(name.startswith("prog_fl_tc_out_") for name in set(os.listdir(folder)) - before):
+	    pass
+	time.sleep(ms / 1000)
+	os.kill(pid, signal.SIGKILL)
+	print("late" if time.monotonic() >= end else "killed")
+	PY
+}
+
+# Killed while the new table's programs take the places of the old one's: what is made until the next start is in the table that this takes over
+killed_in_resize() {
+	local ms made mixed=0 killer
+	cp "$FL_TMP/router.json" "$FL_TMP/before.json"
+	cp "$FL_TMP/router.json" "$FL_TMP/new.json"
+	config_edit "$FL_TMP/new.json" "d['limits']['states'] = 50000"
+	for ms in 0 0 0 0 8 16 32 64; do
+		fl router kill states --proto icmp > /dev/null
+		kill_when_pinned "$ms" > "$FL_TMP/killer.log" &
+		killer=$!
+		slowwait 5 said killer '^up' || fail "nobody watches"
+		fl router apply "$FL_TMP/new.json" > "$FL_TMP/apply" 2>&1
+		wait "$killer"
+		said killer '^killed' || fail "no new programs have been pinned"
+		daemon_kill router # dead by now: waited for
+		made=0
+		for _ in 1 2 3; do
+			in_ns "$client" ping -q -c 1 -W 0.2 "$SERVER4" > "$FL_TMP/ping" && made=$((made + 1))
+		done
+		[ "$made" = 3 ] || mixed=$((mixed + 1)) # the one device has the new programs, the other has not yet
+		cp "$FL_TMP/before.json" "$FL_TMP/router.json"
+		daemon_start router "$router" "$FL_TMP/router.json" || return
+		[ "$(states --proto icmp)" -ge "$made" ] || fail "killed after $ms ms: $(states --proto icmp) of $made states are there"
+		check "status, after $ms ms" fl router status
+	done
+	[ "$mixed" -lt 8 ] || fail "each time it was killed between one device and the next"
+}
+
 # A table that there is no memory for: all stays as it is
 no_memory() {
 	local pid=${fl_daemon_pid[router]} before said
@@ -414,6 +457,7 @@ round() {
 	run_test kill kills
 	run_test resets resets
 	[ "$1" != native ] || run_test resized resized
+	run_test killed-in-resize killed_in_resize
 	[ "$1" != native ] || run_test no-memory no_memory
 	[ "$1" != tc ] || run_test run-out run_out
 	[ "$1" != tc ] || run_test full full

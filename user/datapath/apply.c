@@ -100,7 +100,9 @@ static void attach(struct datapath *dp, struct change *c)
 	if (goes_on(c))
 		step(c, hooks_attach(dp, c->next, c->undo, c->why));
 	if (goes_on(c))
-		state_table_follow(dp);
+		step(c, state_table_follow(dp, c->why));
+	if (goes_on(c))
+		state_table_take_left(dp);
 	if (goes_on(c))
 		sysctls_withdraw(dp, c->next, c->undo); /* where they could not be attached */
 	if (c->tables)

@@ -148,6 +148,7 @@ static void discard_maps(struct datapath *dp)
 		snprintf(path, sizeof(path), "%s/%s", dp->pins, memo_names[i]);
 		unlink(path);
 	}
+	state_table_unpin(dp, true);
 }
 
 /*
@@ -325,24 +326,6 @@ int objects_pin(struct datapath *dp)
 	return err;
 }
 
-/* Of the table that an earlier daemon has left: states stay. 0: none. */
-static uint32_t buckets_pinned(const struct datapath *dp)
-{
-	struct bpf_map_info info = {};
-	__u32 len = sizeof(info);
-	char path[192];
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/fl_buckets", dp->pins);
-	fd = bpf_obj_get(path);
-	if (fd < 0)
-		return 0;
-	if (bpf_obj_get_info_by_fd(fd, &info, &len))
-		info.max_entries = 0;
-	close(fd);
-	return info.max_entries;
-}
-
 int objects_load(struct datapath *dp, const struct config *config)
 {
 	int err;
@@ -360,7 +343,9 @@ int objects_load(struct datapath *dp, const struct config *config)
 	if (!dp->hz)
 		return log_ret(ENOTSUP, "the kernel does not say how long a tick of its clock is");
 	discard_others_maps(dp);
-	dp->n_buckets = buckets_pinned(dp) ?: config ? state_buckets_of(config) : states_buckets(STATES_DEFAULT, false);
+	dp->n_buckets = state_table_pinned(dp)
+				?: config ? state_buckets_of(config)
+					  : states_buckets(STATES_DEFAULT, false);
 	dp->objects.xdp = xdp_open(dp);
 	dp->objects.tc = tc_open(dp, false);
 	if (!dp->objects.xdp || !dp->objects.tc)

@@ -187,7 +187,8 @@ struct datapath {
 	uint32_t watched; /* which part of the ports was looked at last */
 	char *trouble;	  /* what could not follow the machine's last change; NULL: nothing */
 
-	struct system_route *group_routes; /* by route of the configuration: what it is in the kernel's table, if it leads to a group */
+	/* by route of the configuration: what it is in the kernel's table, if it leads to a group */
+	struct system_route *group_routes;
 	size_t held_routes; /* that the change under way moves */
 	bool routes_dirty;  /* somebody changed the routing tables */
 	uint64_t routes_checked_ms;
@@ -202,14 +203,16 @@ struct datapath {
 	uint32_t rules_serial;
 	struct policy_ids *rule_ids;
 	char gateway_names[FL_GATEWAYS_MAX][FL_GATEWAY_NAME_MAX]; /* by number; no 0 at the end of the longest */
-	uint64_t *health; /* fl_health, fl_groups and fl_learned themselves; an array's elements have eight bytes at least */
+	/* fl_health, fl_groups and fl_learned themselves; an array's elements have eight bytes at least */
+	uint64_t *health;
 	struct fl_group *groups;
 	struct fl_learned *learned;
-	uint32_t groups_set; /* whose slots the timekeeper keeps */
+	uint32_t groups_set;		     /* whose slots the timekeeper keeps */
 	datapath_gateways_fn *gateways_told; /* NULL: nobody wants to know */
 	void *gateways_told_arg;
 	struct states states;
 	struct table_before *table_before; /* while the table gets another size */
+	struct table_before *table_left;   /* an earlier daemon has left it; NULL as a rule */
 	uint32_t states_at, states_ticks;  /* where the sweep goes on; seconds */
 	uint64_t states_limited;	   /* that the limit has refused, at the last tick; others found no place */
 	uint64_t states_full_ms;	   /* when it refused somebody last; 0: never */
@@ -428,7 +431,16 @@ extern const enum dp_map_id state_maps[STATE_MAPS]; /* those that a table of ano
 uint32_t state_buckets_of(const struct config *config);
 /* Makes the table as big as the configuration wants it, where it is not; before the hooks are attached */
 int state_table_fit(struct datapath *dp, const struct config *config, struct undo *undo, char **why);
-void state_table_follow(struct datapath *dp); /* they are */
+int state_table_follow(struct datapath *dp, char **why); /* they are */
+/*
+ * A daemon that was killed while it did so has left two tables, each with programs that use it: the one before in its place, the new one beside it.
+ * This daemon's has what both know, once when it starts, and again when its programs are attached.
+ */
+uint32_t state_table_pinned(const struct datapath *dp); /* buckets of the one in its place; 0: none that is whole */
+int state_table_left(struct datapath *dp);
+void state_table_take_left(struct datapath *dp);
+void state_table_leave(struct datapath *dp); /* its pins stay */
+void state_table_unpin(const struct datapath *dp, bool beside_only);
 void state_table_settle(struct datapath *dp); /* and nothing is taken back any more */
 
 /* ---- resets.c: TCP resets to the ends of connections ---- */

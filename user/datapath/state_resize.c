@@ -98,20 +98,96 @@ static int maps_make(struct datapath *dp, uint32_t n_buckets, struct dp_map maps
 	return err;
 }
 
-/* In one step each, so that the name leads to a whole map at every moment. */
-static int maps_pin(struct datapath *dp)
+static void map_paths(const struct datapath *dp, size_t i, char path[192], char next[208])
 {
-	for (size_t i = 0; i < STATE_MAPS; i++) {
-		const char *name = dp_map_names[state_maps[i]];
-		char path[192], next[208];
+	snprintf(path, 192, "%s/%s", dp->pins, dp_map_names[state_maps[i]]);
+	snprintf(next, 208, "%s_next", path);
+}
 
-		snprintf(path, sizeof(path), "%s/%s", dp->pins, name);
-		snprintf(next, sizeof(next), "%s_next", path);
+/* Beside those of the table before: while programs of both are attached, the next daemon is to find both. */
+static int maps_pin_beside(struct datapath *dp)
+{
+	char path[192], next[208];
+
+	for (size_t i = 0; i < STATE_MAPS; i++) {
+		map_paths(dp, i, path, next);
 		unlink(next);
-		if (bpf_obj_pin(dp->maps[state_maps[i]].fd, next) || rename(next, path))
+		if (bpf_obj_pin(dp->maps[state_maps[i]].fd, next))
 			return -errno;
 	}
 	return 0;
+}
+
+/* In their places. In one step each, so that the name leads to a whole map at every moment; what is left beside, belongs there. */
+static int maps_pin_move(const struct datapath *dp)
+{
+	char path[192], next[208];
+
+	for (size_t i = 0; i < STATE_MAPS; i++) {
+		map_paths(dp, i, path, next);
+		if (rename(next, path) && errno != ENOENT)
+			return -errno;
+	}
+	return 0;
+}
+
+void state_table_unpin(const struct datapath *dp, bool beside_only)
+{
+	char path[192], next[208];
+
+	for (size_t i = 0; i < STATE_MAPS; i++) {
+		map_paths(dp, i, path, next);
+		unlink(next);
+		if (!beside_only)
+			unlink(path);
+	}
+}
+
+/* ---- what an earlier daemon has left ---- */
+
+/* The pinned maps, beside the others or in their places. 0, or -errno where they are not of one table. */
+static int maps_open_pinned(const struct datapath *dp, bool beside, struct dp_map maps[STATE_MAPS])
+{
+	struct fl_state_control control = {};
+	char path[192], next[208];
+	const __u32 zero = 0;
+
+	for (size_t i = 0; i < STATE_MAPS; i++) {
+		int fd;
+
+		map_paths(dp, i, path, next);
+		fd = bpf_obj_get(beside ? next : path);
+		fd = fd < 0 ? fd : map_open(&maps[i], fd);
+		if (fd)
+			return fd;
+	}
+	if (maps[2].value_size == sizeof(control))
+		bpf_map_lookup_elem(maps[2].fd, &zero, &control);
+	return control.buckets == maps[0].max_entries && maps[1].max_entries == control.buckets * FL_BUCKET_WAYS
+		       ? 0
+		       : -EINVAL;
+}
+
+static uint32_t buckets_pinned(const struct datapath *dp)
+{
+	struct dp_map maps[STATE_MAPS] = {};
+	uint32_t n = maps_open_pinned(dp, false, maps) ? 0 : maps[0].max_entries;
+
+	maps_close(maps);
+	return n;
+}
+
+uint32_t state_table_pinned(const struct datapath *dp)
+{
+	uint32_t n = buckets_pinned(dp);
+
+	if (n)
+		return n;
+	maps_pin_move(dp); /* that daemon was at that */
+	n = buckets_pinned(dp);
+	if (!n)
+		state_table_unpin(dp, false);
+	return n;
 }
 
 /* ---- one for the other ---- */
@@ -198,6 +274,7 @@ static void table_back(struct datapath *dp, const void *data)
 {
 	struct table_before *before = dp->table_before;
 	char *why = NULL;
+	bool pinned;
 
 	(void)data;
 	if (!before)
@@ -207,11 +284,12 @@ static void table_back(struct datapath *dp, const void *data)
 	learn(dp, before, LEARN_S);
 	before->copied = jiffies_before(dp, MARGIN_MS);
 	states_copy(&before->states, &dp->states);
-	if (maps_pin(dp))
-		log_warnx("the state table before could not be pinned again");
+	pinned = maps_pin_beside(dp) == 0;
 	if (dp->config && hooks_attach(dp, dp->ports, NULL, &why))
 		log_warnx("the programs before could not all be put back: %s", why ? why : "");
 	copy_rest(dp, before);
+	if (!pinned || maps_pin_move(dp))
+		log_warnx("the state table before could not be pinned again");
 	states_recount(&dp->states);
 	learn(dp, before, LEARN_ON_S);
 	free(why);
@@ -222,6 +300,42 @@ static void table_back(struct datapath *dp, const void *data)
 	}
 	dp->table_before = NULL;
 	before_free(before);
+}
+
+int state_table_left(struct datapath *dp)
+{
+	struct table_before *left = calloc(1, sizeof(*left));
+	int err = left ? maps_open_pinned(dp, true, left->maps) : -ENOMEM;
+
+	err = err ?: state_table_map(dp, left->maps, &left->states);
+	if (err) {
+		if (left)
+			before_free(left);
+		state_table_unpin(dp, true);
+		return err == -ENOMEM ? err : 0;
+	}
+	log_info("the state table was getting another size: %u states of both are taken over",
+		 states_copy(&left->states, &dp->states));
+	dp->table_left = left;
+	return 0;
+}
+
+void state_table_take_left(struct datapath *dp)
+{
+	if (!dp->table_left)
+		return;
+	wait_for_programs();
+	states_copy(&dp->table_left->states, &dp->states);
+	states_recount(&dp->states);
+	state_table_unpin(dp, true);
+	state_table_leave(dp);
+}
+
+void state_table_leave(struct datapath *dp)
+{
+	if (dp->table_left)
+		before_free(dp->table_left);
+	dp->table_left = NULL;
 }
 
 static int table_make(struct datapath *dp, const struct config *config, struct table_before *next)
@@ -243,7 +357,7 @@ int state_table_fit(struct datapath *dp, const struct config *config, struct und
 	uint32_t n;
 	int err;
 
-	if (!undo || !is_misfit(dp, config))
+	if (!undo || dp->table_left || !is_misfit(dp, config)) /* one after the other */
 		return 0;
 	state_table_settle(dp); /* where even the way back was lost */
 	next = calloc(1, sizeof(*next));
@@ -265,24 +379,29 @@ int state_table_fit(struct datapath *dp, const struct config *config, struct und
 	undo_push(undo, table_back, NULL, 0);
 	remember_pins(dp);
 	err = objects_pin(dp);
-	err = err ?: maps_pin(dp);
+	err = err ?: maps_pin_beside(dp);
 	return err ? fail(why, err, "limits.states: the new table cannot be pinned: %s", strerror(-err)) : 0;
 }
 
 /* The new programs are on all hooks. */
-void state_table_follow(struct datapath *dp)
+int state_table_follow(struct datapath *dp, char **why)
 {
 	struct states_numbers old, new;
+	int err;
 
 	if (!dp->table_before)
-		return;
+		return 0;
 	copy_rest(dp, dp->table_before);
+	err = maps_pin_move(dp);
+	if (err)
+		return fail(why, err, "limits.states: the new table cannot be pinned: %s", strerror(-err));
 	states_recount(&dp->states);
 	states_numbers(&dp->table_before->states, &old);
 	states_numbers(&dp->states, &new);
 	if (new.states < old.states)
 		log_warnx("%llu of %llu states have no room in the smaller table, and are forgotten",
 			  (unsigned long long)(old.states - new.states), (unsigned long long)old.states);
+	return 0;
 }
 
 /* The change stays. */

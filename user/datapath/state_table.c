@@ -42,6 +42,7 @@ int state_table_open(struct datapath *dp)
 	for (size_t i = 0; i < STATE_MAPS; i++)
 		maps[i] = dp->maps[state_maps[i]];
 	err = state_table_map(dp, maps, &dp->states);
+	err = err ?: state_table_left(dp);
 	err = err ?: states_recount(&dp->states);
 	return err ? log_ret(err, "cannot map the state table") : 0;
 }
@@ -170,5 +171,6 @@ void state_table_tick(struct datapath *dp, uint32_t now)
 
 void state_table_close(struct datapath *dp)
 {
+	state_table_leave(dp);
 	states_close(&dp->states);
 }
