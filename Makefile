@@ -218,12 +218,13 @@ install: all
 	$(if $(filter-out %.schema.json,$(EXAMPLES)),install -m 0644 $(filter-out %.schema.json,$(EXAMPLES)) $(SHARE)/fairlead/examples)
 	install -m 0755 $(wildcard configs/hooks/*) $(SHARE)/fairlead/examples/hooks
 	$(if $(filter %.schema.json,$(EXAMPLES)),install -m 0644 $(filter %.schema.json,$(EXAMPLES)) $(SHARE)/fairlead)
-	sed 's|@sbindir@|$(PREFIX)/sbin|' configs/systemd/fairleadd.service > $(UNITS)/fairleadd.service
-	chmod 0644 $(UNITS)/fairleadd.service
+	for unit in $(notdir $(wildcard configs/systemd/*.service)); do \
+		sed 's|@sbindir@|$(PREFIX)/sbin|' configs/systemd/$$unit > $(UNITS)/$$unit && chmod 0644 $(UNITS)/$$unit || exit; \
+	done
 
 # leaves /etc/fairlead and /var/lib/fairlead: they are the user's
 uninstall:
-	rm -f $(SBIN)/fairleadd $(SBIN)/fairlead $(UNITS)/fairleadd.service
+	rm -f $(SBIN)/fairleadd $(SBIN)/fairlead $(addprefix $(UNITS)/,$(notdir $(wildcard configs/systemd/*.service)))
 	rm -f $(addprefix $(SHARE)/man/man5/,$(notdir $(wildcard docs/man/*.5))) \
 		$(addprefix $(SHARE)/man/man8/,$(notdir $(wildcard docs/man/*.8)))
 	rm -rf $(SHARE)/fairlead $(SHARE)/doc/fairlead

@@ -205,3 +205,48 @@ by_xdp() {
 		fi
 	done
 }
+
+# ---- floods: a LAN host sends without pause, and everything is looked at that the router puts on wan (flood.py) ----
+
+flood_pid=
+
+# flood_lab MODE: one destination is behind the tunnel, the others are routed by wan itself; the router's configuration, but no daemon
+flood_lab() {
+	lab_up && broker_python && router_config "$1" || return
+	ip -n "$router" addr add 2001:db8:2::20/64 dev wan0 nodad
+	ip -n "$wan" addr add 2001:db8:2::1/64 dev net0 nodad
+	ip -n "$wan" addr add 2001:db8:77::99/128 dev lo nodad
+	ip -n "$wan" addr add 198.18.7.7/32 dev lo
+	ip -n "$wan" -6 route add 2001:db8:cc::/64 via 2001:db8:2::20
+	ip -n "$router" -6 route add 2001:db8:77::/48 via 2001:db8:2::1
+	config_edit "$FL_TMP/router.json" 'd["prefix_translations"].append({
+		"interface": "wan", "internal": "2001:db8:aa::/64", "external": "2001:db8:cc::/64" })'
+}
+
+flood_start() {
+	background "$lan" "$FL_PYTHON" "$FL_NET/flood.py" --lab "$FL_PREFIX" > "$FL_TMP/flood"
+	flood_pid=$!
+	slowwait 10 grep -q ready "$FL_TMP/flood" || fail "flood.py did not start"
+}
+
+# flood_end passing|silent: what came out meanwhile
+flood_end() {
+	local result
+	stop_process "$flood_pid"
+	result=$(tail -n 1 "$FL_TMP/flood")
+	check_equal "leaks ($result)" "$(json 'd["leaks"]' <<< "$result")" 0
+	check_equal "it sent ($result)" "$(json 'd["sent"] >= 128' <<< "$result")" True
+	if [ "$1" = passing ]; then
+		check_equal "it passed through the tunnel ($result)" "$(json 'd["tunnel"] >= 32' <<< "$result")" True
+		check_equal "it passed by wan ($result)" "$(json 'd["plain"] >= 32' <<< "$result")" True
+		check_equal "IPv4 passed ($result)" "$(json 'd["ipv4"] >= 32' <<< "$result")" True
+	else
+		check_equal "nothing passed ($result)" "$(json 'd["tunnel"] + d["plain"] + d["ipv4"]' <<< "$result")" 0
+	fi
+}
+
+flood_passing() {
+	slowwait 10 in_ns "$lan" ping -6 -n -q -c 1 -W 1 "$INET_HOST" || fail "nothing passes the tunnel"
+	slowwait 10 in_ns "$lan" ping -6 -n -q -c 1 -W 1 2001:db8:77::99 || fail "nothing passes by wan"
+	slowwait 10 in_ns "$lan" ping -n -q -c 1 -W 1 198.18.7.7 || fail "no IPv4 passes"
+}

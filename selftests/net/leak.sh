@@ -8,48 +8,6 @@
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/../lab.sh"
 
-flood_pid=
-
-flood_start() {
-	background "$lan" "$FL_PYTHON" "$FL_NET/flood.py" --lab "$FL_PREFIX" > "$FL_TMP/flood"
-	flood_pid=$!
-	slowwait 10 grep -q ready "$FL_TMP/flood" || fail "flood.py did not start"
-}
-
-# flood_end passing|silent: what came out meanwhile
-flood_end() {
-	local result
-	stop_process "$flood_pid"
-	result=$(tail -n 1 "$FL_TMP/flood")
-	check_equal "leaks ($result)" "$(json 'd["leaks"]' <<< "$result")" 0
-	check_equal "it sent ($result)" "$(json 'd["sent"] >= 128' <<< "$result")" True
-	if [ "$1" = passing ]; then
-		check_equal "it passed through the tunnel ($result)" "$(json 'd["tunnel"] >= 32' <<< "$result")" True
-		check_equal "it passed by wan ($result)" "$(json 'd["plain"] >= 32' <<< "$result")" True
-		check_equal "IPv4 passed ($result)" "$(json 'd["ipv4"] >= 32' <<< "$result")" True
-	else
-		check_equal "nothing passed ($result)" "$(json 'd["tunnel"] + d["plain"] + d["ipv4"]' <<< "$result")" 0
-	fi
-}
-
-passing() {
-	slowwait 10 in_ns "$lan" ping -6 -n -q -c 1 -W 1 "$INET_HOST" || fail "nothing passes the tunnel"
-	slowwait 10 in_ns "$lan" ping -6 -n -q -c 1 -W 1 2001:db8:77::99 || fail "nothing passes by wan"
-	slowwait 10 in_ns "$lan" ping -n -q -c 1 -W 1 198.18.7.7 || fail "no IPv4 passes"
-}
-
-lab() {
-	lab_up && broker_python && router_config "$1" || return
-	ip -n "$router" addr add 2001:db8:2::20/64 dev wan0 nodad
-	ip -n "$wan" addr add 2001:db8:2::1/64 dev net0 nodad
-	ip -n "$wan" addr add 2001:db8:77::99/128 dev lo nodad
-	ip -n "$wan" addr add 198.18.7.7/32 dev lo
-	ip -n "$wan" -6 route add 2001:db8:cc::/64 via 2001:db8:2::20
-	ip -n "$router" -6 route add 2001:db8:77::/48 via 2001:db8:2::1
-	config_edit "$FL_TMP/router.json" 'd["prefix_translations"].append({
-		"interface": "wan", "internal": "2001:db8:aa::/64", "external": "2001:db8:cc::/64" })'
-}
-
 before_start() {
 	flood_start
 	sleep 0.5 # a while without fairlead
@@ -59,7 +17,7 @@ before_start() {
 start() {
 	flood_start
 	router_start || return
-	passing
+	flood_passing
 	flood_end passing
 }
 
@@ -72,20 +30,20 @@ reload() {
 		config_edit "$FL_TMP/router.json" 'd["prefix_translations"].reverse()'
 		check "apply" fl router apply "$FL_TMP/router.json"
 	done
-	passing
+	flood_passing
 	flood_end passing
 }
 
 killed() {
 	flood_start
 	daemon_kill router
-	passing
+	flood_passing
 	daemon_start router "$router" "$FL_TMP/router.json" || return
-	passing
+	flood_passing
 	daemon_kill router TERM
-	passing
+	flood_passing
 	daemon_start router "$router" "$FL_TMP/router.json" || return
-	passing
+	flood_passing
 	flood_end passing
 }
 
@@ -106,7 +64,7 @@ killed_and_stripped() {
 	done
 	flood_start
 	daemon_start router "$router" "$FL_TMP/router.json" || return
-	passing
+	flood_passing
 	flood_end passing
 	check_equal "times that one took over" "$(taken_over)" "$before"
 }
@@ -124,17 +82,17 @@ taken_away() {
 
 # The flood that saw the change may have seen packets of before it; what follows may not
 flood_start_again() {
-	passing
+	flood_passing
 	stop_process "$flood_pid"
 	flood_start
-	passing
+	flood_passing
 	sleep 0.5 # a while of it
 	flood_end passing
 }
 
 unload() {
 	flood_start
-	passing
+	flood_passing
 	check "unload" fl router unload --yes
 	stop_process "$flood_pid"
 	check_equal "leaks until it was unloaded" "$(tail -n 1 "$FL_TMP/flood" | json 'd["leaks"]')" 0
@@ -145,7 +103,7 @@ unload() {
 }
 
 scenario() {
-	started lab "$1" || return
+	started flood_lab "$1" || return
 	run_test before-start before_start
 	run_test start start || return
 	run_test reload reload

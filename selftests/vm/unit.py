@@ -14,9 +14,10 @@ from rfc6296 import Translation
 args = arguments()
 lab = Lab("lan", "router", "peer")
 lab.instance = "default"  # the unit names none
-UNITS, UNIT = "/etc/systemd/system/", "fairleadd.service"
+UNITS, UNIT, BLOCK = "/etc/systemd/system/", "fairleadd.service", "fairlead-block.service"
 SBIN, FILE, LOG = "/usr/local/sbin", "/etc/fairlead/fairlead.json", "/run/fairleadd.log"
-SHIPPED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../configs/systemd/" + UNIT)
+SYSTEMD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../configs/systemd/")
+SHIPPED = SYSTEMD + UNIT
 EXTERNAL = "2001:db8:bb::/64"
 TRANSLATIONS = [{"interface": "he0", "internal": LAN_NET, "external": EXTERNAL}]
 # what a systemd begins with and this one needs not: it shares the guest with another first process
@@ -81,11 +82,15 @@ def reaches(state, result="success", seconds=30):
 
 
 def install():
-    """As make install does it."""
+    """As make install does it, and as systemctl enable."""
     run("install", "-m", "755", lab.build + "/fairleadd", lab.build + "/fairlead", SBIN)
-    with open(SHIPPED) as f:
-        write(UNITS + UNIT, f.read().replace("@sbindir@", SBIN))
-    write(UNITS + UNIT + ".d/output.conf", "[Service]\nStandardOutput=append:%s\nStandardError=append:%s\n" % (LOG, LOG))
+    for unit in (UNIT, BLOCK):
+        with open(SYSTEMD + unit) as f:
+            write(UNITS + unit, f.read().replace("@sbindir@", SBIN))
+        write(UNITS + unit + ".d/output.conf", "[Service]\nStandardOutput=append:%s\nStandardError=append:%s\n" % (LOG, LOG))
+    wants = UNITS + "sysinit.target.wants/"
+    os.makedirs(wants, exist_ok=True)
+    os.path.lexists(wants + BLOCK) or os.symlink(UNITS + BLOCK, wants + BLOCK)
     for name in MASKED:
         os.path.lexists(UNITS + name) or os.symlink("/dev/null", UNITS + name)
 
@@ -120,23 +125,58 @@ def forwarding():
 
 def test_verify():
     install()
-    said = run("systemd-analyze", "verify", "--man=no", UNITS + UNIT)
-    check(UNIT not in said, "systemd-analyze verify: " + said)
-    run("systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold=45", UNITS + UNIT)
+    for unit in (UNIT, BLOCK):
+        said = run("systemd-analyze", "verify", "--man=no", UNITS + unit)
+        check(unit not in said, "systemd-analyze verify: " + said)
+        run("systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold=45", UNITS + unit)
 
 
-def test_start():
-    global systemd, ends
+def kernel_forwards():
+    """A ping from the LAN to what wan0 leads to, and without tunnel or translation."""
+    ping = ["ping", "-n", "-q", "-c", "2", "-i", "0.2", "-W", "1", "2001:db8:b007::2"]
+    with wire.namespace(lab.ns("lan")):
+        return subprocess.run(ping, stdout=subprocess.DEVNULL).returncode == 0
+
+
+def rules():
+    return lab.run("router", "ip", "-4", "rule") + lab.run("router", "ip", "-6", "rule")
+
+
+def test_boot_with_wrong_file():
+    """The machine forwards by itself, but nothing before fairlead does."""
+    global systemd
     lab.wires()
     lab.addresses()
     lab.hosts()
-    write_config(config())
+    lab.ip("router", "addr add 2001:db8:b007::1/64 dev wan0 nodad")
+    lab.ip("peer", """addr add 2001:db8:b007::2/64 dev net0 nodad
+        route add %s via 2001:db8:b007::1""" % LAN_NET)
+    lab.run("router", "sysctl", "-qw", "net.ipv6.conf.all.forwarding=1", "net.ipv4.ip_forward=1")
+    check(kernel_forwards(), "nothing passes from the start: what follows would tell nothing")
+    write(FILE, "{ \"node\": 7 }")
     with wire.namespace(lab.ns("router")), open("/run/systemd.log", "wb") as f:
         systemd = subprocess.Popen(
             ["unshare", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc", "/lib/systemd/systemd", "--system", "--unit=" + UNIT,
              "--show-status=no", "--log-target=console", "--log-level=info"],
             env={"container": "fairlead-test", "PATH": os.environ["PATH"]}, stdin=subprocess.DEVNULL, stdout=f, stderr=f)
+    reaches("failed", "exit-code", seconds=120)
+    check("ActiveState=active" in systemctl("show", BLOCK, "-p", "ActiveState"), "%s: %s" % (BLOCK, tail(LOG)))
+    check_equal(rules().count("not from all iif lo blackhole"), 2, "rules that block")
+    check(not kernel_forwards(), "the kernel forwards")
+    said = tail(LOG)
+    check("forwards nothing from now on" in said and "nothing is forwarded on this machine" in said, said)
+    check("ordering cycle" not in tail("/run/systemd.log"), tail("/run/systemd.log"))
+    lab.ip("peer", """addr del 2001:db8:b007::2/64 dev net0
+        route del %s""" % LAN_NET)
+    lab.run("router", "sysctl", "-qw", "net.ipv6.conf.all.forwarding=0", "net.ipv4.ip_forward=0")
+
+
+def test_start():
+    global ends
+    write_config(config())
+    systemctl("start", UNIT)
     reaches("active", seconds=120)
+    check("blackhole" not in rules(), "it is blocked still: " + rules())
     ends = Ends(lab, lab.port("lan", "eth0"), lab.port("peer", "net0"), inside=Translation(LAN_NET, EXTERNAL).outward(LAN_HOST))
 
 
@@ -261,6 +301,9 @@ def test_restart():
     with Pinging():
         systemctl("restart", UNIT)
         check(main_pid() != before, "it is the same process")
+        systemctl("restart", BLOCK)  # nothing to do: what programs ask of the kernel's routing stays as it is
+        check("is at work, and guards its devices" in tail(LOG), tail(LOG))
+        check("blackhole" not in rules(), "something is blocked: " + rules())
     ends.round_trip()
 
 

@@ -30,6 +30,7 @@ struct options {
 	bool foreground;
 	bool check;
 	bool unload;
+	bool block;
 	int verbose;
 };
 
@@ -136,6 +137,11 @@ json_t *status_build(struct daemon *d, int *status);
 json_t *unload_effects(const struct config *config);
 /* fairleadd --unload: the data plane that a daemon left behind is taken away. The exit status. */
 int unload_orphan(struct daemon *d);
+
+/* ---- block.c ---- */
+
+int block(struct daemon *d);	   /* --block. The exit status */
+void block_tell(struct daemon *d); /* after a start that has failed: what that means, if --block was there before */
 
 /*
  * What came of an apply becomes an event, its findings go to the log. who: "command", "rollback", "confirm", "SIGHUP", "start".

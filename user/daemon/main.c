@@ -20,6 +20,8 @@ int main(int argc, char **argv)
 		return daemon_check(&d);
 	if (d.options.unload)
 		return unload_orphan(&d);
+	if (d.options.block)
+		return block(&d);
 	if (!d.options.foreground && background_start(&d.ready_fd))
 		return EXIT_FAILURE;
 	status = daemon_open(&d);
@@ -30,6 +32,8 @@ int main(int argc, char **argv)
 		if (event_base_dispatch(d.base))
 			status = EXIT_FAILURE;
 		notify_supervisor("STOPPING=1");
+	} else {
+		block_tell(&d);
 	}
 	daemon_close(&d);
 	return status;

@@ -6,18 +6,14 @@
 #include "user/daemon/daemon.h"
 #include "user/lib/instance.h"
 
-enum { OPT_INSTANCE = 256, OPT_UNLOAD, OPT_VERSION };
+enum { OPT_INSTANCE = 256, OPT_UNLOAD, OPT_BLOCK, OPT_VERSION };
 
 static const struct option long_options[] = {
-	{ "config", required_argument, NULL, 'c' },
-	{ "foreground", no_argument, NULL, 'f' },
-	{ "check", no_argument, NULL, 'n' },
-	{ "instance", required_argument, NULL, OPT_INSTANCE },
-	{ "unload", no_argument, NULL, OPT_UNLOAD },
-	{ "verbose", no_argument, NULL, 'v' },
-	{ "help", no_argument, NULL, 'h' },
-	{ "version", no_argument, NULL, OPT_VERSION },
-	{ 0 },
+	{ "config", required_argument, NULL, 'c' },    { "foreground", no_argument, NULL, 'f' },
+	{ "check", no_argument, NULL, 'n' },	       { "instance", required_argument, NULL, OPT_INSTANCE },
+	{ "unload", no_argument, NULL, OPT_UNLOAD },   { "block", no_argument, NULL, OPT_BLOCK },
+	{ "verbose", no_argument, NULL, 'v' },	       { "help", no_argument, NULL, 'h' },
+	{ "version", no_argument, NULL, OPT_VERSION }, { 0 },
 };
 
 static void usage(FILE *to)
@@ -31,6 +27,7 @@ static void usage(FILE *to)
 	      "      --instance NAME  which instance this is (" INSTANCE_DEFAULT ")\n"
 	      "      --unload       take away what an ended daemon of this instance left in the kernel, and exit;\n"
 	      "                     while one runs, that is `fairlead unload`\n"
+	      "      --block        have the kernel forward nothing until a daemon has its programs in place, and exit: for boot\n"
 	      "      --version, --help\n"
 	      "\n"
 	      "Drive it with fairlead(8).\n",
@@ -61,6 +58,9 @@ int options_parse(struct options *options, int argc, char **argv)
 			break;
 		case OPT_UNLOAD:
 			options->unload = true;
+			break;
+		case OPT_BLOCK:
+			options->block = true;
 			break;
 		case 'h':
 			usage(stdout);

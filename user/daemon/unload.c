@@ -121,7 +121,7 @@ static bool refuse_elsewhere(const char *instance)
 int unload_orphan(struct daemon *d)
 {
 	int err = refuse_elsewhere(d->options.instance) ? -EXDEV : daemon_open_datapath(d, NULL);
-	bool ran = !err && datapath_at_work(d->datapath);
+	bool ran = !err && datapath_at_work(d->datapath), blocked = !err && datapath_is_blocked(d->system);
 
 	if (!err) {
 		err = datapath_unload(d->datapath);
@@ -138,6 +138,8 @@ int unload_orphan(struct daemon *d)
 			log_info("nothing of instance \"%s\" was at work in this network namespace",
 				 d->options.instance);
 		}
+		if (blocked && !datapath_is_blocked(d->system))
+			log_info("what was blocked by --block is forwarded again, as the kernel likes");
 	}
 	daemon_close(d);
 	return err ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -197,6 +197,8 @@ static void change_make(struct datapath *dp, struct change *c)
 		step(c, routes_apply(dp, c->config, c->next, c->undo, c->why));
 	if (goes_on(c))
 		step(c, sysctls_apply(dp, c->next, c->undo, c->why));
+	if (goes_on(c))
+		step(c, blocks_sync(dp, c->config, c->next, c->undo, c->why));
 }
 
 /* ---- afterwards: nothing of this can fail the change ---- */

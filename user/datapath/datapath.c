@@ -99,13 +99,95 @@ int datapath_open(struct datapath **out, const char *instance, struct system *sy
 	return 0;
 }
 
+/* ---- unload ---- */
+
+bool datapath_at_work(struct datapath *dp)
+{
+	const struct system_link *link;
+	char name[1][16];
+
+	if (dp->control.forward || device_list_own(dp->system, dp->instance, name, 1))
+		return true;
+	for (size_t i = 0; (link = system_link_at(dp->system, i)); i++)
+		if (tc_is_attached(dp, link->ifindex, true) || tc_is_attached(dp, link->ifindex, false))
+			return true;
+	return false;
+}
+
+bool datapath_on_devices(struct system *system, char instance[64])
+{
+	struct datapath *dp = calloc(1, sizeof(*dp));
+	const struct system_link *link;
+	bool found = false;
+
+	if (dp && !open_netlink(dp)) {
+		for (size_t i = 0; !found && (link = system_link_at(system, i)); i++)
+			found = tc_instance_at(dp, link->ifindex, true, instance) ||
+				tc_instance_at(dp, link->ifindex, false, instance);
+		nl_socket_free(dp->nl);
+	}
+	free(dp);
+	return found;
+}
+
+/* Also what an interrupted apply left attached to devices that the maps know nothing of. Of this instance only. */
+static void detach_everywhere(struct datapath *dp)
+{
+	const struct system_link *link;
+
+	for (size_t i = 0; (link = system_link_at(dp->system, i)); i++)
+		if (tc_is_attached(dp, link->ifindex, true) || tc_is_attached(dp, link->ifindex, false) ||
+		    link->xdp_prog_id)
+			hooks_detach(dp, link->ifindex);
+}
+
+/*
+ * Forwarding goes off first (if it was off before fairlead), then the programs: at no moment does the kernel forward what they
+ * have not seen, unless it did so before.
+ */
+static int take_away(struct datapath *dp)
+{
+	size_t conflict;
+	int err;
+
+	dp->control.forward = 0;
+	control_write(dp);
+	sysctls_restore(dp);
+	nexthops_release(dp);
+	reassembly_close(dp);
+	dry_run_close(dp);
+	detach_everywhere(dp);
+	offloads_restore(dp);
+	saved_free(dp);
+	saved_unlink(dp);
+	/* routes say no instance's name: those of one that is at work here stay */
+	err = others_at_work(dp) ? 0 : system_set_routes(dp->system, NULL, 0, &conflict);
+	if (err)
+		log_ret(err, "cannot remove the routes");
+	devices_remove(dp, NULL);
+	dp->config = NULL;
+	dp->first = false;
+	return objects_unpin(dp) ?: err;
+}
+
+int datapath_unload(struct datapath *dp)
+{
+	int err = take_away(dp);
+
+	if (!others_at_work(dp))
+		blocks_lift(dp);
+	return err;
+}
+
+/* ---- close ---- */
+
 void datapath_close(struct datapath *dp)
 {
 	if (!dp)
 		return;
-	if (dp->first && !dp->config) { /* a first start that came to nothing leaves nothing */
+	if (dp->first && !dp->config) { /* a first start that came to nothing leaves nothing, but what was blocked */
 		if (dp->ready)
-			datapath_unload(dp);
+			take_away(dp);
 		else
 			objects_unpin(dp);
 	}
@@ -231,61 +313,6 @@ void datapath_tick(struct datapath *dp)
 		state_table_tick(dp, dp->control.alive_until - ALIVE_MS * dp->hz / 1000);
 	check_routes(dp);
 	watch_tick(dp);
-}
-
-/* ---- unload ---- */
-
-bool datapath_at_work(struct datapath *dp)
-{
-	const struct system_link *link;
-	char name[1][16];
-
-	if (dp->control.forward || device_list_own(dp->system, dp->instance, name, 1))
-		return true;
-	for (size_t i = 0; (link = system_link_at(dp->system, i)); i++)
-		if (tc_is_attached(dp, link->ifindex, true) || tc_is_attached(dp, link->ifindex, false))
-			return true;
-	return false;
-}
-
-/* Also what an interrupted apply left attached to devices that the maps know nothing of. Of this instance only. */
-static void detach_everywhere(struct datapath *dp)
-{
-	const struct system_link *link;
-
-	for (size_t i = 0; (link = system_link_at(dp->system, i)); i++)
-		if (tc_is_attached(dp, link->ifindex, true) || tc_is_attached(dp, link->ifindex, false) ||
-		    link->xdp_prog_id)
-			hooks_detach(dp, link->ifindex);
-}
-
-/*
- * Forwarding goes off first (if it was off before fairlead), then the programs: at no moment does the kernel forward what they
- * have not seen, unless it did so before.
- */
-int datapath_unload(struct datapath *dp)
-{
-	size_t conflict;
-	int err;
-
-	dp->control.forward = 0;
-	control_write(dp);
-	sysctls_restore(dp);
-	nexthops_release(dp);
-	reassembly_close(dp);
-	dry_run_close(dp);
-	detach_everywhere(dp);
-	offloads_restore(dp);
-	saved_free(dp);
-	saved_unlink(dp);
-	/* routes say no instance's name: those of one that is at work here stay */
-	err = others_at_work(dp) ? 0 : system_set_routes(dp->system, NULL, 0, &conflict);
-	if (err)
-		log_ret(err, "cannot remove the routes");
-	devices_remove(dp, NULL);
-	dp->config = NULL;
-	dp->first = false;
-	return objects_unpin(dp) ?: err;
 }
 
 /* ---- logged packets ---- */

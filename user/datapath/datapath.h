@@ -67,14 +67,26 @@ void datapath_report_to(struct datapath *dp, struct journal *journal);
  */
 bool datapath_at_work(struct datapath *dp);
 
+/* Whether devices of this network namespace have programs of fairlead, and which instance's. Nothing need be open. */
+bool datapath_on_devices(struct system *system, char instance[64]);
+
 /*
  * Whether the instance's maps are at work in another network namespace; *where: malloc'ed text for the user, may be NULL. To be
  * asked before datapath_open(), which would give this namespace maps of its own in their place.
  */
 bool datapath_elsewhere(const char *instance, char **where);
 
-/* Detaches all, removes pins, devices, routes; puts sysctls back. */
+/* Detaches all, removes pins, devices, routes; puts sysctls back; what is blocked no longer is. */
 int datapath_unload(struct datapath *dp);
+
+/* ---- before it is there (blocks.c) ---- */
+
+/*
+ * The kernel forwards nothing from now on, of no device, those included that come later. datapath_apply() ends that when the
+ * programs are in place, datapath_unload() does; a start that fails does not. 0 or -errno.
+ */
+int datapath_block(struct system *system);
+bool datapath_is_blocked(struct system *system);
 
 /* What somebody has taken away and is not back: an array of texts. */
 json_t *datapath_missing(struct datapath *dp);

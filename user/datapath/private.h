@@ -334,6 +334,12 @@ int devices_check(struct datapath *dp, const struct config *config, char **why);
 void devices_remove(struct datapath *dp, const struct config *config);
 uint32_t tunnel_mtu(const struct system *system, const struct config_tunnel *tunnel);
 
+/* ---- blocks.c ---- */
+/* The kernel forwards nothing that comes in by a device of `config` that has no programs, though it may come later; of all others as it likes. */
+int blocks_sync(struct datapath *dp, const struct config *config, const struct port *ports, struct undo *undo,
+		char **why);
+void blocks_lift(struct datapath *dp);
+
 /* ---- preview.c ---- */
 /* Interfaces that run in another mode than was asked for */
 void modes_warn(const struct config *config, const struct port *ports, struct config_report *report);

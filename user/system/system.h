@@ -140,6 +140,15 @@ int system_get_others_destinations(struct system *s, struct prefix **out, size_t
 /* Another protocol's default route in the main table, of the family and metric of `route`, which is one too. -ENOENT: none. */
 int system_get_others_default(struct system *s, const struct system_route *route, struct system_route *out);
 
+/*
+ * The devices (by name, there or not) by which nothing comes in that the kernel forwards become exactly these, whatever its switches say:
+ * what is for the machine itself comes in. One that comes later is blocked from its first moment. SYSTEM_BLOCK_ALL: every device.
+ * bpf_fib_lookup() has no way for packets of a blocked device either.
+ */
+#define SYSTEM_BLOCK_ALL "*"
+int system_set_blocked(struct system *s, int family, const char (*devices)[16], size_t n);
+bool system_is_blocked(struct system *s, int family); /* every device is */
+
 /* Asks the kernel which way: for explain of the router's own traffic. 0, *ifindex and *source (preferred) set. */
 int system_route_get(struct system *s, const struct addr *dst, const struct addr *src, uint32_t *ifindex,
 		     struct addr *source);
