@@ -891,6 +891,25 @@ Test(monitor, starts_with_what_was_known)
 	finish(&w);
 }
 
+Test(monitor, starts_as_it_was_forced)
+{
+	struct monitor_setup setup;
+	struct world w;
+
+	make(&w, 1, 1);
+	setup = setup_of(&w);
+	setup.forced = MONITOR_FORCED_DOWN;
+	start(&w, &setup);
+	cr_expect_eq(w.last, MONITOR_DOWN, "before anything is decided");
+	run(&w, START + 5 * SECOND, true);
+	cr_expect_eq(w.now, START + 5 * SECOND, "an answer does not change it");
+	cr_expect_str_eq(reason(&w), "forced down by hand");
+	monitor_force(w.m, MONITOR_AUTO);
+	run_now(&w);
+	cr_expect_eq(w.last, MONITOR_UP, "it has answered all the while");
+	finish(&w);
+}
+
 /* Puts another monitor in the place of the first one, with its probes in flight */
 static void reload(struct world *w, bool same_probes, int map[MONITOR_TARGETS_MAX])
 {

@@ -110,6 +110,13 @@ static void plan_free(struct plan *p)
 	free(p->slots);
 }
 
+static enum monitor_forced forced_of(uint32_t health)
+{
+	if (health & FL_HEALTH_FORCED_UP)
+		return MONITOR_FORCED_UP;
+	return health & FL_HEALTH_FORCED_DOWN ? MONITOR_FORCED_DOWN : MONITOR_AUTO;
+}
+
 static void plan_gateway(struct daemon *d, const struct datapath_gateway *fact, struct addr targets[2],
 			 struct timekeeper_gateway *to)
 {
@@ -124,6 +131,7 @@ static void plan_gateway(struct daemon *d, const struct datapath_gateway *fact, 
 		.targets = gateway->monitor.targets,
 		.n_targets = gateway->monitor.n_targets,
 		.before = fact->health & FL_HEALTH_UP ? MONITOR_UP : MONITOR_UNKNOWN,
+		.forced = forced_of(fact->health),
 		.path = { .probe = { .ifindex = fact->ifindex, .mark = FL_PROBE_MARK(fact->number) },
 			  .underlay = underlay_of(d, gateway),
 			  .where = where(gateway) },
@@ -188,17 +196,6 @@ static int plan_make(struct daemon *d, const struct config *config, const struct
 	return 0;
 }
 
-/* What was set by hand when an earlier daemon was there. */
-static void force_as_before(struct gateways *g, const struct config *config, const struct datapath_gateway *gateways)
-{
-	for (size_t i = 0; i < config->n_gateways; i++) {
-		if (gateways[i].health & FL_HEALTH_FORCED_UP)
-			timekeeper_force(g->timekeeper, gateways[i].number, MONITOR_FORCED_UP);
-		else if (gateways[i].health & FL_HEALTH_FORCED_DOWN)
-			timekeeper_force(g->timekeeper, gateways[i].number, MONITOR_FORCED_DOWN);
-	}
-}
-
 static void gateways_told(void *arg, const struct config *config, unsigned int set,
 			  const struct datapath_gateway *gateways)
 {
@@ -215,8 +212,6 @@ static void gateways_told(void *arg, const struct config *config, unsigned int s
 	} else if (!err) {
 		__atomic_store_n(&g->set, set, __ATOMIC_RELAXED);
 		err = timekeeper_configure(g->timekeeper, &plan.plan);
-		if (!err && !g->config)
-			force_as_before(g, config, gateways);
 		if (!err && config != g->config) {
 			free(g->use);
 			g->use = NULL;

@@ -115,7 +115,8 @@ struct monitor *monitor_init(void *memory, const struct monitor_setup *setup, ui
 	m->n_targets = n;
 	m->quorum = clamp(m->quorum, 1, n ? n : 1);
 	m->measured = m->monitored ? up_or_down(setup->before) : MONITOR_UP;
-	m->status = m->measured;
+	m->forced = setup->forced;
+	m->status = monitor_effective(m);
 	m->since_ns = now_ns;
 	m->alert_ns = now_ns + phase_ns(m, 0, m->interval_ns);
 	rings = (struct quality_probe *)&m->targets[n];

@@ -51,8 +51,9 @@ struct monitor_setup {
 	size_t n_targets; /* 0: nobody knows yet whom to probe */
 	bool monitored;	  /* false: it counts as up */
 	bool metered;	  /* probed rarely while idle */
-	/* what an earlier daemon knew of it, MONITOR_UNKNOWN: nothing */
+	/* what an earlier daemon knew of it, MONITOR_UNKNOWN: nothing; and what was set by hand */
 	enum monitor_status before;
+	enum monitor_forced forced;
 	uint32_t phase; /* of the interval, in 2^-32: when it is probed, so that not all are at once */
 };
 

@@ -138,7 +138,7 @@ static bool failing(const struct monitor *m, enum monitor_level level)
 	return m->alerts[MEASURE_LOSS][level].on || m->alerts[MEASURE_LATENCY][level].on;
 }
 
-static enum monitor_status effective(const struct monitor *m)
+enum monitor_status monitor_effective(const struct monitor *m)
 {
 	if (m->forced != MONITOR_AUTO)
 		return m->forced == MONITOR_FORCED_UP ? MONITOR_UP : MONITOR_DOWN;
@@ -168,7 +168,7 @@ void monitor_decide(struct monitor *m, uint64_t now_ns)
 		judge_quality(m, now_ns);
 	else
 		memset(m->alerts, 0, sizeof(m->alerts));
-	m->status = effective(m);
+	m->status = monitor_effective(m);
 	if (m->status != was)
 		m->since_ns = now_ns;
 }

@@ -64,3 +64,5 @@ struct monitor {
 
 uint32_t monitor_missed_row(const struct monitor_target *t);
 void monitor_decide(struct monitor *m, uint64_t now_ns);
+/* The status by what is measured and by whose hand. */
+enum monitor_status monitor_effective(const struct monitor *m);

@@ -47,6 +47,7 @@ struct timekeeper_gateway {
 	const struct addr *targets;
 	size_t n_targets;
 	enum monitor_status before; /* from an earlier daemon; where this one knows it, that counts */
+	enum monitor_forced forced; /* the same */
 	struct timekeeper_path path;
 };
 

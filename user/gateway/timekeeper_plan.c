@@ -39,6 +39,7 @@ static struct monitor_setup setup_of(const struct timekeeper_gateway *g, uint32_
 				       .monitored = g->monitored,
 				       .metered = g->metered,
 				       .before = g->before,
+				       .forced = g->forced,
 				       .phase = phase };
 }
 
