@@ -43,7 +43,7 @@
 	X(STATE_LIMIT, "state-limit", "a new connection beyond its rule's max_states or max_states_per_source") \
 	X(FRAGMENT, "fragment-unknown", "a fragment whose first one has not been seen, or that is too short for one") \
 	X(NAT_PORTS, "nat-ports-exhausted", "no port, or identifier, was free to translate it to") \
-	X(GATEWAY_DOWN, "gateway-down", "the gateway that its rule names is down") \
+	X(GATEWAY_DOWN, "gateway-down", "the gateway that it is to go by is down") \
 	X(NAT_STATELESS, "nat-without-state", "a translation is for it, but it begins no connection that could have one") \
 	X(SOURCE_ROUTE, "source-route", "an IPv6 routing header of type 0 that is not at its end (RFC 5095)") \
 	X(NAT_ADDRESS, "nat-no-address", "the interface that a nat rule translates it to has no address of its family")

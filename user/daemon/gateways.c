@@ -20,7 +20,7 @@ struct gateways {
 	const struct config *config;	 /* that the timekeeper has a plan of; NULL: none yet */
 	unsigned int set;		 /* of the tables, whose groups' slots it writes */
 	uint8_t (*use)[FL_GATEWAYS_MAX]; /* enum member_use, by group of the configuration and number of the gateway */
-	uint64_t ended;			 /* connections, since the journal was told */
+	bool rights_told;
 };
 
 /* ---- what the timekeeper finds, in its thread or ours: stores only ---- */
@@ -196,6 +196,19 @@ static int plan_make(struct daemon *d, const struct config *config, const struct
 	return 0;
 }
 
+/* Once: nothing else shows what it lacks before the machine is busy. */
+static void tell_rights(struct gateways *g, const struct config *config)
+{
+	if (g->rights_told || !config->n_gateways)
+		return;
+	g->rights_told = true;
+	if (!timekeeper_is_realtime(g->timekeeper))
+		log_warnx("gateways are probed without real-time priority (RLIMIT_RTPRIO): late on a busy machine");
+	if (!timekeeper_is_locked(g->timekeeper))
+		log_warnx(
+			"gateways are probed from memory that is not locked (RLIMIT_MEMLOCK): late while it is fetched");
+}
+
 static void gateways_told(void *arg, const struct config *config, unsigned int set,
 			  const struct datapath_gateway *gateways)
 {
@@ -212,6 +225,8 @@ static void gateways_told(void *arg, const struct config *config, unsigned int s
 	} else if (!err) {
 		__atomic_store_n(&g->set, set, __ATOMIC_RELAXED);
 		err = timekeeper_configure(g->timekeeper, &plan.plan);
+		if (!err)
+			tell_rights(g, config);
 		if (!err && config != g->config) {
 			free(g->use);
 			g->use = NULL;
@@ -383,8 +398,8 @@ static void group_happened(struct daemon *d, const struct timekeeper_event *e)
 	}
 	if (e->tier)
 		journal_write(d->journal, JOURNAL_NOTICE, JOURNAL_GROUP, e->name, "carried by",
-			      json_pack("{s:O,s:i}", "active", active, "tier", (int)e->tier), "%s carries (tier %u)",
-			      text, e->tier);
+			      json_pack("{s:O,s:i}", "active", active, "tier", (int)e->tier), "%s (tier %u)", text,
+			      e->tier);
 	else
 		journal_write(d->journal, JOURNAL_WARNING, JOURNAL_GROUP, e->name, "nobody left", NULL,
 			      "no member can be used: rules that use it block, its routes are unreachable");
