@@ -247,6 +247,29 @@ Test(system_change, ten_thousand_routes)
 	free(want);
 }
 
+Test(system_change, blocks_devices_exactly)
+{
+	static const int families[] = { AF_INET, AF_INET6 };
+	const char all[1][16] = { SYSTEM_BLOCK_ALL }, some[2][16] = { "not-there", "there" };
+
+	run("ip link add there type veth peer name elsewhere");
+	for (size_t i = 0; i < 2; i++) {
+		const char *option = families[i] == AF_INET ? "-4" : "-6";
+
+		cr_assert_not(system_is_blocked(sys, families[i]));
+		run("ip %s rule add pref 1 iif others blackhole", option); /* not of the kernel's protocol: not ours */
+		for (int again = 0; again < 2; again++)
+			cr_assert_eq(system_set_blocked(sys, families[i], all, 1), 0);
+		cr_assert(system_is_blocked(sys, families[i]));
+		cr_assert_eq(system_set_blocked(sys, families[i], some, 2), 0);
+		cr_assert_not(system_is_blocked(sys, families[i]));
+		run("test $(ip %s rule | grep -c blackhole) = 3", option);
+		cr_assert_eq(system_set_blocked(sys, families[i], NULL, 0), 0);
+		run("test \"$(ip %s rule | grep blackhole | grep -c others)\" = 1", option);
+		run("test $(ip %s rule | grep -c blackhole) = 1", option);
+	}
+}
+
 Test(system_change, asks_for_a_way)
 {
 	struct addr dst, source = { 0 }, expect;
