@@ -20,10 +20,11 @@ by_advertisement() {
 	slowwait 5 in_ns "$broker" ip -6 route get 2001:db8:f::99 || fail "the broker's machine has no default route: $(ip -n "$broker" -6 route)"
 }
 
-# instance_start NAME CONFIG MODE: a shipped configuration in the namespace of that name
+# instance_start NAME CONFIG MODE: a shipped configuration in the namespace of that name. Without probes, which packets are counted beside
 instance_start() {
 	cp "$FL_ROOT/configs/$2" "$FL_TMP/$1.json"
-	config_edit "$FL_TMP/$1.json" "for i in d['interfaces'].values(): i['mode'] = '$3'"
+	config_edit "$FL_TMP/$1.json" "for i in d['interfaces'].values(): i['mode'] = '$3'
+for g in d.get('gateways', {}).values(): g['monitor'] = False"
 	daemon_start "$1" "${!1}" "$FL_TMP/$1.json"
 }
 
@@ -43,6 +44,17 @@ transfers() {
 	check_not "from outside" transfer tcp "$inet" "$lan" "$HOST" 1000 --seconds 5
 }
 
+answers_probes() {
+	[ "$(fl home --json show gateways | json '[(g["status"], g["reason"]) for g in d]')" = "[('up', 'answers')]" ]
+}
+
+# With its probes, as it is shipped: they come back, though no rule passes them
+probed() {
+	config_edit "$FL_TMP/home.json" "for g in d['gateways'].values(): g.pop('monitor')"
+	check "apply" fl home apply "$FL_TMP/home.json"
+	slowwait 5 answers_probes || fail "the gateway: $(fl home show gateways)"
+}
+
 ok_status() {
 	local name
 	for name in "${fl_instances[@]}"; do
@@ -58,6 +70,7 @@ for mode in ${FL_MODES:-native tc}; do
 			python_tests s1.py --lab "$FL_PREFIX" --how $how
 			run_test transfers transfers
 			run_test ipv4 ipv4_is_the_hosts
+			run_test probed probed
 			run_test status ok_status
 		fi
 		teardown
