@@ -33,16 +33,16 @@ static json_t *router(const char *mode, int n_translations)
 	json_array_append_new(list, json_pack("{s:s,s:s,s:s}", "interface", "tun_out", "internal", "2001:db8:ab::/64",
 					      "external", "2001:db8:bb::/64"));
 	return json_pack("{s:{s:s}, s:o, s:{s:{s:s,s:s,s:s,s:s,s:s},s:{s:s,s:s,s:s,s:s,s:s}},"
-			 " s:{s:{s:s,s:s},s:{s:s,s:s}}, s:[{s:s,s:s},{s:s,s:s}], s:o, s:s}",
+			 " s:{s:{s:s,s:s,s:b},s:{s:s,s:s,s:b}}, s:[{s:s,s:s},{s:s,s:s}], s:o, s:s}",
 			 "node", "name", "bench", "interfaces", interfaces(mode), /**/
 			 "tunnels", "tun_in", "type", "6in4", "underlay", "lan", "local", "192.0.2.1", "remote",
 			 "10.1.0.1", "address", "2001:db8:d1::2/64", /**/
 			 "tun_out", "type", "6in4", "underlay", "wan", "local", "203.0.113.1", "remote", "203.0.113.2",
-			 "address", "2001:db8:d2::2/64",					  /**/
-			 "gateways", "gw_in", "interface", "tun_in", "address", "2001:db8:d1::1", /**/
-			 "gw_out", "interface", "tun_out", "address", "2001:db8:d2::1",		  /**/
-			 "routes", "destination", "2001:db8:ab::/64", "gateway", "gw_in",	  /**/
-			 "destination", "2001:db8:f2::/48", "gateway", "gw_out",		  /**/
+			 "address", "2001:db8:d2::2/64",							/**/
+			 "gateways", "gw_in", "interface", "tun_in", "address", "2001:db8:d1::1", "monitor", 0, /**/
+			 "gw_out", "interface", "tun_out", "address", "2001:db8:d2::1", "monitor", 0,		/**/
+			 "routes", "destination", "2001:db8:ab::/64", "gateway", "gw_in",			/**/
+			 "destination", "2001:db8:f2::/48", "gateway", "gw_out",				/**/
 			 "prefix_translations", list, "default_action", "pass");
 }
 
@@ -134,7 +134,8 @@ static json_t *steered(int n)
 	for (int i = 0; i < n; i++) {
 		snprintf(name, sizeof(name), "gw%d", i);
 		snprintf(address, sizeof(address), "2001:db8:b::1:%x", i);
-		json_object_set_new(gateways, name, json_pack("{s:s,s:s}", "interface", "wan", "address", address));
+		json_object_set_new(gateways, name,
+				    json_pack("{s:s,s:s,s:b}", "interface", "wan", "address", address, "monitor", 0));
 	}
 	for (int i = 0; i < GATEWAYS; i++) {
 		json_t *steering = lan_passes("keep");
