@@ -50,27 +50,27 @@ struct scratch {
 	bool hairpin;	       /* from inside to an outside address of the inside */
 	/* policy */
 	bool by_state; /* the connection's state, or a translation rule, says the addresses: no prefix is translated on the way in */
-	bool local;	    /* for the host itself */
-	bool way_known;	    /* s->way and s->hop are complete */
-	bool keep_way;	    /* conn's end is to learn s->way */
-	bool sends;	    /* of the router's own: by s->way, not as the kernel would */
-	bool translate;	    /* addresses and ports become x.to */
-	__u8 log;	    /* which of rule[] want it: bits */
-	__u8 doing;	    /* enum doing */
-	__u8 message;	    /* enum message */
-	__u8 keep;	    /* enum fl_keep */
-	__u16 rule[2];	    /* ids of the `in` and the `out` rule that decided; 0: the default, or none was asked */
-	__u16 decider;	    /* the last of them */
-	bool judged_out;    /* the last was an `out` rule */
-	bool offered;	    /* to an address that is to be the router's, by DHCP */
-	bool missed;	    /* XDP's short way has looked for conn's state, and found none. Set before the run begins */
-	bool diverted;	    /* rule[1] has sent it another way than it was routed */
-	bool even_down;	    /* by `steer` also when that is down: an answer, whose way is said by who asked, or a probe */
-	__u16 steer;	    /* gateway of this packet; 0: as routed */
-	__u16 reply;	    /* of the answers to it */
-	__u16 route_to;	    /* what the rule says that has judged last: a gateway */
-	__u16 probe;	    /* of the daemon's: the gateway that it is to go by; else 0 */
-	__u16 routed;	    /* the member of a group by which a new connection is routed; 0: by none */
+	bool local;	 /* for the host itself */
+	bool way_known;	 /* s->way and s->hop are complete */
+	bool keep_way;	 /* conn's end is to learn s->way */
+	bool sends;	 /* of the router's own: by s->way, not as the kernel would */
+	bool translate;	 /* addresses and ports become x.to */
+	__u8 log;	 /* which of rule[] want it: bits */
+	__u8 doing;	 /* enum doing */
+	__u8 message;	 /* enum message */
+	__u8 keep;	 /* enum fl_keep */
+	__u16 rule[2];	 /* ids of the `in` and the `out` rule that decided; 0: the default, or none was asked */
+	__u16 decider;	 /* the last of them */
+	bool judged_out; /* the last was an `out` rule */
+	bool offered;	 /* to an address that is to be the router's, by DHCP */
+	bool missed;	 /* XDP's short way has looked for conn's state, and found none. Set before the run begins */
+	bool diverted;	 /* rule[1] has sent it another way than it was routed */
+	bool even_down;	 /* by `steer` also when that is down: an answer, whose way is said by who asked, or a probe */
+	__u16 steer;	 /* gateway of this packet; 0: as routed */
+	__u16 reply;	 /* of the answers to it */
+	__u16 route_to;	 /* what the rule says that has judged last: a gateway */
+	__u16 probe;	 /* of the daemon's: the gateway that it is to go by; else 0 */
+	__u16 routed;	 /* the member of a group by which a new connection is routed; 0: by none */
 	struct fl_flow way; /* as the flow cache or the state has it */
 	struct conn conn;
 	struct segment seg;

@@ -379,6 +379,24 @@ static const struct scene scenes[] = {
 	{ "route-to-down", SAY("{\"name\":\"go\",\"action\":\"pass\",\"direction\":\"in\",\"family\":\"inet\",\"interface\":"
 			       "\"lan\",\"route_to\":\"down\"}"),
 	  .steps = { { OUT4, DROPPED(FL_DROP_GATEWAY_DOWN), .states = 0 } }, .counted = { { "go", 1 } } },
+	{ "route-to-a-group", SAY("{\"name\":\"go\",\"action\":\"pass\",\"direction\":\"in\",\"family\":\"inet6\","
+				  "\"interface\":\"lan\",\"route_to\":\"six\"}"),
+	  .steps = { { OUT6, LEAVES(WAN), .c.ep_out = EP_HE0, .c.change = { .osrc = LOCAL4, .odst = HE0_REMOTE, .ottl = 255 }, .states = 1 },
+	    { OUT6, LEAVES(WAN), .c.ep_out = EP_HE0, .c.change = { .osrc = LOCAL4, .odst = HE0_REMOTE, .ottl = 255 }, .states = 1 } },
+	  .counted = { { "go", 2 } }, .look = look_steered },
+	{ "route-to-a-lost-group", SAY("{\"name\":\"go\",\"action\":\"pass\",\"direction\":\"in\",\"family\":\"inet\",\"interface\":"
+				       "\"lan\",\"route_to\":\"lost\"}"),
+	  .steps = { { OUT4, DROPPED(FL_DROP_GATEWAY_DOWN), .states = 0 } }, .counted = { { "go", 1 } } },
+	{ "reply-to-a-group", SAY("{\"name\":\"go\",\"action\":\"pass\",\"direction\":\"in\",\"family\":\"inet6\",\"interface\":\"wan\","
+				  "\"reply_to\":\"six\"}"),
+	  .steps = { { FROM(WAN, NET_HOST, LAN_HOST), LEAVES(LAN), .states = 1 },
+	    { FROM(LAN, LAN_HOST, NET_HOST), PORTS_ARE(53, 4000), LEAVES(WAN), .c.ep_out = EP_HE0,
+	      .c.change = { .osrc = LOCAL4, .odst = HE0_REMOTE, .ottl = 255 }, .states = 1 } }, .counted = { { "go", 2 } } },
+	/* what came in by a gateway is answered by it, also when nothing new is sent there */
+	{ "reply-to-down", SAY("{\"name\":\"go\",\"action\":\"pass\",\"direction\":\"in\",\"family\":\"inet\",\"interface\":\"wan\","
+			       "\"reply_to\":\"down\"}"),
+	  .steps = { { FROM(WAN, NET_HOST4, LAN_HOST4), LEAVES(LAN), .states = 1 },
+	    { FROM(LAN, LAN_HOST4, NET_HOST4), PORTS_ARE(53, 4000), LEAVES(WAN), .states = 1 } }, .counted = { { "go", 2 } } },
 	{ "route-to-down-rejects", SAY("{\"name\":\"go\",\"action\":\"pass\",\"direction\":\"in\",\"family\":\"inet\",\"interface\":"
 				       "\"lan\",\"route_to\":\"down\",\"when_down\":\"reject\"}"),
 	  .steps = { { OUT4, .c.want = ERROR, .c.reason = FL_DROP_GATEWAY_DOWN, .c.icmp_type = 3, .c.icmp_code = 3, .states = 0 } }, .counted = { { "go", 1 } } },

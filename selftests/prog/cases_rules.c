@@ -87,8 +87,9 @@ static int put_gateways(struct trial *t)
 			.family = port == WAN ? FL_INET : FL_INET6,
 		};
 
-		err = bpf_map_update_elem(bpf_map__fd(t->env->xdp->maps.fl_gateways), &key, &value, BPF_ANY) ?:
-		      bpf_map_update_elem(bpf_map__fd(t->env->xdp->maps.fl_health), &number, &health, BPF_ANY);
+		err = bpf_map_update_elem(bpf_map__fd(t->env->xdp->maps.fl_gateways), &key, &value, BPF_ANY)
+			      ?: bpf_map_update_elem(bpf_map__fd(t->env->xdp->maps.fl_health), &number, &health,
+						     BPF_ANY);
 	}
 	return err;
 }

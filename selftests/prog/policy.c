@@ -102,6 +102,15 @@ static const struct {
 	{ "down", WAN, "198.51.100.254", FL_INET, false },
 };
 
+/* The member that carries, in all slots; 0: none can be used. */
+static const struct {
+	const char *name;
+	__u16 carries;
+} groups[] = {
+	{ "six", 3 }, /* its first member does not, though it is up */
+	{ "lost", 0 },
+};
+
 #define WORLD \
 	"\"interfaces\":{\"lan\":{\"device\":\"lan\"},\"wan\":{\"device\":\"wan\"},\"npt\":{\"device\":\"npt\"}," \
 	"\"four\":{\"device\":\"four\"},\"thin\":{\"device\":\"thin\"},\"under2\":{\"device\":\"under2\"}}," \
@@ -109,7 +118,9 @@ static const struct {
 	"\"remote\":\"203.0.113.1\",\"address\":\"2001:db8:80::1/64\"}}," \
 	"\"gateways\":{\"wan4\":{\"interface\":\"wan\",\"address\":\"198.51.100.254\"}," \
 	"\"wan6\":{\"interface\":\"wan\",\"address\":\"2001:db8:20::fe\"},\"he\":{\"interface\":\"he0\",\"monitor\":false}," \
-	"\"down\":{\"interface\":\"wan\",\"address\":\"198.51.100.253\"}}"
+	"\"down\":{\"interface\":\"wan\",\"address\":\"198.51.100.253\"}}," \
+	"\"gateway_groups\":{\"six\":{\"members\":[{\"gateway\":\"wan6\"},{\"gateway\":\"he\",\"tier\":2}]}," \
+	"\"lost\":{\"members\":[{\"gateway\":\"down\"}]}}"
 
 static void port_facts(const struct config *config, size_t i, struct policy_facts *f)
 {
@@ -134,7 +145,7 @@ void policy_facts(struct env *env, const struct config *config, struct policy_fa
 	*f = (struct policy_facts){ .now = 1700000000 };
 	f->ports = calloc(COUNT(links), sizeof(*f->ports));
 	f->self = calloc(2 * COUNT(links), sizeof(*f->self));
-	f->vias = calloc(COUNT(gateways), sizeof(*f->vias));
+	f->vias = calloc(COUNT(gateways) + COUNT(groups), sizeof(*f->vias));
 	for (size_t i = 0; i < COUNT(links); i++)
 		port_facts(config, i, f);
 	for (size_t i = 0; i < COUNT(gateways); i++)
@@ -142,6 +153,12 @@ void policy_facts(struct env *env, const struct config *config, struct policy_fa
 			.via.gateway = config_find_gateway(config, gateways[i].name),
 			.number = i + 1,
 			.up = gateways[i].up,
+		};
+	for (size_t i = 0; i < COUNT(groups); i++)
+		f->vias[f->n_vias++] = (struct policy_via){
+			.via.group = config_find_group(config, groups[i].name),
+			.number = FL_VIA_GROUP | (i + 1),
+			.up = groups[i].carries,
 		};
 }
 
@@ -152,6 +169,21 @@ void policy_facts_free(struct policy_facts *facts)
 	free(facts->ports);
 	free(facts->self);
 	free(facts->vias);
+}
+
+static int put_groups(struct env *env, __u32 set)
+{
+	int err = 0;
+
+	for (__u32 i = 0; i < COUNT(groups) && !err; i++) {
+		__u32 key = FL_GROUP_INDEX(set, i + 1);
+		struct fl_group value = {};
+
+		for (size_t slot = 0; slot < FL_GROUP_SLOTS; slot++)
+			value.slot[slot] = groups[i].carries;
+		err = bpf_map_update_elem(MAP(env, fl_groups), &key, &value, BPF_ANY);
+	}
+	return err;
 }
 
 static int put_gateways(struct env *env, __u32 set)
@@ -169,8 +201,8 @@ static int put_gateways(struct env *env, __u32 set)
 		};
 
 		snprintf(value.name, sizeof(value.name), "%s", gateways[i].name);
-		err = bpf_map_update_elem(MAP(env, fl_gateways), &key, &value, BPF_ANY) ?:
-		      bpf_map_update_elem(MAP(env, fl_health), &number, &health, BPF_ANY);
+		err = bpf_map_update_elem(MAP(env, fl_gateways), &key, &value, BPF_ANY)
+			      ?: bpf_map_update_elem(MAP(env, fl_health), &number, &health, BPF_ANY);
 	}
 	return err;
 }
@@ -180,7 +212,7 @@ static int put_gateways(struct env *env, __u32 set)
 int policy_put(struct env *env, const struct policy *policy)
 {
 	__u32 set = FL_GEN_SET(env->control.gen);
-	int err = put_gateways(env, set) ?: rule_sets_put(&env->policy->sets, policy, set);
+	int err = put_gateways(env, set) ?: put_groups(env, set) ?: rule_sets_put(&env->policy->sets, policy, set);
 
 	if (err)
 		return err;
