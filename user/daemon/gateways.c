@@ -192,7 +192,10 @@ static int plan_make(struct daemon *d, const struct config *config, const struct
 		p->paths[i] = p->gateways[i].path;
 	}
 	plan_groups(d, config, gateways, p);
-	p->plan = (struct timekeeper_plan){ p->gateways, config->n_gateways, p->groups, config->n_groups };
+	p->plan.gateways = p->gateways;
+	p->plan.n_gateways = config->n_gateways;
+	p->plan.groups = p->groups;
+	p->plan.n_groups = config->n_groups;
 	return 0;
 }
 
