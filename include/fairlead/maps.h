@@ -73,7 +73,7 @@ struct fl_held_key {
 
 /* ---- fl_learned: one element, mapped. Programs write; of the daemon its timekeeper, gen alone ---- */
 struct fl_learned {
-	__u32 gen;	  /* added to control.gen; grows when a path MTU is learned, or a gateway's health changes. Atomically */
+	__u32 gen; /* added to control.gen; grows when a path MTU is learned, or a gateway's health changes. Atomically */
 	__u32 jiffies;	  /* low word of jiffies64 … */
 	__u64 jiffies_ns; /* … at this CLOCK_MONOTONIC; 0: not told yet */
 };
