@@ -141,7 +141,9 @@ is_of_one_configuration() {
 killed_in_apply() {
 	local i name=hex torn=0 held=0
 	cp "$FL_TMP/router.json" "$FL_TMP/before.json"
-	for i in 4 8 12 16 20 24 28 32 36 40 44 48 52 60 70 80; do
+	local moments=(4 8 12 16 20 24 28 32 36 40 44 48 52 60 70 80)
+	[ "$mode" = native ] || moments=(6 14 22 30 38 46) # the daemon's part is the same
+	for i in "${moments[@]}"; do
 		cp "$FL_TMP/before.json" "$FL_TMP/renamed.json"
 		config_edit "$FL_TMP/renamed.json" "d['tunnels']['$name'] = d['tunnels'].pop('he0')
 d['gateways']['he_gw']['interface'] = d['prefix_translations'][0]['interface'] = '$name'
@@ -160,8 +162,8 @@ for t in d['prefix_translations']: t['interface'] = '$name'"
 		daemon_start router "$router" "$FL_TMP/router.json" || return
 		check "the next daemon, after $i ms" slowwait 10 pings "$lan" "$INET_HOST"
 	done
-	[ "$held" -ge 1 ] || fail "none of 16 was killed while routes were held"
-	[ "$torn" -le 3 ] || fail "$torn of 16 were killed between the tables and the routes: that should take a millisecond or two; the last: $(tail -n 3 "$FL_TMP/ping")"
+	[ "$mode" != native ] || [ "$held" -ge 1 ] || fail "none of ${#moments[@]} was killed while routes were held"
+	[ "$torn" -le 3 ] || fail "$torn of ${#moments[@]} were killed between the tables and the routes: that should take a millisecond or two; the last: $(tail -n 3 "$FL_TMP/ping")"
 }
 
 # Another node of the same machine has its own instance
