@@ -212,6 +212,34 @@ static void tell_rights(struct gateways *g, const struct config *config)
 			"gateways are probed from memory that is not locked (RLIMIT_MEMLOCK): late while it is fetched");
 }
 
+static enum member_use use_of(const struct group_member *member)
+{
+	return member->active ? MEMBER_CARRIES : member->usable ? MEMBER_WAITS : MEMBER_UNUSABLE;
+}
+
+/* What each member is when a configuration comes in force: nothing to be ended by that alone, but by what comes then. */
+static bool uses_begin(struct gateways *g, const struct timekeeper_snapshot *s)
+{
+	g->use = calloc(FL_GROUPS_MAX, sizeof(*g->use));
+	if (!g->use)
+		return false;
+	for (size_t i = 0; i < s->n_groups; i++)
+		for (size_t j = 0; j < s->groups[i].n_members; j++)
+			g->use[s->groups[i].index][s->groups[i].members[j].gateway] = use_of(&s->groups[i].members[j]);
+	return true;
+}
+
+static void uses_anew(struct gateways *g)
+{
+	struct timekeeper_snapshot *s = timekeeper_show(g->timekeeper);
+
+	free(g->use);
+	g->use = NULL;
+	if (s)
+		uses_begin(g, s);
+	timekeeper_snapshot_free(s);
+}
+
 static void gateways_told(void *arg, const struct config *config, unsigned int set,
 			  const struct datapath_gateway *gateways)
 {
@@ -230,10 +258,8 @@ static void gateways_told(void *arg, const struct config *config, unsigned int s
 		err = timekeeper_configure(g->timekeeper, &plan.plan);
 		if (!err)
 			tell_rights(g, config);
-		if (!err && config != g->config) {
-			free(g->use);
-			g->use = NULL;
-		}
+		if (!err && config != g->config)
+			uses_anew(g);
 		g->config = err ? g->config : config;
 	}
 	if (err)
@@ -250,11 +276,6 @@ static const struct config_gateway *gateway_of(const struct gateways *g, const s
 		if (s->gateways[i].number == number)
 			return config_find_gateway(g->config, s->gateways[i].name);
 	return NULL;
-}
-
-static enum member_use use_of(const struct group_member *member)
-{
-	return member->active ? MEMBER_CARRIES : member->usable ? MEMBER_WAITS : MEMBER_UNUSABLE;
 }
 
 /*
@@ -277,18 +298,6 @@ static void group_follows(struct daemon *d, const struct timekeeper_group_view *
 			datapath_group_leave(d->datapath, group->index, member->gateway);
 		before[member->gateway] = use;
 	}
-}
-
-/* What each member is when a configuration comes in force: nothing to be ended by that alone. */
-static bool uses_begin(struct gateways *g, const struct timekeeper_snapshot *s)
-{
-	g->use = calloc(FL_GROUPS_MAX, sizeof(*g->use));
-	if (!g->use)
-		return false;
-	for (size_t i = 0; i < s->n_groups; i++)
-		for (size_t j = 0; j < s->groups[i].n_members; j++)
-			g->use[s->groups[i].index][s->groups[i].members[j].gateway] = use_of(&s->groups[i].members[j]);
-	return true;
 }
 
 static void connections_follow(struct daemon *d)
