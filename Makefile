@@ -28,7 +28,8 @@ PACKAGES_BUILD := gcc libc6-dev pkg-config clang llvm bpftool libbpf-dev libxdp-
 	libnl-3-dev libnl-route-3-dev libnl-genl-3-dev libjansson-dev libsmartcols-dev
 PACKAGES_DEMO := iproute2 ethtool tcpdump iputils-ping procps netbase python3
 PACKAGES_TEST := $(PACKAGES_DEMO) libcriterion-dev iptables nftables python3-scapy python3-jsonschema \
-	curl ca-certificates xdp-tools qemu-system-x86 busybox-static kmod cpio xz-utils ppp systemd clang-19
+	curl ca-certificates xdp-tools qemu-system-x86 busybox-static kmod cpio xz-utils ppp systemd openvpn openssl \
+	clang-19
 PACKAGES_CHECK := clang-format clang-tidy shellcheck mandoc
 
 # ---- sources ---------------------------------------------------------------------------------------------------------
