@@ -161,8 +161,6 @@ static int rows_grow(struct datapath *dp, uint32_t set, uint32_t segments)
 		rows.mapped = NULL;
 		err = -errno;
 	} else {
-		memcpy(rows.mapped, &dp->rules_serial,
-		       sizeof(dp->rules_serial)); /* whoever adopts it goes on from there */
 		err = map_put(dp, DP_MAP_RULE_TABLES, &set, &rows.fd);
 	}
 	if (err) {
@@ -314,40 +312,13 @@ static int names_adopt(struct datapath *dp)
 	return err;
 }
 
-/* That of a set's table as an earlier daemon left it; 0: there is none. */
-static int serial_of(struct datapath *dp, uint32_t set, uint32_t *serial)
+/*
+ * What the programs remember is by serial, and outlives a daemon, but no boot. An earlier one began lower, and wrote no 125 tables a second
+ * for as long as it lived. (To read its last one a daemon would need CAP_SYS_ADMIN.)
+ */
+static uint32_t first_serial(void)
 {
-	uint32_t id, first = 0;
-	void *segment;
-	int fd, err;
-
-	*serial = 0;
-	if (bpf_map_lookup_elem(dp->maps[DP_MAP_RULE_TABLES].fd, &set, &id))
-		return errno == ENOENT ? 0 : -errno;
-	fd = bpf_map_get_fd_by_id(id);
-	if (fd < 0)
-		return fd;
-	segment = malloc(FL_SEGMENT_SIZE);
-	err = segment ? bpf_map_lookup_elem(fd, &first, segment) : -ENOMEM;
-	if (!err)
-		memcpy(serial, segment, sizeof(*serial));
-	free(segment);
-	close(fd);
-	return err;
-}
-
-/* What the programs remember is by serial, and outlives a daemon: the next one goes on where the last one ended. */
-static int serial_adopt(struct datapath *dp)
-{
-	uint32_t serial;
-	int err = 0;
-
-	for (uint32_t set = 0; set < 2 && !err; set++) {
-		err = serial_of(dp, set, &serial);
-		if (serial && (!dp->rules_serial || (int32_t)(serial - dp->rules_serial) > 0))
-			dp->rules_serial = serial;
-	}
-	return err;
+	return monotonic_ms() / 8;
 }
 
 int policy_open(struct datapath *dp)
@@ -355,8 +326,8 @@ int policy_open(struct datapath *dp)
 	int err;
 
 	dp->rule_ids = policy_ids_new();
+	dp->rules_serial = first_serial();
 	err = dp->rule_ids ? names_adopt(dp) : -ENOMEM;
-	err = err ?: serial_adopt(dp);
 	err = err ?: gateways_adopt(dp);
 	return err ? log_ret(err, "cannot take over names of rules and gateways") : 0;
 }
