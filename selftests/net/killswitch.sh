@@ -412,6 +412,7 @@ scenario() {
 	fi
 }
 
-FL_MODES=${FL_MODES:-native tc}
+# the tunnel is tc in both
+FL_MODES=${FL_MODES:-native}
 modes scenario
 finish
