@@ -12,7 +12,7 @@
 #define UNKNOWN_TOLD_NS (5 * 1000000000ull) /* until then nobody need be told that a new gateway is not known yet */
 
 /* What a group does with a member, as seen last. */
-enum member_use { MEMBER_UNUSABLE, MEMBER_WAITS, MEMBER_CARRIES };
+enum member_use { MEMBER_UNSEEN, MEMBER_UNUSABLE, MEMBER_WAITS, MEMBER_CARRIES };
 
 struct gateways {
 	struct timekeeper *timekeeper;
@@ -294,7 +294,9 @@ static void group_follows(struct daemon *d, const struct timekeeper_group_view *
 
 		if (!group->tier && lost)
 			continue; /* to be looked at again when one carries */
-		if (lost && before[member->gateway] != use)
+		if (!lost)
+			datapath_group_stay(d->datapath, group->index, member->gateway);
+		else if (before[member->gateway] != use)
 			datapath_group_leave(d->datapath, group->index, member->gateway);
 		before[member->gateway] = use;
 	}
@@ -302,17 +304,18 @@ static void group_follows(struct daemon *d, const struct timekeeper_group_view *
 
 static void connections_follow(struct daemon *d)
 {
-	static const struct timeval now;
+	static const struct timeval begun = { .tv_usec = 20000 }; /* programs that still go the old way are done then */
 	struct gateways *g = d->gateways;
 	struct timekeeper_snapshot *s = timekeeper_show(g->timekeeper);
 
 	if (!s)
 		return;
-	if (g->use || uses_begin(g, s))
-		for (size_t i = 0; i < s->n_groups; i++)
-			group_follows(d, &s->groups[i]);
+	if (!g->use) /* a new configuration: what is lost since before it is looked at once more */
+		g->use = calloc(FL_GROUPS_MAX, sizeof(*g->use));
+	for (size_t i = 0; i < s->n_groups && g->use; i++)
+		group_follows(d, &s->groups[i]);
 	timekeeper_snapshot_free(s);
-	evtimer_add(g->on_moves, &now);
+	evtimer_add(g->on_moves, &begun);
 }
 
 static void on_moves(evutil_socket_t fd, short what, void *arg)

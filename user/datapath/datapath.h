@@ -145,9 +145,10 @@ void datapath_health_changed(struct datapath *dp);
 /*
  * The group (index in the configuration) has another member that carries, and ends the connections that it has sent by this gateway; TCP's
  * starters get a reset. datapath_groups_move() does so, a few milliseconds at a time: true, to be called again soon. *ended: how many it were,
- * when a round is done.
+ * when a round is done. datapath_group_stay(): this gateway is in use again, and what is left of its connections stays.
  */
 void datapath_group_leave(struct datapath *dp, size_t group, unsigned int number);
+void datapath_group_stay(struct datapath *dp, size_t group, unsigned int number);
 bool datapath_groups_move(struct datapath *dp, uint64_t *ended);
 
 /* Logged packets: the ring that the programs write, and what they count of it. Open as long as dp is. */

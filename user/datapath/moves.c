@@ -124,6 +124,12 @@ void datapath_group_leave(struct datapath *dp, size_t group, unsigned int number
 	dp->moves->again = true;
 }
 
+void datapath_group_stay(struct datapath *dp, size_t group, unsigned int number)
+{
+	if (dp->moves)
+		dp->moves->leave[GROUP_NUMBER(group)][number / 64] &= ~(1ULL << number % 64);
+}
+
 bool datapath_groups_move(struct datapath *dp, uint64_t *ended)
 {
 	static const struct states_filter all;

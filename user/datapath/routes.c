@@ -276,6 +276,7 @@ static void group_routes_keep(struct datapath *dp, const struct config *config, 
 void routes_follow(struct datapath *dp)
 {
 	struct system_route route;
+	bool moved = false;
 	int err;
 
 	if (!dp->group_routes)
@@ -294,7 +295,10 @@ void routes_follow(struct datapath *dp)
 			dp->routes_dirty = true;
 		}
 		*now = route;
+		moved = true;
 	}
+	if (moved) /* a way asked for between the timekeeper's word and here is the old one */
+		datapath_health_written(dp);
 }
 
 int routes_apply(struct datapath *dp, const struct config *config, const struct port *ports, struct undo *undo,
