@@ -284,7 +284,7 @@ void check_members_without(struct check *c, const char *const *at, const struct 
 		const struct draft_gateway *g = group->members[i].gateway_ref;
 
 		if (g && !(check_gateway_families(g) & families))
-			check_warning(c, at, "the member \"%s\" of \"%s\" %s, and is never used for this", g->item.name,
+			check_warning(c, at, "the member \"%s\" of \"%s\" %s, and does not carry this", g->item.name,
 				      group->item.name, family_reason(g));
 	}
 }
