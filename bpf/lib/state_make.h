@@ -275,9 +275,9 @@ GLOBAL int room_claim(struct conn *c, struct fl_state_place *at, struct state_ro
 	for (int i = 0; i < CLAIM_TRIES; i++) {
 		if (!room_find(c, at, room))
 			break;
-		if (twin_evict(room->slot, room->tag, c->now, mine))
-			continue;
 		if (!room->gives_way && FL_TAG_KIND(room->tag) != FL_KIND_FREE)
+			continue; /* was free a moment ago: who took it does not give way */
+		if (twin_evict(room->slot, room->tag, c->now, mine))
 			continue;
 		if (!state_claim(room->slot, room->tag))
 			continue;

@@ -741,6 +741,7 @@ static void pair(struct env *env, struct state_table *t, __u32 as, __u32 second_
 	expect(env, "refused", h[0].loop.failed + h[1].loop.failed, 0);
 	expect(env, "connections that are not seen as from one", wrong, 0);
 	expect_counts(env, "pairs", t, HAMMER_KEYS, HAMMER_KEYS);
+	wrong = 0;
 	for (__u32 slot = 0; slot < t->slots; slot++)
 		if (FL_TAG_KIND(state_table_tag(t, slot)) == FL_KIND_TWIN)
 			wrong += t->states[t->states[slot].twin].twin != slot;
