@@ -25,7 +25,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 2 * FL_GROUPS_MAX);
+	__uint(max_entries, 4 * FL_GROUPS_MAX);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__type(key, __u32);
@@ -39,11 +39,12 @@ static __always_inline const struct fl_gateway *gateway_get(__u32 set, __u32 num
 	return bpf_map_lookup_elem(&fl_gateways, &index);
 }
 
-static __always_inline bool gateway_is_up(__u32 number)
+/* For packets of the family. */
+static __always_inline bool gateway_is_up(__u32 number, __u8 family)
 {
 	const __u32 *health = bpf_map_lookup_elem(&fl_health, &number);
 
-	return health && *health & FL_HEALTH_UP;
+	return health && *health & family & FL_HEALTH_UP;
 }
 
 /* Where in a group's slots a packet falls. */
@@ -61,7 +62,7 @@ static __always_inline __u32 group_slot(const struct subject *sub, bool by_sourc
 	return (h >> 32) * FL_GROUP_SLOTS >> 32;
 }
 
-/* The gateway that a rule's `via` means for s->subject: itself, or the member of the group. 0: there is none that can be used */
+/* The gateway that a rule's `via` means for s->subject: itself, or the member of the group. 0: there is none that its family can use */
 GLOBAL __u32 via_gateway(struct scratch *s, __u32 via)
 {
 	const struct fl_group *group;
@@ -70,8 +71,8 @@ GLOBAL __u32 via_gateway(struct scratch *s, __u32 via)
 	if (!s)
 		return 0;
 	if (!(via & FL_VIA_GROUP))
-		return gateway_is_up(via) ? via : 0;
-	index = FL_GROUP_INDEX(s->pkt.set & 1, via & (FL_GROUPS_MAX - 1));
+		return gateway_is_up(via, s->pkt.family) ? via : 0;
+	index = FL_GROUP_INDEX(s->pkt.set & 1, via & (FL_GROUPS_MAX - 1), s->pkt.family == FL_INET6);
 	group = bpf_map_lookup_elem(&fl_groups, &index);
 	if (!group)
 		return 0;

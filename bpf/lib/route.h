@@ -562,7 +562,7 @@ static __always_inline int hop_by_gateway(struct fl_ctx *ctx, struct scratch *s,
 	const struct fl_port *port;
 	const __u32 *index = NULL;
 
-	if (!gateway || !(s->even_down || gateway_is_up(number)))
+	if (!gateway || !(s->even_down || gateway_is_up(number, s->pkt.family)))
 		return -FL_DROP_GATEWAY_DOWN;
 	port = port_get(s->pkt.set, gateway->port);
 	if (!gateway->port || !port)

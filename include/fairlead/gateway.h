@@ -31,10 +31,10 @@ struct fl_gateway {
 _Static_assert(sizeof(struct fl_gateway) == 112, "layout");
 
 enum fl_health_flags {
-	FL_HEALTH_UP = 1 << 0,
+	FL_HEALTH_UP = FL_BOTH, /* the families that it is up for; those that it does not take it never is */
 	/* by hand, for daemons: neither means that probes decide */
-	FL_HEALTH_FORCED_UP = 1 << 1,
-	FL_HEALTH_FORCED_DOWN = 1 << 2,
+	FL_HEALTH_FORCED_UP = 1 << 2,
+	FL_HEALTH_FORCED_DOWN = 1 << 3,
 };
 
 /* fl_health: array by number of a gateway -> enum fl_health_flags, mapped. The timekeeper writes; a starting daemon begins with what it finds */
@@ -47,8 +47,8 @@ enum fl_group_flags {
 	FL_GROUP_BY_SOURCE = 1 << 0, /* the source's address says the slot; else the whole tuple */
 };
 
-/* fl_groups: array FL_GROUP_INDEX(), mapped. The daemon writes flags, the timekeeper the slots */
-#define FL_GROUP_INDEX(set, number) ((set)*FL_GROUPS_MAX + (number))
+/* fl_groups: array FL_GROUP_INDEX(), one for each family, mapped. The daemon writes flags, the timekeeper the slots */
+#define FL_GROUP_INDEX(set, number, six) (((set)*2 + (six)) * FL_GROUPS_MAX + (number))
 
 struct fl_group {
 	__u16 slot

@@ -5,7 +5,7 @@
 #pragma once
 
 /* Of every pinned struct in include/fairlead; another number: rebuilt, never reinterpreted. */
-#define FL_LAYOUT_VERSION 7
+#define FL_LAYOUT_VERSION 8
 
 #define FL_PORTS_MAX 512	    /* interfaces and tunnels; port 0 is nobody's, fl-icmp-rx has one too */
 #define FL_IFINDEX_MAX 65536	    /* ifindexes below are found by array, those above by hash */

@@ -43,7 +43,7 @@ static int far_pipe = -1; /* what is written to it the far process runs, and ans
 /* What the plane was told; written in both threads, under the timekeeper's mutex, and read here */
 static volatile bool up[GATEWAYS_MAX + 1];
 static volatile uint64_t up_ns[GATEWAYS_MAX + 1];
-static volatile uint16_t slot0[4];
+static volatile uint16_t slot0[4], slot6[4]; /* the first for IPv4, for IPv6 */
 static volatile uint64_t slot0_ns[4];
 static volatile unsigned int changes;
 
@@ -55,16 +55,20 @@ static uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000 * MS + (uint64_t)ts.tv_nsec;
 }
 
-static void on_gateway(void *arg, uint16_t number, bool is_up)
+static void on_gateway(void *arg, uint16_t number, unsigned int families)
 {
 	(void)arg;
 	up_ns[number] = now_ns();
-	up[number] = is_up;
+	up[number] = families;
 }
 
-static void on_slots(void *arg, uint32_t index, const uint16_t slots[GROUP_SLOTS])
+static void on_slots(void *arg, uint32_t index, enum fl_family family, const uint16_t slots[GROUP_SLOTS])
 {
 	(void)arg;
+	if (family == FL_INET6) {
+		slot6[index] = slots[0];
+		return;
+	}
 	slot0_ns[index] = now_ns();
 	slot0[index] = slots[0];
 }

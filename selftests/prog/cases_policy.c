@@ -98,6 +98,37 @@ static void look_steered(struct env *env)
 		fail(env, "  the state names no gateway\n");
 }
 
+/* The state of LAN_HOST's, or LAN_HOST4's. */
+static const struct fl_state *state_of(struct env *env, const char *host)
+{
+	union fl_addr addr = addr_of(host);
+	const struct fl_state *st;
+
+	for (int i = 0; (st = policy_state(env, i)); i++)
+		if (!memcmp(&st->addr[0], &addr, sizeof(addr)) || !memcmp(&st->addr[1], &addr, sizeof(addr)))
+			return st;
+	return NULL;
+}
+
+static void look_gateways(struct env *env, __u16 of4, __u16 of6)
+{
+	const struct fl_state *st4 = state_of(env, LAN_HOST4), *st6 = state_of(env, LAN_HOST);
+
+	if (!st4 || !st6 || st4->gateway != of4 || st6->gateway != of6)
+		fail(env, "  the states name the gateways %d and %d instead of %u and %u\n", st4 ? st4->gateway : -1,
+		     st6 ? st6->gateway : -1, of4, of6);
+}
+
+static void look_mixed(struct env *env)
+{
+	look_gateways(env, POLICY_WAN4, POLICY_HE);
+}
+
+static void look_half(struct env *env)
+{
+	look_gateways(env, POLICY_WAN4, 0);
+}
+
 static void look_translated(struct env *env)
 {
 	const struct fl_state *st;
@@ -387,6 +418,21 @@ static const struct scene scenes[] = {
 	{ "route-to-a-lost-group", SAY("{\"name\":\"go\",\"action\":\"pass\",\"direction\":\"in\",\"family\":\"inet\",\"interface\":"
 				       "\"lan\",\"route_to\":\"lost\"}"),
 	  .steps = { { OUT4, DROPPED(FL_DROP_GATEWAY_DOWN), .states = 0 } }, .counted = { { "go", 1 } } },
+	{ "route-to-a-mixed-group", SAY("{\"name\":\"go\",\"action\":\"pass\",\"direction\":\"in\",\"interface\":\"lan\","
+					"\"route_to\":\"mixed\"}"),
+	  .steps = { { OUT6, LEAVES(WAN), .c.ep_out = EP_HE0, .c.change = { .osrc = LOCAL4, .odst = HE0_REMOTE, .ottl = 255 }, .states = 1 },
+	    { OUT4, LEAVES(WAN), .states = 2 },
+	    { OUT6, LEAVES(WAN), .c.ep_out = EP_HE0, .c.change = { .osrc = LOCAL4, .odst = HE0_REMOTE, .ottl = 255 }, .states = 2 },
+	    { OUT4, LEAVES(WAN), .states = 2 } }, .counted = { { "go", 4 } }, .look = look_mixed },
+	{ "route-to-half-a-group", SAY("{\"name\":\"go\",\"action\":\"pass\",\"direction\":\"in\",\"interface\":\"lan\","
+				       "\"route_to\":\"half\"}"),
+	  .steps = { { OUT6, DROPPED(FL_DROP_GATEWAY_DOWN), .states = 0 }, { OUT4, LEAVES(WAN), .states = 1 } },
+	  .counted = { { "go", 2 } }, .look = look_steered },
+	{ "route-to-half-a-group-skips", SAY("{\"name\":\"else\",\"action\":\"pass\",\"direction\":\"in\",\"interface\":\"lan\"},"
+					     "{\"name\":\"go\",\"action\":\"pass\",\"direction\":\"in\",\"interface\":\"lan\","
+					     "\"route_to\":\"half\",\"when_down\":\"skip\"}"),
+	  .steps = { { OUT6, LEAVES(WAN), .states = 1 }, { OUT4, LEAVES(WAN), .states = 2 }, { OUT6, LEAVES(WAN), .states = 2 } },
+	  .counted = { { "else", 2 }, { "go", 1 } }, .look = look_half },
 	{ "reply-to-a-group", SAY("{\"name\":\"go\",\"action\":\"pass\",\"direction\":\"in\",\"family\":\"inet6\",\"interface\":\"wan\","
 				  "\"reply_to\":\"six\"}"),
 	  .steps = { { FROM(WAN, NET_HOST, LAN_HOST), LEAVES(LAN), .states = 1 },

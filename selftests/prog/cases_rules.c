@@ -77,7 +77,7 @@ static int put_gateways(struct trial *t)
 	for (size_t i = 0; i < t->facts.n_vias && !err; i++) {
 		const struct policy_via *fact = &t->facts.vias[i];
 		enum port port = gateway_port(fact->via.gateway);
-		__u32 number = fact->number, health = fact->up ? FL_HEALTH_UP : 0;
+		__u32 number = fact->number, health = fact->up;
 		__u32 key = FL_GATEWAY_INDEX(FL_GEN_SET(t->env->control.gen), fact->number);
 		struct fl_gateway value = {
 			.addr = { addr_of(port == WAN ? "198.51.100.254" : NULL) },
@@ -186,11 +186,11 @@ static enum port probe(struct env *env, enum port in, const struct frame *f, boo
 
 /* ---- what shall come of it ---- */
 
-static bool gateway_is_up(const struct trial *t, const struct config_gateway *gateway)
+static bool gateway_is_up(const struct trial *t, const struct config_gateway *gateway, unsigned int family)
 {
 	for (size_t i = 0; i < t->facts.n_vias; i++)
 		if (t->facts.vias[i].via.gateway == gateway)
-			return t->facts.vias[i].up;
+			return t->facts.vias[i].up & family;
 	return false;
 }
 
@@ -214,7 +214,7 @@ static const struct config_gateway *ask(const struct trial *t, struct judged *s,
 	fate->stateless |= rule->state == CONFIG_STATE_NONE;
 	if (!steers || !rule->route_to.gateway)
 		return NULL;
-	if (!gateway_is_up(t, rule->route_to.gateway))
+	if (!gateway_is_up(t, rule->route_to.gateway, s->family))
 		fate->action = rule->when_down == CONFIG_DOWN_REJECT ? CONFIG_REJECT : CONFIG_BLOCK;
 	return rule->route_to.gateway;
 }

@@ -102,13 +102,15 @@ static const struct {
 	{ "down", WAN, "198.51.100.254", FL_INET, false },
 };
 
-/* The member that carries, in all slots; 0: none can be used. */
+/* The members that carry IPv4 and IPv6, in all slots; 0: none can be used. */
 static const struct {
 	const char *name;
-	__u16 carries;
+	__u16 carries[2];
 } groups[] = {
-	{ "six", 3 }, /* its first member does not, though it is up */
-	{ "lost", 0 },
+	{ "six", { 0, 3 } }, /* its first member does not, though it is up */
+	{ "lost", { 0, 0 } },
+	{ "mixed", { 1, 3 } },
+	{ "half", { 1, 0 } },
 };
 
 #define WORLD \
@@ -120,7 +122,9 @@ static const struct {
 	"\"wan6\":{\"interface\":\"wan\",\"address\":\"2001:db8:20::fe\"},\"he\":{\"interface\":\"he0\",\"monitor\":false}," \
 	"\"down\":{\"interface\":\"wan\",\"address\":\"198.51.100.253\"}}," \
 	"\"gateway_groups\":{\"six\":{\"members\":[{\"gateway\":\"wan6\"},{\"gateway\":\"he\",\"tier\":2}]}," \
-	"\"lost\":{\"members\":[{\"gateway\":\"down\"}]}}"
+	"\"lost\":{\"members\":[{\"gateway\":\"down\"}]}," \
+	"\"mixed\":{\"members\":[{\"gateway\":\"wan4\"},{\"gateway\":\"he\"}]}," \
+	"\"half\":{\"members\":[{\"gateway\":\"wan4\"},{\"gateway\":\"wan6\"}]}}"
 
 static void port_facts(const struct config *config, size_t i, struct policy_facts *f)
 {
@@ -152,13 +156,13 @@ void policy_facts(struct env *env, const struct config *config, struct policy_fa
 		f->vias[f->n_vias++] = (struct policy_via){
 			.via.gateway = config_find_gateway(config, gateways[i].name),
 			.number = i + 1,
-			.up = gateways[i].up,
+			.up = gateways[i].up ? FL_BOTH : 0,
 		};
 	for (size_t i = 0; i < COUNT(groups); i++)
 		f->vias[f->n_vias++] = (struct policy_via){
 			.via.group = config_find_group(config, groups[i].name),
 			.number = FL_VIA_GROUP | (i + 1),
-			.up = groups[i].carries,
+			.up = (groups[i].carries[0] ? FL_INET : 0) | (groups[i].carries[1] ? FL_INET6 : 0),
 		};
 }
 
@@ -175,12 +179,12 @@ static int put_groups(struct env *env, __u32 set)
 {
 	int err = 0;
 
-	for (__u32 i = 0; i < COUNT(groups) && !err; i++) {
-		__u32 key = FL_GROUP_INDEX(set, i + 1);
+	for (__u32 i = 0; i < 2 * COUNT(groups) && !err; i++) {
+		__u32 key = FL_GROUP_INDEX(set, i / 2 + 1, i % 2);
 		struct fl_group value = {};
 
 		for (size_t slot = 0; slot < FL_GROUP_SLOTS; slot++)
-			value.slot[slot] = groups[i].carries;
+			value.slot[slot] = groups[i / 2].carries[i % 2];
 		err = bpf_map_update_elem(MAP(env, fl_groups), &key, &value, BPF_ANY);
 	}
 	return err;

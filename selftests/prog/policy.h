@@ -8,7 +8,12 @@
 #include "user/policy/states.h"
 
 #define POLICY_BUCKETS 64 /* of the state table */
-#define POLICY_IDS 512	  /* of rules and translations, at most */
+/* Numbers of gateways */
+#define POLICY_WAN4 1
+#define POLICY_WAN6 2
+#define POLICY_HE 3
+
+#define POLICY_IDS 512 /* of rules and translations, at most */
 
 struct policy_world {
 	struct states states;

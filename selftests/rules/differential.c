@@ -196,7 +196,7 @@ static void live(struct trial *t)
 	size_t i, bytes = head->quick - head->live;
 
 	for (i = 0; i < t->facts.n_vias; i++)
-		t->facts.vias[i].up = below(&t->g, 2);
+		t->facts.vias[i].up = below(&t->g, 4);
 	t->facts.now += (time_t)below(&t->g, 7 * 86400);
 	if (policy_live(t->policy, &t->facts))
 		memcpy(t->w->sets.table[t->set] + head->live, t->policy->table + head->live, bytes);

@@ -546,7 +546,7 @@ void generate_facts(struct generator *g, const struct config *config, struct pol
 	addr_parse("::1", &f->self[f->n_self++]);
 	for (i = 0; i < config->n_gateways; i++)
 		f->vias[f->n_vias++] =
-			(struct policy_via){ { &config->gateways[i], NULL }, (uint16_t)(i + 5), one_in(g, 2) };
+			(struct policy_via){ { &config->gateways[i], NULL }, (uint16_t)(i + 5), below(g, 4) };
 }
 
 void free_facts(struct policy_facts *facts)

@@ -229,14 +229,14 @@ static bool on_schedule(const struct config_rule *r, time_t t)
 	return !r->n_schedules;
 }
 
-static bool is_skipped(const struct config_rule *r, const struct policy_facts *facts)
+static bool is_skipped(const struct config_rule *r, const struct policy_facts *facts, unsigned int family)
 {
 	size_t i;
 
 	if (!r->route_to.gateway || r->when_down != CONFIG_DOWN_SKIP)
 		return false;
 	for (i = 0; i < facts->n_vias; i++) {
-		if (facts->vias[i].via.gateway == r->route_to.gateway && facts->vias[i].up)
+		if (facts->vias[i].via.gateway == r->route_to.gateway && facts->vias[i].up & family)
 			return false;
 	}
 	return true;
@@ -250,7 +250,8 @@ static bool rule_fits(const struct config_rule *r, const struct policy_facts *fa
 	if (r->tagged && (!tag || strcmp(r->tagged, tag) != 0))
 		return false;
 	return match_fits(&r->match, facts, p) && icmp_fits(r, p->s) && flags_fit(r, p->s) &&
-	       (!r->dscp || r->dscp >> p->s->dscp & 1) && on_schedule(r, facts->now) && !is_skipped(r, facts);
+	       (!r->dscp || r->dscp >> p->s->dscp & 1) && on_schedule(r, facts->now) &&
+	       !is_skipped(r, facts, p->s->family);
 }
 
 /* ---- translations ---- */

@@ -24,7 +24,7 @@ static void make(struct fixture *f, enum config_trigger trigger, enum config_fai
 	for (i = 0; i < n; i++)
 		f->members[i] =
 			(struct group_member){ .gateway = i + 1, .tier = members[i][0], .weight = members[i][1] };
-	group_init(&f->g, trigger, failback, f->members, n);
+	group_init(&f->g, FL_INET6, trigger, failback, f->members, n);
 }
 #define MAKE(f, trigger, failback, ...) \
 	make(f, trigger, failback, (const unsigned int[][2]){ __VA_ARGS__ }, \
@@ -39,15 +39,21 @@ static struct group_state *state(struct fixture *f, uint16_t gateway)
 	return &f->states[i];
 }
 
-/* 'u': up, 'd': down, '?': unknown, 'l': loss, 's': slow, 'b': both; of gateway 1, 2, … */
+/*
+ * 'u': up, 'd': down, '?': unknown, 'l': loss, 's': slow, 'b': both; '4': up, and takes IPv4 only, '5': unknown, and so, '0': unknown, as
+ * its families are; of gateway 1, 2, …
+ */
 static bool decide(struct fixture *f, const char *states)
 {
 	size_t i;
 
 	for (i = 0; states[i]; i++)
-		*state(f, i + 1) = (struct group_state){ .health = states[i] == '?'   ? GROUP_UNKNOWN
-								   : states[i] == 'd' ? GROUP_DOWN
-										      : GROUP_UP,
+		*state(f, i + 1) = (struct group_state){ .health = strchr("?50", states[i]) ? GROUP_UNKNOWN
+								   : states[i] == 'd'	    ? GROUP_DOWN
+											    : GROUP_UP,
+							 .families = strchr("45", states[i]) ? FL_INET
+								     : states[i] == '0'	     ? 0
+											     : FL_BOTH,
 							 .loss_fails = states[i] == 'l' || states[i] == 'b',
 							 .latency_fails = states[i] == 's' || states[i] == 'b' };
 	return group_decide(&f->g, f->states);
@@ -291,4 +297,38 @@ Test(group, takes_over_what_carried)
 	group_take_over(&f.g, before);
 	decide(&f, "uu");
 	cr_expect_str_eq(shares(&f), "60 0");
+}
+
+Test(group, who_lacks_the_family_is_no_member)
+{
+	uint16_t without[GROUP_SLOTS];
+	struct fixture f;
+
+	MAKE(&f, CONFIG_TRIGGER_DOWN, CONFIG_FAILBACK_MOVE, { 1, 1 }, { 2, 3 }, { 2, 5 }, { 2, 1 });
+	cr_expect(decide(&f, "4u4u"));
+	cr_expect_str_eq(shares(&f), "0 45 0 15", "by weight among those of the family");
+	cr_expect_eq(f.g.tier, 2u);
+	cr_expect_not(f.members[0].takes || f.members[2].takes);
+	cr_expect_not(decide(&f, "du?u"), "whatever becomes of the others");
+	memcpy(without, f.g.slots, sizeof(without));
+	cr_expect(decide(&f, "4uuu"), "it has learned the family");
+	cr_expect_eq(slots_of(&f, 3), 33u);
+	decide(&f, "4u4u");
+	cr_expect_eq(moved(without, &f), 0u);
+	cr_expect(decide(&f, "4d4d"));
+	cr_expect_eq(f.g.tier, 0u);
+}
+
+Test(group, keep_waits_for_those_of_the_family)
+{
+	struct fixture f;
+
+	MAKE(&f, CONFIG_TRIGGER_DOWN, CONFIG_FAILBACK_KEEP, { 1, 1 }, { 2, 1 });
+	decide(&f, "5u");
+	decide(&f, "uu");
+	cr_expect_str_eq(shares(&f), "0 60", "what is unknown of the other family is no matter");
+	MAKE(&f, CONFIG_TRIGGER_DOWN, CONFIG_FAILBACK_KEEP, { 1, 1 }, { 2, 1 });
+	decide(&f, "0u");
+	decide(&f, "uu");
+	cr_expect_str_eq(shares(&f), "60 0", "it may have taken it");
 }

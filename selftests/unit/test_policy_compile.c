@@ -36,7 +36,7 @@ static int try_compile(struct compiled *c, const char *quoted, struct policy_ids
 	cr_assert_eq(prefix_parse("192.0.2.1/24", &c->addresses[1]), 0);
 	c->ports[0] = (struct policy_port){ &c->config->interfaces[0], NULL, 1, &c->addresses[0], 1 };
 	c->ports[1] = (struct policy_port){ &c->config->interfaces[1], NULL, 2, &c->addresses[1], 1 };
-	c->gateway = (struct policy_via){ { c->config->gateways, NULL }, 9, true };
+	c->gateway = (struct policy_via){ { c->config->gateways, NULL }, 9, FL_BOTH };
 	c->facts = (struct policy_facts){ .ports = c->ports, .n_ports = 2, .vias = &c->gateway, .n_vias = 1 };
 	*why = NULL;
 	return policy_compile(c->config, &c->facts, c->ids, &c->policy, why);
@@ -519,7 +519,7 @@ Test(policy_compile, gateways)
 	c.facts.now = 1700467200; /* Monday, 08:00 */
 	policy_live(c.policy, &c.facts);
 	cr_expect(is_live(&c, 1) && is_live(&c, 2) && is_live(&c, 3));
-	c.gateway.up = false;
+	c.gateway.up = FL_INET6;
 	cr_expect(policy_live(c.policy, &c.facts));
 	cr_expect(!is_live(&c, 1) && is_live(&c, 2) && is_live(&c, 3), "only one is skipped, the others block");
 	release(&c, true);

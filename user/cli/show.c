@@ -15,7 +15,7 @@ static const struct {
 	{ "translations", "interface internal external mode", "no translations" },
 	{ "routes", "destination gateway", "no routes" },
 	{ "gateways", "name interface address status rtt_ms loss_pct since_ms reason states", "no gateways" },
-	{ "groups", "name trigger failback active since_ms members", "no gateway groups" },
+	{ "groups", "name family trigger failback active since_ms members", "no gateway groups" },
 	{ "rules",
 	  "index name action direction interface match quick log live state route_to reply_to packets bytes states",
 	  "no rules" },

@@ -434,6 +434,30 @@ const struct config_gateway *config_find_gateway(const struct config *c, const c
 	return NULL;
 }
 
+unsigned int config_families(const struct addr *address, bool tunnel, const struct config_interface *interface)
+{
+	if (tunnel)
+		return FL_INET6;
+	if (address->family != AF_UNSPEC)
+		return address->family == AF_INET ? FL_INET : FL_INET6;
+	return interface && interface->family ? interface->family : FL_BOTH; /* refused, and may have been right */
+}
+
+unsigned int config_gateway_families(const struct config_gateway *gateway)
+{
+	return config_families(&gateway->address, gateway->tunnel, gateway->interface);
+}
+
+unsigned int config_group_families(const struct config_group *group)
+{
+	unsigned int families = 0;
+	size_t i;
+
+	for (i = 0; i < group->n_members; i++)
+		families |= config_gateway_families(group->members[i].gateway);
+	return families;
+}
+
 const struct config_group *config_find_group(const struct config *c, const char *name)
 {
 	size_t i;

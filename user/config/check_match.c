@@ -147,9 +147,7 @@ static unsigned int port_families(const struct draft_port *port)
 
 unsigned int check_gateway_families(const struct draft_gateway *g)
 {
-	if (g->item.address.family != AF_UNSPEC && !g->port.tunnel)
-		return g->item.address.family == AF_INET ? FL_INET : FL_INET6;
-	return port_families(&g->port);
+	return config_families(&g->item.address, g->port.tunnel, g->port.interface);
 }
 
 unsigned int check_vip_families(const struct draft_vip *v)

@@ -260,3 +260,11 @@ const struct config_gateway *config_find_gateway(const struct config *c, const c
 const struct config_group *config_find_group(const struct config *c, const char *name);
 const struct config_vip *config_find_vip(const struct config *c, const char *name);
 const char *config_via_name(const struct config_via *via); /* NULL: neither */
+
+/*
+ * The families (enum fl_family bits) that a gateway may take: its address's, else those of what it is on. With "auto": that it may learn of;
+ * which it has learned is the data plane's to know.
+ */
+unsigned int config_families(const struct addr *address, bool tunnel, const struct config_interface *interface);
+unsigned int config_gateway_families(const struct config_gateway *gateway);
+unsigned int config_group_families(const struct config_group *group); /* of any member */

@@ -17,24 +17,25 @@ enum member_use { MEMBER_UNSEEN, MEMBER_UNUSABLE, MEMBER_WAITS, MEMBER_CARRIES }
 struct gateways {
 	struct timekeeper *timekeeper;
 	struct event *on_events, *on_moves;
-	const struct config *config;	 /* that the timekeeper has a plan of; NULL: none yet */
-	unsigned int set;		 /* of the tables, whose groups' slots it writes */
-	uint8_t (*use)[FL_GATEWAYS_MAX]; /* enum member_use, by group of the configuration and number of the gateway */
+	const struct config *config; /* that the timekeeper has a plan of; NULL: none yet */
+	unsigned int set;	     /* of the tables, whose groups' slots it writes */
+	/* enum member_use, by group of the configuration, family (IPv4, IPv6) and number of the gateway */
+	uint8_t (*use)[2][FL_GATEWAYS_MAX];
 	bool rights_told;
 };
 
 /* ---- what the timekeeper finds, in its thread or ours: stores only ---- */
 
-static void plane_gateway(void *arg, uint16_t number, bool up)
+static void plane_gateway(void *arg, uint16_t number, unsigned int families)
 {
-	datapath_gateway_health(((struct daemon *)arg)->datapath, number, up);
+	datapath_gateway_health(((struct daemon *)arg)->datapath, number, families);
 }
 
-static void plane_group(void *arg, uint32_t index, const uint16_t slots[GROUP_SLOTS])
+static void plane_group(void *arg, uint32_t index, enum fl_family family, const uint16_t slots[GROUP_SLOTS])
 {
 	struct daemon *d = arg;
 
-	datapath_group_slots(d->datapath, __atomic_load_n(&d->gateways->set, __ATOMIC_RELAXED), index, slots);
+	datapath_group_slots(d->datapath, __atomic_load_n(&d->gateways->set, __ATOMIC_RELAXED), index, family, slots);
 }
 
 static void plane_changed(void *arg)
@@ -97,7 +98,7 @@ struct plan {
 	struct addr (*targets)[2];
 	struct timekeeper_group *groups;
 	struct timekeeper_member *members;
-	uint16_t (*slots)[FL_GROUP_SLOTS];
+	uint16_t (*slots)[2][FL_GROUP_SLOTS];
 };
 
 static void plan_free(struct plan *p)
@@ -134,6 +135,7 @@ static void plan_gateway(struct daemon *d, const struct datapath_gateway *fact, 
 		.forced = forced_of(fact->health),
 		.path = { .probe = { .ifindex = fact->ifindex, .mark = FL_PROBE_MARK(fact->number) },
 			  .underlay = underlay_of(d, gateway),
+			  .families = fact->families,
 			  .where = where(gateway) },
 	};
 	if (gateway->monitored && !to->n_targets) {
@@ -158,9 +160,10 @@ static void plan_groups(struct daemon *d, const struct config *config, const str
 			.failback = group->failback,
 			.members = member,
 			.n_members = group->n_members,
-			.before = p->slots[i],
+			.before = (const uint16_t(*)[FL_GROUP_SLOTS])p->slots[i],
 		};
-		datapath_group_before(d->datapath, i, p->slots[i]);
+		datapath_group_before(d->datapath, i, FL_INET, p->slots[i][0]);
+		datapath_group_before(d->datapath, i, FL_INET6, p->slots[i][1]);
 		for (size_t j = 0; j < group->n_members; j++, member++)
 			*member = (struct timekeeper_member){
 				gateways[group->members[j].gateway - config->gateways].number,
@@ -224,8 +227,11 @@ static bool uses_begin(struct gateways *g, const struct timekeeper_snapshot *s)
 	if (!g->use)
 		return false;
 	for (size_t i = 0; i < s->n_groups; i++)
-		for (size_t j = 0; j < s->groups[i].n_members; j++)
-			g->use[s->groups[i].index][s->groups[i].members[j].gateway] = use_of(&s->groups[i].members[j]);
+		for (size_t j = 0; j < 2 * s->groups[i].n_members; j++) {
+			const struct group_member *m = &s->groups[i].of[j % 2].members[j / 2];
+
+			g->use[s->groups[i].index][j % 2][m->gateway] = use_of(m);
+		}
 	return true;
 }
 
@@ -282,22 +288,22 @@ static const struct config_gateway *gateway_of(const struct gateways *g, const s
  * Connections of a member that is lost, or (failback "move") of one that a better one has taken over from, are ended: another carries now. If
  * none does they stay, for the same one may be back.
  */
-static void group_follows(struct daemon *d, const struct timekeeper_group_view *group)
+static void group_follows(struct daemon *d, const struct timekeeper_group_view *group, enum fl_family family)
 {
-	struct gateways *g = d->gateways;
-	uint8_t *before = g->use[group->index];
+	const struct timekeeper_choice_view *choice = &group->of[family == FL_INET6];
+	uint8_t *before = d->gateways->use[group->index][family == FL_INET6];
 
 	for (size_t i = 0; i < group->n_members; i++) {
-		const struct group_member *member = &group->members[i];
+		const struct group_member *member = &choice->members[i];
 		enum member_use use = use_of(member);
 		bool lost = use == MEMBER_UNUSABLE || (use == MEMBER_WAITS && group->failback == CONFIG_FAILBACK_MOVE);
 
-		if (!group->tier && lost)
-			continue; /* to be looked at again when one carries */
-		if (!lost)
-			datapath_group_stay(d->datapath, group->index, member->gateway);
+		if (!choice->tier && lost)
+			use = MEMBER_UNSEEN; /* to be looked at again when one carries */
+		if (!lost || use == MEMBER_UNSEEN)
+			datapath_group_stay(d->datapath, group->index, member->gateway, family);
 		else if (before[member->gateway] != use)
-			datapath_group_leave(d->datapath, group->index, member->gateway);
+			datapath_group_leave(d->datapath, group->index, member->gateway, family);
 		before[member->gateway] = use;
 	}
 }
@@ -312,27 +318,12 @@ static void connections_follow(struct daemon *d)
 		return;
 	if (!g->use) /* a new configuration: what is lost since before it is looked at once more */
 		g->use = calloc(FL_GROUPS_MAX, sizeof(*g->use));
-	for (size_t i = 0; i < s->n_groups && g->use; i++)
-		group_follows(d, &s->groups[i]);
+	for (size_t i = 0; i < s->n_groups && g->use; i++) {
+		group_follows(d, &s->groups[i], FL_INET);
+		group_follows(d, &s->groups[i], FL_INET6);
+	}
 	timekeeper_snapshot_free(s);
 	evtimer_add(g->on_moves, &begun);
-}
-
-static void on_moves(evutil_socket_t fd, short what, void *arg)
-{
-	static const struct timeval soon = { .tv_usec = 1000 };
-	struct daemon *d = arg;
-	uint64_t ended;
-	bool more = datapath_groups_move(d->datapath, &ended);
-
-	(void)fd, (void)what;
-	if (ended)
-		journal_write(d->journal, JOURNAL_NOTICE, JOURNAL_STATES, "", "moved",
-			      json_pack("{s:I}", "states", (json_int_t)ended),
-			      "%llu connections ended, to begin anew by the gateway that carries now",
-			      (unsigned long long)ended);
-	if (more)
-		evtimer_add(d->gateways->on_moves, &soon);
 }
 
 /* ---- telling ---- */
@@ -385,41 +376,109 @@ static void gateway_happened(struct daemon *d, const struct timekeeper_event *e)
 	hooks_run(d->gateway_hooks, variables, sizeof(variables) / sizeof(variables[0]));
 }
 
+static const char *const family_words[] = { [FL_INET] = "inet", [FL_INET6] = "inet6", [FL_BOTH] = "both" };
+static const char *const family_texts[] = { [FL_INET] = "IPv4", [FL_INET6] = "IPv6" };
+
+/* " for IPv6", of a group that has both families. */
+static const char *for_family(const struct gateways *g, const char *group, unsigned int families)
+{
+	static const char *const texts[] = { [FL_INET] = " for IPv4", [FL_INET6] = " for IPv6", [FL_BOTH] = "" };
+	const struct config_group *found = config_find_group(g->config, group);
+
+	return found && config_group_families(found) == FL_BOTH ? texts[families] : "";
+}
+
+static void add_name(json_t *names, const struct config_gateway *gateway)
+{
+	if (gateway)
+		json_array_append_new(names, json_string(gateway->name));
+}
+
 static json_t *names_of(const struct gateways *g, const struct timekeeper_snapshot *s, const uint16_t *numbers,
 			size_t n)
 {
 	json_t *names = json_array();
 
-	for (size_t i = 0; i < n && s; i++) {
-		const struct config_gateway *gateway = gateway_of(g, s, numbers[i]);
-
-		if (gateway)
-			json_array_append_new(names, json_string(gateway->name));
-	}
+	for (size_t i = 0; i < n && s; i++)
+		add_name(names, gateway_of(g, s, numbers[i]));
 	return names;
+}
+
+static const char *put_names(const json_t *names, char *to, size_t len)
+{
+	json_t *name;
+	size_t n = 0, i;
+
+	*to = '\0';
+	json_array_foreach(names, i, name) {
+		if (n < len)
+			n += snprintf(to + n, len - n, "%s%s", i ? ", " : "", json_string_value(name));
+	}
+	return to;
 }
 
 static void group_happened(struct daemon *d, const struct timekeeper_event *e)
 {
 	struct timekeeper_snapshot *s = timekeeper_show(d->gateways->timekeeper);
 	json_t *active = names_of(d->gateways, s, e->active, e->n_active);
-	char text[512] = "";
-	size_t n = 0, i;
-	json_t *name;
+	const char *family = for_family(d->gateways, e->name, e->families);
+	char text[512];
 
-	json_array_foreach(active, i, name) {
-		if (n < sizeof(text))
-			n += snprintf(text + n, sizeof(text) - n, "%s%s", i ? ", " : "", json_string_value(name));
-	}
 	if (e->tier)
 		journal_write(d->journal, JOURNAL_NOTICE, JOURNAL_GROUP, e->name, "carried by",
-			      json_pack("{s:O,s:i}", "active", active, "tier", (int)e->tier), "%s (tier %u)", text,
-			      e->tier);
+			      json_pack("{s:s,s:O,s:i}", "family", family_words[e->families], "active", active, "tier",
+					(int)e->tier),
+			      "%s (tier %u)%s", put_names(active, text, sizeof(text)), e->tier, family);
 	else
-		journal_write(d->journal, JOURNAL_WARNING, JOURNAL_GROUP, e->name, "nobody left", NULL,
-			      "no member can be used: rules that use it block, its routes are unreachable");
+		journal_write(d->journal, JOURNAL_WARNING, JOURNAL_GROUP, e->name, "nobody left",
+			      json_pack("{s:s}", "family", family_words[e->families]),
+			      "no member can be used%s: rules that use it block, its routes are unreachable", family);
 	json_decref(active);
 	timekeeper_snapshot_free(s);
+}
+
+static json_t *carriers(const struct gateways *g, const struct timekeeper_snapshot *s, const char *group,
+			enum fl_family family)
+{
+	json_t *names = json_array();
+
+	for (size_t i = 0; s && i < s->n_groups; i++) {
+		const struct timekeeper_choice_view *choice = &s->groups[i].of[family == FL_INET6];
+
+		for (size_t j = 0; j < s->groups[i].n_members && !strcmp(s->groups[i].name, group); j++)
+			if (choice->members[j].active)
+				add_name(names, gateway_of(g, s, choice->members[j].gateway));
+	}
+	return names;
+}
+
+static void moved(void *arg, const struct datapath_move *move)
+{
+	struct daemon *d = arg;
+	struct timekeeper_snapshot *s = timekeeper_show(d->gateways->timekeeper);
+	const char *group = d->gateways->config->groups[move->group].name;
+	const struct config_gateway *from = s ? gateway_of(d->gateways, s, move->number) : NULL;
+	json_t *to = carriers(d->gateways, s, group, move->family);
+	const char *name = from ? from->name : "";
+	char text[512];
+
+	journal_write(d->journal, JOURNAL_NOTICE, JOURNAL_STATES, group, "moved",
+		      json_pack("{s:I,s:s,s:s,s:O}", "states", (json_int_t)move->ended, "family",
+				family_words[move->family], "from", name, "to", to),
+		      "%llu %s connections by %s ended, to begin anew by %s", (unsigned long long)move->ended,
+		      family_texts[move->family], name, put_names(to, text, sizeof(text)));
+	json_decref(to);
+	timekeeper_snapshot_free(s);
+}
+
+static void on_moves(evutil_socket_t fd, short what, void *arg)
+{
+	static const struct timeval soon = { .tv_usec = 1000 };
+	struct daemon *d = arg;
+
+	(void)fd, (void)what;
+	if (datapath_groups_move(d->datapath, moved, d))
+		evtimer_add(d->gateways->on_moves, &soon);
 }
 
 static void happened(void *arg, const struct timekeeper_event *e)
@@ -455,11 +514,12 @@ static void idle_or_not(struct daemon *d, const struct timekeeper_snapshot *s)
 		if (!gateway || !gateway->metered)
 			continue;
 		for (size_t j = 0; j < s->n_groups; j++)
-			for (size_t k = 0; k < s->groups[j].n_members; k++) {
-				bool is = s->groups[j].members[k].gateway == s->gateways[i].number;
+			for (size_t k = 0; k < 2 * s->groups[j].n_members; k++) {
+				const struct group_member *m = &s->groups[j].of[k % 2].members[k / 2];
+				bool is = m->gateway == s->gateways[i].number;
 
 				member |= is;
-				active |= is && s->groups[j].members[k].active;
+				active |= is && m->active;
 			}
 		timekeeper_idle(d->gateways->timekeeper, s->gateways[i].number, member && !active);
 	}
@@ -544,26 +604,69 @@ static const char *const use_names[] = {
 	[MEMBER_CARRIES] = "carries",
 };
 
-static json_t *group_row(struct daemon *d, const struct timekeeper_snapshot *s,
-			 const struct timekeeper_group_view *group)
+/* That members take now. */
+static unsigned int families_of(const struct timekeeper_group_view *group)
 {
+	unsigned int families = 0;
+
+	for (size_t i = 0; i < group->n_members; i++)
+		families |=
+			(group->of[0].members[i].takes ? FL_INET : 0) | (group->of[1].members[i].takes ? FL_INET6 : 0);
+	return families;
+}
+
+/* One row says it of both families. */
+static bool is_same(const struct timekeeper_group_view *group)
+{
+	bool same = group->of[0].tier == group->of[1].tier;
+
+	for (size_t i = 0; i < group->n_members; i++) {
+		const struct group_member *a = &group->of[0].members[i], *b = &group->of[1].members[i];
+
+		same &= a->takes == b->takes && use_of(a) == use_of(b) && a->n_slots == b->n_slots;
+	}
+	return same;
+}
+
+/* Without members that take none of the families, unless all of them do not. */
+static json_t *group_row(struct daemon *d, const struct timekeeper_snapshot *s,
+			 const struct timekeeper_group_view *group, unsigned int families)
+{
+	const struct timekeeper_choice_view *choice = &group->of[families == FL_INET6];
+	bool all = !(families_of(group) & families);
 	json_t *members = json_array(), *active = json_array();
 
 	for (size_t i = 0; i < group->n_members; i++) {
-		const struct group_member *m = &group->members[i];
+		const struct group_member *m = &choice->members[i];
 		const struct config_gateway *gateway = gateway_of(d->gateways, s, m->gateway);
 
-		if (!gateway)
+		if (!gateway || !(m->takes || all))
 			continue;
 		if (m->active)
-			json_array_append_new(active, json_string(gateway->name));
+			add_name(active, gateway);
 		json_array_append_new(members, json_pack("{s:s,s:i,s:i,s:s,s:i}", "gateway", gateway->name, "tier",
 							 (int)m->tier, "weight", (int)m->weight, "use",
 							 use_names[use_of(m)], "slots", (int)m->n_slots));
 	}
-	return json_pack("{s:s,s:s,s:s,s:o,s:i,s:I,s:o}", "name", group->name, "trigger", trigger_names[group->trigger],
-			 "failback", failback_names[group->failback], "active", active, "tier", (int)group->tier,
-			 "since_ms", (json_int_t)((s->now_ns - group->since_ns) / 1000000), "members", members);
+	return json_pack("{s:s,s:s,s:s,s:s,s:o,s:i,s:I,s:o}", "name", group->name, "family", family_words[families],
+			 "trigger", trigger_names[group->trigger], "failback", failback_names[group->failback],
+			 "active", active, "tier", (int)choice->tier, "since_ms",
+			 (json_int_t)((s->now_ns - choice->since_ns) / 1000000), "members", members);
+}
+
+static void add_group_rows(struct daemon *d, const struct timekeeper_snapshot *s,
+			   const struct timekeeper_group_view *group, json_t *array)
+{
+	const struct config_group *config = config_find_group(d->gateways->config, group->name);
+	unsigned int families = families_of(group);
+
+	if (!families)
+		families = config ? config_group_families(config) : FL_BOTH;
+	if (families == FL_BOTH && !is_same(group)) {
+		json_array_append_new(array, group_row(d, s, group, FL_INET));
+		families = FL_INET6;
+	}
+	json_array_append_new(array, group_row(d, s, group, families));
 }
 
 json_t *gateways_show_groups(struct daemon *d)
@@ -572,9 +675,28 @@ json_t *gateways_show_groups(struct daemon *d)
 	json_t *array = s ? json_array() : NULL;
 
 	for (size_t i = 0; array && d->gateways->config && i < s->n_groups; i++)
-		json_array_append_new(array, group_row(d, s, &s->groups[i]));
+		add_group_rows(d, s, &s->groups[i], array);
 	timekeeper_snapshot_free(s);
 	return array;
+}
+
+/* Of the families that members take now, and those that routes expect. */
+static void group_reason(const struct gateways *g, const struct timekeeper_group_view *group, json_t *reasons)
+{
+	unsigned int lacks = families_of(group), families;
+
+	for (size_t i = 0; i < g->config->n_routes; i++) {
+		const struct config_route *route = &g->config->routes[i];
+
+		if (route->via.group && !strcmp(route->via.group->name, group->name))
+			lacks |= route->destination.addr.family == AF_INET6 ? FL_INET6 : FL_INET;
+	}
+	families = lacks = lacks ? lacks : FL_BOTH;
+	lacks &= ~((group->of[0].tier ? FL_INET : 0u) | (group->of[1].tier ? FL_INET6 : 0u));
+	if (lacks)
+		json_array_append_new(reasons,
+				      json_sprintf("group %s: no member can be used%s", group->name,
+						   lacks == families ? "" : for_family(g, group->name, lacks)));
 }
 
 void gateways_reasons(struct daemon *d, json_t *reasons)
@@ -593,10 +715,8 @@ void gateways_reasons(struct daemon *d, json_t *reasons)
 							   monitor_status_text(g->view.status),
 							   monitor_reason_text(&g->view, g->where, s->now_ns, reason)));
 	}
-	for (size_t i = 0; s && i < s->n_groups; i++)
-		if (!s->groups[i].tier)
-			json_array_append_new(reasons,
-					      json_sprintf("group %s: no member can be used", s->groups[i].name));
+	for (size_t i = 0; s && d->gateways->config && i < s->n_groups; i++)
+		group_reason(d->gateways, &s->groups[i], reasons);
 	timekeeper_snapshot_free(s);
 }
 

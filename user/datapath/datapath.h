@@ -107,6 +107,7 @@ struct datapath_gateway {
 	unsigned int number;	/* stays while the name does */
 	unsigned int ifindex;	/* 0: its device is not there */
 	struct addr address[2]; /* of IPv4, of IPv6; AF_UNSPEC: none, or not known */
+	unsigned int families;	/* that it takes now, enum fl_family bits: rules and groups use it for these only */
 	unsigned int health;	/* enum fl_health_flags, as it is; also what an earlier daemon has found */
 };
 
@@ -126,14 +127,15 @@ int datapath_source(struct datapath *dp, unsigned int ifindex, const struct addr
  * What was found: a few stores in the programs' memory, from any one thread. After all that belongs together datapath_health_written(), and
  * packets go by it. slots: numbers of gateways, FL_GROUP_SLOTS of them.
  */
-void datapath_gateway_health(struct datapath *dp, unsigned int number, bool up);
-void datapath_group_slots(struct datapath *dp, unsigned int set, size_t index, const uint16_t *slots);
+void datapath_gateway_health(struct datapath *dp, unsigned int number, unsigned int families); /* that it is up for */
+void datapath_group_slots(struct datapath *dp, unsigned int set, size_t index, enum fl_family family,
+			  const uint16_t *slots);
 void datapath_health_written(struct datapath *dp);
 
 /* FL_HEALTH_FORCED_*: kept for the next daemon. */
 void datapath_gateway_forced(struct datapath *dp, unsigned int number, unsigned int flags);
 /* Slots of a group in the tables in force, at its index there. */
-void datapath_group_before(struct datapath *dp, size_t index, uint16_t *slots);
+void datapath_group_before(struct datapath *dp, size_t index, enum fl_family family, uint16_t *slots);
 
 unsigned int datapath_gateway_number(const struct datapath *dp, const char *name); /* 0: none has the name */
 /* States that each was chosen for, either way, by number; FL_GATEWAYS_MAX of them. */
@@ -143,13 +145,21 @@ void datapath_gateway_states(struct datapath *dp, uint64_t *states);
 void datapath_health_changed(struct datapath *dp);
 
 /*
- * The group (index in the configuration) has another member that carries, and ends the connections that it has sent by this gateway; TCP's
- * starters get a reset. datapath_groups_move() does so, a few milliseconds at a time: true, to be called again soon. *ended: how many it were,
- * when a round is done. datapath_group_stay(): this gateway is in use again, and what is left of its connections stays.
+ * The group (index in the configuration) has another member that carries the family, and ends the connections of it that it has sent by this
+ * gateway; TCP's starters get a reset. datapath_groups_move() does so, a few milliseconds at a time: true, to be called again soon. When a
+ * round is done, each() is told how many it were. datapath_group_stay(): this gateway is in use again, or no other can be, and what is left
+ * of its connections stays.
  */
-void datapath_group_leave(struct datapath *dp, size_t group, unsigned int number);
-void datapath_group_stay(struct datapath *dp, size_t group, unsigned int number);
-bool datapath_groups_move(struct datapath *dp, uint64_t *ended);
+struct datapath_move {
+	size_t group;
+	unsigned int number; /* of the gateway */
+	enum fl_family family;
+	uint64_t ended;
+};
+typedef void datapath_moved_fn(void *arg, const struct datapath_move *move);
+void datapath_group_leave(struct datapath *dp, size_t group, unsigned int number, enum fl_family family);
+void datapath_group_stay(struct datapath *dp, size_t group, unsigned int number, enum fl_family family);
+bool datapath_groups_move(struct datapath *dp, datapath_moved_fn *each, void *arg);
 
 /* Logged packets: the ring that the programs write, and what they count of it. Open as long as dp is. */
 void datapath_event_maps(const struct datapath *dp, int *ring, int *stats);

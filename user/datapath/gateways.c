@@ -78,13 +78,10 @@ const struct port *gateway_port(const struct port *ports, const struct config_ga
 	return gateway->tunnel ? port_of_tunnel(ports, gateway->tunnel) : port_of_interface(ports, gateway->interface);
 }
 
-static uint8_t families_of(const struct config_gateway *gateway)
+/* That it takes now: the one place that says so, to programs, groups and rules. */
+static unsigned int families_of(const struct config_gateway *gateway)
 {
-	if (gateway->tunnel)
-		return FL_INET6;
-	if (gateway->address.family == AF_UNSPEC)
-		return FL_BOTH;
-	return gateway->address.family == AF_INET ? FL_INET : FL_INET6;
+	return config_gateway_families(gateway);
 }
 
 static bool is_member_on(const struct fl_gateway *gateway, uint32_t port, unsigned int six)
@@ -217,6 +214,7 @@ static void gateway_fact(struct datapath *dp, const struct config_gateway *gatew
 	fact->number = gateway_number(dp, gateway->name);
 	fact->ifindex = port && port->present ? port->value.ifindex : 0;
 	fact->health = health_of(dp, fact->number);
+	fact->families = families_of(gateway);
 	if (gateway->address.family != AF_UNSPEC)
 		fact->address[gateway->address.family == AF_INET6] = gateway->address;
 }
@@ -227,8 +225,9 @@ void gateways_tell(struct datapath *dp, const struct config *config, const struc
 
 	dp->groups_set = set;
 	for (size_t i = 0; i < config->n_groups; i++)
-		dp->groups[FL_GROUP_INDEX(set, GROUP_NUMBER(i))].flags =
-			config->groups[i].sticky_source ? FL_GROUP_BY_SOURCE : 0;
+		for (unsigned int six = 0; six < 2; six++)
+			dp->groups[FL_GROUP_INDEX(set, GROUP_NUMBER(i), six)].flags =
+				config->groups[i].sticky_source ? FL_GROUP_BY_SOURCE : 0;
 	for (size_t i = 0; facts && i < config->n_gateways; i++)
 		gateway_fact(dp, &config->gateways[i], ports, &facts[i]);
 	if (facts && dp->gateways_told)

@@ -14,7 +14,7 @@
 #include "user/lib/log.h"
 
 #define HEALTH_BYTES (FL_GATEWAYS_MAX * sizeof(uint64_t)) /* an array's elements have eight bytes at least */
-#define GROUPS_BYTES (2 * FL_GROUPS_MAX * sizeof(struct fl_group))
+#define GROUPS_BYTES (4 * FL_GROUPS_MAX * sizeof(struct fl_group))
 #define LEARNED_BYTES 4096 /* a page */
 
 static void *map_memory(struct datapath *dp, enum dp_map_id id, size_t bytes)
@@ -54,15 +54,20 @@ uint32_t health_of(const struct datapath *dp, uint32_t number)
 	return __atomic_load_n(&dp->health[number % FL_GATEWAYS_MAX], __ATOMIC_RELAXED);
 }
 
-bool gateway_is_up(const struct datapath *dp, uint32_t number)
+unsigned int gateway_is_up(const struct datapath *dp, uint32_t number)
 {
-	return number && health_of(dp, number) & FL_HEALTH_UP;
+	return number ? health_of(dp, number) & FL_HEALTH_UP : 0;
+}
+
+static struct fl_group *group_at(const struct datapath *dp, uint32_t set, size_t index, enum fl_family family)
+{
+	return &dp->groups[FL_GROUP_INDEX(set, GROUP_NUMBER(index), family == FL_INET6)];
 }
 
 /* The member that has the most slots, the first of those; 0: none has any. */
-uint32_t group_gateway(const struct datapath *dp, size_t index)
+uint32_t group_gateway(const struct datapath *dp, size_t index, enum fl_family family)
 {
-	const struct fl_group *group = &dp->groups[FL_GROUP_INDEX(dp->groups_set, GROUP_NUMBER(index))];
+	const struct fl_group *group = group_at(dp, dp->groups_set, index, family);
 	uint32_t best = 0, most = 0;
 
 	for (size_t i = 0; i < FL_GROUP_SLOTS; i++) {
@@ -78,28 +83,27 @@ uint32_t group_gateway(const struct datapath *dp, size_t index)
 	return best;
 }
 
-bool group_is_up(const struct datapath *dp, const struct config *config, size_t index)
+unsigned int group_is_up(const struct datapath *dp, const struct config *config, size_t index)
 {
 	const struct config_group *group = &config->groups[index];
+	unsigned int up = 0;
 
 	if (config == dp->config)
-		return group_gateway(dp, index);
+		return (group_gateway(dp, index, FL_INET) ? FL_INET : 0) |
+		       (group_gateway(dp, index, FL_INET6) ? FL_INET6 : 0);
 	for (size_t i = 0; i < group->n_members; i++)
-		if (gateway_is_up(dp, gateway_number(dp, group->members[i].gateway->name)))
-			return true;
-	return false;
+		up |= gateway_is_up(dp, gateway_number(dp, group->members[i].gateway->name));
+	return up;
 }
 
 /* ---- written, by the timekeeper ---- */
 
-void datapath_gateway_health(struct datapath *dp, unsigned int number, bool up)
+void datapath_gateway_health(struct datapath *dp, unsigned int number, unsigned int families)
 {
 	uint64_t *health = &dp->health[number % FL_GATEWAYS_MAX];
 
-	if (up)
-		__atomic_fetch_or(health, FL_HEALTH_UP, __ATOMIC_RELAXED);
-	else
-		__atomic_fetch_and(health, ~(uint64_t)FL_HEALTH_UP, __ATOMIC_RELAXED);
+	__atomic_fetch_and(health, ~(uint64_t)(FL_HEALTH_UP & ~families), __ATOMIC_RELAXED);
+	__atomic_fetch_or(health, families & FL_HEALTH_UP, __ATOMIC_RELAXED);
 }
 
 void datapath_gateway_forced(struct datapath *dp, unsigned int number, unsigned int flags)
@@ -110,18 +114,18 @@ void datapath_gateway_forced(struct datapath *dp, unsigned int number, unsigned 
 	__atomic_fetch_or(health, flags & ~(unsigned int)FL_HEALTH_UP, __ATOMIC_RELAXED);
 }
 
-void datapath_group_slots(struct datapath *dp, unsigned int set, size_t index, const uint16_t *slots)
+void datapath_group_slots(struct datapath *dp, unsigned int set, size_t index, enum fl_family family,
+			  const uint16_t *slots)
 {
-	struct fl_group *group = &dp->groups[FL_GROUP_INDEX(set, GROUP_NUMBER(index))];
+	struct fl_group *group = group_at(dp, set, index, family);
 
 	for (size_t i = 0; i < FL_GROUP_SLOTS; i++)
 		__atomic_store_n(&group->slot[i], slots[i], __ATOMIC_RELAXED);
 }
 
-void datapath_group_before(struct datapath *dp, size_t index, uint16_t *slots)
+void datapath_group_before(struct datapath *dp, size_t index, enum fl_family family, uint16_t *slots)
 {
-	memcpy(slots, dp->groups[FL_GROUP_INDEX(set_in_force(dp), GROUP_NUMBER(index))].slot,
-	       FL_GROUP_SLOTS * sizeof(*slots));
+	memcpy(slots, group_at(dp, set_in_force(dp), index, family)->slot, FL_GROUP_SLOTS * sizeof(*slots));
 }
 
 void datapath_health_written(struct datapath *dp)

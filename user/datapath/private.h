@@ -398,16 +398,21 @@ void gateways_of_ports(const struct tables *tables, struct port *ports);
 /* Tells who watches gateways what there is; slots of groups are in `set` then. */
 void gateways_tell(struct datapath *dp, const struct config *config, const struct port *ports, uint32_t set);
 
+static inline enum fl_family family_of(const struct addr *a)
+{
+	return a->family == AF_INET6 ? FL_INET6 : FL_INET;
+}
+
 /* ---- health.c: which gateways answer, and what groups use; written by the timekeeper ---- */
 #define GROUP_NUMBER(index) ((uint32_t)(index) + 1) /* of config->groups */
 int health_open(struct datapath *dp);
 void health_close(struct datapath *dp);
-uint32_t health_of(const struct datapath *dp, uint32_t number); /* enum fl_health_flags */
-bool gateway_is_up(const struct datapath *dp, uint32_t number);
-/* The member that carries the most; 0: none can be used. */
-uint32_t group_gateway(const struct datapath *dp, size_t index);
-/* Whether any member is used; of a configuration that is not in force yet, whether any is up. */
-bool group_is_up(const struct datapath *dp, const struct config *config, size_t index);
+uint32_t health_of(const struct datapath *dp, uint32_t number);		/* enum fl_health_flags */
+unsigned int gateway_is_up(const struct datapath *dp, uint32_t number); /* for which families; enum fl_family bits */
+/* The member that carries the most of a family; 0: none can be used. */
+uint32_t group_gateway(const struct datapath *dp, size_t index, enum fl_family family);
+/* The families for which a member is used; of a configuration that is not in force yet, for which any is up. */
+unsigned int group_is_up(const struct datapath *dp, const struct config *config, size_t index);
 
 /* ---- policy.c ---- */
 int policy_open(struct datapath *dp);

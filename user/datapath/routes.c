@@ -43,7 +43,7 @@ const struct config_gateway *route_gateway(const struct datapath *dp, const stru
 
 	if (!wanted->via.group)
 		return wanted->via.gateway;
-	number = group_gateway(dp, wanted->via.group - config->groups);
+	number = group_gateway(dp, wanted->via.group - config->groups, family_of(&wanted->destination.addr));
 	for (size_t i = 0; i < wanted->via.group->n_members && number; i++)
 		if (gateway_number(dp, wanted->via.group->members[i].gateway->name) == number)
 			return wanted->via.group->members[i].gateway;

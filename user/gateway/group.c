@@ -17,11 +17,13 @@ static void sort(struct group_member *members, size_t n)
 		}
 }
 
-void group_init(struct group *g, enum config_trigger trigger, enum config_failback failback,
+void group_init(struct group *g, enum fl_family family, enum config_trigger trigger, enum config_failback failback,
 		struct group_member *members, size_t n_members)
 {
 	sort(members, n_members);
-	*g = (struct group){ .trigger = trigger, .failback = failback, .members = members, .n_members = n_members };
+	*g = (struct group){
+		.family = family, .trigger = trigger, .failback = failback, .members = members, .n_members = n_members
+	};
 }
 
 static struct group_member *find(const struct group *g, uint16_t gateway)
@@ -61,7 +63,7 @@ static bool usable(const struct group *g, const struct group_state *s)
 		[CONFIG_TRIGGER_LOSS_OR_LATENCY] = { true, true },
 	};
 
-	return s->health == GROUP_UP && !(s->loss_fails && triggers[g->trigger].loss) &&
+	return s->health == GROUP_UP && s->families & g->family && !(s->loss_fails && triggers[g->trigger].loss) &&
 	       !(s->latency_fails && triggers[g->trigger].latency);
 }
 
@@ -85,12 +87,18 @@ static uint32_t best_tier(const struct group *g)
 	return 0;
 }
 
+/* Whether it may take the family, and it is not known whether it can be used. */
+static bool is_unknown(const struct group *g, const struct group_state *s)
+{
+	return s->health == GROUP_UNKNOWN && (!s->families || s->families & g->family);
+}
+
 static bool is_known_below(const struct group *g, const struct group_state *states, uint32_t tier)
 {
 	size_t i;
 
 	for (i = 0; i < g->n_members; i++)
-		if (g->members[i].tier < tier && states[i].health == GROUP_UNKNOWN)
+		if (g->members[i].tier < tier && is_unknown(g, &states[i]))
 			return false;
 	return true;
 }
@@ -244,6 +252,7 @@ bool group_decide(struct group *g, const struct group_state *states)
 
 	memcpy(before, g->slots, sizeof(before));
 	for (i = 0; i < g->n_members; i++) {
+		g->members[i].takes = states[i].families & g->family;
 		g->members[i].usable = usable(g, &states[i]);
 		g->members[i].n_slots = 0;
 	}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A group of gateways: which of its members carry now, and how they share the work.
+ * A group of gateways: which of its members carry now, and how they share the work. For each family by itself, of the members that take it:
+ * the others are none.
  *
  * The lowest tier with a usable member carries. What goes by the group takes one of its slots, by a hash: each slot names the gateway. The
  * members of a tier have slots by their weights; those of one that is out go to the others by their weights, which keep their own, so that
@@ -25,6 +26,7 @@ enum group_health {
 
 struct group_state {
 	enum group_health health;
+	unsigned int families; /* that it takes now, enum fl_family bits; 0: none is known yet */
 	bool loss_fails, latency_fails;
 };
 
@@ -32,6 +34,7 @@ struct group_member {
 	uint16_t gateway; /* its number, not 0 */
 	uint32_t tier, weight;
 	/* by group_decide(): */
+	bool takes; /* the family, now */
 	bool usable;
 	bool active; /* has slots */
 	uint32_t n_slots;
@@ -39,6 +42,7 @@ struct group_member {
 };
 
 struct group {
+	enum fl_family family; /* whose packets it is for */
 	enum config_trigger trigger;
 	enum config_failback failback;
 	uint32_t tier;		     /* that carries; 0: none does */
@@ -49,7 +53,7 @@ struct group {
 };
 
 /* Sorts the members, which stay the caller's. */
-void group_init(struct group *g, enum config_trigger trigger, enum config_failback failback,
+void group_init(struct group *g, enum fl_family family, enum config_trigger trigger, enum config_failback failback,
 		struct group_member *members, size_t n_members);
 
 /* What carried before, in an earlier daemon or configuration: stays, as far as it can. */

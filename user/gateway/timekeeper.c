@@ -112,32 +112,64 @@ static void gateway_event(struct timekeeper *tk, struct keeper_gateway *g, uint6
 	monitor_view(g->monitor, now_ns, &e->view);
 }
 
-static void group_event(struct timekeeper *tk, struct keeper_group *g, uint64_t now_ns)
+static void fill_group_event(struct timekeeper_event *e, const struct keeper_group *g, const struct group *group,
+			     uint64_t now_ns)
 {
-	struct timekeeper_event *e = new_event(tk);
 	size_t i;
 
-	if (!e)
-		return;
 	*e = (struct timekeeper_event){
-		.is_group = true, .at_ns = now_ns, .tier_before = g->tier, .tier = g->group.tier
+		.is_group = true, .at_ns = now_ns, .families = group->family, .tier = group->tier
 	};
 	memcpy(e->name, g->name, sizeof(e->name));
-	for (i = 0; i < g->group.n_members && e->n_active < TIMEKEEPER_ACTIVE_MAX; i++)
-		if (g->group.members[i].active)
-			e->active[e->n_active++] = g->group.members[i].gateway;
+	for (i = 0; i < group->n_members && e->n_active < TIMEKEEPER_ACTIVE_MAX; i++)
+		if (group->members[i].active)
+			e->active[e->n_active++] = group->members[i].gateway;
 }
 
-static struct group_state state_of(const struct monitor *m)
+static bool is_same_choice(const struct timekeeper_event *a, const struct timekeeper_event *b)
 {
+	return a->tier == b->tier && a->n_active == b->n_active &&
+	       memcmp(a->active, b->active, a->n_active * sizeof(*a->active)) == 0;
+}
+
+/* One where both families have the same now. */
+static void group_events(struct timekeeper *tk, const struct keeper_group *g, const bool changed[2], uint64_t now_ns)
+{
+	struct timekeeper_event events[2], *e;
+	unsigned int six;
+
+	for (six = 0; six < 2; six++)
+		fill_group_event(&events[six], g, &g->of[six].group, now_ns);
+	if (changed[0] && changed[1] && is_same_choice(&events[0], &events[1])) {
+		events[0].families = FL_BOTH;
+		e = new_event(tk);
+		if (e)
+			*e = events[0];
+		return;
+	}
+	for (six = 0; six < 2; six++) {
+		e = changed[six] ? new_event(tk) : NULL;
+		if (e)
+			*e = events[six];
+	}
+}
+
+static struct group_state state_of(const struct keeper_gateway *g)
+{
+	const struct monitor *m = g->monitor;
 	static const enum group_health healths[] = { [MONITOR_UNKNOWN] = GROUP_UNKNOWN,
 						     [MONITOR_UP] = GROUP_UP,
 						     [MONITOR_WARN] = GROUP_UP,
 						     [MONITOR_DOWN] = GROUP_DOWN };
-	struct group_state s = { .health = healths[monitor_status(m)] };
+	struct group_state s = { .health = healths[monitor_status(m)], .families = g->families };
 
 	monitor_fails(m, &s.loss_fails, &s.latency_fails);
 	return s;
+}
+
+static unsigned int up_for(const struct group_state *s)
+{
+	return s->health == GROUP_UP ? s->families : 0;
 }
 
 /* true: what groups and the plane know has changed */
@@ -149,30 +181,34 @@ static bool run_gateway(struct timekeeper *tk, struct keeper_gateway *g, uint64_
 
 	monitor_run(g->monitor, now_ns, send_probe, &sending);
 	tk->plan->next_ns[i] = monitor_next(g->monitor, &tk->plan->early_ns[i]);
-	g->state = state_of(g->monitor);
-	if (tell || (g->state.health == GROUP_UP) != (was.health == GROUP_UP))
-		tk->plane.gateway_up(tk->plane.arg, g->number, g->state.health == GROUP_UP);
+	g->state = state_of(g);
+	if (tell || up_for(&g->state) != up_for(&was))
+		tk->plane.gateway_up(tk->plane.arg, g->number, up_for(&g->state));
 	gateway_event(tk, g, now_ns);
-	return tell || g->state.health != was.health || g->state.loss_fails != was.loss_fails ||
-	       g->state.latency_fails != was.latency_fails;
+	return tell || g->state.health != was.health || g->state.families != was.families ||
+	       g->state.loss_fails != was.loss_fails || g->state.latency_fails != was.latency_fails;
 }
 
 static void run_group(struct timekeeper *tk, struct keeper_group *g, uint64_t now_ns, bool tell)
 {
 	struct group_state *states = &tk->plan->states[g->first_member];
-	bool changed;
+	unsigned int six;
+	bool changed[2];
 	size_t i;
 
-	for (i = 0; i < g->group.n_members; i++)
+	for (i = 0; i < g->n_members; i++)
 		states[i] = tk->plan->members[g->first_member + i]->state;
-	changed = group_decide(&g->group, states);
-	if (changed || tell)
-		tk->plane.group_slots(tk->plane.arg, g->index, g->group.slots);
-	if (!changed)
-		return;
-	group_event(tk, g, now_ns);
-	g->tier = g->group.tier;
-	g->since_ns = now_ns;
+	for (six = 0; six < 2; six++) {
+		struct group *group = &g->of[six].group;
+
+		changed[six] = group_decide(group, states);
+		if (changed[six] || tell)
+			tk->plane.group_slots(tk->plane.arg, g->index, group->family, group->slots);
+		if (changed[six])
+			g->of[six].since_ns = now_ns;
+	}
+	if (changed[0] || changed[1])
+		group_events(tk, g, changed, now_ns);
 }
 
 /* ---- a round ---- */

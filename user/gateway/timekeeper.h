@@ -26,8 +26,8 @@ struct timekeeper;
 
 /* Called under the mutex, in whichever of the two threads has made the decision: they may only store to memory. */
 struct timekeeper_plane {
-	void (*gateway_up)(void *arg, uint16_t number, bool up); /* not up: down, or not known yet */
-	void (*group_slots)(void *arg, uint32_t index, const uint16_t slots[GROUP_SLOTS]);
+	void (*gateway_up)(void *arg, uint16_t number, unsigned int families); /* 0: down, or not known yet */
+	void (*group_slots)(void *arg, uint32_t index, enum fl_family family, const uint16_t slots[GROUP_SLOTS]);
 	void (*changed)(void *arg); /* once, after all of these of a moment */
 	void *arg;
 };
@@ -36,6 +36,7 @@ struct timekeeper_plane {
 struct timekeeper_path {
 	struct probe_path probe; /* ifindex 0: the device is not there */
 	uint32_t underlay;	 /* of a tunnel: the ifindex that must be up too; 0: none */
+	unsigned int families;	 /* that it takes now, enum fl_family bits; groups use it for these only */
 	const char *where;	 /* the name of its interface or tunnel, for reasons */
 };
 
@@ -63,7 +64,8 @@ struct timekeeper_group {
 	enum config_failback failback;
 	const struct timekeeper_member *members;
 	size_t n_members;
-	const uint16_t *before; /* its slots from an earlier daemon, or NULL */
+	/* of IPv4, of IPv6: its slots from an earlier daemon; or NULL */
+	const uint16_t (*before)[GROUP_SLOTS];
 };
 
 /* Copied. Gateways and groups keep what they are by their names. */
@@ -99,8 +101,9 @@ struct timekeeper_event {
 	char where[TIMEKEEPER_NAME_MAX];
 	enum monitor_status before;
 	struct monitor_view view; /* as it was then; for monitor_reason_text() */
-	/* of a group: the tier that carries, 0: none; and who carries, the first of them */
-	uint32_t tier_before, tier;
+	/* of a group: for which packets, the tier that carries them, 0: none; and who carries, the first of them */
+	unsigned int families;
+	uint32_t tier;
 	uint16_t active[TIMEKEEPER_ACTIVE_MAX];
 	uint32_t n_active;
 };
@@ -119,14 +122,19 @@ struct timekeeper_gateway_view {
 	struct monitor_target_view targets[MONITOR_TARGETS_MAX]; /* view.n_targets */
 };
 
+/* Who carries packets of one family. */
+struct timekeeper_choice_view {
+	uint32_t tier;	   /* that carries; 0: none */
+	uint64_t since_ns; /* the same members carry */
+	struct group_member *members;
+};
+
 struct timekeeper_group_view {
 	char name[TIMEKEEPER_NAME_MAX];
 	uint32_t index;
 	enum config_trigger trigger;
 	enum config_failback failback;
-	uint32_t tier;	   /* that carries; 0: none */
-	uint64_t since_ns; /* the same members carry */
-	struct group_member *members;
+	struct timekeeper_choice_view of[2]; /* of IPv4, of IPv6; the members are the same, in the same order */
 	size_t n_members;
 };
 

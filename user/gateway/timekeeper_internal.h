@@ -24,6 +24,7 @@ struct keeper_gateway {
 	char dns_name[256];
 	struct probe_path path;
 	uint32_t underlay;
+	unsigned int families;
 	bool link_up, underlay_up;
 	struct monitor *monitor;
 	struct keeper_target targets[MONITOR_TARGETS_MAX];
@@ -32,12 +33,17 @@ struct keeper_gateway {
 	struct group_state state; /* what groups know */
 };
 
+/* A group, as one family has it. */
+struct keeper_choice {
+	struct group group;
+	uint64_t since_ns;
+};
+
 struct keeper_group {
 	char name[TIMEKEEPER_NAME_MAX];
 	uint32_t index;
-	struct group group;
-	uint32_t tier; /* of the last event */
-	uint64_t since_ns;
+	struct keeper_choice of[2]; /* IPv4, IPv6 */
+	size_t n_members;
 	size_t first_member; /* of the plan's */
 };
 
@@ -53,9 +59,9 @@ struct keeper_plan {
 	/* of all groups' members: */
 	struct keeper_gateway **members;
 	struct group_state *states;
-	struct group_member *group_members;
-	uint16_t owners[PROBE_SLOTS]; /* gateway by slot */
-	uint8_t which[PROBE_SLOTS];   /* of its targets */
+	struct group_member *group_members[2]; /* by family */
+	uint16_t owners[PROBE_SLOTS];	       /* gateway by slot */
+	uint8_t which[PROBE_SLOTS];	       /* of its targets */
 };
 
 struct timekeeper {

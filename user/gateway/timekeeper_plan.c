@@ -59,7 +59,7 @@ static size_t size_of(const struct timekeeper_plan *plan)
 	size = rounded(sizeof(struct keeper_plan)) + rounded(n * sizeof(struct keeper_gateway)) +
 	       2 * rounded(n * sizeof(uint64_t)) + rounded(plan->n_groups * sizeof(struct keeper_group)) +
 	       rounded(members * sizeof(struct keeper_gateway *)) + rounded(members * sizeof(struct group_state)) +
-	       rounded(members * sizeof(struct group_member));
+	       2 * rounded(members * sizeof(struct group_member));
 	for (i = 0; i < n; i++) {
 		struct monitor_setup setup = setup_of(&plan->gateways[i], 0);
 
@@ -77,6 +77,7 @@ static void copy_path(struct keeper_gateway *g, const struct timekeeper_path *pa
 {
 	g->path = path->probe;
 	g->underlay = path->underlay;
+	g->families = path->families;
 	name(g->where, sizeof(g->where), path->where);
 }
 
@@ -108,28 +109,39 @@ static struct keeper_gateway *find_number(const struct keeper_plan *plan, uint16
 	return NULL;
 }
 
+static void build_choice(struct keeper_choice *choice, enum fl_family family, const struct timekeeper_group *from,
+			 struct group_member *members, uint64_t now_ns)
+{
+	size_t i;
+
+	for (i = 0; i < from->n_members; i++)
+		members[i] = (struct group_member){ .gateway = from->members[i].gateway,
+						    .tier = from->members[i].tier,
+						    .weight = from->members[i].weight };
+	group_init(&choice->group, family, from->trigger, from->failback, members, from->n_members);
+	choice->since_ns = now_ns;
+}
+
 /* -EINVAL: a member is no gateway of the plan */
 static int build_group(struct keeper_plan *plan, struct keeper_group *g, const struct timekeeper_group *from,
-		       size_t first)
+		       size_t first, uint64_t now_ns)
 {
-	struct group_member *members = &plan->group_members[first];
+	unsigned int six;
 	size_t i;
 
 	name(g->name, sizeof(g->name), from->name);
 	g->index = from->index;
 	g->first_member = first;
-	for (i = 0; i < from->n_members; i++)
-		members[i] = (struct group_member){ .gateway = from->members[i].gateway,
-						    .tier = from->members[i].tier,
-						    .weight = from->members[i].weight };
-	group_init(&g->group, from->trigger, from->failback, members, from->n_members);
+	g->n_members = from->n_members;
+	for (six = 0; six < 2; six++)
+		build_choice(&g->of[six], six ? FL_INET6 : FL_INET, from, &plan->group_members[six][first], now_ns);
 	for (i = 0; i < from->n_members; i++) {
-		plan->members[first + i] = find_number(plan, members[i].gateway);
+		plan->members[first + i] = find_number(plan, plan->group_members[0][first + i].gateway);
 		if (!plan->members[first + i])
 			return -EINVAL;
 	}
-	if (from->before)
-		group_take_over(&g->group, from->before);
+	for (six = 0; six < 2 && from->before; six++)
+		group_take_over(&g->of[six].group, from->before[six]);
 	return 0;
 }
 
@@ -147,14 +159,14 @@ static int fill(struct keeper_plan *new, const struct timekeeper_plan *plan, str
 	new->groups = take(a, plan->n_groups * sizeof(*new->groups));
 	new->members = take(a, n_members * sizeof(struct keeper_gateway *));
 	new->states = take(a, n_members * sizeof(*new->states));
-	new->group_members = take(a, n_members * sizeof(*new->group_members));
+	for (i = 0; i < 2; i++)
+		new->group_members[i] = take(a, n_members * sizeof(struct group_member));
 	for (i = 0; i < plan->n_gateways; i++) {
 		build_gateway(&new->gateways[i], &plan->gateways[i], a, targets * GOLDEN, now_ns);
 		targets += new->gateways[i].n_targets;
 	}
 	for (i = 0; i < plan->n_groups && !err; i++) {
-		err = build_group(new, &new->groups[i], &plan->groups[i], first);
-		new->groups[i].since_ns = now_ns;
+		err = build_group(new, &new->groups[i], &plan->groups[i], first, now_ns);
 		first += plan->groups[i].n_members;
 	}
 	return err;
@@ -275,23 +287,29 @@ static struct keeper_group *find_group(const struct keeper_plan *plan, const cha
 	return NULL;
 }
 
-static void take_group(const struct timekeeper *tk, const struct keeper_plan *new, struct keeper_group *g)
+static void take_choice(const struct timekeeper *tk, const struct keeper_plan *new, struct keeper_choice *choice,
+			const struct keeper_choice *old)
 {
-	const struct keeper_group *old = find_group(tk->plan, g->name);
 	uint16_t slots[GROUP_SLOTS] = { 0 };
 	unsigned int i;
 
-	if (!old)
-		return;
 	for (i = 0; i < GROUP_SLOTS; i++) {
 		const struct keeper_gateway *was = find_number(tk->plan, old->group.slots[i]);
 		const struct keeper_gateway *is = was ? find_name(new, was->name) : NULL;
 
 		slots[i] = is ? is->number : 0;
 	}
-	group_take_over(&g->group, slots);
-	g->tier = g->group.tier;
-	g->since_ns = old->since_ns;
+	group_take_over(&choice->group, slots);
+	choice->since_ns = old->since_ns;
+}
+
+static void take_group(const struct timekeeper *tk, const struct keeper_plan *new, struct keeper_group *g)
+{
+	const struct keeper_group *old = find_group(tk->plan, g->name);
+	unsigned int six;
+
+	for (six = 0; six < 2 && old; six++)
+		take_choice(tk, new, &g->of[six], &old->of[six]);
 }
 
 static void drop_slots(struct timekeeper *tk, struct keeper_plan *old)

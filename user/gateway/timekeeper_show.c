@@ -58,14 +58,20 @@ static void show_gateway(const struct keeper_gateway *g, uint64_t now_ns, struct
 
 static void show_group(const struct keeper_group *g, struct timekeeper_group_view *view)
 {
+	unsigned int six;
+
 	memcpy(view->name, g->name, sizeof(view->name));
 	view->index = g->index;
-	view->trigger = g->group.trigger;
-	view->failback = g->group.failback;
-	view->tier = g->group.tier;
-	view->since_ns = g->since_ns;
-	view->n_members = g->group.n_members;
-	memcpy(view->members, g->group.members, view->n_members * sizeof(*view->members));
+	view->trigger = g->of[0].group.trigger;
+	view->failback = g->of[0].group.failback;
+	view->n_members = g->n_members;
+	for (six = 0; six < 2; six++) {
+		struct timekeeper_choice_view *choice = &view->of[six];
+
+		choice->tier = g->of[six].group.tier;
+		choice->since_ns = g->of[six].since_ns;
+		memcpy(choice->members, g->of[six].group.members, g->n_members * sizeof(*choice->members));
+	}
 }
 
 /* The plan is the main thread's to change, so how much there is does not change in here */
@@ -82,10 +88,13 @@ static struct timekeeper_snapshot *allocate(const struct keeper_plan *plan)
 		goto err;
 	s->n_gateways = plan->n_gateways;
 	for (i = 0; i < plan->n_groups; i++) {
-		s->groups[i].members = calloc(plan->groups[i].group.n_members + 1, sizeof(struct group_member));
-		if (!s->groups[i].members)
-			goto err;
+		size_t n = plan->groups[i].n_members;
+
 		s->n_groups++;
+		s->groups[i].of[0].members = calloc(2 * n + 1, sizeof(struct group_member));
+		if (!s->groups[i].of[0].members)
+			goto err;
+		s->groups[i].of[1].members = s->groups[i].of[0].members + n;
 	}
 	return s;
 err:
@@ -117,7 +126,7 @@ void timekeeper_snapshot_free(struct timekeeper_snapshot *s)
 	if (!s)
 		return;
 	for (i = 0; i < s->n_groups; i++)
-		free(s->groups[i].members);
+		free(s->groups[i].of[0].members);
 	free(s->groups);
 	free(s->gateways);
 	free(s);

@@ -75,6 +75,11 @@ static void add_rule(struct builder *b, const struct config_rule *rule)
 		.tagged = tag_number(b, rule->tagged),
 	};
 
+	if (may_skip(rule) && item.families == FL_BOTH) { /* what it sends to may be down for one of them */
+		item.families = FL_INET;
+		add_item(b, &item, rule->direction != CONFIG_OUT, rule->direction != CONFIG_IN);
+		item.families = FL_INET6;
+	}
 	add_item(b, &item, rule->direction != CONFIG_OUT, rule->direction != CONFIG_IN);
 }
 

@@ -168,3 +168,5 @@ void compile_values(struct builder *b, enum fl_dim dim);
 /* ---- compile_live.c ---- */
 const struct policy_via *policy_via(const struct policy_facts *facts, const struct config_via *via); /* NULL: neither */
 int compile_conditions(struct builder *b);
+/* Whether packets are to be sent somewhere, and where that is down, other rules are to be asked. */
+bool may_skip(const struct config_rule *rule);

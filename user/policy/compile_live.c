@@ -7,11 +7,11 @@
 
 struct policy_condition {
 	const struct config_rule *rule;
-	uint32_t bits[2]; /* as in struct item */
+	unsigned int families; /* as in struct item */
+	uint32_t bits[2];
 };
 
-/* Whether packets are to be sent somewhere, and where that is down, other rules are to be asked. */
-static bool may_skip(const struct config_rule *rule)
+bool may_skip(const struct config_rule *rule)
 {
 	return (rule->route_to.gateway || rule->route_to.group) && rule->when_down == CONFIG_DOWN_SKIP;
 }
@@ -32,11 +32,11 @@ const struct policy_via *policy_via(const struct policy_facts *facts, const stru
 	return NULL;
 }
 
-static bool via_is_up(const struct policy_facts *facts, const struct config_via *via)
+static bool via_is_up(const struct policy_facts *facts, const struct config_via *via, unsigned int families)
 {
 	const struct policy_via *found = policy_via(facts, via);
 
-	return found && found->up;
+	return found && found->up & families;
 }
 
 #define DAY_MINUTES (24 * 60)
@@ -64,11 +64,11 @@ static bool is_on_time(const struct config_rule *rule, const struct tm *now)
 	return !rule->n_schedules;
 }
 
-static bool is_live(const struct config_rule *rule, const struct policy_facts *facts, const struct tm *now)
+static bool is_live(const struct policy_condition *c, const struct policy_facts *facts, const struct tm *now)
 {
-	if (may_skip(rule) && !via_is_up(facts, &rule->route_to))
+	if (may_skip(c->rule) && !via_is_up(facts, &c->rule->route_to, c->families))
 		return false;
-	return is_on_time(rule, now);
+	return is_on_time(c->rule, now);
 }
 
 int compile_conditions(struct builder *b)
@@ -86,7 +86,7 @@ int compile_conditions(struct builder *b)
 			return b->err;
 		}
 		p->conditions[p->n_conditions++] =
-			(struct policy_condition){ item->rule, { item->bits[0], item->bits[1] } };
+			(struct policy_condition){ item->rule, item->families, { item->bits[0], item->bits[1] } };
 	}
 	policy_live(p, b->facts);
 	return 0;
@@ -112,7 +112,7 @@ bool policy_live(struct policy *policy, const struct policy_facts *facts)
 	localtime_r(&facts->now, &now);
 	for (i = 0; i < policy->n_conditions; i++) {
 		const struct policy_condition *c = &policy->conditions[i];
-		bool live = is_live(c->rule, facts, &now);
+		bool live = is_live(c, facts, &now);
 
 		changed |= set_live(policy, c->bits[0], live);
 		changed |= set_live(policy, c->bits[1], live);
@@ -128,10 +128,12 @@ void policy_lives(const struct policy *policy, const struct config *config, bool
 
 	for (i = 0; i < config->n_rules; i++)
 		live[i] = true;
+	for (i = 0; i < policy->n_conditions; i++)
+		live[policy->conditions[i].rule - config->rules] = false;
 	for (i = 0; i < policy->n_conditions; i++) {
 		const struct policy_condition *c = &policy->conditions[i];
 		uint32_t bit = c->bits[0] ? c->bits[0] : c->bits[1];
 
-		live[c->rule - config->rules] = words[bit / 64] >> bit % 64 & 1;
+		live[c->rule - config->rules] |= words[bit / 64] >> bit % 64 & 1;
 	}
 }

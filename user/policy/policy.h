@@ -48,7 +48,7 @@ struct policy_port {
 struct policy_via {
 	struct config_via via;
 	uint16_t number; /* as fl_rule has it */
-	bool up;	 /* of a group: a member can be used */
+	unsigned int up; /* the families that it can be used for now, enum fl_family bits */
 };
 
 struct policy_facts {
@@ -97,5 +97,5 @@ static inline size_t policy_table_segments(const struct policy *policy)
  */
 bool policy_live(struct policy *policy, const struct policy_facts *facts);
 
-/* Of config->rules, in their order, whether each is in force now: its schedule, and with `skip` its gateway. */
+/* Of config->rules, in their order, whether each is in force now, for any family: its schedule, and with `skip` its gateway. */
 void policy_lives(const struct policy *policy, const struct config *config, bool *live);
