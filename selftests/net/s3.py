@@ -300,8 +300,7 @@ def test_the_first_dies():
         stub.join()
     took = [stub.answered and round(stub.answered - dead, 3) for stub in stubs]
     print("# questions answered after %s s" % took)
-    check(None not in took and max(took) <= 2.2, "the questions are answered after %s s" % took)
-    check(took[1] <= 1.5 and took[3] <= 1.5, "the questions are answered after %s s" % took)
+    check(None not in took and max(took) <= 1.5, "the questions are answered after %s s" % took)
     goes_by(IP4M)
     own_goes_by(IP4M)
     for f in (flow, new):

@@ -8,10 +8,10 @@
 
 #define FIRST_WITHIN (20 * MS)
 #define PATIENCE_LEAST (20 * MS) /* where the interval is shorter */
-#define PATIENCE_MOST (250 * MS) /* of the least patience */
+#define PATIENCE_MOST (180 * MS) /* of the least patience */
 #define PATIENCE_FIRST SECOND	 /* nothing is known of the round-trip time yet */
 #define GAP_LEAST (5 * MS)
-#define GAP_MOST (60 * MS)
+#define GAPS 6	     /* in the least patience */
 #define GAPS_MORE 2  /* of patience with a quick probe */
 #define QUICK_MOST 8 /* in the time of a patience */
 #define SLACK_MOST (8 * MS)
@@ -27,6 +27,11 @@ static uint64_t clamp(uint64_t value, uint64_t least, uint64_t most)
 static uint64_t earlier(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
+}
+
+static uint64_t later(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
 }
 
 /* ---- making one ---- */
@@ -61,7 +66,7 @@ static void take_settings(struct monitor *m, const struct config_monitor *s)
 	m->period_ns = s->period_ms * MS;
 	m->alert_interval_ns = s->alert_interval_ms * MS;
 	m->least_patience_ns = earlier(clamp(m->interval_ns, PATIENCE_LEAST, PATIENCE_MOST), m->loss_interval_ns);
-	m->gap_ns = clamp(m->least_patience_ns / 4, GAP_LEAST, GAP_MOST);
+	m->gap_ns = later(m->least_patience_ns / GAPS, GAP_LEAST);
 	m->slack_ns = earlier(m->interval_ns / 64, SLACK_MOST);
 	m->hold_ns = s->hold_down_s * SECOND;
 	m->down_after = s->down_after;
@@ -141,16 +146,14 @@ static uint64_t interval(const struct monitor *m, const struct monitor_target *t
 
 static uint64_t patience(const struct monitor *m, const struct monitor_target *t)
 {
-	uint64_t margin = 4 * t->rttvar_ns > m->least_patience_ns / 4 ? 4 * t->rttvar_ns : m->least_patience_ns / 4;
+	uint64_t margin = later(4 * t->rttvar_ns, m->least_patience_ns / 4);
 
 	return clamp(t->srtt_ns ? t->srtt_ns + margin : PATIENCE_FIRST, m->least_patience_ns, m->loss_interval_ns);
 }
 
 static uint64_t gap(const struct monitor *m, const struct monitor_target *t)
 {
-	uint64_t least = patience(m, t) / QUICK_MOST;
-
-	return least > m->gap_ns ? least : m->gap_ns;
+	return later(m->gap_ns, patience(m, t) / QUICK_MOST);
 }
 
 static uint64_t deadline(const struct monitor *m, const struct monitor_target *t, uint64_t number)

@@ -7,12 +7,12 @@
  * is found out soon, one that loses a packet now and then is not taken for dead, and a good line carries one probe an interval.
  * (Loss and latency are another matter, and have all of the loss interval: see quality.h.)
  *
- *	patience	what the round-trip times seen so far make likely, but at least the interval or 250 ms, whichever is less,
+ *	patience	what the round-trip times seen so far make likely, but at least the interval or 180 ms, whichever is less,
  *			and at most the loss interval; 1 s before the first answer
- *	quick probes	a quarter of the least patience apart (5 to 60 ms), until an answer comes or the verdict falls, so that one of
+ *	quick probes	a sixth of the least patience apart (5 to 30 ms), until an answer comes or the verdict falls, so that one of
  *			several can still clear the row; each has two such gaps more of patience, since a moment of congestion
  *			meets them all. At most eight in the time of a patience: they are further apart where that is long
- *	from death	at most an interval, two patiences and, with `down_after` 3, three gaps to the verdict: 1.18 s by default, 75 ms with
+ *	from death	at most an interval, two patiences and, with `down_after` 3, three gaps to the verdict: 0.95 s by default, 75 ms with
  *			an interval of 20 ms
  *
  * Facts come in by monitor_answered(), monitor_path(), monitor_force() and monitor_idle(); monitor_run() sends and decides; monitor_view()
