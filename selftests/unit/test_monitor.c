@@ -387,6 +387,30 @@ Test(monitor, held_down_longer_each_time)
 	world_finish(&w);
 }
 
+/* What it was before it first answered is no time that it was down */
+Test(monitor, held_down_by_one_that_was_not_there_at_first)
+{
+	struct world w;
+
+	world_make(&w, 1, 1);
+	w.settings.hold_down_s = 10;
+	w.lines[0].dies_ns = 0;
+	world_back_at(&w, START + 5 * SECOND);
+	world_start_plain(&w);
+	world_run(&w, START + 20 * SECOND, false);
+	cr_expect_eq(w.last, MONITOR_UP);
+	for (int i = 0; i < 2; i++) {
+		monitor_path(w.m, MONITOR_LINK_DOWN, all_sources, w.now);
+		world_run(&w, w.now + SECOND, false);
+		monitor_path(w.m, MONITOR_PATH_OK, all_sources, w.now);
+		if (!i)
+			world_run(&w, w.now + 30 * SECOND, true);
+	}
+	world_run(&w, w.now + 5 * SECOND, false);
+	cr_expect_str_eq(world_reason(&w), "answers, but is held down for 14 s more: down the 2nd time in 16 s");
+	world_finish(&w);
+}
+
 /* ---- by hand, and not at all ---- */
 
 Test(monitor, forced_by_hand)

@@ -125,7 +125,7 @@ static void went_down(struct monitor *m, uint64_t now_ns)
 
 	if (window < HOLD_WINDOW)
 		window = HOLD_WINDOW;
-	if (!m->recovered_ns || now_ns - m->recovered_ns >= window) {
+	if (!m->times_down || now_ns - m->recovered_ns >= window) {
 		m->times_down = 0;
 		m->first_down_ns = now_ns;
 	}
