@@ -20,6 +20,8 @@
 #define DNS_PORT 53
 #define LINK_ADDR_MAX 32 /* of any kind of device: the kernel wants a name that would hold its address */
 #define RECEIVE_BUFFER (1 << 20)
+/* What waits for the MAC of a next hop that is not there, up to 208 KB each, may not keep the others' probes back */
+#define SEND_BUFFER (128 << 20)
 #define ROUNDS 4 /* batches of one socket, before others have their turn */
 
 enum { SOCKET_ECHO4, SOCKET_ECHO6, SOCKET_TCP4, SOCKET_TCP6, SOCKETS };
@@ -188,13 +190,14 @@ static int open_family(struct prober *p, unsigned int i)
 
 static int open_sockets(struct prober *p)
 {
-	int err;
+	int size = SEND_BUFFER, err;
 
 	if (getrandom(&p->first_id, sizeof(p->first_id), 0) != sizeof(p->first_id))
 		return log_ret(errno, "gateways: random numbers");
 	p->out = socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (p->out < 0)
 		return log_ret(errno, "gateways: packet socket");
+	setsockopt(p->out, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
 	err = open_family(p, 0);
 	return err ? err : open_family(p, 1);
 }
