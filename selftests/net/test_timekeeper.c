@@ -263,6 +263,7 @@ static void add_gateway(const char *name, enum config_probe type, uint16_t port,
 				     .mark = MARK(i + 1),
 				     .sources = { addr("192.0.2.1"), addr("2001:db8::1"), addr("fe80::1:1") },
 				     .mac = { 2, 0, 0, 0, 0, 2 } },
+			  .families = FL_BOTH,
 			  .where = "wan" },
 	};
 	plan.gateways = plan_gateways;

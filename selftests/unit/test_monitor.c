@@ -198,7 +198,7 @@ Test(monitor, nobody_to_probe)
 	world_start_plain(&w);
 	world_run(&w, START + 10 * SECOND, false);
 	cr_expect_eq(w.last, MONITOR_DOWN);
-	cr_expect_str_eq(world_reason(&w), "its address is not known yet");
+	cr_expect_str_eq(world_reason(&w), "the address of the other end of wan is not known: give \"targets\"");
 	world_finish(&w);
 }
 

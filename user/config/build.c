@@ -448,6 +448,16 @@ unsigned int config_gateway_families(const struct config_gateway *gateway)
 	return config_families(&gateway->address, gateway->tunnel, gateway->interface);
 }
 
+bool config_has_automatic(const struct config *config)
+{
+	size_t i;
+
+	for (i = 0; i < config->n_gateways; i++)
+		if (config->gateways[i].automatic)
+			return true;
+	return false;
+}
+
 unsigned int config_group_families(const struct config_group *group)
 {
 	unsigned int families = 0;

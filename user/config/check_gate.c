@@ -17,16 +17,6 @@ static void refuse(struct check *c, const char *const *at, const char *why)
 			; \
 	} while (0)
 
-static void gate_gateways(struct check *c)
-{
-	const struct draft_gateway *g = c->draft->gateways;
-	size_t n = c->draft->n_gateways, i;
-
-	FIRST(i, n, !g[i].disabled && g[i].item.automatic);
-	if (i < n)
-		refuse(c, AT("gateways", g[i].item.name, "address"), "learned gateways are not followed yet");
-}
-
 /* Number of the first remote that is a host's name; n_remotes: none. */
 static size_t first_named(const struct config_tunnel *t)
 {
@@ -83,7 +73,6 @@ static void gate_hooks(struct check *c)
 
 void check_gate(struct check *c)
 {
-	gate_gateways(c);
 	gate_tunnels(c);
 	gate_groups(c);
 	gate_ha(c);

@@ -111,7 +111,7 @@ static bool has_key(const struct check *c, const struct draft_gateway *g, const 
 static void check_targets(struct check *c, const struct draft_gateway *g)
 {
 	const struct config_monitor *m = &g->item.monitor;
-	size_t n = m->n_targets ? m->n_targets : 1, i;
+	size_t n = m->n_targets ? m->n_targets : g->item.automatic ? 2 : 1, i; /* learned ones: of each family */
 
 	if (!has_key(c, g, "monitor", "targets") && !has_key(c, g, NULL, "address"))
 		check_error(c, AT("gateways", g->item.name),

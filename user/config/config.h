@@ -267,4 +267,5 @@ const char *config_via_name(const struct config_via *via); /* NULL: neither */
  */
 unsigned int config_families(const struct addr *address, bool tunnel, const struct config_interface *interface);
 unsigned int config_gateway_families(const struct config_gateway *gateway);
+bool config_has_automatic(const struct config *config);		      /* a gateway whose address is "auto" */
 unsigned int config_group_families(const struct config_group *group); /* of any member */

@@ -11,6 +11,12 @@
 
 #define UNKNOWN_TOLD_NS (5 * 1000000000ull) /* until then nobody need be told that a new gateway is not known yet */
 
+/* Next hops of a gateway, as the data plane has told them last. */
+struct next_hops {
+	struct addr address[2]; /* of IPv4, of IPv6 */
+	char learned_by[2][16];
+};
+
 /* What a group does with a member, as seen last. */
 enum member_use { MEMBER_UNSEEN, MEMBER_UNUSABLE, MEMBER_WAITS, MEMBER_CARRIES };
 
@@ -21,6 +27,7 @@ struct gateways {
 	unsigned int set;	     /* of the tables, whose groups' slots it writes */
 	/* enum member_use, by group of the configuration, family (IPv4, IPv6) and number of the gateway */
 	uint8_t (*use)[2][FL_GATEWAYS_MAX];
+	struct next_hops hops[FL_GATEWAYS_MAX]; /* by number */
 	bool rights_told;
 };
 
@@ -70,16 +77,17 @@ static enum probe_source source_for(const struct addr *target)
 	return addr_is_link_local(target) ? PROBE_SOURCE_LOCAL : PROBE_SOURCE6;
 }
 
-/* The first target of a kind says what the source has to reach. */
-static void sources_of(struct daemon *d, unsigned int ifindex, const struct addr *targets, size_t n,
+/* The first target of a kind says what the source has to reach. There is none of a family that the gateway has no next hop for. */
+static void sources_of(struct daemon *d, const struct datapath_gateway *fact, const struct addr *targets, size_t n,
 		       struct addr sources[PROBE_SOURCES])
 {
 	memset(sources, 0, PROBE_SOURCES * sizeof(*sources));
 	for (size_t i = 0; i < n; i++) {
 		struct addr *source = &sources[source_for(&targets[i])];
+		unsigned int family = targets[i].family == AF_INET ? FL_INET : FL_INET6;
 
-		if (source->family == AF_UNSPEC)
-			datapath_source(d->datapath, ifindex, &targets[i], source);
+		if (source->family == AF_UNSPEC && fact->families & family)
+			datapath_source(d->datapath, fact->ifindex, &targets[i], source);
 	}
 }
 
@@ -142,7 +150,7 @@ static void plan_gateway(struct daemon *d, const struct datapath_gateway *fact, 
 		to->targets = targets;
 		to->n_targets = targets_of(fact, targets);
 	}
-	sources_of(d, fact->ifindex, to->targets, to->n_targets, to->path.probe.sources);
+	sources_of(d, fact, to->targets, to->n_targets, to->path.probe.sources);
 }
 
 static void plan_groups(struct daemon *d, const struct config *config, const struct datapath_gateway *gateways,
@@ -246,6 +254,69 @@ static void uses_anew(struct gateways *g)
 	timekeeper_snapshot_free(s);
 }
 
+/* ---- next hops that others learn ---- */
+
+static const char *family_text(unsigned int six)
+{
+	return six ? "IPv6" : "IPv4";
+}
+
+static const char *hop_text(const struct addr *address, char buf[ADDR_STRLEN])
+{
+	return address->family == AF_UNSPEC ? "the link" : addr_format(address, buf);
+}
+
+static void hop_happened(struct daemon *d, const char *name, unsigned int six, const struct next_hops *was,
+			 const struct next_hops *is)
+{
+	char before[ADDR_STRLEN] = "", after[ADDR_STRLEN] = "";
+	const char *from = hop_text(&was->address[six], before), *to = hop_text(&is->address[six], after);
+	const char *by = is->learned_by[six];
+	json_t *values = json_pack("{s:s,s:s,s:s,s:s}", "family", six ? "inet6" : "inet", "from", before, "address",
+				   after, "learned_by", by);
+
+	if (!*by)
+		journal_write(d->journal, JOURNAL_WARNING, JOURNAL_GATEWAY, name, "address lost", values,
+			      "%s: %s is not told any more", family_text(six), from);
+	else if (!*was->learned_by[six])
+		journal_write(d->journal, JOURNAL_NOTICE, JOURNAL_GATEWAY, name, "address learned", values,
+			      "%s: %s (%s)", family_text(six), to, by);
+	else
+		journal_write(d->journal, JOURNAL_NOTICE, JOURNAL_GATEWAY, name, "address changed", values,
+			      "%s: from %s to %s (%s)", family_text(six), from, to, by);
+}
+
+/* true: the gateway has another next hop. Who tells it may change alone. */
+static bool hops_follow(struct daemon *d, const struct datapath_gateway *fact)
+{
+	struct next_hops *was = &d->gateways->hops[fact->number], is;
+	bool changed = false;
+
+	memcpy(is.address, fact->address, sizeof(is.address));
+	memcpy(is.learned_by, fact->learned_by, sizeof(is.learned_by));
+	for (unsigned int six = 0; six < 2 && fact->config->automatic; six++) {
+		bool same = addr_equal(&was->address[six], &is.address[six]);
+
+		changed |= !same;
+		if (!same || !*was->learned_by[six] != !*is.learned_by[six])
+			hop_happened(d, fact->config->name, six, was, &is);
+	}
+	*was = is;
+	return changed;
+}
+
+/* Numbers that gateways of this configuration don't have may be others' later. */
+static void hops_forget(struct gateways *g, const struct config *config, const struct datapath_gateway *gateways)
+{
+	bool used[FL_GATEWAYS_MAX] = { false };
+
+	for (size_t i = 0; i < config->n_gateways; i++)
+		used[gateways[i].number % FL_GATEWAYS_MAX] = true;
+	for (size_t i = 0; i < FL_GATEWAYS_MAX; i++)
+		if (!used[i])
+			g->hops[i] = (struct next_hops){};
+}
+
 static void gateways_told(void *arg, const struct config *config, unsigned int set,
 			  const struct datapath_gateway *gateways)
 {
@@ -255,8 +326,11 @@ static void gateways_told(void *arg, const struct config *config, unsigned int s
 	struct plan plan;
 	int err = plan_make(d, config, gateways, &plan);
 
-	for (size_t i = 0; i < config->n_gateways && same; i++)
-		same = !config->gateways[i].automatic; /* whose target belongs to the plan */
+	if (!same)
+		hops_forget(g, config, gateways);
+	for (size_t i = 0; i < config->n_gateways; i++)
+		if (hops_follow(d, &gateways[i])) /* it may be what is probed, which belongs to the plan */
+			same = false;
 	if (!err && same) {
 		timekeeper_paths(g->timekeeper, plan.paths);
 	} else if (!err) {
@@ -349,11 +423,24 @@ static void put_groups(const struct gateways *g, const char *gateway, char *to, 
 				n += snprintf(to + n, len - n, "%s%s", n ? " " : "", g->config->groups[i].name);
 }
 
+/* Of both families, those that it has. */
+static void put_address(const struct gateways *g, uint16_t number, char to[2 * ADDR_STRLEN + 2])
+{
+	const struct next_hops *hops = &g->hops[number % FL_GATEWAYS_MAX];
+	char text[ADDR_STRLEN];
+	size_t n = 0;
+
+	*to = '\0';
+	for (unsigned int six = 0; six < 2; six++)
+		if (hops->address[six].family != AF_UNSPEC)
+			n += snprintf(to + n, 2 * ADDR_STRLEN + 2 - n, "%s%s", n ? ", " : "",
+				      addr_format(&hops->address[six], text));
+}
+
 static void gateway_happened(struct daemon *d, const struct timekeeper_event *e)
 {
-	const struct config_gateway *gateway = config_find_gateway(d->gateways->config, e->name);
 	const char *status = monitor_status_text(e->view.status), *before = monitor_status_text(e->before);
-	char reason[MONITOR_REASON_MAX], what[32], address[ADDR_STRLEN] = "", groups[1024], loss[32], rtt[32] = "";
+	char reason[MONITOR_REASON_MAX], what[32], address[2 * ADDR_STRLEN + 2], groups[1024], loss[32], rtt[32] = "";
 	const struct hook_variable variables[] = {
 		{ "NAME", e->name },  { "STATUS", status },	 { "OLD_STATUS", before },
 		{ "REASON", reason }, { "INTERFACE", e->where }, { "ADDRESS", address },
@@ -362,8 +449,7 @@ static void gateway_happened(struct daemon *d, const struct timekeeper_event *e)
 
 	monitor_reason_text(&e->view, e->where, e->at_ns, reason);
 	snprintf(what, sizeof(what), "%s -> %s", before, status);
-	if (gateway)
-		addr_format(&gateway->address, address);
+	put_address(d->gateways, datapath_gateway_number(d->datapath, e->name), address);
 	put_groups(d->gateways, e->name, groups, sizeof(groups));
 	snprintf(loss, sizeof(loss), "%.0f", e->view.loss_pct);
 	if (e->view.has_rtt)
@@ -542,11 +628,25 @@ void gateways_tick(struct daemon *d)
 
 /* ---- showing ---- */
 
+/* What an automatic gateway has learned, and of whom. */
+static json_t *learned_json(const struct gateways *g, uint16_t number)
+{
+	const struct next_hops *hops = &g->hops[number % FL_GATEWAYS_MAX];
+	json_t *array = json_array();
+	char text[ADDR_STRLEN];
+
+	for (unsigned int six = 0; six < 2; six++)
+		if (*hops->learned_by[six])
+			json_array_append_new(array, json_pack("{s:s,s:s,s:s}", "family", six ? "inet6" : "inet",
+							       "address", addr_format(&hops->address[six], text), "by",
+							       hops->learned_by[six]));
+	return array;
+}
+
 static json_t *gateway_row(struct daemon *d, const struct timekeeper_snapshot *s,
 			   const struct timekeeper_gateway_view *view, const uint64_t *states)
 {
-	const struct config_gateway *gateway = config_find_gateway(d->gateways->config, view->name);
-	char address[ADDR_STRLEN] = "", reason[MONITOR_REASON_MAX];
+	char address[2 * ADDR_STRLEN + 2], reason[MONITOR_REASON_MAX];
 	const struct monitor_view *v = &view->view;
 	json_t *targets = json_array();
 
@@ -559,15 +659,15 @@ static json_t *gateway_row(struct daemon *d, const struct timekeeper_snapshot *s
 							 t->has_rtt ? json_real(t->rtt_us / 1000.0) : json_null(),
 							 "loss_pct", t->loss_pct));
 	}
-	if (gateway)
-		addr_format(&gateway->address, address);
-	return json_pack("{s:s,s:s,s:s,s:s,s:o,s:o,s:o,s:I,s:s,s:s?,s:I,s:o}", "name", view->name, "interface",
+	put_address(d->gateways, view->number, address);
+	return json_pack("{s:s,s:s,s:s,s:s,s:o,s:o,s:o,s:I,s:s,s:s?,s:I,s:o,s:o}", "name", view->name, "interface",
 			 view->where, "address", address, "status", monitor_status_text(v->status), "rtt_ms",
 			 rtt_ms(v, v->rtt_us), "rtt_stddev_ms", rtt_ms(v, v->stddev_us), "loss_pct",
 			 v->n_targets ? json_real(v->loss_pct) : json_null(), "since_ms",
 			 (json_int_t)((s->now_ns - v->since_ns) / 1000000), "reason",
 			 monitor_reason_text(v, view->where, s->now_ns, reason), "forced", forced_names[v->forced],
-			 "states", (json_int_t)states[view->number % FL_GATEWAYS_MAX], "targets", targets);
+			 "states", (json_int_t)states[view->number % FL_GATEWAYS_MAX], "targets", targets, "learned",
+			 learned_json(d->gateways, view->number));
 }
 
 json_t *gateways_show(struct daemon *d)

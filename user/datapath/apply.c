@@ -50,6 +50,7 @@ static int change_plan(struct datapath *dp, struct change *c, struct config_repo
 	if (!goes_on(c))
 		return c->err;
 	facts_addresses(dp, c->next);
+	learned_read(dp, c->config);
 	step(c, tables_compile(c->config, c->next, current, &c->tables, c->why));
 	if (c->tables)
 		step(c, gateways_plan(dp, c->config, c->next, c->tables, c->why));
@@ -330,7 +331,8 @@ void datapath_refresh(struct datapath *dp, unsigned int what)
 		return;
 	if (what & (SYSTEM_LINK | SYSTEM_HOOK))
 		missing = watch_all(dp);
-	if (missing || (what & (SYSTEM_LINK | SYSTEM_ADDR)))
+	if (missing || (what & (SYSTEM_LINK | SYSTEM_ADDR)) ||
+	    (what & SYSTEM_DEFAULT && config_has_automatic(dp->config)))
 		follow(dp);
 	else if (what & SYSTEM_NEIGH)
 		nexthops_sync(dp);

@@ -201,6 +201,7 @@ void datapath_close(struct datapath *dp)
 		control_write(dp);
 	control_map_close(dp);
 	moves_free(dp);
+	learned_free(dp);
 	health_close(dp);
 	dry_run_close(dp);
 	joins_free(dp);
@@ -313,6 +314,8 @@ void datapath_tick(struct datapath *dp)
 		state_table_tick(dp, dp->control.alive_until - ALIVE_MS * dp->hz / 1000);
 	check_routes(dp);
 	watch_tick(dp);
+	if (learned_expired(dp))
+		datapath_refresh(dp, SYSTEM_ROUTE | SYSTEM_DEFAULT);
 }
 
 /* ---- logged packets ---- */

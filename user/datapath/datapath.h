@@ -108,6 +108,7 @@ struct datapath_gateway {
 	unsigned int ifindex;	/* 0: its device is not there */
 	struct addr address[2]; /* of IPv4, of IPv6; AF_UNSPEC: none, or not known */
 	unsigned int families;	/* that it takes now, enum fl_family bits: rules and groups use it for these only */
+	char learned_by[2][16]; /* of an automatic one, of each family: who told, in a word; "": nobody */
 	unsigned int health;	/* enum fl_health_flags, as it is; also what an earlier daemon has found */
 };
 

@@ -176,12 +176,17 @@ static json_t *gateway_name(const struct datapath *dp, const struct addr *hop, c
 			    const struct port *out)
 {
 	const struct config_gateway *gateway = NULL;
+	struct learned hops[2];
 
 	if (out && hop->family == AF_UNSPEC)
 		gateway = gateway_of_route(dp, dst, out);
-	for (size_t i = 0; out && !gateway && i < dp->config->n_gateways; i++)
-		if (gateway_is_by(&dp->config->gateways[i], out) && addr_equal(&dp->config->gateways[i].address, hop))
+	for (size_t i = 0; out && !gateway && i < dp->config->n_gateways; i++) {
+		if (!gateway_is_by(&dp->config->gateways[i], out))
+			continue;
+		gateway_hops(dp, &dp->config->gateways[i], out, hops);
+		if (addr_equal(&hops[hop->family == AF_INET6].address, hop))
 			gateway = &dp->config->gateways[i];
+	}
 	return text_or_null(gateway ? gateway->name : NULL);
 }
 

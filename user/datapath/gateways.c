@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <linux/if_addr.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -78,12 +79,6 @@ const struct port *gateway_port(const struct port *ports, const struct config_ga
 	return gateway->tunnel ? port_of_tunnel(ports, gateway->tunnel) : port_of_interface(ports, gateway->interface);
 }
 
-/* That it takes now: the one place that says so, to programs, groups and rules. */
-static unsigned int families_of(const struct config_gateway *gateway)
-{
-	return config_gateway_families(gateway);
-}
-
 static bool is_member_on(const struct fl_gateway *gateway, uint32_t port, unsigned int six)
 {
 	return gateway->flags & FL_GATEWAY_MEMBER && gateway->port && gateway->port == port &&
@@ -119,17 +114,19 @@ static bool is_member(const struct config *config, const struct config_gateway *
 	return false;
 }
 
-static void gateway_value(const struct config *config, const struct config_gateway *gateway, const struct port *ports,
-			  struct fl_gateway *value)
+static void gateway_value(const struct datapath *dp, const struct config *config, const struct config_gateway *gateway,
+			  const struct port *ports, struct fl_gateway *value)
 {
 	const struct port *port = gateway_port(ports, gateway);
+	struct learned hops[2];
 
-	*value = (struct fl_gateway){ .family = families_of(gateway) };
+	*value = (struct fl_gateway){ .family = gateway_hops(dp, gateway, port, hops) };
 	name_set(value->name, gateway->name);
-	if (gateway->address.family == AF_UNSPEC)
+	if (gateway_is_link(dp, gateway, port))
 		value->flags |= FL_GATEWAY_LINK;
-	else
-		value->addr[gateway->address.family == AF_INET6] = addr_to_map(&gateway->address);
+	for (unsigned int six = 0; six < 2; six++)
+		if (hops[six].address.family != AF_UNSPEC)
+			value->addr[six] = addr_to_map(&hops[six].address);
 	if (is_member(config, gateway))
 		value->flags |= FL_GATEWAY_MEMBER;
 	if (!port || !port->present)
@@ -152,7 +149,7 @@ int gateways_plan(struct datapath *dp, const struct config *config, const struct
 
 		if (!number)
 			return fail(why, ENOSPC, "more than %d gateways in two configurations", FL_GATEWAYS_MAX - 1);
-		gateway_value(config, gateway, ports, &tables->gateways[number]);
+		gateway_value(dp, config, gateway, ports, &tables->gateways[number]);
 	}
 	members_chain(tables);
 	return 0;
@@ -209,14 +206,20 @@ static void gateway_fact(struct datapath *dp, const struct config_gateway *gatew
 			 struct datapath_gateway *fact)
 {
 	const struct port *port = gateway_port(ports, gateway);
+	struct learned hops[2];
+	char word[LEARNED_BY_MAX];
 
 	fact->config = gateway;
 	fact->number = gateway_number(dp, gateway->name);
 	fact->ifindex = port && port->present ? port->value.ifindex : 0;
 	fact->health = health_of(dp, fact->number);
-	fact->families = families_of(gateway);
-	if (gateway->address.family != AF_UNSPEC)
-		fact->address[gateway->address.family == AF_INET6] = gateway->address;
+	fact->families = gateway_hops(dp, gateway, port, hops);
+	for (unsigned int six = 0; six < 2; six++) {
+		fact->address[six] = hops[six].address;
+		if (gateway->automatic && hops[six].known)
+			snprintf(fact->learned_by[six], sizeof(fact->learned_by[six]), "%s",
+				 learned_by(&hops[six], word));
+	}
 }
 
 void gateways_tell(struct datapath *dp, const struct config *config, const struct port *ports, uint32_t set)

@@ -189,8 +189,10 @@ struct datapath {
 
 	/* by route of the configuration: what it is in the kernel's table, if it leads to a group */
 	struct system_route *group_routes;
-	size_t held_routes; /* that the change under way moves */
-	bool routes_dirty;  /* somebody changed the routing tables */
+	size_t held_routes;		 /* that the change under way moves */
+	struct system_default *defaults; /* as seen last; none where no gateway is automatic */
+	size_t n_defaults;
+	bool routes_dirty; /* somebody changed the routing tables */
 	uint64_t routes_checked_ms;
 
 	struct neighbour *neighbours; /* FL_NEXTHOPS_MAX, by index in fl_nh */
@@ -394,6 +396,24 @@ int gateways_plan(struct datapath *dp, const struct config *config, const struct
 bool gateways_equal(const struct tables *a, const struct tables *b);
 int gateways_write(struct datapath *dp, const struct tables *tables, uint32_t set);
 void gateways_of_ports(const struct tables *tables, struct port *ports);
+
+/* ---- learned.c: next hops, those of automatic gateways as the system has learned them ---- */
+struct learned {
+	bool known;
+	struct addr address; /* AF_UNSPEC: the link leads to one other end, of which no address is known */
+	uint8_t protocol;    /* RTPROT_* of the route that told it; RTPROT_UNSPEC: it was none */
+};
+void learned_read(struct datapath *dp, const struct config *config);
+bool learned_expired(const struct datapath *dp); /* something the kernel has not told of yet */
+void learned_free(struct datapath *dp);
+/* The families that it takes now, and of IPv4 and of IPv6 its next hop. */
+unsigned int gateway_hops(const struct datapath *dp, const struct config_gateway *gateway, const struct port *port,
+			  struct learned hops[2]);
+/* Packets to it have no next hop but the link, or their own destination on it. */
+bool gateway_is_link(const struct datapath *dp, const struct config_gateway *gateway, const struct port *port);
+/* Who told it, in a word. */
+#define LEARNED_BY_MAX 16
+const char *learned_by(const struct learned *hop, char buf[LEARNED_BY_MAX]);
 
 /* Tells who watches gateways what there is; slots of groups are in `set` then. */
 void gateways_tell(struct datapath *dp, const struct config *config, const struct port *ports, uint32_t set);

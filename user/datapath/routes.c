@@ -50,25 +50,29 @@ const struct config_gateway *route_gateway(const struct datapath *dp, const stru
 	return NULL;
 }
 
-/* As the kernel would have it; false: the device is not there yet. A group without a member leads nowhere, not to where others' routes do. */
+/* As the kernel would have it; false: its device or its address is not there yet. A group without a member leads nowhere, not to where others' routes do. */
 static bool route_of(const struct datapath *dp, const struct config *config, const struct config_route *wanted,
 		     const struct port *ports, struct system_route *route)
 {
 	const struct config_gateway *gateway = route_gateway(dp, config, wanted);
 	const struct port *port = gateway ? gateway_port(ports, gateway) : NULL;
+	bool six = wanted->destination.addr.family == AF_INET6;
+	struct learned hops[2];
+	bool leads = port && port->present && gateway_hops(dp, gateway, port, hops) & (six ? FL_INET6 : FL_INET);
 
 	*route = (struct system_route){ .destination = wanted->destination };
 	if (wanted->via.group) {
 		route->first = true;
-		route->metric = wanted->destination.addr.family == AF_INET6 ? GROUP_METRIC6 : 0;
-		route->unreachable = !port || !port->present;
+		route->metric = six ? GROUP_METRIC6 : 0;
+		route->unreachable = !leads;
 		if (route->unreachable)
 			return true;
 	}
-	if (!port || !port->present)
+	if (!leads)
 		return false;
 	route->ifindex = port->value.ifindex;
-	route->gateway = gateway->address;
+	if (!gateway_is_link(dp, gateway, port))
+		route->gateway = hops[six].address;
 	return true;
 }
 

@@ -15,6 +15,7 @@
 #define GAPS_MORE 2  /* of patience with a quick probe */
 #define QUICK_MOST 8 /* in the time of a patience */
 #define SLACK_MOST (8 * MS)
+#define SETTLES SECOND /* a device that was just made gets its addresses in this time */
 #define HURRY \
 	(10 * \
 	 SECOND) /* so long after a link has come back the probes of a gateway that is down are close to each other */
@@ -119,7 +120,9 @@ struct monitor *monitor_init(void *memory, const struct monitor_setup *setup, ui
 	m->ring_size = ring_size(setup->settings, n);
 	m->n_targets = n;
 	m->quorum = clamp(m->quorum, 1, n ? n : 1);
-	m->measured = m->monitored ? up_or_down(setup->before) : MONITOR_UP;
+	m->unreachable = setup->unreachable;
+	m->settled_ns = now_ns + SETTLES;
+	m->measured = m->monitored ? up_or_down(setup->before) : m->unreachable ? MONITOR_UNKNOWN : MONITOR_UP;
 	m->forced = setup->forced;
 	m->status = monitor_effective(m);
 	m->since_ns = now_ns;
@@ -287,12 +290,22 @@ static void send_quick(struct monitor *m, unsigned int i, uint64_t now_ns, monit
 	send_probe(arg, m, i, (uint16_t)quality_sent(&t->quality, true, now_ns));
 }
 
+/* Nothing but its source is missing, which a new device has in a moment: it is neither down nor up before. */
+static bool settles(const struct monitor *m, const struct monitor_target *t, uint64_t now_ns)
+{
+	return !t->can_send && t->status == MONITOR_UNKNOWN && m->path == MONITOR_PATH_OK && !m->unreachable &&
+	       now_ns < m->settled_ns;
+}
+
 static void run_target(struct monitor *m, unsigned int i, uint64_t now_ns, monitor_send *send_probe, void *arg)
 {
 	struct monitor_target *t = &m->targets[i];
 
-	if (!t->can_send)
+	if (!t->can_send) {
+		if (!settles(m, t, now_ns))
+			t->status = MONITOR_DOWN;
 		return;
+	}
 	judge(m, t, now_ns);
 	if (t->burst && t->quick_ns <= now_ns)
 		send_quick(m, i, now_ns, send_probe, arg);
@@ -305,15 +318,16 @@ static void run_target(struct monitor *m, unsigned int i, uint64_t now_ns, monit
 static void target_path(struct monitor *m, unsigned int i, bool can_send, uint64_t now_ns)
 {
 	struct monitor_target *t = &m->targets[i];
+	bool same = t->can_send == can_send;
 
-	if (t->can_send == can_send)
-		return;
 	t->can_send = can_send;
-	forget_under_way(t);
-	if (!can_send) {
+	if (!can_send && !settles(m, t, now_ns))
 		t->status = MONITOR_DOWN;
+	if (same)
 		return;
-	}
+	forget_under_way(t);
+	if (!can_send)
+		return;
 	t->next_ns = now_ns + phase_ns(m, i, m->least_patience_ns);
 	m->hurry_until_ns = now_ns + HURRY;
 }
@@ -327,8 +341,13 @@ void monitor_path(struct monitor *m, enum monitor_path path, const bool has[PROB
 		bool source = has[probe_source_of(&m->targets[i].address)];
 
 		m->targets[i].has_source = source;
-		target_path(m, i, source && path == MONITOR_PATH_OK, now_ns);
+		target_path(m, i, source && path == MONITOR_PATH_OK && !m->unreachable, now_ns);
 	}
+}
+
+void monitor_reachable(struct monitor *m, bool reachable)
+{
+	m->unreachable = !reachable;
 }
 
 void monitor_source_changed(struct monitor *m, enum probe_source source, uint64_t now_ns)
@@ -376,7 +395,7 @@ static uint64_t target_next(const struct monitor *m, const struct monitor_target
 	uint64_t next = t->burst ? t->quick_ns : MONITOR_NEVER;
 
 	if (!t->can_send)
-		return MONITOR_NEVER;
+		return t->status == MONITOR_UNKNOWN ? m->settled_ns : MONITOR_NEVER;
 	if (t->judged < t->quality.next)
 		next = earlier(next, deadline(m, t, t->judged));
 	*early = earlier(*early, earlier(next, t->next_ns - m->slack_ns));
@@ -438,6 +457,7 @@ static int find_target(const struct monitor *m, const struct addr *address)
 static void take_decisions(struct monitor *m, const struct monitor *old)
 {
 	m->path = old->path;
+	m->settled_ns = old->settled_ns;
 	m->forced = old->forced;
 	m->idle = old->idle;
 	m->hurry_until_ns = old->hurry_until_ns;

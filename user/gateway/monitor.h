@@ -49,8 +49,9 @@ struct monitor_setup {
 	const struct config_monitor *settings; /* but for its targets; read at once */
 	const struct addr *targets;
 	size_t n_targets; /* 0: nobody knows yet whom to probe */
-	bool monitored;	  /* false: it counts as up */
+	bool monitored;	  /* false: it counts as up, as soon as there is a way to it */
 	bool metered;	  /* probed rarely while idle */
+	bool unreachable; /* as monitor_reachable() has it */
 	/* what an earlier daemon knew of it, MONITOR_UNKNOWN: nothing; and what was set by hand */
 	enum monitor_status before;
 	enum monitor_forced forced;
@@ -71,6 +72,8 @@ void monitor_take_over(struct monitor *m, const struct monitor *old, bool same_p
 
 /* Facts. has[]: there is such an address to send from. All of them are to be followed by a monitor_run(). */
 void monitor_path(struct monitor *m, enum monitor_path path, const bool has[PROBE_SOURCES], uint64_t now_ns);
+/* Whether anything is known of the way to it: of an automatic gateway some family's next hop. To be followed by monitor_path(). */
+void monitor_reachable(struct monitor *m, bool reachable);
 /* That source is another one: answers to what is under way won't come. */
 void monitor_source_changed(struct monitor *m, enum probe_source source, uint64_t now_ns);
 void monitor_idle(struct monitor *m, bool idle, uint64_t now_ns);
@@ -107,7 +110,8 @@ enum monitor_reason {
 	MONITOR_BY_HAND,
 	MONITOR_LOSS,
 	MONITOR_LATENCY,
-	MONITOR_PATH, /* device gone or link down: see path */
+	MONITOR_PATH,	     /* device gone or link down: see path */
+	MONITOR_NOT_LEARNED, /* its next hop: it is automatic */
 	MONITOR_NO_TARGET,
 	MONITOR_NO_SOURCE,
 	MONITOR_SILENT, /* targets don't answer */

@@ -103,8 +103,8 @@ static enum monitor_status measure(const struct monitor *m)
 	unsigned int up = count(m, MONITOR_UP);
 
 	if (!m->monitored)
-		return MONITOR_UP;
-	if (m->path != MONITOR_PATH_OK)
+		return m->unreachable ? MONITOR_DOWN : MONITOR_UP;
+	if (m->path != MONITOR_PATH_OK || m->unreachable)
 		return MONITOR_DOWN;
 	if (up >= m->quorum)
 		return MONITOR_UP;
@@ -212,6 +212,8 @@ static enum monitor_reason why_down(const struct monitor *m)
 		sending += m->targets[i].can_send;
 	if (m->path != MONITOR_PATH_OK)
 		return MONITOR_PATH;
+	if (m->unreachable)
+		return MONITOR_NOT_LEARNED;
 	if (!m->n_targets)
 		return MONITOR_NO_TARGET;
 	if (m->held)
@@ -251,7 +253,7 @@ static enum monitor_reason why(const struct monitor *m, struct monitor_view *v)
 	if (m->forced != MONITOR_AUTO)
 		return MONITOR_BY_HAND;
 	if (!m->monitored)
-		return MONITOR_NOT_MONITORED;
+		return m->unreachable ? MONITOR_NOT_LEARNED : MONITOR_NOT_MONITORED;
 	if (m->status == MONITOR_WARN)
 		return why_warn(m, v);
 	if (m->status == MONITOR_UP)

@@ -42,6 +42,8 @@ struct monitor {
 
 	/* facts */
 	enum monitor_path path;
+	bool unreachable;
+	uint64_t settled_ns; /* until then a source that is missing is on its way */
 	enum monitor_forced forced;
 	bool idle;
 	uint64_t hurry_until_ns;

@@ -128,8 +128,12 @@ const char *monitor_reason_text(const struct monitor_view *v, const char *where,
 		else
 			snprintf(buf, MONITOR_REASON_MAX, "link of %s down", where);
 		break;
+	case MONITOR_NOT_LEARNED:
+		snprintf(buf, MONITOR_REASON_MAX, "nothing learned by DHCP, router advertisement or PPP on %s", where);
+		break;
 	case MONITOR_NO_TARGET:
-		snprintf(buf, MONITOR_REASON_MAX, "its address is not known yet");
+		snprintf(buf, MONITOR_REASON_MAX, "the address of the other end of %s is not known: give \"targets\"",
+			 where);
 		break;
 	case MONITOR_NO_SOURCE:
 		snprintf(buf, MONITOR_REASON_MAX, "no address to send from on %s", where);

@@ -24,6 +24,7 @@ void keeper_path_changed(struct keeper_plan *plan, struct keeper_gateway *g, uin
 
 	for (i = 0; i < PROBE_SOURCES; i++)
 		has[i] = g->path.sources[i].family != AF_UNSPEC;
+	monitor_reachable(g->monitor, g->families);
 	monitor_path(g->monitor, path, has, now_ns);
 	keeper_is_due(plan, g);
 }

@@ -38,6 +38,7 @@ static struct monitor_setup setup_of(const struct timekeeper_gateway *g, uint32_
 				       .n_targets = g->n_targets,
 				       .monitored = g->monitored,
 				       .metered = g->metered,
+				       .unreachable = !g->path.families,
 				       .before = g->before,
 				       .forced = g->forced,
 				       .phase = phase };

@@ -54,7 +54,7 @@ static bool is_kernels(const struct addr_entry *entry)
 static bool same(const struct addr_entry *entry, const struct prefix *p)
 {
 	return entry->addr.prefix.len == p->len && addr_equal(&entry->addr.prefix.addr, &p->addr) &&
-	       addr_equal(&entry->peer, &p->addr);
+	       addr_equal(&entry->addr.peer, &p->addr);
 }
 
 static int change(struct system *s, int type, uint32_t ifindex, const struct prefix *p, const struct addr *peer)
@@ -94,7 +94,7 @@ static int settle(struct system *s, const struct present *present, const struct 
 		if (keep)
 			continue;
 		*changed = true;
-		err = change(s, RTM_DELADDR, present->ifindex, &entry->addr.prefix, &entry->peer);
+		err = change(s, RTM_DELADDR, present->ifindex, &entry->addr.prefix, &entry->addr.peer);
 	}
 	for (size_t k = 0; k < n && !err; k++) {
 		bool there = false;

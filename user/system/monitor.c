@@ -21,12 +21,12 @@
 /* A few thousand neighbours that go at once are some MB of notifications. Twice this is what the kernel charges. */
 #define EVENTS_BUFFER (8 << 20)
 
-#define EVERYTHING (SYSTEM_LINK | SYSTEM_ADDR | SYSTEM_NEIGH | SYSTEM_ROUTE | SYSTEM_HOOK)
+#define EVERYTHING (SYSTEM_LINK | SYSTEM_ADDR | SYSTEM_NEIGH | SYSTEM_ROUTE | SYSTEM_HOOK | SYSTEM_DEFAULT)
 
 /* The kernel's own set (include/net/neighbour.h): there is a link-layer address that may be used. */
 #define NUD_VALID (NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_PROBE | NUD_STALE | NUD_DELAY)
 
-#define ADDR_KEY (offsetof(struct addr_entry, addr) + offsetof(struct system_addr, flags))
+#define ADDR_KEY offsetof(struct system_addr, flags)
 #define NEIGH_KEY offsetof(struct system_neigh, mac)
 
 /* the keys are compared as bytes: nothing but the fields may lie in them */

@@ -140,7 +140,7 @@ int parse_addr(struct nlmsghdr *h, struct addr_entry *out)
 	own = tb[IFA_LOCAL] ? tb[IFA_LOCAL] : tb[IFA_ADDRESS];
 	if (!own || parse_address(ifa->ifa_family, own, &out->addr.prefix.addr))
 		return -ENOENT;
-	if (parse_address(ifa->ifa_family, tb[IFA_ADDRESS] ? tb[IFA_ADDRESS] : own, &out->peer))
+	if (parse_address(ifa->ifa_family, tb[IFA_ADDRESS] ? tb[IFA_ADDRESS] : own, &out->addr.peer))
 		return -ENOENT;
 	out->addr.ifindex = ifa->ifa_index;
 	out->addr.prefix.len = ifa->ifa_prefixlen;

@@ -9,6 +9,8 @@
 #include <linux/rtnetlink.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "user/lib/log.h"
 #include "user/system/internal.h"
@@ -296,4 +298,75 @@ int system_get_others_default(struct system *s, const struct system_route *route
 	}
 	free(entries);
 	return err;
+}
+
+/* ---- defaults that others have learned ---- */
+
+/* By device, the better one first, else in the kernel's order. */
+static bool is_before(const struct route_entry *a, const struct route_entry *b)
+{
+	if (a->route.ifindex != b->route.ifindex)
+		return a->route.ifindex < b->route.ifindex;
+	if (a->route.metric != b->route.metric)
+		return a->route.metric < b->route.metric;
+	return a->rank > b->rank;
+}
+
+static bool tells_a_gateway(const struct route_entry *entry)
+{
+	return !entry->route.destination.len && entry->type == RTN_UNICAST && !entry->tos && !entry->dead &&
+	       entry->left >= 0 && entry->route.ifindex;
+}
+
+/* The defaults among them, in that order: of so few that it does not matter how they are sorted. */
+static size_t defaults_first(struct route_entry *entries, size_t n)
+{
+	size_t k = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct route_entry entry = entries[i];
+		size_t at = k;
+
+		if (!tells_a_gateway(&entry))
+			continue;
+		for (; at && is_before(&entry, &entries[at - 1]); at--)
+			entries[at] = entries[at - 1];
+		entries[at] = entry;
+		k++;
+	}
+	return k;
+}
+
+static struct system_default default_of(const struct route_entry *entry, uint64_t now_ms)
+{
+	const struct system_route *route = &entry->route;
+	struct system_default out = {
+		.family = route->destination.addr.family,
+		.ifindex = route->ifindex,
+		.metric = route->metric,
+		.protocol = entry->protocol,
+		.expires_ms = entry->left ? now_ms + (uint64_t)entry->left * 1000 / sysconf(_SC_CLK_TCK) : 0,
+	};
+
+	if (route->gateway.family == out.family)
+		out.gateway = route->gateway;
+	return out;
+}
+
+int system_get_defaults(struct system *s, struct system_default **out, size_t *n)
+{
+	struct route_entry *entries = NULL;
+	struct timespec now;
+	size_t n_entries;
+	int err = route_dump(s, false, &entries, &n_entries);
+
+	if (err)
+		return err;
+	*n = defaults_first(entries, n_entries);
+	*out = calloc(*n + 1, sizeof(**out));
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	for (size_t i = 0; *out && i < *n; i++)
+		(*out)[i] = default_of(&entries[i], (uint64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
+	free(entries);
+	return *out ? 0 : -ENOMEM;
 }

@@ -3,6 +3,7 @@
 #include "user/system/route_msg.h"
 
 #include <errno.h>
+#include <linux/icmpv6.h>
 #include <linux/rtnetlink.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,12 +64,26 @@ static int add_nexthops(struct routes *routes, struct route_entry *entry, struct
 
 		nla_parse(tb, RTA_MAX, (struct nlattr *)RTNH_DATA(hop), hop->rtnh_len - (int)sizeof(*hop), NULL);
 		entry->route.ifindex = (uint32_t)hop->rtnh_ifindex;
+		entry->dead = hop->rtnh_flags & RTNH_F_DEAD;
 		parse_gateway(entry->route.destination.addr.family, tb, &entry->route.gateway);
 		err = routes_add(routes, entry);
 		left -= (int)RTNH_ALIGN(hop->rtnh_len);
 		hop = RTNH_NEXT(hop);
 	}
 	return err;
+}
+
+static void parse_worth(struct rtmsg *rtm, struct nlattr **tb, struct route_entry *entry)
+{
+	static const int8_t ranks[] = { [ICMPV6_ROUTER_PREF_HIGH] = 1, [ICMPV6_ROUTER_PREF_LOW] = -1 };
+	const struct rta_cacheinfo *times = tb[RTA_CACHEINFO] ? nla_data(tb[RTA_CACHEINFO]) : NULL;
+	uint8_t preference = tb[RTA_PREF] ? nla_get_u8(tb[RTA_PREF]) : ICMPV6_ROUTER_PREF_MEDIUM;
+
+	entry->protocol = rtm->rtm_protocol;
+	entry->dead = rtm->rtm_flags & RTNH_F_DEAD;
+	entry->rank = preference < sizeof(ranks) ? ranks[preference] : 0;
+	if (times && nla_len(tb[RTA_CACHEINFO]) >= (int)sizeof(*times))
+		entry->left = (int32_t)times->rta_expires;
 }
 
 static int on_route(struct nlmsghdr *h, void *arg)
@@ -95,6 +110,7 @@ static int on_route(struct nlmsghdr *h, void *arg)
 	if (tb[RTA_DST] && parse_address(rtm->rtm_family, tb[RTA_DST], &route->destination.addr))
 		return 0;
 	route->metric = tb[RTA_PRIORITY] ? nla_get_u32(tb[RTA_PRIORITY]) : 0;
+	parse_worth(rtm, tb, &entry);
 	if (tb[RTA_MULTIPATH])
 		return add_nexthops(routes, &entry, tb[RTA_MULTIPATH]);
 	route->unreachable = entry.type == RTN_UNREACHABLE;

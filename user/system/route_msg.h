@@ -9,6 +9,10 @@ struct route_entry {
 	uint8_t type; /* RTN_* */
 	uint8_t tos;
 	uint32_t nexthop; /* id of a nexthop object; 0: none. Not of our making, but may bear our number */
+	uint8_t protocol; /* RTPROT_* */
+	bool dead;	  /* the kernel does not use it */
+	int32_t left;	  /* clock ticks for user space until it expires, 0: it does not, below: it has */
+	int8_t rank;	  /* of an advertised default: 1 preferred, -1 avoided (RFC 4191) */
 };
 
 /* All of ours, or all others'; a multipath route as one entry for each of its next hops. *out is malloc'ed. */

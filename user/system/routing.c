@@ -32,27 +32,37 @@ static bool knows_mtu(const struct caches *c, uint32_t mtu)
 	return false;
 }
 
+/* What a default route is part of, as far as it is not ours. */
+static unsigned int what_changed(const struct rtmsg *rtm)
+{
+	bool others = rtm->rtm_table == RT_TABLE_MAIN && rtm->rtm_protocol != RTPROT_FAIRLEAD;
+
+	return SYSTEM_ROUTE | (!rtm->rtm_dst_len && others ? SYSTEM_DEFAULT : 0);
+}
+
 /* What was once seen stays until all is read anew: it says only which of the kernel's answers may be believed. */
 int take_route(struct caches *c, struct nlmsghdr *h)
 {
 	struct nlattr *tb[RTA_MAX + 1];
 	struct rtmsg *rtm = nlmsg_data(h);
+	int what;
 	uint32_t mtu;
 
 	if ((h->nlmsg_type != RTM_NEWROUTE && h->nlmsg_type != RTM_DELROUTE) ||
 	    nlmsg_parse(h, sizeof(*rtm), tb, RTA_MAX, NULL))
-		return SYSTEM_ROUTE;
+		return SYSTEM_ROUTE | SYSTEM_DEFAULT; /* a nexthop object: of any routes */
 	if (rtm->rtm_flags & RTM_F_CLONED) /* entries of the kernel's path MTU and redirect cache are no routes */
 		return 0;
+	what = what_changed(rtm);
 	c->routes_by_tos |= rtm->rtm_family == AF_INET && rtm->rtm_tos;
 	mtu = locked_mtu(tb[RTA_METRICS]);
 	if (!mtu || knows_mtu(c, mtu))
-		return SYSTEM_ROUTE;
+		return what;
 	if (c->n_locked_mtus == SYSTEM_LOCKED_MTUS)
 		log_warnx("routes are locked to more than %d different MTUs: not all are heeded", SYSTEM_LOCKED_MTUS);
 	else
 		c->locked_mtus[c->n_locked_mtus++] = mtu;
-	return SYSTEM_ROUTE;
+	return what;
 }
 
 int take_rule(struct caches *c, struct nlmsghdr *h)

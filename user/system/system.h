@@ -22,6 +22,8 @@ enum system_change {
 	SYSTEM_ROUTE = 1 << 3, /* routes and rules: no cache, only that they changed */
 	SYSTEM_HOOK =
 		1 << 4, /* a tc filter or qdisc was removed, or forwarding of a device switched: no cache either */
+	SYSTEM_DEFAULT =
+		1 << 5, /* with SYSTEM_ROUTE: a default route of another protocol than ours may be among them */
 };
 
 struct system_link {
@@ -43,6 +45,7 @@ struct system_link {
 struct system_addr {
 	uint32_t ifindex;
 	struct prefix prefix;
+	struct addr peer; /* of a point-to-point address the other end's; else its own */
 	uint32_t flags;	  /* IFA_F_* */
 	uint8_t scope;	  /* RT_SCOPE_* */
 	uint32_t created; /* when, in 1/100 s since boot; wraps */
@@ -139,6 +142,21 @@ int system_get_routes(struct system *s, struct system_route **out, size_t *n);
 int system_get_others_destinations(struct system *s, struct prefix **out, size_t *n);
 /* Another protocol's default route in the main table, of the family and metric of `route`, which is one too. -ENOENT: none. */
 int system_get_others_default(struct system *s, const struct system_route *route, struct system_route *out);
+
+/*
+ * A default route in the main table that others have put there: a DHCP client, pppd, the kernel itself by router advertisements. It tells
+ * its gateway; none, or one of the other family (RFC 8950): AF_UNSPEC.
+ */
+struct system_default {
+	int family;
+	uint32_t ifindex;
+	struct addr gateway;
+	uint32_t metric;
+	uint8_t protocol;    /* RTPROT_* */
+	uint64_t expires_ms; /* CLOCK_MONOTONIC: the kernel uses it no more, and tells so later; 0: never */
+};
+/* Those that are in use, for each device the better ones first. *out is malloc'ed. */
+int system_get_defaults(struct system *s, struct system_default **out, size_t *n);
 
 /*
  * The devices (by name, there or not) by which nothing comes in that the kernel forwards become exactly these, whatever its switches say:
