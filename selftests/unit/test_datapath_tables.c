@@ -195,6 +195,26 @@ Test(datapath_tables, what_is_not_known_is_left_out)
 	config_free(config);
 }
 
+/* A name that is resolved to another tunnel's remote is no error: the next answer may be another. */
+Test(datapath_tables, a_name_gives_way)
+{
+	struct config *config = config_of(
+		HEAD "\"tunnels\": { \"a\": " P2P("a.example.net", "") ", \"b\": " P2P("198.51.100.7", "") " } }");
+	struct tables *tables = NULL;
+	char *why = NULL;
+
+	addr_parse("198.51.100.7", &config->tunnels[0].remotes[0].address_outer);
+	ports_for(config);
+	cr_assert_eq(tables_compile(config, ports, NULL, &tables, &why), 0);
+	cr_assert_eq(tables->n_endpoints, 1);
+	cr_expect_eq(tables->endpoints[0].tunnel, &config->tunnels[1], "the one that was given as an address stays");
+	cr_assert_not_null(why);
+	cr_expect_not_null(strstr(why, "a.example.net"), "%s", why);
+	free(why);
+	tables_free(tables);
+	config_free(config);
+}
+
 Test(datapath_tables, unchanged_endpoints_keep_their_index)
 {
 	struct config *before = config_of(HEAD "\"tunnels\": { \"br\": " CLIENTS("203.0.113.2", C1 ", " C2) " } }");

@@ -17,32 +17,6 @@ static void refuse(struct check *c, const char *const *at, const char *why)
 			; \
 	} while (0)
 
-/* Number of the first remote that is a host's name; n_remotes: none. */
-static size_t first_named(const struct config_tunnel *t)
-{
-	size_t i;
-
-	FIRST(i, t->n_remotes, t->remotes[i].host && t->remotes[i].address_outer.family == AF_UNSPEC);
-	return i;
-}
-
-static void gate_tunnels(struct check *c)
-{
-	const struct draft_tunnel *t = c->draft->tunnels;
-	size_t n = c->draft->n_tunnels, i;
-
-	FIRST(i, n, !t[i].disabled && first_named(&t[i].item) < t[i].item.n_remotes);
-	if (i < n)
-		refuse(c,
-		       t[i].item.broker ? AT("tunnels", t[i].item.name, "clients",
-					     t[i].item.remotes[first_named(&t[i].item)].name, "remote")
-					: AT("tunnels", t[i].item.name, "remote"),
-		       "host names are not resolved yet; name an IPv4 address");
-	FIRST(i, n, !t[i].disabled && t[i].item.update.url);
-	if (i < n)
-		refuse(c, AT("tunnels", t[i].item.name, "update"), "brokers are not told of a changed endpoint yet");
-}
-
 static void gate_groups(struct check *c)
 {
 	const struct draft *d = c->draft;
@@ -73,7 +47,6 @@ static void gate_hooks(struct check *c)
 
 void check_gate(struct check *c)
 {
-	gate_tunnels(c);
 	gate_groups(c);
 	gate_ha(c);
 	gate_hooks(c);

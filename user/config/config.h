@@ -27,9 +27,11 @@ struct config_interface {
 /* One remote: a broker's client, or (name NULL) the only one of a tunnel without `clients`. */
 struct config_remote {
 	char *name;
-	char *host;		   /* as written: an IPv4 address or a host name */
-	struct addr address_outer; /* AF_INET if `host` is an address, else AF_UNSPEC until resolved */
-	struct addr address;	   /* the client's end; AF_UNSPEC without `clients` */
+	char *host; /* as written: an IPv4 address or a host name */
+	bool named; /* it is a name */
+	/* of a name what it was resolved to, which the daemon's names.c writes; AF_UNSPEC: not yet */
+	struct addr address_outer;
+	struct addr address; /* the client's end; AF_UNSPEC without `clients` */
 	struct prefix *routes;
 	size_t n_routes;
 };

@@ -97,7 +97,7 @@ static void remote_done(struct schema_walk *walk, const struct path *path, const
 	(void)path;
 	(void)value;
 	if (remote->host)
-		addr_parse(remote->host, &remote->address_outer);
+		remote->named = addr_parse(remote->host, &remote->address_outer) != 0;
 }
 
 static const struct schema_object client = {

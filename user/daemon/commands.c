@@ -26,7 +26,7 @@ static json_t *show_interfaces(struct daemon *d)
 
 static json_t *show_tunnels(struct daemon *d)
 {
-	return datapath_show_tunnels(d->datapath);
+	return tunnels_show(d);
 }
 
 static json_t *show_translations(struct daemon *d)

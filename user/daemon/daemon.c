@@ -79,7 +79,10 @@ static void warn_of_hooks(char *const *paths, size_t n, const char *section, str
 static int apply_to_datapath(void *arg, const struct config *config, struct config_report *report, char **why)
 {
 	struct daemon *d = arg;
-	int err = datapath_apply(d->datapath, config, report, why);
+	int err;
+
+	names_fill(d, config);
+	err = datapath_apply(d->datapath, config, report, why);
 
 	events_watch_raw(d, true);
 	if (err)
@@ -87,6 +90,9 @@ static int apply_to_datapath(void *arg, const struct config *config, struct conf
 	journal_configure(d->journal, &config->log);
 	warn_of_hooks(config->hooks_gateway, config->n_hooks_gateway, "gateway", report);
 	hooks_configure(d->gateway_hooks, config->node, config->hooks_gateway, config->n_hooks_gateway);
+	updates_warn(config, report);
+	names_configure(d, config);
+	updates_configure(d, config);
 	if (d->observe)
 		observe_configure(d->observe, &config->log);
 	return 0;
@@ -97,6 +103,7 @@ static int preview_datapath(void *arg, const struct config *config, struct confi
 	struct daemon *d = arg;
 
 	warn_of_hooks(config->hooks_gateway, config->n_hooks_gateway, "gateway", report);
+	updates_warn(config, report);
 	return datapath_preview(d->datapath, config, report, why);
 }
 
@@ -111,6 +118,8 @@ static int open_state(struct daemon *d)
 	d->apply.journal = d->journal;
 	if (!err && !d->journal)
 		err = -ENOMEM;
+	err = err ?: names_open(d, dir);
+	err = err ?: updates_open(d, dir);
 	if (err)
 		log_ret(err, "%s", dir ? dir : "memory");
 	free(dir);
@@ -246,6 +255,8 @@ void daemon_close(struct daemon *d)
 	observe_close(d->observe);
 	hooks_close(d->gateway_hooks);
 	gateways_close(d);
+	updates_close(d);
+	names_close(d);
 	if (d->datapath)
 		datapath_close(d->datapath);
 	apply_fini(&d->apply);

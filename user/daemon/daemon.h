@@ -15,6 +15,8 @@
 #include "user/daemon/apply.h"
 #include "user/daemon/gateways.h"
 #include "user/daemon/hooks.h"
+#include "user/daemon/names.h"
+#include "user/daemon/update.h"
 #include "user/datapath/datapath.h"
 #include "user/observe/journal.h"
 #include "user/observe/observe.h"
@@ -59,6 +61,8 @@ struct daemon {
 	struct apply apply;
 	struct control *control;
 	struct gateways *gateways;
+	struct names *names;
+	struct updates *updates;
 	/* events.c */
 	struct event *on_system;
 	struct event *on_raw;
@@ -129,6 +133,9 @@ void command_alias(void *arg, const json_t *request, struct control_answer *answ
 
 /* The rows of `show aliases`; NULL: out of memory. */
 json_t *aliases_json(const struct config *config);
+
+/* tunnels.c: the rows of `show tunnels`; NULL: out of memory */
+json_t *tunnels_show(struct daemon *d);
 
 /* The object of `fairlead status`; status is 1 when degraded. */
 json_t *status_build(struct daemon *d, int *status);

@@ -45,6 +45,8 @@ static void on_refresh(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	d->changed = 0;
 	datapath_refresh(d->datapath, changed);
+	if (changed & (SYSTEM_LINK | SYSTEM_ADDR))
+		names_system_changed(d);
 	events_watch_raw(d, false);
 }
 
@@ -75,6 +77,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 		observe_tick(d->observe);
 	journal_tick(d->journal);
 	gateways_tick(d);
+	updates_tick(d);
 	/* an apply, or an answer about ten thousand clients, needed much; with nothing to give back this takes 50 us */
 	malloc_trim(0);
 }

@@ -243,6 +243,7 @@ static json_t *reasons_of(struct daemon *d, const json_t *interfaces, const json
 		check_interface(d, &config->interfaces[i], interfaces, reasons);
 	for (size_t i = 0; i < config->n_tunnels; i++)
 		check_tunnel(d, &config->tunnels[i], tunnels, reasons);
+	updates_reasons(d, reasons);
 	check_translations(d, reasons);
 	check_routes(d, reasons);
 	gateways_reasons(d, reasons);
@@ -258,7 +259,7 @@ static json_t *reasons_of(struct daemon *d, const json_t *interfaces, const json
 json_t *status_build(struct daemon *d, int *status)
 {
 	json_t *interfaces = datapath_show_interfaces(d->datapath);
-	json_t *tunnels = datapath_show_tunnels(d->datapath);
+	json_t *tunnels = tunnels_show(d);
 	json_t *reasons = reasons_of(d, interfaces, tunnels);
 	json_t *config;
 

@@ -259,6 +259,8 @@ int datapath_apply(struct datapath *dp, const struct config *config, struct conf
 	*why = NULL;
 	if (change_plan(dp, &c, report) == 0)
 		change_make(dp, &c);
+	if (!c.err && *why) /* a name is another's address */
+		config_report_add(report, true, "/tunnels", "%s", *why);
 	if (c.err) {
 		undo_run(&undo, dp);
 		if (dp->config)
@@ -317,7 +319,8 @@ static void follow(struct datapath *dp)
 	if (c.err && !why)
 		fail(&why, c.err, "%s", strerror(-c.err));
 	if (why && (!dp->trouble || strcmp(why, dp->trouble) != 0)) /* once, though it is tried every few seconds */
-		log_warnx("not everything follows the machine's change: %s", why);
+		journal_write(dp->journal, JOURNAL_WARNING, JOURNAL_DAEMON, dp->instance, "not all follows", NULL, "%s",
+			      why);
 	free(dp->trouble);
 	dp->trouble = why;
 	change_free(&c);

@@ -100,6 +100,23 @@ json_t *datapath_show_routes(struct datapath *dp);
 json_t *datapath_show_rules(struct datapath *dp);
 json_t *datapath_show_nat(struct datapath *dp);
 
+/* ---- the near ends of tunnels ---- */
+
+struct datapath_end {
+	struct addr local; /* the outer source; AF_UNSPEC: there is none */
+	unsigned int ifindex;
+	char device[16];
+	unsigned int gateway; /* number of the one that packets leave by; 0: routes say */
+};
+/* As it is now. 0, -ENODEV (its underlay is not there), -EADDRNOTAVAIL (*end is set). */
+int datapath_tunnel_end(const struct datapath *dp, const struct config_tunnel *tunnel, struct datapath_end *end);
+/*
+ * What a socket bound to end->local must have set so that what it sends to `to` leaves by that end's gateway: SO_MARK (0: none), and
+ * whether SO_BINDTODEVICE. 0, or -EHOSTUNREACH: it can't be had.
+ */
+int datapath_end_way(struct datapath *dp, const struct datapath_end *end, const struct addr *to, uint32_t *mark,
+		     bool *by_device);
+
 /* ---- gateways: who watches them is told what there is, and tells what it finds ---- */
 
 struct datapath_gateway {

@@ -148,6 +148,14 @@ static bool has_probes(const struct config *config)
 	return false;
 }
 
+static bool has_updates(const struct config *config)
+{
+	for (size_t i = 0; i < config->n_tunnels; i++)
+		if (config->tunnels[i].update.url)
+			return true;
+	return false;
+}
+
 /* What the router needs for itself: lib/policy.h, is_unasked(), and what is not judged at all. */
 static const struct unasked {
 	const char *name, *direction, *match, *state;
@@ -162,6 +170,8 @@ static const struct unasked {
 	{ "ICMP errors of known states", "in+out", "what quotes a packet of a state", "none", NULL },
 	{ "tunnel outers", "in+out", "inet proto ipv6 between a tunnel's remote and its local", "none", has_tunnels },
 	{ "fairlead's probes", "out", "from self to what gateways are probed by", "keep", has_probes },
+	{ "what brokers are told", "out", "from a tunnel's local by its gateway to the host of update's url", "keep",
+	  has_updates },
 };
 
 /* Nobody counts them: packets, bytes, states are null. */

@@ -120,15 +120,28 @@ static const char *tunnel_reason(const struct datapath *dp, const struct config_
 	return has_way(dp, tunnel, underlay) ? "" : "no route to its remote by the underlay";
 }
 
-static json_t *client_json(const struct table_endpoint *ep, const struct fl_endpoint_stats *stats, uint32_t mtu)
+/* The address, "" while nobody knows it; with the name, where it is one. */
+static void put_remote(json_t *object, const struct config_remote *remote)
 {
 	char address[ADDR_STRLEN];
 
-	return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "name", ep->remote->name ? ep->remote->name : "",
-			 "remote", ep->remote->host, "address", addr_format(&ep->remote->address, address), "mtu",
-			 (json_int_t)mtu, "rx_packets", (json_int_t)stats->rx_packets, "tx_packets",
-			 (json_int_t)stats->tx_packets, "rx_bytes", (json_int_t)stats->rx_bytes, "tx_bytes",
-			 (json_int_t)stats->tx_bytes);
+	json_object_set_new(object, "remote",
+			    json_string(remote->named ? addr_format(&remote->address_outer, address) : remote->host));
+	if (remote->named)
+		json_object_set_new(object, "remote_name", json_string(remote->host));
+}
+
+static json_t *client_json(const struct table_endpoint *ep, const struct fl_endpoint_stats *stats, uint32_t mtu)
+{
+	char address[ADDR_STRLEN];
+	json_t *object;
+
+	object = json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "name", ep->remote->name ? ep->remote->name : "",
+			   "remote", "", "address", addr_format(&ep->remote->address, address), "mtu", (json_int_t)mtu,
+			   "rx_packets", (json_int_t)stats->rx_packets, "tx_packets", (json_int_t)stats->tx_packets,
+			   "rx_bytes", (json_int_t)stats->rx_bytes, "tx_bytes", (json_int_t)stats->tx_bytes);
+	put_remote(object, ep->remote);
+	return object;
 }
 
 static void local_text(const struct datapath *dp, const struct config_tunnel *tunnel, char *buf)
@@ -168,13 +181,15 @@ static json_t *tunnel_json(struct datapath *dp, const struct config_tunnel *tunn
 	}
 	local_text(dp, tunnel, local);
 	object = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:o, s:s, s:I, s:I, s:s}", "name", tunnel->name, "type",
-			   "6in4", "local", local, "remote", tunnel->broker ? "" : tunnel->remotes[0].host, "mtu",
-			   (json_int_t)mtu, "rx_packets", (json_int_t)sum.rx_packets, "tx_packets",
-			   (json_int_t)sum.tx_packets, "drops", drops_json(dp, port), "underlay",
-			   tunnel->underlay->name, "rx_bytes", (json_int_t)sum.rx_bytes, "tx_bytes",
-			   (json_int_t)sum.tx_bytes, "reason", tunnel_reason(dp, tunnel, n));
-	if (object && tunnel->broker)
+			   "6in4", "local", local, "remote", "", "mtu", (json_int_t)mtu, "rx_packets",
+			   (json_int_t)sum.rx_packets, "tx_packets", (json_int_t)sum.tx_packets, "drops",
+			   drops_json(dp, port), "underlay", tunnel->underlay->name, "rx_bytes",
+			   (json_int_t)sum.rx_bytes, "tx_bytes", (json_int_t)sum.tx_bytes, "reason",
+			   tunnel_reason(dp, tunnel, n));
+	if (tunnel->broker)
 		json_object_set(object, "clients", clients);
+	else
+		put_remote(object, &tunnel->remotes[0]);
 	json_decref(clients);
 	return object;
 }

@@ -128,7 +128,7 @@ static int compare_ends(const void *a, const void *b)
 
 /*
  * For sorting. Of two with the same ends, which is so where one's "local" is the underlay's address, the first stays: rather the one
- * whose address was given.
+ * whose remote was given as an address, then the one whose local end was.
  */
 static int by_ends(const void *a, const void *b)
 {
@@ -137,6 +137,8 @@ static int by_ends(const void *a, const void *b)
 
 	if (order)
 		return order;
+	if (x->remote->named != y->remote->named)
+		return x->remote->named ? 1 : -1;
 	if (x->tunnel->local.family != y->tunnel->local.family)
 		return x->tunnel->local.family == AF_INET ? -1 : 1;
 	if (x->tunnel != y->tunnel)
@@ -267,6 +269,14 @@ static int same_ends(const struct table_endpoint *a, const struct table_endpoint
 	struct addr local = { .family = AF_INET, .v4.s_addr = a->value.local }, remote = a->remote->address_outer;
 	char local_text[ADDR_STRLEN], remote_text[ADDR_STRLEN];
 
+	if (b->remote->named) {
+		fail(why, EEXIST,
+		     "%s, the remote of tunnel \"%s\", is %s now, which is that of tunnel \"%s\" too, with the same local end %s; "
+		     "that is left out of \"%s\"",
+		     b->remote->host, b->tunnel->name, addr_format(&remote, remote_text), a->tunnel->name,
+		     addr_format(&local, local_text), b->tunnel->name);
+		return 0;
+	}
 	return fail(
 		why, EEXIST,
 		"tunnels \"%s\" and \"%s\" would have the same ends, %s and %s, since that is the address of %s now; "
@@ -275,7 +285,10 @@ static int same_ends(const struct table_endpoint *a, const struct table_endpoint
 		b->tunnel->underlay->device);
 }
 
-/* Sorts them and leaves out those whose ends another has. Returns 0, or -EEXIST with the first such pair in *why. */
+/*
+ * Sorts them and leaves out those whose ends another has. Returns 0, or -EEXIST with the first such pair in *why: a name that was resolved to
+ * what another remote is already is in *why too, and no error, for the next answer may be another.
+ */
 static int endpoints_unique(struct tables *tables, char **why)
 {
 	struct table_endpoint *endpoints = tables->endpoints;
@@ -285,7 +298,7 @@ static int endpoints_unique(struct tables *tables, char **why)
 	qsort(endpoints, tables->n_endpoints, sizeof(*endpoints), by_ends);
 	for (size_t i = 0; i < tables->n_endpoints; i++) {
 		if (kept && compare_ends(&endpoints[kept - 1], &endpoints[i]) == 0)
-			err = same_ends(&endpoints[kept - 1], &endpoints[i], why);
+			err = same_ends(&endpoints[kept - 1], &endpoints[i], why) ?: err;
 		else
 			endpoints[kept++] = endpoints[i];
 	}

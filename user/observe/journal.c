@@ -23,7 +23,8 @@
 const char *const journal_kinds[] = {
 	[JOURNAL_DAEMON] = "daemon",   [JOURNAL_APPLY] = "apply", [JOURNAL_ALIAS] = "alias",
 	[JOURNAL_STATES] = "states",   [JOURNAL_NAT] = "nat",	  [JOURNAL_INTERFACE] = "interface",
-	[JOURNAL_GATEWAY] = "gateway", [JOURNAL_GROUP] = "group", [JOURNAL_HOOK] = "hook",
+	[JOURNAL_GATEWAY] = "gateway", [JOURNAL_GROUP] = "group", [JOURNAL_TUNNEL] = "tunnel",
+	[JOURNAL_NAME] = "name",       [JOURNAL_HOOK] = "hook",
 };
 
 static const struct {
