@@ -159,16 +159,19 @@ deps-check:
 
 # ---- using it: a second make, since the first one asked pkg-config before the packages were there -------------------
 
+# on all CPUs, unless make was told how many
+PARALLEL = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
+
 test: deps-test
-	+$(Q)$(MAKE) all unit $(BUILD)/bench
+	+$(Q)$(MAKE) $(PARALLEL) all unit $(BUILD)/bench
 	$(Q)selftests/run
 
 bench: deps-test
-	+$(Q)$(MAKE) all $(BUILD)/bench
+	+$(Q)$(MAKE) $(PARALLEL) all $(BUILD)/bench
 	$(Q)selftests/bench/run
 
 demo: deps-demo
-	+$(Q)$(MAKE) all
+	+$(Q)$(MAKE) $(PARALLEL) all
 	$(Q)selftests/demo/run
 
 C_FILES     = $(shell find include bpf user selftests -name '*.[ch]')

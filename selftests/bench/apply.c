@@ -48,7 +48,7 @@ static double nft_ms(struct run *r, const char *file)
 	if (pid < 0)
 		die("cannot fork");
 	if (!pid) {
-		pin_to_cpu(!r->cpu);
+		leave_packets_cpu(r);
 		netns_enter(r, duts[DUT_NFT10K].name);
 		execlp("nft", "nft", "-f", file, NULL);
 		_exit(127);

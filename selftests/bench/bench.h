@@ -173,6 +173,8 @@ void die(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
 /* makes it a run that failed, and says so */
 void complain(struct run *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void pin_to_cpu(int cpu);
+/* Whoever works beside the packets: on the other CPU, or, when no time is judged, where there is room. */
+void leave_packets_cpu(const struct run *r);
 /* Enters the namespace of NAME ("gen", "sink" or a device under test) */
 void netns_enter(const struct run *r, const char *name);
 uint32_t ifindex_of(const char *fmt, const char *name);

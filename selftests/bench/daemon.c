@@ -26,7 +26,7 @@ static void daemon_exec(const struct run *r, const char *name, const char *confi
 		_exit(127);
 	dup2(fd, STDOUT_FILENO);
 	dup2(fd, STDERR_FILENO);
-	pin_to_cpu(!r->cpu);
+	leave_packets_cpu(r);
 	netns_enter(r, name);
 	execl(program, program, "-f", "-c", config, "--instance", instance, NULL);
 	_exit(127);
@@ -70,7 +70,7 @@ static pid_t ask_spawn(const struct run *r, enum dut_id dut, va_list ap)
 
 		dup2(fd, STDOUT_FILENO);
 		dup2(fd, STDERR_FILENO);
-		pin_to_cpu(!r->cpu);
+		leave_packets_cpu(r);
 		execv(program, argv);
 		_exit(127);
 	}

@@ -74,7 +74,8 @@ int main(int argc, char **argv)
 	getloadavg(&r->load, 1);
 	r->cpu = packet_cpu();
 	pin_to_cpu(r->cpu);
-	before_others();
+	if (!r->brief)
+		before_others();
 	libbpf_set_print(print_warnings);
 	live_open(r);
 	daemons_start(r);

@@ -97,7 +97,7 @@ static pid_t watch(const struct run *r, enum dut_id dut)
 		die("cannot fork: %s", strerror(errno));
 	if (pid)
 		return pid;
-	pin_to_cpu(!r->cpu);
+	leave_packets_cpu(r);
 	while (!daemon_answers(r, dut))
 		usleep(10000);
 	_exit(0);

@@ -57,6 +57,17 @@ void pin_to_cpu(int cpu)
 		die("cannot stay on CPU %d: %s", cpu, strerror(errno));
 }
 
+void leave_packets_cpu(const struct run *r)
+{
+	cpu_set_t all;
+
+	memset(&all, 0xff, sizeof(all));
+	if (!r->brief)
+		pin_to_cpu(!r->cpu);
+	else if (sched_setaffinity(0, sizeof(all), &all))
+		die("cannot use all CPUs: %s", strerror(errno));
+}
+
 void netns_enter(const struct run *r, const char *name)
 {
 	char path[128];
