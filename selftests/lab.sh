@@ -133,7 +133,7 @@ router_config() {
 
 # config_edit FILE STATEMENT: changes it by a Python statement in which the whole is called `d`
 config_edit() {
-	"$FL_PYTHON" - "$1" "$2" <<-'PY'
+	"$FL_PYTHON" -IS - "$1" "$2" <<-'PY'
 	import json, sys
 	d = json.load(open(sys.argv[1]))
 	exec(sys.argv[2])

@@ -102,9 +102,9 @@ python_tests() {
 
 # ---- waiting ----
 
-# slowwait SECONDS COMMAND...: until it succeeds; false when the time is over
+# slowwait SECONDS COMMAND...: until it succeeds; false when four times as much is over: others may have the CPUs
 slowwait() {
-	local end=$((SECONDS + $1 + 1))
+	local end=$((SECONDS + 4 * $1 + 1))
 	shift
 	until "$@" > /dev/null 2>&1; do
 		[ $SECONDS -lt $end ] || return 1
@@ -182,7 +182,7 @@ daemon_start() {
 	fl_daemon_pid[$name]=$!
 	fl_daemon_ns[$name]=$2
 	[[ " ${fl_instances[*]} " == *" $name "* ]] || fl_instances+=("$name")
-	if ! slowwait "${FL_START_SECONDS:-20}" answers_or_dead "$name" || ! answers "$name" > /dev/null 2>&1; then
+	if ! slowwait "${FL_START_SECONDS:-25}" answers_or_dead "$name" || ! answers "$name" > /dev/null 2>&1; then
 		fail "fairleadd did not start:
 $(tail -n 20 "$log")"
 		return 1
@@ -213,7 +213,7 @@ daemon_remove() {
 
 # json FILTER: from the JSON on standard input, by a Python expression in which it is called `d`
 json() {
-	"$FL_PYTHON" -c 'import json, sys
+	"$FL_PYTHON" -IS -c 'import json, sys
 text = sys.stdin.read()
 try:
     d = json.loads(text)

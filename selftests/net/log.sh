@@ -71,11 +71,20 @@ text() {
 	check_match "ICMP" "$(sed -n 4p "$FL_TMP/text")" "$time pass in on lan \\[default_action\\]: $LAN_HOST > $INET_HOST: ipv6-icmp 128/0, length 104\$"
 }
 
+# logged RULE: the daemon has read of it
+logged() {
+	fl router log --last 1 --rule "$1" | grep -q .
+}
+
+passed_out() {
+	fl router log --last 2 --host "$INET_HOST" | grep -q 'pass out'
+}
+
 last() {
 	udp "$(dport 1 in pass)"
 	udp "$(dport 2 in block)"
 	udp "$(dport 3 in reject)"
-	slowwait 5 test "$(fl router log --last 1 --verdict reject | wc -l)" = 1
+	slowwait 5 logged '#3'
 	check_equal "the last two" "$(fl router log --last 2 --host "$INET_HOST" | grep -oE '(block|reject) .*#[23]' | xargs)" \
 		'block in on lan [#2 reject in on lan [#3'
 	check_equal "as JSON" "$(fl router --json log --last 1 --host "$INET_HOST" |
@@ -94,10 +103,10 @@ selectors() {
 	udp "$(dport 21 in pass)"
 	udp "$(dport 22 in block)"
 	udp "$(dport 23 out block)"
-	slowwait 5 test "$(fl router log --last 1 --rule '#23' | wc -l)" = 1
+	slowwait 5 logged '#23'
 	selected '#22 #23' --verdict block --host "$LAN_HOST" --host "$INET_HOST" --last 2
 	selected '#22' --rule '#22'
-	selected '#21 #22 #23' --interface lan
+	selected '#21 #22 #23' --interface lan --host "$INET_HOST" # neighbours may ask
 	selected '' --interface wan
 	selected '#21 #22 #23' --host "$INET_HOST"
 	selected '#21 #22 #23' --host 2001:db8:f::/64 --host "$LAN_HOST"
@@ -115,7 +124,7 @@ pcap() {
 	udp "$(dport 5 in block)"
 	udp "$(dport 9 in drop)"
 	udp "$(dport 0 out pass)"
-	slowwait 5 test "$(fl router log --last 2 --host "$INET_HOST" | grep -c 'pass out')" = 1
+	slowwait 5 passed_out
 	sleep 0.3
 	stop_process "$follower"
 	check_match "tcpdump reads it" "$(tcpdump -n -r "$FL_TMP/log.pcapng" 2>&1)" \

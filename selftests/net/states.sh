@@ -267,10 +267,10 @@ kill_when_pinned() {
 	"$FL_PYTHON" - "/sys/fs/bpf/fairlead/$(instance router)" "${fl_daemon_pid[router]}" "$1" <<-'PY'
 	import os, signal, sys, time
 	folder, pid, ms = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-	before, end = set(os.listdir(folder)), time.monotonic() + 10
+	before, end = set(os.listdir(folder)), time.monotonic() + 60
 	print("up", flush=True)
 	while time.monotonic() < end and not any(name.startswith("prog_fl_tc_out_") for name in set(os.listdir(folder)) - before):
-	    pass
+	    time.sleep(0.0002)
 	time.sleep(ms / 1000)
 	os.kill(pid, signal.SIGKILL)
 	print("late" if time.monotonic() >= end else "killed")
