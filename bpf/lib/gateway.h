@@ -88,6 +88,7 @@ GLOBAL __u32 routed_gateway(struct scratch *s, __u32 number)
 {
 	const struct fl_port *port = s ? port_get(s->pkt.set, number) : NULL;
 	const struct fl_gateway *gateway;
+	const union fl_addr *hop;
 	__u32 at, six;
 
 	if (!s || !port || !(port->flags & FL_PORT_MEMBER))
@@ -98,7 +99,9 @@ GLOBAL __u32 routed_gateway(struct scratch *s, __u32 number)
 		gateway = gateway_get(s->pkt.set, at);
 		if (!gateway)
 			return 0;
-		if (s->way.endpoint || gateway->flags & FL_GATEWAY_LINK || same_addr(&gateway->addr[six], &s->hop.addr))
+		/* a link's own route leads to the destination itself; one to a router on the link is another's */
+		hop = gateway->flags & FL_GATEWAY_LINK ? &s->subject.dst : &gateway->addr[six];
+		if (s->way.endpoint || same_addr(hop, &s->hop.addr))
 			return at;
 		at = gateway->next[six];
 	}

@@ -44,6 +44,8 @@ struct scene {
 #define OUTSIDE "2001:db8:4000::9"
 #define SERVER4 "198.18.0.1"
 #define WAN4 "198.51.100.1"
+#define OTHER_HOST "2001:db8:10::11"
+#define THIRD_HOST "2001:db8:10::12"
 #define PUBLIC4 "198.51.100.77"
 
 #define FROM(port, from, to) .c.in = port, .c.pkt.src = from, .c.pkt.dst = to
@@ -122,6 +124,24 @@ static void look_gateways(struct env *env, __u16 of4, __u16 of6)
 static void look_mixed(struct env *env)
 {
 	look_gateways(env, POLICY_WAN4, POLICY_HE);
+}
+
+static int members(struct env *env)
+{
+	return tables_port_members(env, WAN, POLICY_LINK, POLICY_LINK) ?: tables_port_members(env, HE0, 0, POLICY_HE);
+}
+
+/* By the routers on the link, by neither (another is on it), and by the tunnel; where nobody is a member, by none. */
+static void look_routed(struct env *env)
+{
+	const struct fl_state *by_another = state_of(env, OTHER_HOST), *by_tunnel = state_of(env, THIRD_HOST);
+
+	look_gateways(env, POLICY_WAN4, POLICY_WAN6);
+	if (!by_another || !by_tunnel || by_another->gateway || by_tunnel->gateway != POLICY_HE)
+		fail(env, "  the others' states name the gateways %d and %d instead of 0 and %u\n",
+		     by_another ? by_another->gateway : -1, by_tunnel ? by_tunnel->gateway : -1, POLICY_HE);
+	if (tables_port_members(env, WAN, 0, 0) || tables_port_members(env, HE0, 0, 0))
+		fail(env, "  the members can't be taken away\n");
 }
 
 static void look_half(struct env *env)
@@ -433,6 +453,13 @@ static const struct scene scenes[] = {
 					     "\"route_to\":\"half\",\"when_down\":\"skip\"}"),
 	  .steps = { { OUT6, LEAVES(WAN), .states = 1 }, { OUT4, LEAVES(WAN), .states = 2 }, { OUT6, LEAVES(WAN), .states = 2 } },
 	  .counted = { { "else", 2 }, { "go", 1 } }, .look = look_half },
+	{ "routed-by-members", LAN_OUT,
+	  .steps = { { OUT6, LEAVES(WAN), .states = 1 }, { OUT4, LEAVES(WAN), .states = 2 },
+	    { FROM(LAN, OTHER_HOST, LL_NET_HOST), LEAVES(WAN), .states = 3 },
+	    { FROM(LAN, THIRD_HOST, HE_HOST), LEAVES(WAN), .c.ep_out = EP_HE0, .c.change = { .osrc = LOCAL4, .odst = HE0_REMOTE, .ottl = 255 },
+	      .states = 4 },
+	    { OUT6, LEAVES(WAN), .states = 4 }, { OUT4, LEAVES(WAN), .states = 4 }, { FROM(LAN, OTHER_HOST, LL_NET_HOST), LEAVES(WAN), .states = 4 } },
+	  .counted = { { "go", 7 } }, .before = members, .look = look_routed },
 	{ "reply-to-a-group", SAY("{\"name\":\"go\",\"action\":\"pass\",\"direction\":\"in\",\"family\":\"inet6\",\"interface\":\"wan\","
 				  "\"reply_to\":\"six\"}"),
 	  .steps = { { FROM(WAN, NET_HOST, LAN_HOST), LEAVES(LAN), .states = 1 },

@@ -120,6 +120,8 @@ bool tables_failed_asked(struct env *env, enum port port, const char *addr);
 void tables_forget_icmp(struct env *env); /* the rates of ICMP errors start anew */
 int tables_port(struct env *env, enum port port, struct fl_port *out);
 int tables_port_flags(struct env *env, enum port port, int set, int clear);
+/* Gateways that are members of a group that routes lead to, the first of each family; 0: none. */
+int tables_port_members(struct env *env, enum port port, int of4, int of6);
 int tables_port_mtu(struct env *env, enum port port, int mtu);
 int tables_port_mtu6(struct env *env, enum port port, int mtu);
 /* That routes to the prefix are being moved (or, not held: that one in it stays), until so many seconds from now. */

@@ -100,6 +100,7 @@ static const struct {
 	{ "wan6", WAN, "2001:db8:20::fe", FL_INET6, true },
 	{ "he", HE0, NULL, FL_INET6, true },
 	{ "down", WAN, "198.51.100.254", FL_INET, false },
+	{ "link", WAN, NULL, FL_BOTH, true },
 };
 
 /* The members that carry IPv4 and IPv6, in all slots; 0: none can be used. */
@@ -120,7 +121,8 @@ static const struct {
 	"\"remote\":\"203.0.113.1\",\"address\":\"2001:db8:80::1/64\"}}," \
 	"\"gateways\":{\"wan4\":{\"interface\":\"wan\",\"address\":\"198.51.100.254\"}," \
 	"\"wan6\":{\"interface\":\"wan\",\"address\":\"2001:db8:20::fe\"},\"he\":{\"interface\":\"he0\",\"monitor\":false}," \
-	"\"down\":{\"interface\":\"wan\",\"address\":\"198.51.100.253\"}}," \
+	"\"down\":{\"interface\":\"wan\",\"address\":\"198.51.100.253\"}," \
+	"\"link\":{\"interface\":\"wan\",\"monitor\":false}}," \
 	"\"gateway_groups\":{\"six\":{\"members\":[{\"gateway\":\"wan6\"},{\"gateway\":\"he\",\"tier\":2}]}," \
 	"\"lost\":{\"members\":[{\"gateway\":\"down\"}]}," \
 	"\"mixed\":{\"members\":[{\"gateway\":\"wan4\"},{\"gateway\":\"he\"}]}," \
@@ -202,6 +204,8 @@ static int put_gateways(struct env *env, __u32 set)
 			.port = gateways[i].port,
 			.flags = gateways[i].addr ? 0 : FL_GATEWAY_LINK,
 			.family = gateways[i].family,
+			/* from the link to the routers on it, where the port has it as a member */
+			.next = { i + 1 == POLICY_LINK ? POLICY_WAN4 : 0, i + 1 == POLICY_LINK ? POLICY_WAN6 : 0 },
 		};
 
 		snprintf(value.name, sizeof(value.name), "%s", gateways[i].name);

@@ -12,6 +12,7 @@
 #define POLICY_WAN4 1
 #define POLICY_WAN6 2
 #define POLICY_HE 3
+#define POLICY_LINK 5
 
 #define POLICY_IDS 512 /* of rules and translations, at most */
 

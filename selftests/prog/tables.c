@@ -212,6 +212,18 @@ static int put_port(struct env *env, enum port port, const struct fl_port *p)
 	return set(MAP(env, fl_ports), &index, p);
 }
 
+int tables_port_members(struct env *env, enum port port, int of4, int of6)
+{
+	struct fl_port p;
+
+	if (tables_port(env, port, &p))
+		return -1;
+	p.member[0] = of4;
+	p.member[1] = of6;
+	p.flags = of4 || of6 ? p.flags | FL_PORT_MEMBER : p.flags & ~FL_PORT_MEMBER;
+	return put_port(env, port, &p);
+}
+
 int tables_port_flags(struct env *env, enum port port, int more, int less)
 {
 	struct fl_port p;
