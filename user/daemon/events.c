@@ -45,8 +45,10 @@ static void on_refresh(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	d->changed = 0;
 	datapath_refresh(d->datapath, changed);
-	if (changed & (SYSTEM_LINK | SYSTEM_ADDR))
+	if (changed & (SYSTEM_LINK | SYSTEM_ADDR)) {
 		names_system_changed(d);
+		updates_tick(d);
+	}
 	events_watch_raw(d, false);
 }
 
