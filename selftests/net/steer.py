@@ -8,6 +8,7 @@ import time
 import packet
 import wire
 from lab import LAN_HOST_MAC, LAN_ROUTER_MAC, WAN_NEXT_MAC, WAN_ROUTER_MAC, Lab, tests_of
+from policylab import until
 from wire import Port, check, check_equal, check_fields, check_sound
 
 A, A6 = "192.0.2.51", "2001:db8:aa::51"
@@ -17,6 +18,7 @@ OWN1, OWN2 = "203.0.113.20", "198.18.2.20"
 TWO_ROUTER_MAC, TWO_NEXT_MAC, TWO_HOST_MAC = "02:00:00:00:03:20", "02:00:00:00:03:01", "02:00:00:00:03:50"
 THREE_NEXT_MAC = "02:00:00:00:04:01"
 BROKER = "198.51.100.10"
+ON_LINK, ON_LINK6, ON_LINK_MAC = "198.51.100.97", "2001:db8:98::97", "02:00:00:00:02:97"
 
 lab = Lab()
 TWO, THREE = Port(lab.ns("two"), "net0"), Port(lab.ns("three"), "net0")
@@ -340,6 +342,87 @@ def test_gateway_down():
         leaves(from_lan(port), "three")
     leaves(from_lan(1013, 5001), "wan")  # as its state says
     leaves(from_lan(1011, 5002), "three")
+
+
+# ---- a group of both families ----
+
+
+def mixed(**want):
+    """Who carries IPv4 and IPv6, as the group's rows say."""
+    rows = [row for row in lab.fl("show", "groups") if row["name"] == "mixed"]
+    check_equal({row["family"]: row["active"] for row in rows}, want, "the rows' active")
+    return rows
+
+
+def by_mixed(port, link4, link6, sport=5500):
+    """Both leave by these links; None: by none."""
+    for dst, link in ((ON_LINK, link4), (ON_LINK6, link6)):
+        make, src = (packet.udp6, A6) if ":" in dst else (packet.udp4, A)
+        send = lambda token, make=make, src=src, dst=dst: lab.from_lan(make(src, dst, sport, port, token))
+        if link:
+            leaves(send, link, mac=ON_LINK_MAC if link == "wan" else None, src=src, dst=dst, hop=63)
+            continue
+        token = lab.token()
+        flush()
+        send(token)
+        check_equal(where(token, 0.1)[0], None, "the link")
+
+
+def gateway(state, name):
+    lab.fl("gateway", state, name)
+
+
+def routed(link4, link6):
+    """The kernel's route follows a moment after the command's answer."""
+    for dst, link in ((ON_LINK, link4), (ON_LINK6, link6)):
+        make, src = (packet.udp6, A6) if ":" in dst else (packet.udp4, A)
+        goes_over(lambda token, make=make, src=src, dst=dst: lab.from_lan(make(src, dst, lab.serial % 20000 + 20000, 1039, token)),
+                  link, link and (ON_LINK_MAC if link == "wan" else NEXT[link]))
+
+
+def moves_of_mixed():
+    rows = [row for row in lab.fl("show", "events") if (row["name"], row["event"]) == ("mixed", "moved")]
+    return [(row["details"]["family"], row["details"]["from"], row["details"]["to"]) for row in rows]
+
+
+def test_each_family_by_its_member():
+    for port in (1031, 1032):
+        by_mixed(port, "two", "three")
+    routed("two", "three")
+    rows = mixed(inet=["gw2"], inet6=["ge3"])
+    check_equal([[m["gateway"] for m in row["members"]] for row in rows], [["gw2", "link"], ["ge3", "link"]], "the rows' members")
+
+
+def test_one_family_fails():
+    """The other one's connections stay as they are."""
+    before = len(moves_of_mixed())
+    gateway("down", "gw2")
+    try:
+        mixed(inet=["link"], inet6=["ge3"])
+        by_mixed(1031, "wan", "three", 5501)
+        by_mixed(1032, "wan", "three", 5501)
+        routed("wan", "three")
+        until(lambda: moves_of_mixed()[before:], [("inet", "gw2", ["link"])], "who was moved")
+        by_mixed(1031, "wan", "three")
+    finally:
+        gateway("auto", "gw2")
+    gateway("down", "ge3")
+    try:
+        mixed(inet=["gw2"], inet6=["link"])
+        by_mixed(1031, "two", "wan", 5502)
+        routed("two", "wan")
+        gateway("down", "link")
+        mixed(inet=["gw2"], inet6=[])
+        by_mixed(1031, "two", None, 5503)
+        by_mixed(1032, "two", None, 5503)  # skipped, and the route is unreachable
+        routed("two", None)
+        check("group mixed: no member can be used for IPv6" in lab.fl("status")["reasons"], "status does not say so")
+    finally:
+        gateway("auto", "link")
+        gateway("auto", "ge3")
+    mixed(inet=["gw2"], inet6=["ge3"])
+    by_mixed(1031, "two", "three", 5504)
+    routed("two", "three")
 
 
 # ---- what changes while they go on ----

@@ -9,7 +9,8 @@
 #                       two0 ──────── net0 of two: gw2, ge2   198.18.2.1, 2001:db8:2::1
 #                       three0 ────── net0 of three: gw3      198.18.3.1
 #
-# The far ends drop what they get, after steer.py has seen it. On two's link there is a host, too: .50.
+# The far ends drop what they get, after steer.py has seen it. On two's link there is a host, too: .50. The group "mixed" has two's IPv4
+# gateway, three's IPv6 one, and behind these wan's link itself, on which are 198.51.100.97 and 2001:db8:98::97.
 
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/../lab.sh"
@@ -43,6 +44,8 @@ steer_lab() {
 	side "$two" two0 3 198.18.2 2001:db8:2
 	side "$three" three0 4 198.18.3 2001:db8:4
 	ip -n "$router" neigh add 198.18.2.50 lladdr 02:00:00:00:03:50 dev two0
+	ip -n "$router" neigh add 198.51.100.97 lladdr 02:00:00:00:02:97 dev wan0
+	ip -n "$router" neigh add 2001:db8:98::97 lladdr 02:00:00:00:02:97 dev wan0
 	ip -n "$router" -6 route add default via 2001:db8:3::1
 	in_ns "$router" sysctl -qw net.ipv4.conf.all.accept_local=0
 }
@@ -62,9 +65,14 @@ steer_config() {
 		"gateways": {
 			"gw1": { "interface": "wan", "address": "203.0.113.1", "monitor": false }, "ge1": { "interface": "wan", "address": "2001:db8:3::1", "monitor": false },
 			"gw2": { "interface": "two", "address": "198.18.2.1", "monitor": false }, "ge2": { "interface": "two", "address": "2001:db8:2::1", "monitor": false },
-			"gw3": { "interface": "three", "address": "198.18.3.1", "monitor": { "interval_ms": 100, "up_after": 1 } }, "he_gw": { "interface": "he0", "address": "2001:db8:1::1", "monitor": false }
+			"gw3": { "interface": "three", "address": "198.18.3.1", "monitor": { "interval_ms": 100, "up_after": 1 } }, "he_gw": { "interface": "he0", "address": "2001:db8:1::1", "monitor": false },
+			"ge3": { "interface": "three", "address": "2001:db8:4::1", "monitor": false }, "link": { "interface": "wan", "monitor": false }
 		},
-		"routes": [ { "destination": "0.0.0.0/0", "gateway": "gw1" } ],
+		"gateway_groups": {
+			"mixed": { "members": [ { "gateway": "gw2" }, { "gateway": "ge3" }, { "gateway": "link", "tier": 2 } ] }
+		},
+		"routes": [ { "destination": "0.0.0.0/0", "gateway": "gw1" }, { "destination": "198.51.100.96/27", "gateway": "mixed" },
+			{ "destination": "2001:db8:98::/64", "gateway": "mixed" } ],
 		"default_action": { "in": "block", "out": "pass" },
 		"rules": [
 			$(steer 1001 in lan gw2), $(steer 1002 in lan gw2 '"state": "none",'),
@@ -73,6 +81,7 @@ steer_config() {
 			$(steer 1011 in lan gw3), $(steer 1012 in lan gw3 '"when_down": "reject",'), $(steer 1013 in lan gw3 '"when_down": "skip",'),
 			$(steer 1021 out '' gw2), $(steer 1022 out '' he_gw), $(steer 1024 out '' gw2 '"state": "none",'),
 			$(steer 1025 out '' ge2), $(steer 1026 out wan gw2 '"max_states": 2,'), $(steer 1027 out wan gw2),
+			$(steer 1031 in lan mixed), $(steer 1032 in lan mixed '"when_down": "skip",'),
 			{ "name": "not by two", "action": "block", "quick": true, "direction": "out", "interface": "two", "protocol": "udp",
 			  "destination": { "port": 1027 } },
 			{ "name": "replies by gw1", "action": "pass", "quick": true, "direction": "in", "interface": "two", "protocol": "udp",

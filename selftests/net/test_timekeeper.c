@@ -389,6 +389,51 @@ Test(timekeeper, one_that_falls_silent_is_replaced_within_100_ms)
 	cr_expect_eq(slot0[3], 1u);
 }
 
+static void note_families(void *arg, const struct timekeeper_event *e)
+{
+	char *text = arg;
+
+	if (e->is_group)
+		sprintf(text + strlen(text), " %u:%u", e->families, e->tier);
+}
+
+Test(timekeeper, a_group_chooses_for_each_family)
+{
+	static const struct timekeeper_member members[] = { { 1, 1, 1 }, { 2, 1, 1 }, { 3, 2, 1 } };
+	static const struct timekeeper_group group = {
+		.name = "out", .index = 3, .failback = CONFIG_FAILBACK_MOVE, .members = members, .n_members = 3
+	};
+	static const unsigned int families[] = { FL_INET, FL_INET6, FL_BOTH };
+	static const char *const names[] = { "four", "six", "link" };
+	struct timekeeper_path paths[3];
+	char text[256] = "";
+
+	for (int i = 0; i < 3; i++) {
+		add_gateway(names[i], CONFIG_PROBE_ICMP, 0, "198.51.100.51");
+		plan_gateways[i].monitored = false;
+		plan_gateways[i].path.families = families[i];
+		paths[i] = plan_gateways[i].path;
+	}
+	plan.groups = &group;
+	plan.n_groups = 1;
+	configure();
+	cr_expect(slot0[3] == 1 && slot6[3] == 2);
+	timekeeper_force(tk, 1, MONITOR_FORCED_DOWN);
+	cr_expect(slot0[3] == 3 && slot6[3] == 2, "the other family stays where it is");
+	timekeeper_force(tk, 1, MONITOR_AUTO);
+	cr_expect(slot0[3] == 1 && slot6[3] == 2);
+	paths[1].families = 0;
+	timekeeper_paths(tk, paths);
+	cr_expect(!up[2] && slot0[3] == 1 && slot6[3] == 3, "it has lost its family");
+	timekeeper_force(tk, 3, MONITOR_FORCED_DOWN);
+	cr_expect(slot0[3] == 1 && slot6[3] == 0);
+	paths[1].families = FL_INET6;
+	timekeeper_paths(tk, paths);
+	cr_expect(up[2] && slot0[3] == 1 && slot6[3] == 2);
+	timekeeper_events(tk, note_families, text);
+	cr_expect_str_eq(text, " 1:1 2:1 1:2 1:1 2:2 2:0 2:1");
+}
+
 struct noted {
 	unsigned int n, groups;
 	char text[16][MONITOR_REASON_MAX + 64];

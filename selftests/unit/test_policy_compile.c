@@ -13,7 +13,7 @@
 
 #define NETWORK \
 	"'interfaces':{'wan':{'device':'eth0'},'lan':{'device':'eth1'}},'gateways':{'isp_gw':{'interface':'wan'," \
-	"'address':'203.0.113.1'}}"
+	"'address':'203.0.113.1'},'link_gw':{'interface':'wan','monitor':false}}"
 #define RULES(rules) "{" NETWORK ",'rules':[" rules "]}"
 #define NAT(nat) "{" NETWORK ",'nat':[" nat "]}"
 
@@ -522,5 +522,25 @@ Test(policy_compile, gateways)
 	c.gateway.up = FL_INET6;
 	cr_expect(policy_live(c.policy, &c.facts));
 	cr_expect(!is_live(&c, 1) && is_live(&c, 2) && is_live(&c, 3), "only one is skipped, the others block");
+	release(&c, true);
+}
+
+/* Of a gateway that takes both families each may be out by itself */
+Test(policy_compile, gateway_of_both_families)
+{
+	struct compiled c;
+	bool live[1];
+
+	compile_with(&c, RULES("{'name':'a','action':'pass','direction':'in','route_to':'link_gw','when_down':'skip'}"),
+		     NULL);
+	c.gateway.via.gateway = config_find_gateway(c.config, "link_gw");
+	for (unsigned int up = 0; up <= FL_BOTH; up++) {
+		c.gateway.up = up;
+		policy_live(c.policy, &c.facts);
+		cr_expect_eq(is_live(&c, 1), !!(up & FL_INET));
+		cr_expect_eq(is_live(&c, 2), !!(up & FL_INET6));
+		policy_lives(c.policy, c.config, live);
+		cr_expect_eq(live[0], up != 0);
+	}
 	release(&c, true);
 }

@@ -275,20 +275,6 @@ unsigned int check_group_families(const struct draft_group *group)
 	return group->n_members ? families : FL_BOTH;
 }
 
-void check_members_without(struct check *c, const char *const *at, const struct draft_group *group,
-			   unsigned int families)
-{
-	size_t i;
-
-	for (i = 0; i < group->n_members; i++) {
-		const struct draft_gateway *g = group->members[i].gateway_ref;
-
-		if (g && !(check_gateway_families(g) & families))
-			check_warning(c, at, "the member \"%s\" of \"%s\" %s, and does not carry this", g->item.name,
-				      group->item.name, family_reason(g));
-	}
-}
-
 static void check_member(struct check *c, const struct draft_group *group, size_t i)
 {
 	const struct draft_gateway *g = group->members[i].gateway_ref;
@@ -308,22 +294,43 @@ static void check_member(struct check *c, const struct draft_group *group, size_
 			    g->item.name, g->port.tunnel->item.name);
 }
 
-/* One that is always up leaves nothing to the tiers behind its own. */
-static void check_tiers(struct check *c, const struct draft_group *group)
+/* One that is always up, and takes the family, of the lowest tier; NULL: none is. */
+static const struct draft_member *always_up(const struct draft_group *group, unsigned int family)
 {
 	const struct draft_member *m = group->members, *always = NULL;
 	size_t i;
 
 	for (i = 0; i < group->n_members; i++) {
 		if (m[i].gateway_ref && !m[i].gateway_ref->item.monitored &&
+		    check_gateway_families(m[i].gateway_ref) & family &&
 		    (!always || m[i].item.tier < always->item.tier))
 			always = &m[i];
 	}
-	for (i = 0; always && i < group->n_members; i++) {
-		if (m[i].item.tier > always->item.tier)
+	return always;
+}
+
+/* That one leaves nothing to the tiers behind its own. */
+static void check_tiers(struct check *c, const struct draft_group *group)
+{
+	const struct draft_member *always[] = { always_up(group, FL_INET), always_up(group, FL_INET6) };
+	size_t i, six;
+
+	for (i = 0; i < group->n_members; i++) {
+		const struct draft_member *m = &group->members[i], *first = NULL;
+		unsigned int left = m->gateway_ref ? check_gateway_families(m->gateway_ref) : 0;
+
+		for (six = 0; six < 2 && left; six++) {
+			unsigned int family = six ? FL_INET6 : FL_INET;
+
+			if (left & family && always[six] && m->item.tier > always[six]->item.tier) {
+				left &= ~family;
+				first = first ? first : always[six];
+			}
+		}
+		if (first && !left)
 			check_warning(c, AT("gateway_groups", group->item.name, "members", NUMBER(i), "tier"),
 				      "never used: \"%s\" of tier %u is always up, since its \"monitor\" is false",
-				      always->gateway, always->item.tier);
+				      first->gateway, first->item.tier);
 	}
 }
 

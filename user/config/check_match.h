@@ -34,8 +34,5 @@ unsigned int check_vip_families(const struct draft_vip *v);
 
 /* check_gateways.c: those of all members together, which carry what is of their own family. */
 unsigned int check_group_families(const struct draft_group *group);
-/* Warns of members that carry none of these families. */
-void check_members_without(struct check *c, const char *const *at, const struct draft_group *group,
-			   unsigned int families);
 
 bool check_has_protocol(const struct draft_match *m, unsigned int protocol);

@@ -43,9 +43,7 @@ static void check_route_group(struct check *c, const struct draft_route *r, size
 	int family = r->item.destination.addr.family;
 	char text[PREFIX_STRLEN];
 
-	if (check_group_families(r->via.group) & (family == AF_INET ? FL_INET : FL_INET6))
-		check_members_without(c, at, r->via.group, family == AF_INET ? FL_INET : FL_INET6);
-	else
+	if (!(check_group_families(r->via.group) & (family == AF_INET ? FL_INET : FL_INET6)))
 		check_error(c, at, "\"%s\" is %s, which no member of the group \"%s\" carries",
 			    prefix_format(&r->item.destination, text), family_text(family), r->gateway);
 }

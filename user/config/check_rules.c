@@ -177,8 +177,6 @@ static void check_group(struct check_item *it, const struct draft_group *group, 
 
 	if (narrows || !(it->match->families & families))
 		check_narrow(it, families, ITEM_AT(it, key), key);
-	if (it->match->families)
-		check_members_without(it->c, ITEM_AT(it, key), group, it->match->families);
 }
 
 /* With `route_to` a rule matches the gateway's families only; with `reply_to` all, of which those have to be some. */

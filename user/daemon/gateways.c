@@ -400,6 +400,42 @@ static void connections_follow(struct daemon *d)
 	evtimer_add(g->on_moves, &begun);
 }
 
+/* ---- what groups are used for ---- */
+
+static unsigned int families_of_rules(const struct config *config, const struct config_group *group)
+{
+	unsigned int families = 0;
+
+	for (size_t i = 0; i < config->n_rules; i++)
+		if (config->rules[i].route_to.group == group || config->rules[i].reply_to.group == group)
+			families |= config->rules[i].match.families;
+	return families;
+}
+
+static unsigned int families_of_routes(const struct config *config, const struct config_group *group)
+{
+	unsigned int families = 0;
+
+	for (size_t i = 0; i < config->n_routes; i++)
+		if (config->routes[i].via.group == group)
+			families |= config->routes[i].destination.addr.family == AF_INET6 ? FL_INET6 : FL_INET;
+	for (size_t i = 0; i < config->n_tunnels; i++)
+		if (config->tunnels[i].underlay_group == group)
+			families |= FL_INET;
+	return families;
+}
+
+/* By the configuration, of those that its members may take; all of these if nothing uses it. People are told of these only. */
+static unsigned int families_used(const struct gateways *g, const char *name)
+{
+	const struct config_group *group = config_find_group(g->config, name);
+	unsigned int may = group ? config_group_families(group) : FL_BOTH, used = 0;
+
+	if (group)
+		used = may & (families_of_rules(g->config, group) | families_of_routes(g->config, group));
+	return used ? used : may;
+}
+
 /* ---- telling ---- */
 
 static const char *const forced_names[] = {
@@ -465,13 +501,12 @@ static void gateway_happened(struct daemon *d, const struct timekeeper_event *e)
 static const char *const family_words[] = { [FL_INET] = "inet", [FL_INET6] = "inet6", [FL_BOTH] = "both" };
 static const char *const family_texts[] = { [FL_INET] = "IPv4", [FL_INET6] = "IPv6" };
 
-/* " for IPv6", of a group that has both families. */
+/* " for IPv6", of a group that is used for both families. */
 static const char *for_family(const struct gateways *g, const char *group, unsigned int families)
 {
 	static const char *const texts[] = { [FL_INET] = " for IPv4", [FL_INET6] = " for IPv6", [FL_BOTH] = "" };
-	const struct config_group *found = config_find_group(g->config, group);
 
-	return found && config_group_families(found) == FL_BOTH ? texts[families] : "";
+	return families_used(g, group) == FL_BOTH ? texts[families] : "";
 }
 
 static void add_name(json_t *names, const struct config_gateway *gateway)
@@ -569,9 +604,11 @@ static void on_moves(evutil_socket_t fd, short what, void *arg)
 
 static void happened(void *arg, const struct timekeeper_event *e)
 {
-	if (e->is_group)
+	struct daemon *d = arg;
+
+	if (e->is_group && e->families & families_used(d->gateways, e->name))
 		group_happened(arg, e);
-	else
+	else if (!e->is_group)
 		gateway_happened(arg, e);
 }
 
@@ -590,7 +627,7 @@ static void on_events(evutil_socket_t fd, short what, void *arg)
 			      "%u changes of gateways and groups came too fast to be told", lost);
 }
 
-/* A metered gateway carries where it is used by itself, or by a group that has it in use. */
+/* A metered gateway carries where it is used by itself, or by a group that has it in use, for a family that it is used for. */
 static void idle_or_not(struct daemon *d, const struct timekeeper_snapshot *s)
 {
 	for (size_t i = 0; i < s->n_gateways; i++) {
@@ -599,14 +636,17 @@ static void idle_or_not(struct daemon *d, const struct timekeeper_snapshot *s)
 
 		if (!gateway || !gateway->metered)
 			continue;
-		for (size_t j = 0; j < s->n_groups; j++)
+		for (size_t j = 0; j < s->n_groups; j++) {
+			unsigned int used = families_used(d->gateways, s->groups[j].name);
+
 			for (size_t k = 0; k < 2 * s->groups[j].n_members; k++) {
 				const struct group_member *m = &s->groups[j].of[k % 2].members[k / 2];
 				bool is = m->gateway == s->gateways[i].number;
 
 				member |= is;
-				active |= is && m->active;
+				active |= is && m->active && used & (k % 2 ? FL_INET6 : FL_INET);
 			}
+		}
 		timekeeper_idle(d->gateways->timekeeper, s->gateways[i].number, member && !active);
 	}
 }
@@ -704,17 +744,6 @@ static const char *const use_names[] = {
 	[MEMBER_CARRIES] = "carries",
 };
 
-/* That members take now. */
-static unsigned int families_of(const struct timekeeper_group_view *group)
-{
-	unsigned int families = 0;
-
-	for (size_t i = 0; i < group->n_members; i++)
-		families |=
-			(group->of[0].members[i].takes ? FL_INET : 0) | (group->of[1].members[i].takes ? FL_INET6 : 0);
-	return families;
-}
-
 /* One row says it of both families. */
 static bool is_same(const struct timekeeper_group_view *group)
 {
@@ -728,12 +757,21 @@ static bool is_same(const struct timekeeper_group_view *group)
 	return same;
 }
 
-/* Without members that take none of the families, unless all of them do not. */
+static bool takes_any(const struct group_member *members, size_t n)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < n; i++)
+		any |= members[i].takes;
+	return any;
+}
+
+/* Without members that do not take the family, unless no member does. */
 static json_t *group_row(struct daemon *d, const struct timekeeper_snapshot *s,
 			 const struct timekeeper_group_view *group, unsigned int families)
 {
 	const struct timekeeper_choice_view *choice = &group->of[families == FL_INET6];
-	bool all = !(families_of(group) & families);
+	bool all = !takes_any(choice->members, group->n_members);
 	json_t *members = json_array(), *active = json_array();
 
 	for (size_t i = 0; i < group->n_members; i++) {
@@ -757,11 +795,8 @@ static json_t *group_row(struct daemon *d, const struct timekeeper_snapshot *s,
 static void add_group_rows(struct daemon *d, const struct timekeeper_snapshot *s,
 			   const struct timekeeper_group_view *group, json_t *array)
 {
-	const struct config_group *config = config_find_group(d->gateways->config, group->name);
-	unsigned int families = families_of(group);
+	unsigned int families = families_used(d->gateways, group->name);
 
-	if (!families)
-		families = config ? config_group_families(config) : FL_BOTH;
 	if (families == FL_BOTH && !is_same(group)) {
 		json_array_append_new(array, group_row(d, s, group, FL_INET));
 		families = FL_INET6;
@@ -780,23 +815,14 @@ json_t *gateways_show_groups(struct daemon *d)
 	return array;
 }
 
-/* Of the families that members take now, and those that routes expect. */
 static void group_reason(const struct gateways *g, const struct timekeeper_group_view *group, json_t *reasons)
 {
-	unsigned int lacks = families_of(group), families;
+	unsigned int lacks = families_used(g, group->name);
 
-	for (size_t i = 0; i < g->config->n_routes; i++) {
-		const struct config_route *route = &g->config->routes[i];
-
-		if (route->via.group && !strcmp(route->via.group->name, group->name))
-			lacks |= route->destination.addr.family == AF_INET6 ? FL_INET6 : FL_INET;
-	}
-	families = lacks = lacks ? lacks : FL_BOTH;
 	lacks &= ~((group->of[0].tier ? FL_INET : 0u) | (group->of[1].tier ? FL_INET6 : 0u));
 	if (lacks)
-		json_array_append_new(reasons,
-				      json_sprintf("group %s: no member can be used%s", group->name,
-						   lacks == families ? "" : for_family(g, group->name, lacks)));
+		json_array_append_new(reasons, json_sprintf("group %s: no member can be used%s", group->name,
+							    for_family(g, group->name, lacks)));
 }
 
 void gateways_reasons(struct daemon *d, json_t *reasons)
