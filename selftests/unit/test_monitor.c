@@ -171,6 +171,62 @@ Test(monitor, without_a_source_of_the_family_it_is_down)
 	world_finish(&w);
 }
 
+/* A device that was just made gets its address in a moment: nobody is told before that it is down, unless it takes too long. */
+Test(monitor, a_new_device_has_a_moment_to_get_its_source)
+{
+	struct world w;
+
+	world_make(&w, 1, 1);
+	world_start_plain(&w);
+	monitor_path(w.m, MONITOR_PATH_OK, ipv6_only, w.now);
+	world_run(&w, START + 900 * MS, false);
+	cr_expect_eq(w.last, MONITOR_UNKNOWN);
+	cr_expect_str_eq(world_reason(&w), "no address to send from on wan");
+	world_run(&w, START + 1100 * MS, false);
+	cr_expect_eq(w.last, MONITOR_DOWN);
+	world_finish(&w);
+
+	world_make(&w, 1, 1);
+	world_start_plain(&w);
+	monitor_path(w.m, MONITOR_PATH_OK, ipv6_only, w.now);
+	world_run(&w, START + 300 * MS, false);
+	monitor_path(w.m, MONITOR_PATH_OK, all_sources, w.now);
+	world_run(&w, START + 3 * SECOND, false);
+	cr_expect_eq(w.last, MONITOR_UP);
+	cr_expect_eq(w.downs, 0u);
+	world_finish(&w);
+}
+
+static void nothing_is_learned(bool monitored)
+{
+	struct monitor_setup setup;
+	struct world w;
+
+	world_make(&w, 0, 1);
+	setup = world_setup(&w);
+	setup.monitored = monitored;
+	setup.unreachable = true;
+	world_start(&w, &setup);
+	cr_expect_eq(monitor_status(w.m), MONITOR_UNKNOWN);
+	world_run_now(&w);
+	cr_expect_eq(w.last, MONITOR_DOWN);
+	cr_expect_str_eq(world_reason(&w), "nothing learned by DHCP, router advertisement or PPP on wan");
+	monitor_path(w.m, MONITOR_NO_DEVICE, all_sources, w.now);
+	world_run_now(&w);
+	cr_expect_eq(w.last, MONITOR_DOWN);
+	monitor_reachable(w.m, true);
+	monitor_path(w.m, MONITOR_PATH_OK, all_sources, w.now);
+	world_run_now(&w);
+	cr_expect_eq(w.last, monitored ? MONITOR_DOWN : MONITOR_UP); /* nobody to be probed */
+	world_finish(&w);
+}
+
+Test(monitor, of_an_automatic_one_nothing_is_learned)
+{
+	nothing_is_learned(true);
+	nothing_is_learned(false);
+}
+
 /* What was sent from the old address gets no answer, and is no loss */
 Test(monitor, another_source_is_no_loss)
 {

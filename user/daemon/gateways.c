@@ -52,6 +52,9 @@ static void plane_changed(void *arg)
 
 _Static_assert(GROUP_SLOTS == FL_GROUP_SLOTS, "one table of slots");
 
+/* Until connections are ended: programs that still go the old way are done then. */
+static const struct timeval begun = { .tv_usec = 20000 };
+
 /* ---- plans ---- */
 
 static const char *where(const struct config_gateway *gateway)
@@ -344,6 +347,8 @@ static void gateways_told(void *arg, const struct config *config, unsigned int s
 	}
 	if (err)
 		log_ret(err, "gateways are watched as they were before");
+	if (datapath_has_orphans(d->datapath))
+		evtimer_add(g->on_moves, &begun);
 	plan_free(&plan);
 }
 
@@ -384,7 +389,6 @@ static void group_follows(struct daemon *d, const struct timekeeper_group_view *
 
 static void connections_follow(struct daemon *d)
 {
-	static const struct timeval begun = { .tv_usec = 20000 }; /* programs that still go the old way are done then */
 	struct gateways *g = d->gateways;
 	struct timekeeper_snapshot *s = timekeeper_show(g->timekeeper);
 
@@ -596,9 +600,18 @@ static void on_moves(evutil_socket_t fd, short what, void *arg)
 {
 	static const struct timeval soon = { .tv_usec = 1000 };
 	struct daemon *d = arg;
+	bool more = datapath_groups_move(d->datapath, moved, d);
+	uint64_t ended;
 
 	(void)fd, (void)what;
-	if (datapath_groups_move(d->datapath, moved, d))
+	more |= datapath_orphans_end(d->datapath, &ended);
+	if (ended)
+		journal_write(
+			d->journal, JOURNAL_NOTICE, JOURNAL_STATES, "", "readdressed",
+			json_pack("{s:I}", "states", (json_int_t)ended),
+			"%llu connections ended, whose address outside is gone, to begin anew with the one that is there",
+			(unsigned long long)ended);
+	if (more)
 		evtimer_add(d->gateways->on_moves, &soon);
 }
 

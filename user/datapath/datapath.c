@@ -201,6 +201,7 @@ void datapath_close(struct datapath *dp)
 		control_write(dp);
 	control_map_close(dp);
 	moves_free(dp);
+	orphans_free(dp);
 	learned_free(dp);
 	health_close(dp);
 	dry_run_close(dp);

@@ -179,6 +179,10 @@ void datapath_group_leave(struct datapath *dp, size_t group, unsigned int number
 void datapath_group_stay(struct datapath *dp, size_t group, unsigned int number, enum fl_family family);
 bool datapath_groups_move(struct datapath *dp, datapath_moved_fn *each, void *arg);
 
+/* An address that translated connections have outside is gone, and its interface has another: the same, until it returns false. */
+bool datapath_has_orphans(const struct datapath *dp);
+bool datapath_orphans_end(struct datapath *dp, uint64_t *ended);
+
 /* Logged packets: the ring that the programs write, and what they count of it. Open as long as dp is. */
 void datapath_event_maps(const struct datapath *dp, int *ring, int *stats);
 /* The interface's or tunnel's name; NULL: no port has the number now. */

@@ -43,6 +43,16 @@ static bool tells_it_better(const struct system_addr *a, const struct system_add
 	return memcmp(&a->prefix.addr.v6, &than->prefix.addr.v6, sizeof(a->prefix.addr.v6)) < 0;
 }
 
+static void connections_follow(struct datapath *dp, struct port *port, const struct addr *own6)
+{
+	const struct prefix is[3] = { { port->own4, 32 },
+				      { *own6, 128 },
+				      { prefix_network(&port->delegated), port->delegated.len } };
+
+	for (size_t i = 0; i < 3; i++)
+		orphans_follow(dp, &port->outside[i], &is[i]);
+}
+
 static void port_addresses(struct datapath *dp, struct port *port)
 {
 	const struct system_addr *a, *delegated = NULL;
@@ -78,6 +88,7 @@ static void port_addresses(struct datapath *dp, struct port *port)
 		port->value.addr6 = addr_to_map(&own6);
 	port->value.flags &= ~(FL_PORT_OWN4 | FL_PORT_OWN6);
 	port->value.flags |= (port->value.addr4 ? FL_PORT_OWN4 : 0) | (own6.family == AF_INET6 ? FL_PORT_OWN6 : 0);
+	connections_follow(dp, port, &own6);
 }
 
 /* A port without a global address answers with one of another port's, interfaces' before tunnels'. */

@@ -146,6 +146,7 @@ struct join;	     /* join.c */
 struct reassembly;   /* fragments.c */
 struct waiting;	     /* waiting.c */
 struct moves;	     /* moves.c */
+struct orphans;	     /* orphans.c */
 struct dry_run;	     /* explain.c */
 struct nl_sock;
 
@@ -229,7 +230,8 @@ struct datapath {
 	bool saved_changed; /* the file does not have all of it yet */
 	struct reassembly *reassembly;
 	struct waiting *waiting;
-	struct moves *moves; /* connections are being ended; NULL: none */
+	struct moves *moves;	 /* connections are being ended; NULL: none */
+	struct orphans *orphans; /* the same, since their address is gone */
 	struct dry_run *dry_run;
 };
 
@@ -482,6 +484,11 @@ void resets_send(struct resets *resets, const struct states_entry *entry);
 void resets_send_starter(struct resets *resets, const struct states_entry *entry); /* to the end that began alone */
 uint64_t resets_sent(const struct resets *resets); /* states whose ends have both got one */
 
+/* ---- orphans.c ---- */
+/* What a port's connections have outside: an address of 32 or 128 bits, or a prefix. It was that; AF_UNSPEC: there is none now */
+void orphans_follow(struct datapath *dp, struct prefix *was, const struct prefix *is);
+void orphans_free(struct datapath *dp);
+
 /* ---- moves.c ---- */
 void moves_free(struct datapath *dp);
 
@@ -515,6 +522,8 @@ int routes_apply(struct datapath *dp, const struct config *config, const struct 
 /* The gateway that a route goes by now; NULL: its group has none that can be used. */
 const struct config_gateway *route_gateway(const struct datapath *dp, const struct config *config,
 					   const struct config_route *wanted);
+/* Whether that is it, or a part of it, in the kernel's table. */
+bool route_is_of(const struct system_route *there, const struct config_route *wanted);
 void routes_follow(struct datapath *dp); /* groups that use another member */
 int routes_hold(struct datapath *dp, const struct config *config, const struct port *ports);
 void wait_for_programs(void); /* no program that has begun before runs any more after it */

@@ -32,8 +32,42 @@ static int route_add(struct route_list *list, const struct system_route *route)
 	return 0;
 }
 
-#define GROUP_METRIC6 \
-	1 /* before any that the system learns; of IPv4 0, which dhclient and others use too: there ours goes in front */
+#define GROUP_METRIC6 1 /* before any that the system learns */
+
+/*
+ * What a route is in the kernel's table: itself, but an IPv4 default by a group is two halves. Whatever default others learn, also with metric 0,
+ * theirs is never in front, and ours is never in their way: a DHCP client adds its own only where there is none.
+ */
+static size_t split(const struct system_route *route, struct system_route parts[2])
+{
+	if (!route->first || route->destination.len || route->destination.addr.family != AF_INET) {
+		parts[0] = *route;
+		return 1;
+	}
+	for (uint32_t i = 0; i < 2; i++) {
+		parts[i] = *route;
+		parts[i].destination.len = 1;
+		parts[i].destination.addr.v4.s_addr = htonl(i << 31);
+	}
+	return 2;
+}
+
+static bool same_prefix(const struct prefix *a, const struct prefix *b)
+{
+	return a->len == b->len && addr_equal(&a->addr, &b->addr);
+}
+
+bool route_is_of(const struct system_route *there, const struct config_route *wanted)
+{
+	const struct system_route like = { .destination = wanted->destination, .first = wanted->via.group };
+	struct system_route parts[2];
+	size_t n = split(&like, parts);
+
+	for (size_t i = 0; i < n; i++)
+		if (same_prefix(&there->destination, &parts[i].destination))
+			return true;
+	return false;
+}
 
 /* The gateway that a route goes by now; NULL: its group has none. */
 const struct config_gateway *route_gateway(const struct datapath *dp, const struct config *config,
@@ -76,7 +110,7 @@ static bool route_of(const struct datapath *dp, const struct config *config, con
 	return true;
 }
 
-static bool is_installed(struct datapath *dp, const struct prefix *destination)
+static bool is_installed(struct datapath *dp, const struct config_route *wanted)
 {
 	struct system_route *routes = NULL;
 	bool found = false;
@@ -85,8 +119,7 @@ static bool is_installed(struct datapath *dp, const struct prefix *destination)
 	if (system_get_routes(dp->system, &routes, &n))
 		return false;
 	for (size_t i = 0; i < n && !found; i++)
-		found = routes[i].destination.len == destination->len &&
-			addr_equal(&routes[i].destination.addr, &destination->addr);
+		found = route_is_of(&routes[i], wanted);
 	free(routes);
 	return found;
 }
@@ -95,19 +128,20 @@ static bool is_installed(struct datapath *dp, const struct prefix *destination)
  * A default that the system has learned, or was given by others, is used as it is: where it has the metric of ours, which then
  * finds no place, ours waits until it goes.
  */
-static bool yields(struct datapath *dp, const struct system_route *route, struct system_route *others)
+static bool yields(struct datapath *dp, const struct config_route *wanted, const struct system_route *route,
+		   struct system_route *others)
 {
 	return !route->destination.len && !route->first && !system_get_others_default(dp->system, route, others) &&
-	       !is_installed(dp, &route->destination);
+	       !is_installed(dp, wanted);
 }
 
 enum route_state route_state(struct datapath *dp, const struct config_route *wanted, struct system_route *others)
 {
 	struct system_route route;
 
-	if (is_installed(dp, &wanted->destination))
+	if (is_installed(dp, wanted))
 		return ROUTE_ACTIVE;
-	if (!route_of(dp, dp->config, wanted, dp->ports, &route) || !yields(dp, &route, others))
+	if (!route_of(dp, dp->config, wanted, dp->ports, &route) || !yields(dp, wanted, &route, others))
 		return ROUTE_MISSING;
 	return others->ifindex == route.ifindex && addr_equal(&others->gateway, &route.gateway) ? ROUTE_ACTIVE
 												: ROUTE_YIELDS;
@@ -121,7 +155,8 @@ void routes_warn(struct datapath *dp, const struct config *config, const struct 
 	const struct system_link *link;
 
 	for (size_t i = 0; i < config->n_routes; i++) {
-		if (!route_of(dp, config, &config->routes[i], ports, &route) || !yields(dp, &route, &others) ||
+		if (!route_of(dp, config, &config->routes[i], ports, &route) ||
+		    !yields(dp, &config->routes[i], &route, &others) ||
 		    (others.ifindex == route.ifindex && addr_equal(&others.gateway, &route.gateway)))
 			continue;
 		link = system_link_by_index(dp->system, others.ifindex);
@@ -135,15 +170,40 @@ void routes_warn(struct datapath *dp, const struct config *config, const struct 
 	}
 }
 
+/* A half of a default that the configuration has a route of its own to is not the default's. */
+static bool is_taken(const struct config *config, const struct config_route *wanted, const struct system_route *part)
+{
+	for (size_t i = 0; i < config->n_routes; i++)
+		if (&config->routes[i] != wanted && same_prefix(&config->routes[i].destination, &part->destination))
+			return !same_prefix(&wanted->destination, &part->destination);
+	return false;
+}
+
+static int route_add_parts(const struct config *config, const struct config_route *wanted,
+			   const struct system_route *route, struct route_list *list)
+{
+	struct system_route parts[2];
+	size_t n = split(route, parts);
+	int err = 0;
+
+	for (size_t i = 0; i < n && !err; i++)
+		if (!is_taken(config, wanted, &parts[i]))
+			err = route_add(list, &parts[i]);
+	return err;
+}
+
 static int config_routes(struct datapath *dp, const struct config *config, const struct port *ports,
 			 struct route_list *list)
 {
 	struct system_route route, others;
 	int err = 0;
 
-	for (size_t i = 0; i < config->n_routes && !err; i++)
-		if (route_of(dp, config, &config->routes[i], ports, &route) && !yields(dp, &route, &others))
-			err = route_add(list, &route);
+	for (size_t i = 0; i < config->n_routes && !err; i++) {
+		const struct config_route *wanted = &config->routes[i];
+
+		if (route_of(dp, config, wanted, ports, &route) && !yields(dp, wanted, &route, &others))
+			err = route_add_parts(config, wanted, &route, list);
+	}
 	return err;
 }
 
@@ -277,6 +337,20 @@ static void group_routes_keep(struct datapath *dp, const struct config *config, 
 	dp->group_routes = routes;
 }
 
+static int move_parts(struct datapath *dp, const struct config_route *wanted, const struct system_route *from,
+		      const struct system_route *to)
+{
+	struct system_route old[2], new[2];
+	size_t n = split(from, old);
+	int err = 0;
+
+	split(to, new);
+	for (size_t i = 0; i < n; i++)
+		if (!is_taken(dp->config, wanted, &new[i]))
+			err = system_move_route(dp->system, &old[i], &new[i]) ?: err;
+	return err;
+}
+
 void routes_follow(struct datapath *dp)
 {
 	struct system_route route;
@@ -293,7 +367,7 @@ void routes_follow(struct datapath *dp)
 		route_of(dp, dp->config, &dp->config->routes[i], dp->ports, &route);
 		if (same_way(now, &route))
 			continue;
-		err = system_move_route(dp->system, now, &route);
+		err = move_parts(dp, &dp->config->routes[i], now, &route);
 		if (err && err != -EEXIST) { /* the device is on its way out, or in: the next look puts it right */
 			log_ret(err, "a route cannot follow its gateway group");
 			dp->routes_dirty = true;

@@ -168,10 +168,11 @@ json_t *datapath_show_drops(struct datapath *dp)
 
 /* ---- routes ---- */
 
-static const struct system_route *route_find(const struct system_route *routes, size_t n, const struct prefix *prefix)
+static const struct system_route *route_find(const struct system_route *routes, size_t n,
+					     const struct config_route *wanted)
 {
 	for (size_t i = 0; i < n; i++)
-		if (routes[i].destination.len == prefix->len && addr_equal(&routes[i].destination.addr, &prefix->addr))
+		if (route_is_of(&routes[i], wanted))
 			return &routes[i];
 	return NULL;
 }
@@ -217,7 +218,7 @@ json_t *datapath_show_routes(struct datapath *dp)
 		return array;
 	for (size_t i = 0; dp->config && i < dp->config->n_routes; i++) {
 		const struct config_route *route = &dp->config->routes[i];
-		const struct system_route *there = route_find(routes, n, &route->destination);
+		const struct system_route *there = route_find(routes, n, route);
 		const struct config_gateway *gw = route_gateway(dp, dp->config, route);
 		struct system_route others;
 		char state[128];
@@ -232,7 +233,7 @@ json_t *datapath_show_routes(struct datapath *dp)
 		bool listed = false;
 
 		for (size_t j = 0; dp->config && j < dp->config->n_routes && !listed; j++)
-			listed = route_find(routes + i, 1, &dp->config->routes[j].destination);
+			listed = route_is_of(&routes[i], &dp->config->routes[j]);
 		if (!listed)
 			json_array_append_new(array, route_json(prefix_format(&routes[i].destination, destination),
 								addr_format(&routes[i].gateway, gateway),

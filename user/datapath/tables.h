@@ -40,6 +40,8 @@ struct port {
 
 	struct addr own4;	 /* the device's own first global IPv4 address */
 	struct prefix delegated; /* of the oldest global IPv6 address that was given to it */
+	/* what translated connections have outside: IPv4, IPv6, the delegated prefix; what it was, while there is none */
+	struct prefix outside[3];
 	bool veth;
 	uint32_t peer;	 /* tunnel: the hidden end of its device */
 	uint32_t parent; /* VLAN: the lower device */
