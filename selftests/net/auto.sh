@@ -47,7 +47,7 @@ auto_lab() {
 		cat > "$FL_TMP/dhcpd$which.conf" <<-CONF
 		start 198.18.$which.20
 		end 198.18.$which.20
-		interface $([ $which = 1 ] && echo net0 || echo net9)
+		interface $([ "$which" = 1 ] && echo net0 || echo net9)
 		lease_file $FL_TMP/leases$which
 		option subnet 255.255.255.0
 		option router 198.18.$which.1

@@ -200,6 +200,11 @@ no_leak() {
 	check_equal "leaks" "$(head -n 5 "$FL_TMP/leaks")" ""
 }
 
+have_sent() {
+	counted
+	[ "$(sum 'sent-*')" -gt "$1" ]
+}
+
 # held SECONDS: so long nothing is answered, and who may go out does
 held() {
 	local answered sent open
@@ -207,8 +212,7 @@ held() {
 	counted
 	answered=$(sum 'answered-*[46]') sent=$(sum 'sent-*') open=${count[answered-open]}
 	sleep "$1"
-	counted
-	[ "$(sum 'sent-*')" -gt "$((sent + 20))" ] || fail "the hosts have not sent: $(($(sum 'sent-*') - sent))"
+	slowwait 10 have_sent "$((sent + 20))" || fail "the hosts have not sent: $(($(sum 'sent-*') - sent))"
 	[ "${count[answered-open]}" -gt "$open" ] || fail "nothing of the DMZ has passed: the world was not there"
 	check_equal "answers to protected hosts" "$(($(sum 'answered-*[46]') - answered))" 0
 	no_leak
