@@ -147,7 +147,7 @@ Test(system, follows_links_and_addresses)
 	run("ip addr add 192.0.2.1/24 dev a0");
 	run("ip addr add 192.0.2.9 peer 192.0.2.10/32 dev tun0 && ip addr add 192.0.2.9 peer 192.0.2.11/32 dev tun0");
 	run("ip neigh add 192.0.2.77 lladdr 02:00:00:00:00:77 dev a0");
-	cr_assert_eq(settle(), EVERYTHING);
+	cr_assert_eq(settle(), EVERYTHING & ~SYSTEM_DEFAULT);
 	compare_all();
 	cr_assert_eq(system_link_by_name(sys, "mv0")->parent, index_of("a0"));
 	cr_assert_eq(system_link_by_name(sys, "a0")->parent, 0);
@@ -177,8 +177,62 @@ Test(system, tells_of_routes_and_rules)
 	run("ip -6 rule add from 2001:db8::/32 table 100");
 	cr_assert_eq(dispatch(), SYSTEM_ROUTE);
 	run("ip nexthop add id 7 via 192.0.2.3 dev a0");
-	cr_assert_eq(dispatch(), SYSTEM_ROUTE);
+	cr_assert_eq(dispatch(), SYSTEM_ROUTE | SYSTEM_DEFAULT, "no one knows yet by which routes it is used");
+	run("ip route add default via 192.0.2.2");
+	cr_assert_eq(dispatch(), SYSTEM_ROUTE | SYSTEM_DEFAULT);
+	run("ip route add default via 192.0.2.3 metric 5 proto 250 && ip route add default via 192.0.2.3 table 100");
+	cr_assert_eq(dispatch(), SYSTEM_ROUTE, "our own, and those of other tables");
 	cr_assert_eq(dispatch(), 0);
+}
+
+static int by_family(const void *a, const void *b)
+{
+	const struct system_default *x = a, *y = b;
+
+	if (x->family != y->family)
+		return x->family == AF_INET6 ? 1 : -1;
+	if (x->ifindex != y->ifindex)
+		return x->ifindex == index_of("a0") ? -1 : 1;
+	return x->metric < y->metric ? -1 : 1;
+}
+
+static void is_default(const struct system_default *d, const char *device, const char *gateway, uint8_t protocol)
+{
+	struct addr want = { .family = AF_UNSPEC };
+
+	if (gateway)
+		cr_assert_eq(addr_parse(gateway, &want), 0);
+	cr_expect_eq(d->ifindex, index_of(device));
+	cr_expect(addr_equal(&d->gateway, &want), "%s", gateway);
+	cr_expect_eq(d->protocol, protocol, "%u", d->protocol);
+}
+
+/* Of each device the best first; ours, those of other tables, and of no next hop to be used, tell nothing. */
+Test(system, defaults_that_others_have_learned)
+{
+	struct system_default *d = NULL;
+	size_t n = 0;
+
+	run("ip link add a0 type veth peer name a1 && ip link set a0 up && ip link set a1 up");
+	run("ip addr add 192.0.2.1/24 dev a0 && ip addr add 198.51.100.1/24 dev a1");
+	run("ip route add default via 192.0.2.2 metric 100 proto dhcp && ip route add default via 192.0.2.3 metric 7 proto boot");
+	run("ip route add default dev a1 metric 9 && ip route add unreachable default metric 1000");
+	run("ip route add default via 192.0.2.4 proto 250 && ip route add default via 192.0.2.5 table 9");
+	run("sysctl -qw net.ipv6.conf.a0.disable_ipv6=0");
+	run("ip -6 route add default via fe80::9 dev a0 metric 1024 proto ra && ip -6 route add 2001:db8:7::/64 via fe80::8 dev a0");
+	run("ip -6 route add default via fe80::7 dev a0 metric 2048 proto ra pref high expires 100");
+	settle();
+	cr_assert_eq(system_get_defaults(sys, &d, &n), 0);
+	cr_assert_eq(n, 5);
+	qsort(d, n, sizeof(*d), by_family);
+	is_default(&d[0], "a0", "192.0.2.3", 3);
+	is_default(&d[1], "a0", "192.0.2.2", 16);
+	is_default(&d[2], "a1", NULL, 3);
+	is_default(&d[3], "a0", "fe80::9", 9);
+	is_default(&d[4], "a0", "fe80::7", 9);
+	cr_expect_eq(d[3].expires_ms, 0);
+	cr_expect_gt(d[4].expires_ms, 0);
+	free(d);
 }
 
 Test(system, tells_of_hooks_and_forwarding)

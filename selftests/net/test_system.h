@@ -7,7 +7,7 @@
 #include "user/system/internal.h"
 
 #define INSTANCE "test"
-#define EVERYTHING (SYSTEM_LINK | SYSTEM_ADDR | SYSTEM_NEIGH | SYSTEM_ROUTE | SYSTEM_HOOK)
+#define EVERYTHING (SYSTEM_LINK | SYSTEM_ADDR | SYSTEM_NEIGH | SYSTEM_ROUTE | SYSTEM_HOOK | SYSTEM_DEFAULT)
 
 struct told {
 	unsigned int what;
