@@ -1,87 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* `show events`: what is on disk, some of it at a time. */
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "user/config/suggest.h"
-#include "user/daemon/daemon.h"
-
-struct job {
-	struct journal_cursor *cursor;
-	struct client *client;
-	struct event *next;
-	bool over;
-};
-
-static void job_free(struct job *job)
-{
-	journal_read_close(job->cursor);
-	if (job->next)
-		event_free(job->next);
-	free(job);
-}
+#include "user/daemon/stream.h"
 
 /* ---- the stream: lines of the file; then one object ---- */
 
-static void send_end(struct job *job, int err)
+static int listing_go(void *arg, const char **lines)
 {
-	json_t *json = err ? json_pack("{s:s}", "error", strerror(-err))
-			   : json_pack("{s:I}", "events", (json_int_t)journal_read_found(job->cursor));
-	char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
-
-	if (text)
-		control_send(job->client, text);
-	free(text);
-	json_decref(json);
+	return journal_read_go(arg, lines);
 }
 
-static void job_wait(struct job *job)
+static json_t *listing_end(void *arg, int err)
 {
-	const struct timeval soon = { 0 };
-
-	evtimer_add(job->next, &soon);
+	return err ? json_pack("{s:s}", "error", strerror(-err))
+		   : json_pack("{s:I}", "events", (json_int_t)journal_read_found(arg));
 }
 
-static void job_step(evutil_socket_t fd, short what, void *arg)
+static void listing_close(void *arg, bool over)
 {
-	struct job *job = arg;
-	const char *lines;
-	int more = journal_read_go(job->cursor, &lines);
-
-	(void)fd, (void)what;
-	if (*lines)
-		control_send(job->client, lines);
-	job->over = more <= 0;
-	if (job->over)
-		send_end(job, more);
-	else if (!*lines)
-		job_wait(job);
+	(void)over;
+	journal_read_close(arg);
 }
 
-static void job_begin(void *arg, struct client *client)
-{
-	struct job *job = arg;
-
-	job->client = client;
-	job_wait(job);
-}
-
-/* What was sent, has been taken: more. */
-static void job_drained(void *arg)
-{
-	struct job *job = arg;
-
-	if (!job->over && !evtimer_pending(job->next, NULL))
-		job_wait(job);
-}
-
-static void job_ended(void *arg)
-{
-	job_free(arg);
-}
-
-static const struct control_stream job_stream = { job_begin, job_drained, job_ended };
+static const struct stream_ops listing_ops = { listing_go, listing_end, listing_close };
 
 /* ---- the question ---- */
 
@@ -103,20 +46,17 @@ static bool knows_kind(const char *kind, struct control_answer *answer)
 
 static void begin(struct daemon *d, const struct journal_query *query, struct control_answer *answer)
 {
-	struct job *job = calloc(1, sizeof(*job));
-	int err = job ? journal_read_open(&job->cursor, journal_path(d->journal), query) : -ENOMEM;
+	struct journal_cursor *cursor = NULL;
+	int err = journal_read_open(&cursor, journal_path(d->journal), query);
 
-	if (!err && !(job->next = evtimer_new(d->base, job_step, job)))
-		err = -ENOMEM;
+	if (!err)
+		err = stream_begin(d, &listing_ops, cursor, 0, answer);
 	if (!err) {
 		answer->result = json_object();
-		answer->stream = &job_stream;
-		answer->stream_arg = job;
 		return;
 	}
 	control_fail(answer, 1, "%s can't be read: %s", journal_path(d->journal), strerror(-err));
-	if (job)
-		job_free(job);
+	journal_read_close(cursor);
 }
 
 /*

@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * `show states`, `kill states`: answers that go on for as long as it takes, some milliseconds at a time, between which the loop does
- * other things.
- */
+/* `show states`, `kill states`: answers that go on for as long as it takes. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "user/daemon/daemon.h"
+#include "user/daemon/stream.h"
 
 #define LIMIT_MAX 100000000
 #define RESET_PAUSE_US 5000 /* resets in between: so many a second as go into 3 ms of each 8 */
@@ -16,44 +13,19 @@ struct job {
 	struct journal *journal;
 	json_t *selected; /* of kill: what was asked for */
 	struct states_cursor *cursor;
-	struct client *client;
-	struct event *next;
-	bool kill, reset, over;
+	bool kill, reset;
 };
-
-static void job_free(struct job *job)
-{
-	datapath_states_close(job->cursor);
-	json_decref(job->selected);
-	if (job->next)
-		event_free(job->next);
-	free(job);
-}
 
 /* ---- the stream: lines of rows, each a JSON array; then one object ---- */
 
-static void send_end(struct job *job, int err)
+static int states_go(void *arg, const char **rows)
 {
-	json_int_t n = datapath_states_found(job->cursor);
-	json_t *json;
-	char *text;
+	struct job *job = arg;
 
-	if (err)
-		json = json_pack("{s:s}", "error",
-				 err == -ESTALE ? "the state table has got another size meanwhile; ask again"
-						: strerror(-err));
-	else if (job->reset)
-		json = json_pack("{s:I,s:I}", "killed", n, "reset", (json_int_t)datapath_states_resets(job->cursor));
-	else
-		json = json_pack("{s:I}", job->kill ? "killed" : "states", n);
-	text = json ? json_dumps(json, JSON_COMPACT) : NULL;
-	if (text)
-		control_send(job->client, text);
-	free(text);
-	json_decref(json);
+	return datapath_states_go(job->cursor, rows);
 }
 
-/* Also where who has asked is gone before it is done. */
+/* Also where who has asked is gone before it is done */
 static void tell_killed(struct job *job)
 {
 	json_int_t n = job->kill ? datapath_states_found(job->cursor) : 0;
@@ -65,58 +37,38 @@ static void tell_killed(struct job *job)
 			      "%" JSON_INTEGER_FORMAT " states, by hand", n);
 }
 
-static void job_wait(struct job *job)
-{
-	const struct timeval pause = { .tv_usec = job->reset ? RESET_PAUSE_US : 0 };
-
-	evtimer_add(job->next, &pause);
-}
-
-static void job_step(evutil_socket_t fd, short what, void *arg)
+static json_t *states_end(void *arg, int err)
 {
 	struct job *job = arg;
-	const char *rows;
-	int more = datapath_states_go(job->cursor, &rows);
+	json_int_t n = datapath_states_found(job->cursor);
 
-	(void)fd, (void)what;
-	if (*rows)
-		control_send(job->client, rows);
-	job->over = more <= 0;
-	if (job->over) {
-		tell_killed(job);
-		send_end(job, more);
-	} else if (!*rows) {
-		job_wait(job);
-	}
+	tell_killed(job);
+	if (err)
+		return json_pack("{s:s}", "error",
+				 err == -ESTALE ? "the state table has got another size meanwhile; ask again"
+						: strerror(-err));
+	if (job->reset)
+		return json_pack("{s:I,s:I}", "killed", n, "reset", (json_int_t)datapath_states_resets(job->cursor));
+	return json_pack("{s:I}", job->kill ? "killed" : "states", n);
 }
 
-static void job_begin(void *arg, struct client *client)
+static void job_free(struct job *job)
+{
+	datapath_states_close(job->cursor);
+	json_decref(job->selected);
+	free(job);
+}
+
+static void states_close(void *arg, bool over)
 {
 	struct job *job = arg;
 
-	job->client = client;
-	job_wait(job);
-}
-
-/* What was sent, has been taken: more. */
-static void job_drained(void *arg)
-{
-	struct job *job = arg;
-
-	if (!job->over && !evtimer_pending(job->next, NULL))
-		job_wait(job);
-}
-
-static void job_ended(void *arg)
-{
-	struct job *job = arg;
-
-	if (!job->over)
+	if (!over)
 		tell_killed(job);
 	job_free(job);
 }
 
-static const struct control_stream job_stream = { job_begin, job_drained, job_ended };
+static const struct stream_ops states_ops = { states_go, states_end, states_close };
 
 /* ---- the question ---- */
 
@@ -211,24 +163,19 @@ static json_t *selectors_of(const json_t *request)
 static void begin(struct daemon *d, const json_t *request, const struct states_query *query,
 		  struct control_answer *answer)
 {
+	bool kill = query->doing == STATES_KILL || query->doing == STATES_RESET, reset = query->doing == STATES_RESET;
 	struct job *job = calloc(1, sizeof(*job));
 	char *why = NULL;
 
 	if (job) {
-		job->kill = query->doing == STATES_KILL || query->doing == STATES_RESET;
-		job->reset = query->doing == STATES_RESET;
-		job->journal = d->journal;
+		*job = (struct job){ .journal = d->journal, .kill = kill, .reset = reset };
 		job->selected = selectors_of(request);
-		job->next = evtimer_new(d->base, job_step, job);
 		job->cursor = datapath_states_open(d->datapath, query, &why);
 	}
-	if (!job || !job->next || !job->cursor) {
+	if (!job || !job->cursor || stream_begin(d, &states_ops, job, reset ? RESET_PAUSE_US : 0, answer)) {
 		control_fail(answer, why ? 2 : 1, "%s", why ? why : "out of memory");
 		if (job)
 			job_free(job);
-	} else {
-		answer->stream = &job_stream;
-		answer->stream_arg = job;
 	}
 	free(why);
 }
