@@ -119,6 +119,10 @@ $(foreach dir,$(TEST_DIRS),$(eval $(call test_rule,$(dir))))
 $(BUILD)/prog-test: $(call obj,$(wildcard selftests/prog/*.c user/policy/*.c user/config/*.c user/lib/*.c) \
 	selftests/rules/generate.c selftests/rules/reference.c selftests/rules/sets.c)
 $(BUILD)/bench: $(call obj,$(wildcard selftests/bench/*.c))
+$(BUILD)/bench: | $(BUILD)/pinger
+# by itself, since its memory is measured
+$(BUILD)/pinger: $(call obj,selftests/bench/peer/pinger.c)
+	$(call say,LINK,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -pthread
 $(BUILD)/prog-test $(BUILD)/bench:
 	$(call say,LINK,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(call pkg_libs,$(DAEMON_PKGS)) -lm -pthread
 
@@ -126,7 +130,7 @@ $(BUILD)/prog-test $(BUILD)/bench:
 $(BUILD)/rules-test: $(call obj,$(wildcard selftests/rules/*.c user/policy/*.c user/config/*.c user/lib/*.c))
 	$(call say,LINK,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(call pkg_libs,$(DAEMON_PKGS))
 
--include $(patsubst %.o,%.d,$(call obj,$(USER_SRC) $(wildcard selftests/*/*.c))) $(BPF_SKEL:.skel.h=.bpf.d)
+-include $(patsubst %.o,%.d,$(call obj,$(USER_SRC) $(wildcard selftests/*/*.c selftests/bench/peer/*.c))) $(BPF_SKEL:.skel.h=.bpf.d)
 
 # ---- installing what is missing --------------------------------------------------------------------------------------
 

@@ -43,6 +43,7 @@ enum dut_id {
 	DUT_RULES10K,
 	DUT_GATEWAY1,
 	DUT_GATEWAYS,
+	DUT_PROBES,
 	DUT_COUNT
 };
 
@@ -211,6 +212,11 @@ void rounds_run(struct run *r);
 void config_write(enum dut_id dut, const char *file);
 /* A ruleset of so many, all but one fit no packet; variant 1: one rule of it is another. And nft's, the same rules */
 void config_write_rules(unsigned int rules, unsigned int variant, const char *file);
+/* Gateways that are probed: `many` of them; 0: the first two of these, for each of which the third takes over */
+#define GATEWAY_SLOW 1 /* numbers, by the order of the names */
+#define GATEWAY_FAST 2
+#define GATEWAY_THIRD 3
+void config_write_gateways(int many, const char *file);
 void nft_write_rules(unsigned int rules, const char *file);
 void daemon_spawn(struct run *r, enum dut_id dut);
 bool daemon_answers(const struct run *r, enum dut_id dut);
@@ -228,6 +234,10 @@ void start_measured(struct run *r, enum dut_id dut, enum path_id path, const cha
 void restart_measured(struct run *r, enum dut_id dut, enum path_id path);
 /* Packets while the process runs; how many were sent, and lost, as facts. Returns its status, as waitpid() does */
 int stream_while(struct run *r, enum path_id path, pid_t pid, const char *sent, const char *lost);
+
+/* ---- gateways.c: probing; the peer begins with the run, since it takes a minute until it knows ---- */
+void gateways_peer_start(struct run *r);
+void gateways_measured(struct run *r);
 
 /* ---- program.c: programs alone ---- */
 void programs_verify(struct run *r);

@@ -155,6 +155,47 @@ static json_t *steered(int n)
 	return config;
 }
 
+/* As steered(), by what is probed; with the defaults but that one is up again at once, so that the next turn may begin */
+static json_t *probed(int many)
+{
+	json_t *gateways = json_object(), *config = stateless(1, 0), *rules = json_array();
+	char name[16], address[64];
+
+	for (int i = 0; i < many; i++) {
+		snprintf(name, sizeof(name), "gw%d", i);
+		snprintf(address, sizeof(address), "2001:db8:c0::1:%x", i);
+		json_object_set_new(gateways, name, json_pack("{s:s,s:s}", "interface", "far0", "address", address));
+	}
+	json_object_update_new(json_object_get(config, "interfaces"),
+			       json_pack("{s:{s:s},s:{s:s}}", "far0", "device", "r2", "far1", "device", "r3"));
+	json_object_set_new(config, "gateways", gateways);
+	if (many)
+		return config;
+	json_object_set_new(gateways, "a",
+			    json_pack("{s:s,s:s,s:{s:i}}", "interface", "far0", "address", "2001:db8:c0::1:1",
+				      "monitor", "up_after", 1));
+	json_object_set_new(gateways, "b",
+			    json_pack("{s:s,s:s,s:{s:i,s:i}}", "interface", "far0", "address", "2001:db8:c0::1:2",
+				      "monitor", "up_after", 1, "interval_ms", 20));
+	json_object_set_new(gateways, "c", json_pack("{s:s,s:s}", "interface", "far1", "address", "2001:db8:c1::1:3"));
+	json_object_set_new(config, "gateway_groups",
+			    json_pack("{s:{s:[{s:s,s:i},{s:s,s:i}]},s:{s:[{s:s,s:i},{s:s,s:i}]}}", "slow", "members",
+				      "gateway", "a", "tier", 1, "gateway", "c", "tier", 2, "fast", "members",
+				      "gateway", "b", "tier", 1, "gateway", "c", "tier", 2));
+	for (int i = 0; i < 2; i++) {
+		json_t *steering = lan_passes("keep");
+
+		json_object_set_new(steering, "name", json_string(i ? "fast" : "slow"));
+		json_object_set_new(steering, "family", json_string("inet6"));
+		json_object_set_new(steering, "source",
+				    json_pack("{s:s}", "address", i ? "2001:db8:aa::/48" : "2001:db8:ac::/48"));
+		json_object_set_new(steering, "route_to", json_string(i ? "fast" : "slow"));
+		json_array_append_new(rules, steering);
+	}
+	json_object_set_new(config, "rules", rules);
+	return config;
+}
+
 static json_t *config_of(enum dut_id dut)
 {
 	switch (dut) {
@@ -184,6 +225,8 @@ static json_t *config_of(enum dut_id dut)
 		return steered(1);
 	case DUT_GATEWAYS:
 		return steered(GATEWAYS);
+	case DUT_PROBES:
+		return stateless(1, 0);
 	default:
 		return NULL;
 	}
@@ -204,6 +247,11 @@ void config_write(enum dut_id dut, const char *file)
 void config_write_rules(unsigned int rules, unsigned int variant, const char *file)
 {
 	write_or_die(stateless(rules, variant), file);
+}
+
+void config_write_gateways(int many, const char *file)
+{
+	write_or_die(probed(many), file);
 }
 
 void nft_write_rules(unsigned int rules, const char *file)

@@ -79,6 +79,8 @@ int main(int argc, char **argv)
 	libbpf_set_print(print_warnings);
 	live_open(r);
 	daemons_start(r);
+	if (!r->brief)
+		gateways_peer_start(r);
 	if (!json_array_size(r->complaints)) {
 		flows_fill(r, PATH_STATES_MANY);
 		rounds_run(r);
@@ -88,6 +90,7 @@ int main(int argc, char **argv)
 		restart_measured(r, DUT_CLIENTS10K, PATH_CLIENTS10K);
 		usleep(SETTLE_US);
 		daemon_memory(r, DUT_CLIENTS10K, "rss_10000_after_restart_mb");
+		gateways_measured(r);
 		programs_verify(r);
 		rows_print(r);
 		if (rows_write(r, argv[4]))

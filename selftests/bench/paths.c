@@ -39,6 +39,7 @@ const struct dut duts[DUT_COUNT] = {
 	[DUT_RULES10K] = { "rules10k", R0_FAIRLEAD, true },
 	[DUT_GATEWAY1] = { "gateway1", R0_FAIRLEAD, true },
 	[DUT_GATEWAYS] = { "gateways", R0_FAIRLEAD, true },
+	[DUT_PROBES] = { "probes", R0_FAIRLEAD, true },
 };
 
 #define FLOWS 1024

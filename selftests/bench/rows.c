@@ -84,6 +84,9 @@ static const struct fact_row {
 	{ "", "  of packets sent meanwhile", "apply_sent", "", NAN, false },
 	{ "G18", "apply one changed rule of 10,000", "apply_change_ms", "ms", 2, false },
 	{ "", "  of 10", "apply_change_of_10_ms", "ms", NAN, false },
+	{ "G15", "a gateway dies: down after, the worst", "gateway_down_worst_ms", "ms", 1300, false },
+	{ "G15", "  with interval_ms 20", "gateway_down_fast_ms", "ms", 100, false },
+	{ "G15", "  from there to the first packet by another", "gateway_moved_us", "us", 1000, false },
 	{ "", "  restart until the daemon answers", "restart_ready_ms", "ms", NAN, false },
 	{ "", "verifier, all programs", "verify_ms", "ms", NAN, false },
 	{ "", "  fl_xdp, instructions", "verify_fl_xdp_insns", "", NAN, false },
@@ -130,6 +133,9 @@ static const struct fact_ratio {
 	{ "G17", "apply 10,000 rules : nft -f", "apply_10000_ms", "nft_10000_ms", 0.25 },
 	{ "G18", "apply one changed rule of 10,000 : of 10", "apply_change_ms", "apply_change_of_10_ms", 1.25 },
 	{ "info", "the same : nft, one rule", "apply_change_ms", "nft_change_ms", NAN },
+	{ "G15", "a gateway dies, until it is down : a dpinger", "gateway_down_ms", "gateway_down_peer_ms", 0.1 },
+	{ "G16", "256 gateways, CPU time in % : 256 dpingers", "probing_cpu_pct", "probing_peer_cpu_pct", 0.05 },
+	{ "G16", "  resident memory in MB", "probing_mb", "probing_peer_mb", 0.02 },
 };
 
 static enum path_id floor_of(enum path_id path)
