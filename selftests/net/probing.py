@@ -199,8 +199,8 @@ def test_who_is_not_there_keeps_nobody_back():
 
 
 def test_loss_below_the_threshold():
-    row = becomes("lossy", "up", "^answers$")
-    check(row["loss_pct"] > 0, "it has no loss: %s" % row)
+    until(lambda: gateways()["lossy"]["loss_pct"] > 0, True, "whether it has lost something", 8)
+    becomes("lossy", "up", "^answers$")
 
 
 def test_latency_and_jitter_below_the_threshold():
