@@ -80,6 +80,17 @@ GLOBAL __u32 via_gateway(struct scratch *s, __u32 via)
 	return slot < FL_GROUP_SLOTS ? group->slot[slot] : 0;
 }
 
+/* The gateway that answers go by, as a rule's `reply_to` says, be it up or not. 0: there is none for the family */
+static __always_inline __u32 reply_via(struct scratch *s, __u32 via)
+{
+	const struct fl_gateway *gateway;
+
+	if (via & FL_VIA_GROUP)
+		return via_gateway(s, via);
+	gateway = via ? gateway_get(s->pkt.set, via) : NULL;
+	return gateway && gateway->family & s->pkt.family ? via : 0;
+}
+
 /*
  * The member of a group, that routes lead to, by which a new connection leaves: by port `number`, in s->way and s->hop. It stays with
  * it, whatever the group uses later. 0: it is by no such one.

@@ -342,7 +342,7 @@ GLOBAL int rules_judge(struct scratch *s, __u32 list, __u32 port, bool steers)
 	s->judged_out = which;
 	s->decider = rule->id;
 	s->route_to = steers && rule->route_to ? via_gateway(s, rule->route_to) : 0;
-	s->reply = rule->reply_to & FL_VIA_GROUP ? via_gateway(s, rule->reply_to) : rule->reply_to;
+	s->reply = reply_via(s, rule->reply_to);
 	if (rule->flags & FL_RULE_LOG)
 		s->log |= 1u << which;
 	if (!s->diverted || rule->action != FL_PASS) /* else the state is of the rule that has sent it here */

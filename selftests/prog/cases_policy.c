@@ -478,6 +478,10 @@ static const struct scene scenes[] = {
 	  .steps = { { FROM(WAN, NET_HOST, LAN_HOST), LEAVES(LAN), .states = 1 },
 	    { FROM(LAN, LAN_HOST, NET_HOST), PORTS_ARE(53, 4000), LEAVES(WAN), .c.ep_out = EP_HE0,
 	      .c.change = { .osrc = LOCAL4, .odst = HE0_REMOTE, .ottl = 255 }, .states = 1 } }, .counted = { { "go", 2 } } },
+	{ "reply-to-of-the-other-family", SAY("{\"name\":\"go\",\"action\":\"pass\",\"direction\":\"in\",\"interface\":\"wan\","
+					      "\"reply_to\":\"he\"}"),
+	  .steps = { { FROM(WAN, NET_HOST4, LAN_HOST4), LEAVES(LAN), .states = 1 },
+	    { FROM(LAN, LAN_HOST4, NET_HOST4), PORTS_ARE(53, 4000), LEAVES(WAN), .states = 1 } }, .counted = { { "go", 2 } } },
 	{ "route-to-out", SAY("{\"name\":\"in\",\"action\":\"pass\",\"direction\":\"in\",\"interface\":\"lan\"},"
 			      "{\"name\":\"out\",\"action\":\"pass\",\"direction\":\"out\",\"family\":\"inet6\",\"interface\":\"wan\","
 			      "\"route_to\":\"he\"},{\"name\":\"no\",\"action\":\"block\",\"direction\":\"out\",\"interface\":\"he0\","
