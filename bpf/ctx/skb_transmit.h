@@ -118,7 +118,7 @@ GLOBAL int send(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *flow, __u
 
 		if (!ip)
 			return drop(ctx, pkt, FL_DROP_INTERNAL);
-		outer_write(ip, ep, pkt->len, pkt->tos, flow->mtu);
+		outer_write(ip, ep, outer_source(ep, pkt->set, hop->port), pkt->len, pkt->tos, flow->mtu);
 	}
 	if (hops)
 		count_forwarded(pkt, flow, hop);

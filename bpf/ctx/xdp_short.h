@@ -83,7 +83,11 @@ static __always_inline bool outer_is_of(struct fl_ctx *ctx, const struct pkt *pk
 	const struct fl_endpoint *ep = endpoint_get(endpoint);
 	struct iphdr *ip = pkt_at(ctx, pkt->outer, 0x1f, sizeof(*ip));
 
-	return ep && ip && ip->saddr == ep->remote && ip->daddr == ep->local && ep->underlay == pkt->l2_port;
+	if (!ep || !ip || ip->saddr != ep->remote)
+		return false;
+	if (ep->group)
+		return comes_by_member(pkt->set, ep->tunnel, pkt->l2_port, ip->daddr);
+	return ip->daddr == ep->local && ep->underlay == pkt->l2_port;
 }
 
 /* The way that the connection's state knows, which has let the packet pass. 0, LONG_WAY or LONG_WAY_NEW. */

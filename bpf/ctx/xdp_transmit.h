@@ -105,7 +105,7 @@ static __always_inline int transmit(struct fl_ctx *ctx, struct pkt *pkt, bool ge
 		ep = endpoint_get(flow->endpoint);
 		if (!ip || !ep)
 			return drop(ctx, pkt, FL_DROP_INTERNAL);
-		outer_write(ip, ep, pkt->len, pkt->tos, flow->mtu);
+		outer_write(ip, ep, outer_source(ep, pkt->set, hop->port), pkt->len, pkt->tos, flow->mtu);
 	}
 	count_forwarded(pkt, flow, hop);
 	/* a devmap serves programs that take fragments or those that do not, never both; generic XDP gains nothing by it */

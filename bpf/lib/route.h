@@ -327,6 +327,53 @@ static __always_inline void query_outer(struct scratch *s, const struct fl_endpo
 }
 
 /*
+ * An underlay that is a group: by which member an outer packet leaves, and so from which address, in s->outer. false: there is none that can
+ * be used.
+ */
+GLOBAL int outer_by_member(struct scratch *s, __u32 endpoint)
+{
+	const struct fl_endpoint *ep = endpoint_get(endpoint);
+	const struct fl_gateway *gateway;
+	const struct fl_group *group;
+	const struct fl_port *port;
+	__u32 index;
+
+	if (!s || !ep)
+		return false;
+	index = FL_GROUP_INDEX(s->pkt.set & 1, ep->group & (FL_GROUPS_MAX - 1), 0);
+	group = bpf_map_lookup_elem(&fl_groups, &index);
+	gateway = group && group->most ? gateway_get(s->pkt.set, group->most) : NULL;
+	port = gateway && gateway->port ? port_get(s->pkt.set, gateway->port) : NULL;
+	if (!port || !(ep->local || port->flags & FL_PORT_OWN4))
+		return false;
+	s->outer.ifindex = gateway->ifindex;
+	if (!ep->local)
+		addr_set4(&s->outer.src, port->addr4);
+	if (!(gateway->flags & FL_GATEWAY_LINK))
+		s->outer.dst = gateway->addr[0];
+	return true;
+}
+
+/*
+ * The hop to what s->outer has asked for: a neighbour on the member's link, also where the routing table says nothing of it or something
+ * else. `told`: what fib_ask() has said.
+ */
+static __always_inline void hop_to_member(struct scratch *s, int told)
+{
+	struct hop *hop = &s->hop;
+
+	if (told == STAGE_GO && hop->family == AF_INET && hop->ifindex == s->outer.ifindex &&
+	    same_addr(&hop->addr, &s->outer.dst))
+		return;
+	hop->addr = s->outer.dst;
+	hop->ifindex = s->outer.ifindex;
+	hop->port = port_number(s->outer.set, s->outer.ifindex, 0);
+	hop->mtu = 0xffff;
+	hop->resolved = false;
+	hop->family = AF_INET;
+}
+
+/*
  * The way out by s->hop: source translation, tunnel endpoint, the outer's own hop, MTU. s->query.dst is the translated
  * destination. Fills flow. Returns STAGE_GO, STAGE_ERROR or -FL_DROP_*.
  */
@@ -369,11 +416,19 @@ GLOBAL int route_egress(struct fl_ctx *ctx, struct scratch *s, struct fl_flow *f
 		s->outer.family = FL_INET;
 		s->outer.out = true;
 		s->outer.set = s->pkt.set;
+		if (ep->group && !outer_by_member(s, flow->endpoint)) {
+			s->pkt.blame = tunnel;
+			return icmp_unreachable(&s->pkt, FL_DROP_NO_UNDERLAY);
+		}
 		query_outer(s, ep);
 		r = fib_ask(ctx, &s->outer, &s->hop);
 		s->outer.tos = s->outer.proto = 0;
 		if (r == -FL_DROP_HELD)
 			return r;
+		if (ep->group) {
+			hop_to_member(s, r);
+			r = STAGE_GO;
+		}
 		if (r) {
 			s->pkt.blame = tunnel;
 			return icmp_unreachable(&s->pkt, FL_DROP_NO_UNDERLAY);

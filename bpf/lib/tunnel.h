@@ -61,6 +61,14 @@ static __always_inline __u32 endpoint_find(__u8 set, __be32 local, __be32 remote
 	return index ? *index : 0;
 }
 
+/* Whether outer packets for a tunnel over a group may come in by a port, to `local`. */
+GLOBAL __u32 comes_by_member(__u32 set, __u32 tunnel, __u32 port, __u32 local)
+{
+	struct fl_endpoint_key key = { .set = set, .port = port, .local = local, .remote = FL_EP_IN_MEMBER(tunnel) };
+
+	return bpf_map_lookup_elem(&fl_ep_in, &key) != NULL;
+}
+
 /* The client of a broker's tunnel that an inner address belongs to; 0: none. */
 static __always_inline __u32 client_find(__u8 set, __u16 tunnel, const union fl_addr *addr)
 {
@@ -149,9 +157,17 @@ static __always_inline __u8 outer_tos(const struct fl_endpoint *ep, __u8 tos)
 	return ep->dscp == FL_DSCP_COPY ? tos : ep->dscp << 2 | (tos & 3);
 }
 
+/* The outer source of a packet that leaves by a port. */
+static __always_inline __be32 outer_source(const struct fl_endpoint *ep, __u32 set, __u32 port)
+{
+	const struct fl_port *out = ep->local ? NULL : port_get(set, port);
+
+	return out ? out->addr4 : ep->local;
+}
+
 /* Writes the outer header. `tos`: the inner traffic class, whose ECN field is copied (RFC 6040 4.1, normal mode). */
-static __always_inline void outer_write(struct iphdr *ip, const struct fl_endpoint *ep, __u16 inner_len, __u8 tos,
-					__u32 mtu)
+static __always_inline void outer_write(struct iphdr *ip, const struct fl_endpoint *ep, __be32 local, __u16 inner_len,
+					__u8 tos, __u32 mtu)
 {
 	__u64 *words = (__u64 *)ip;
 	bool df = (ep->flags & FL_EP_DYNAMIC_MTU) && mtu > 1280; /* RFC 4213 3.2.1, 3.2.2 */
@@ -165,7 +181,7 @@ static __always_inline void outer_write(struct iphdr *ip, const struct fl_endpoi
 	ip->ttl = ep->ttl;
 	ip->protocol = IPPROTO_IPV6;
 	ip->check = 0;
-	ip->saddr = ep->local;
+	ip->saddr = local;
 	ip->daddr = ep->remote;
 	ip->check = ~csum_fold(csum_add(csum_add(0, words[0]), words[1]) + ip->daddr);
 }
@@ -201,7 +217,8 @@ GLOBAL int tunnel_receive(struct fl_ctx *ctx, struct pkt *pkt)
 	tunnel = port_get(set, pkt->port);
 	if (!tunnel)
 		return -FL_DROP_INTERNAL;
-	if (tunnel->underlay != pkt->l2_port)
+	if (tunnel->underlay != pkt->l2_port &&
+	    (tunnel->underlay != FL_UNDERLAY_GROUP || !comes_by_member(set, pkt->port, pkt->l2_port, ip->daddr)))
 		return -FL_DROP_TUNNEL_UNDERLAY;
 	if (pkt->fragment) {
 #ifdef CTX_IS_SKB

@@ -32,7 +32,7 @@
 	X(TUNNEL_FAILED, "tunnel-failed", "the kernel refused to encapsulate or decapsulate it, or the underlay has no room for it") \
 	X(NPT_UNTRANSLATABLE, "npt-untranslatable", "an address that has no translation (RFC 6296), or whose external prefix is not known now") \
 	X(ICMP_RATE, "icmp-rate-limit", "the ICMP error that it deserved was over the rate") \
-	X(NO_UNDERLAY, "no-underlay-route", "no route to the tunnel's remote by its underlay; answered with Destination Unreachable") \
+	X(NO_UNDERLAY, "no-underlay-route", "no route to the tunnel's remote by its underlay, or no member of the group can be used that it is; answered with Destination Unreachable") \
 	X(INTERNAL, "internal", "a table that must have an entry has none") \
 	X(SPOOFED, "spoofed-source", "a source that is the router's own or lies on another interface (antispoof)") \
 	X(HELD, "route-changing", "its route was being changed by a new configuration at that moment") \

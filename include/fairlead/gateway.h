@@ -47,14 +47,15 @@ enum fl_group_flags {
 	FL_GROUP_BY_SOURCE = 1 << 0, /* the source's address says the slot; else the whole tuple */
 };
 
-/* fl_groups: array FL_GROUP_INDEX(), one for each family, mapped. The daemon writes flags, the timekeeper the slots */
+/* fl_groups: array FL_GROUP_INDEX(), one for each family, mapped. The daemon writes flags, the timekeeper the rest */
 #define FL_GROUP_INDEX(set, number, six) (((set)*2 + (six)) * FL_GROUPS_MAX + (number))
 
 struct fl_group {
 	__u16 slot
 		[FL_GROUP_SLOTS]; /* numbers of gateways, each as many times as its weight wants; 0: none can be used */
 	__u32 flags;		  /* enum fl_group_flags */
-	__u32 pad;
+	__u16 most; /* the one with the most slots: by IPv4's tunnels over the group go, one way as routes have; 0: none */
+	__u16 pad;
 };
 _Static_assert(sizeof(struct fl_group) == 128, "two cache lines");
 

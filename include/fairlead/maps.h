@@ -97,6 +97,8 @@ enum fl_port_flags {
 	FL_PORT_MEMBER = 1 << 11, /* a gateway here is a member of a group that routes lead to */
 };
 
+#define FL_UNDERLAY_GROUP 0xffff /* a group is the underlay: the ports that fl_ep_in names */
+
 /* What fl_ifindex and fl_vlans say of a device: its port's number in each set, 0: not ours. */
 struct fl_numbers {
 	__u16 port[2];
@@ -114,7 +116,7 @@ struct fl_port {
 	__u32 mtu;
 	__u32 endpoint; /* of a tunnel with one remote; else 0 */
 	__u8 mac[6];
-	__u16 underlay;	    /* of a tunnel: the port that outers must come in by; else 0 */
+	__u16 underlay;	    /* of a tunnel: the port that outers must come in by, or FL_UNDERLAY_GROUP; else 0 */
 	__be32 addr4;	    /* sources of ICMP errors for what came in here; 0: none */
 	__u32 peer_ifindex; /* of a tunnel: its device's hidden end, by which the router's own packets come; else 0 */
 	union fl_addr addr6;
@@ -148,14 +150,17 @@ struct fl_drop_stats {
 
 /*
  * fl_ep_in: hash (set, local, remote) -> FL_EP_IN(tunnel's port, endpoint), so that a decapsulated packet touches no
- * endpoint. remote 0 marks an address that tunnels use, with endpoint 0: strangers are dropped.
+ * endpoint. remote 0 marks an address that tunnels use, with endpoint 0: strangers are dropped. With a port: outers of a tunnel over a
+ * group may come in there; local is the tunnel's by that member, remote FL_EP_IN_MEMBER().
  */
 #define FL_EP_IN(tunnel, endpoint) ((__u32)(tunnel) << 16 | (endpoint))
 #define FL_EP_IN_TUNNEL(value) ((value) >> 16)
 #define FL_EP_IN_ENDPOINT(value) ((value)&0xffff)
+#define FL_EP_IN_MEMBER(tunnel) ((__be32)(tunnel)) /* its port */
 _Static_assert(FL_ENDPOINTS_MAX <= 0x10000, "an endpoint has 16 bits in fl_ep_in");
 struct fl_endpoint_key {
-	__u32 set;
+	__u16 set;
+	__u16 port; /* a member's interface; else 0 */
 	__be32 local;
 	__be32 remote;
 };
@@ -170,17 +175,19 @@ enum fl_endpoint_flags {
 
 /* fl_ep: array. Daemon writes. Index 0 is none */
 struct fl_endpoint {
-	__be32 local;
+	__be32 local; /* 0: the address of whichever port of the group it leaves by */
 	__be32 remote;
-	__u32 underlay_ifindex; /* outers leave by it */
-	__u16 underlay;		/* as in its port; for user space */
+	__u32 underlay_ifindex; /* outers leave by it, where there is no group */
+	__u16 underlay;		/* its port; of a group that of the smallest MTU */
 	__u16 tunnel;		/* port of the tunnel's device */
 	__u32 mtu;		/* inner; configured, or the underlay's less 20 */
 	__u16 mss;		/* FL_MSS_* or a value */
 	__u8 ttl;
 	__u8 dscp; /* 0 to 63 or FL_DSCP_COPY */
 	__u8 flags;
-	__u8 pad[7];
+	__u8 pad;
+	__u16 group; /* outers leave by the gateway that carries for it; 0: none */
+	__u8 pad2[4];
 };
 _Static_assert(sizeof(struct fl_endpoint) == 32, "layout");
 

@@ -59,6 +59,11 @@ class Lab:
         """A command in one of the lab's namespaces."""
         subprocess.run(["nsenter", "--net=/run/netns/" + self.ns(ns), *command], check=True, timeout=20)
 
+    def output(self, ns, *command):
+        """What it prints."""
+        with wire.namespace(self.ns(ns)):
+            return subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=20, text=True).stdout
+
     def token(self):
         """Eight bytes that no other packet carries."""
         self.serial += 1

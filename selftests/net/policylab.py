@@ -30,10 +30,6 @@ class PolicyLab(Lab):
     def port(self, ns, device, **how):
         return Port(self.ns(ns), device, **how)
 
-    def output(self, ns, *command):
-        with namespace(self.ns(ns)):
-            return subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=20, text=True).stdout
-
     @contextlib.contextmanager
     def conversation(self, client, server, address, port, source=None):
         """A TCP connection from namespace to namespace: the sockets of both."""

@@ -17,11 +17,12 @@ ON_TWO = "198.18.2.50"
 OWN1, OWN2 = "203.0.113.20", "198.18.2.20"
 TWO_ROUTER_MAC, TWO_NEXT_MAC, TWO_HOST_MAC = "02:00:00:00:03:20", "02:00:00:00:03:01", "02:00:00:00:03:50"
 THREE_NEXT_MAC = "02:00:00:00:04:01"
-BROKER = "198.51.100.10"
+BROKER, OVER, OVER_FAR = "198.51.100.10", "198.51.100.20", "2001:db8:77::77"
 ON_LINK, ON_LINK6, ON_LINK_MAC = "198.51.100.97", "2001:db8:98::97", "02:00:00:00:02:97"
 
 lab = Lab()
 TWO, THREE = Port(lab.ns("two"), "net0"), Port(lab.ns("three"), "net0")
+SIDES = {"wan": (lab.wan, WAN_ROUTER_MAC, OWN1), "two": (TWO, TWO_ROUTER_MAC, OWN2)}
 LINKS = {"wan": lab.wan, "two": TWO, "three": THREE}
 NEXT = {"wan": WAN_NEXT_MAC, "two": TWO_NEXT_MAC, "three": THREE_NEXT_MAC}
 DEAD = lab.mode == "killed"
@@ -425,6 +426,109 @@ def test_one_family_fails():
     routed("two", "three")
 
 
+# ---- a tunnel over a group ----
+
+
+def by_over(send, want, hop=63, src=A6):
+    """The packet leaves in the tunnel over the group, by that member, from its address."""
+    p = leaves(send, want, inner=True, src=src, dst=OVER_FAR, hop=hop)
+    check_fields(p, "outer", src=SIDES[want][2], dst=OVER, hop=64, df=True)
+
+
+def out_of_over(by, port, to=None, sport=2001, token=None, **outer):
+    """A packet to the LAN comes in the tunnel, by that link; to: the outer destination, the link's own address if there is none."""
+    link, mac, own = SIDES[by]
+    inner = packet.udp6(OVER_FAR, A6, sport, port, token or lab.token())
+    link.send_to(mac, packet.ip4(OVER, to or own, packet.IPV6, inner, **outer))
+
+
+def over_is_by(want, sport):
+    """All that the tunnel carries goes by that member, and what comes is taken by both."""
+    flow = from_lan(2001, sport, OVER_FAR)
+    for _ in range(2):
+        by_over(flow, want)
+    for by in SIDES:
+        for _ in range(2):
+            arrives(lambda token: out_of_over(by, sport, token=token), src=OVER_FAR, dst=A6, hop=63)
+    by_over(flow, want)
+    by_over(from_lan(2001, sport + 1, OVER_FAR), want)
+    arrives(lambda token: out_of_over(want, 2003, sport=sport, token=token), src=OVER_FAR, dst=A6, hop=63)
+    with wire.namespace(lab.ns("router")):
+        sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    by_over(lambda token: sock.sendto(token, (OVER_FAR, 1029)), want, 64, "2001:db8:7::2")
+    sock.close()
+    if DEAD:
+        return
+    carrier = {"wan": "gw1", "two": "gw2"}[want]
+    row = lab.tunnel("over0")
+    check_equal((row["local"], row["underlay"], row["carrier"], row["reason"]), (SIDES[want][2], "both", carrier, ""), "the tunnel")
+    if lab.mode == "tc":  # once is enough of what takes the verifier a second
+        return
+    row = lab.fl("explain", *("--in lan --src %s --dst %s --proto udp --dport 9" % (A6, OVER_FAR)).split())
+    check_equal((row["verdict"], row["tunnel"], row["egress"]), ("forward", "over0", want), "explain: %s" % row)
+    row = lab.fl("explain", *("--in over0 --src %s --dst %s --proto udp --dport 2003" % (OVER_FAR, A6)).split())
+    check_equal((row["verdict"], row["egress"]), ("forward", "lan"), "explain from the tunnel: %s" % row)
+
+
+def by_hand(word, *gateways):
+    for name in gateways:
+        gateway(word, name)
+
+
+def test_over_a_group():
+    over_is_by("wan", 5500)
+    for by, other in () if DEAD else (("wan", "two"), ("two", "wan")):  # a member's address is that of its own link
+        moved = lab.counted(lambda: out_of_over(by, 5500, SIDES[other][2]))
+        check_equal(moved.get("tunnel-wrong-interface"), 1, "counted (%s)" % moved)
+
+
+def test_over_a_group_that_moves():
+    flow = from_lan(2001, 5510, OVER_FAR)
+    for down, up, want in (("gw1", None, "two"), (None, "gw1", "wan")):
+        by_over(flow, {"two": "wan", "wan": "two"}[want])
+        by_hand("down" if down else "auto", down or up)
+        by_over(flow, want)  # the first one after the word
+        over_is_by(want, 5510)
+
+
+def test_over_a_group_of_which_nobody_is_left():
+    flow = from_lan(2001, 5520, OVER_FAR)
+    by_over(flow, "wan")
+    by_hand("down", "gw1", "gw2")
+    try:
+        token = lab.token()
+        flush()
+        moved = lab.counted(lambda: flow(token))
+        check_equal(moved.get("no-underlay-route"), 1, "counted (%s)" % moved)
+        p = lab.lan.expect("the answer", lambda p: p.type == 1)
+        check_fields(p, dst=A6)
+        check_equal(where(token, 0.1)[0], None, "the link that it left by")
+        check("dev over0" in lab.output("router", "ip", "-6", "route", "show", "2001:db8:77::/48"), "its route has gone")
+        row = next(g for g in lab.fl("show", "gateways") if g["name"] == "over_gw")
+        check_equal((row["status"], row["reason"]), ("down", "no member of the underlay of over0 can be used"), "the gateway in it")
+        check("tunnel over0: no member of its underlay can be used" in lab.fl("status")["reasons"], "status says nothing of it")
+    finally:
+        by_hand("auto", "gw1", "gw2")
+    by_over(flow, "wan")
+
+
+def test_over_a_group_outer_fragments_and_path_mtu():
+    inner = packet.udp6(OVER_FAR, A6, 5531, 2001, bytes(1000) + b"whole")
+    for by, (link, mac, own) in SIDES.items():
+        flush()
+        for at in (0, 512):
+            part = inner[at:at + 512] if not at else inner[at:]
+            link.send_to(mac, packet.ip4(OVER, own, packet.IPV6, part, ident=77, mf=not at, offset=at))
+        lab.lan.expect("the packet that came in fragments by " + by, lambda p: p.proto == packet.UDP and p.data.endswith(b"whole"))
+    link, mac, own = SIDES["two"]
+    sent = packet.ip4(own, OVER, packet.IPV6, packet.udp6(A6, OVER_FAR, 5530, 2001, bytes(100)))
+    link.send_to(mac, packet.ip4("198.18.2.1", own, packet.ICMP, packet.icmp4(3, 4, 1400, sent[:60])))
+    end = time.monotonic() + 3
+    while lab.tunnel("over0")["mtu"] != 1380 and time.monotonic() < end:
+        time.sleep(0.02)
+    check_equal(lab.tunnel("over0")["mtu"], 1380, "the MTU that the path has told")
+
+
 # ---- what changes while they go on ----
 
 
@@ -487,4 +591,4 @@ def test_link_goes_and_comes():
 
 if __name__ == "__main__":
     CHANGES = [test_neighbour_changes, test_route_changes, test_next_hop_of_the_route_changes, test_link_goes_and_comes]
-    wire.main([test_by_another_link, test_answers_go_back, *CHANGES] if DEAD else tests_of(globals()), lab.prefix)
+    wire.main([test_by_another_link, test_answers_go_back, test_over_a_group, *CHANGES] if DEAD else tests_of(globals()), lab.prefix)

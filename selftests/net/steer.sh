@@ -6,6 +6,7 @@
 #
 #   lan            router             wan: gw1, ge1   default route, underlay of he0      eth0 of lan: 192.0.2.80, 2001:db8:aa::80
 #   eth0 ────── lan0    wan0 ──────── net0            203.0.113.1, 2001:db8:3::1          and .51, ::51, which say nothing by themselves
+#                       over0: by wan, else by two
 #                       two0 ──────── net0 of two: gw2, ge2   198.18.2.1, 2001:db8:2::1
 #                       three0 ────── net0 of three: gw3      198.18.3.1
 #
@@ -60,19 +61,23 @@ steer_config() {
 		},
 		"tunnels": {
 			"he0": { "type": "6in4", "underlay": "wan", "local": "203.0.113.20", "remote": "198.51.100.10",
-				"address": "2001:db8:1::2/64" }
+				"address": "2001:db8:1::2/64" },
+			"over0": { "type": "6in4", "underlay": "both", "local": "interface", "remote": "198.51.100.20",
+				"address": "2001:db8:7::2/64" }
 		},
 		"gateways": {
 			"gw1": { "interface": "wan", "address": "203.0.113.1", "monitor": false }, "ge1": { "interface": "wan", "address": "2001:db8:3::1", "monitor": false },
 			"gw2": { "interface": "two", "address": "198.18.2.1", "monitor": false }, "ge2": { "interface": "two", "address": "2001:db8:2::1", "monitor": false },
 			"gw3": { "interface": "three", "address": "198.18.3.1", "monitor": { "interval_ms": 100, "up_after": 1 } }, "he_gw": { "interface": "he0", "address": "2001:db8:1::1", "monitor": false },
-			"ge3": { "interface": "three", "address": "2001:db8:4::1", "monitor": false }, "link": { "interface": "wan", "monitor": false }
+			"ge3": { "interface": "three", "address": "2001:db8:4::1", "monitor": false }, "link": { "interface": "wan", "monitor": false },
+			"over_gw": { "interface": "over0", "address": "2001:db8:7::1", "monitor": { "interval_ms": 100 } }
 		},
 		"gateway_groups": {
-			"mixed": { "members": [ { "gateway": "gw2" }, { "gateway": "ge3" }, { "gateway": "link", "tier": 2 } ] }
+			"mixed": { "members": [ { "gateway": "gw2" }, { "gateway": "ge3" }, { "gateway": "link", "tier": 2 } ] },
+			"both": { "members": [ { "gateway": "gw1", "tier": 1 }, { "gateway": "gw2", "tier": 2 } ], "failback": "move" }
 		},
 		"routes": [ { "destination": "0.0.0.0/0", "gateway": "gw1" }, { "destination": "198.51.100.96/27", "gateway": "mixed" },
-			{ "destination": "2001:db8:98::/64", "gateway": "mixed" } ],
+			{ "destination": "2001:db8:98::/64", "gateway": "mixed" }, { "destination": "2001:db8:77::/48", "gateway": "over_gw" } ],
 		"default_action": { "in": "block", "out": "pass" },
 		"rules": [
 			$(steer 1001 in lan gw2), $(steer 1002 in lan gw2 '"state": "none",'),
@@ -86,7 +91,7 @@ steer_config() {
 			  "destination": { "port": 1027 } },
 			{ "name": "replies by gw1", "action": "pass", "quick": true, "direction": "in", "interface": "two", "protocol": "udp",
 			  "destination": { "port": 2002 }, "reply_to": "gw1" },
-			{ "name": "from outside", "action": "pass", "quick": true, "direction": "in", "interface": ["wan", "two"],
+			{ "name": "from outside", "action": "pass", "quick": true, "direction": "in", "interface": ["wan", "two", "over0"],
 			  "protocol": ["udp", "tcp"], "destination": { "port": "2000-2009" } },
 			{ "name": "rejected", "action": "reject", "quick": true, "direction": "in", "interface": ["wan", "two"],
 			  "protocol": ["udp", "tcp"], "destination": { "port": 2020 } },

@@ -16,6 +16,11 @@
 #define TO_HE0(tos) \
 	.want = FORWARD, .out = WAN, .ep_out = EP_HE0, .change.osrc = LOCAL4, .change.odst = HE0_REMOTE, \
 	.change.ottl = 255, .change.otos = tos
+#define THIN4 "192.0.0.33" /* whose MTU is 1400 */
+#define FROM_THIN(local) .in = THIN, .pkt.osrc = HE0_REMOTE, .pkt.odst = local, .pkt.src = HE_HOST, .pkt.dst = LAN_HOST
+#define TO_BY_THIN(local) \
+	.want = FORWARD, .out = THIN, .ep_out = EP_HE0, .change.osrc = local, .change.odst = HE0_REMOTE, \
+	.change.ottl = 255
 #define REFUSE(why) .want = DROP, .blame = HE0, .reason = FL_DROP_TUNNEL_##why
 #define REFUSE_AT_WAN .want = DROP, .reason = FL_DROP_TUNNEL_STRANGER
 #define LAN6(to) .in = LAN, .pkt.src = LAN_HOST, .pkt.dst = to
@@ -25,6 +30,26 @@
 static int underlay_1200(struct env *env)
 {
 	return tables_port_mtu(env, WAN, 1200);
+}
+
+static int by_wan(struct env *env)
+{
+	return tables_he0_over_group(env, WAN, NULL);
+}
+
+static int by_thin(struct env *env)
+{
+	return tables_he0_over_group(env, THIN, NULL);
+}
+
+static int by_nobody(struct env *env)
+{
+	return tables_he0_over_group(env, 0, NULL);
+}
+
+static int by_thin_from_local(struct env *env)
+{
+	return tables_he0_over_group(env, THIN, LOCAL4);
 }
 
 static int underlay_whole(struct env *env)
@@ -295,6 +320,25 @@ static const struct test_case encap[] = {
 	  .ep_out = EP_HE1,
 	  .change = { .osrc = LOCAL4, .odst = HE1_REMOTE, .ottl = 64, .ofrag = IPV4_DF }, .before = path_expired,
 	  .after = path_forget },
+	{ "group/out", LAN6(HE_HOST), TO_HE0(0), .before = by_wan, .after = tables_he0_as_it_was },
+	{ "group/out-by-the-other", LAN6(HE_HOST), TO_BY_THIN(THIN4), .before = by_thin, .after = tables_he0_as_it_was },
+	{ "group/out-mtu", LAN6(HE_HOST), .pkt.payload = 1380 - 48, TO_BY_THIN(THIN4), .before = by_thin,
+	  .after = tables_he0_as_it_was },
+	{ "group/out-too-big", LAN6(HE_HOST), .pkt.payload = 1381 - 48, .want = ERROR, .reason = FL_DROP_TOO_BIG,
+	  .icmp_type = 2, .icmp_value = 1380, .before = by_thin, .after = tables_he0_as_it_was },
+	{ "group/out-from-a-given-address", LAN6(HE_HOST), TO_BY_THIN(LOCAL4), .before = by_thin_from_local,
+	  .after = tables_he0_as_it_was },
+	{ "group/out-by-nobody", LAN6(HE_HOST), .want = ERROR, .reason = FL_DROP_NO_UNDERLAY, .blame = HE0, .icmp_type = 1, .icmp_code = 3,
+	  .before = by_nobody, .after = tables_he0_as_it_was },
+	{ "group/in", DECAP, TO_LAN, .before = by_thin, .after = tables_he0_as_it_was },
+	{ "group/in-by-the-other", FROM_THIN(THIN4), TO_LAN, .before = by_wan, .after = tables_he0_as_it_was },
+	{ "group/in-while-nobody-carries", DECAP, TO_LAN, .before = by_nobody, .after = tables_he0_as_it_was },
+	{ "group/in-to-a-given-address", FROM_THIN(LOCAL4), TO_LAN, .before = by_thin_from_local,
+	  .after = tables_he0_as_it_was },
+	{ "group/in-to-the-other's-address", FROM_THIN(LOCAL4), REFUSE(UNDERLAY), .before = by_thin,
+	  .after = tables_he0_as_it_was },
+	{ "group/in-by-no-member", .in = UNDER2, .pkt.osrc = HE0_REMOTE, .pkt.odst = LOCAL4, .pkt.src = HE_HOST,
+	  .pkt.dst = LAN_HOST, REFUSE(UNDERLAY), .before = by_thin, .after = tables_he0_as_it_was },
 	{ "encap/underlay-mtu-1400", LAN6(HE_HOST), .pkt.payload = 1380 - 48, TO_HE0(0), .before = underlay_1400,
 	  .after = underlay_1500 },
 	{ "encap/underlay-mtu-1400-set-mtu", LAN6(HE_HOST), .pkt.payload = 1480 - 48, TO_HE0(0), .before = underlay_1400,

@@ -124,6 +124,9 @@ int tables_port_flags(struct env *env, enum port port, int set, int clear);
 int tables_port_members(struct env *env, enum port port, int of4, int of6);
 int tables_port_mtu(struct env *env, enum port port, int mtu);
 int tables_port_mtu6(struct env *env, enum port port, int mtu);
+/* HE0 over a group of WAN and THIN, of which `by` carries (0: none), from `local` (NULL: the member's address). */
+int tables_he0_over_group(struct env *env, enum port by, const char *local);
+int tables_he0_as_it_was(struct env *env);
 /* That routes to the prefix are being moved (or, not held: that one in it stays), until so many seconds from now. */
 int tables_held(struct env *env, const char *prefix, int len, bool held, int seconds);
 int tables_held_none(struct env *env);

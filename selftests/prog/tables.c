@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "fairlead/gateway.h"
 #include "fairlead/npt_math.h"
 #include "selftests/prog/env.h"
 
@@ -222,6 +223,71 @@ int tables_port_members(struct env *env, enum port port, int of4, int of6)
 	p.member[1] = of6;
 	p.flags = of4 || of6 ? p.flags | FL_PORT_MEMBER : p.flags & ~FL_PORT_MEMBER;
 	return put_port(env, port, &p);
+}
+
+#define GROUP 200 /* numbers that policies do not have */
+#define MEMBER 100
+
+/* HE0's outers may come by a port, to that address. */
+static int put_member(struct env *env, enum port port, const char *local)
+{
+	__u16 set_now = set_in_force(env);
+	__u32 in = FL_EP_IN(HE0, EP_HE0), any = FL_EP_IN(HE0, 0);
+	struct fl_endpoint_key key = { .set = set_now,
+				       .local = addr_of(local).w[3],
+				       .remote = addr_of("203.0.113.1").w[3] };
+	struct fl_endpoint_key member = {
+		.set = set_now, .port = port, .local = key.local, .remote = FL_EP_IN_MEMBER(HE0)
+	};
+
+	return set(MAP(env, fl_ep_in), &key, &in) || set(MAP(env, fl_ep_in), &member, &any) ? -EIO : 0;
+}
+
+int tables_he0_over_group(struct env *env, enum port by, const char *local)
+{
+	__u32 ep = EP_HE0, group_at = FL_GROUP_INDEX(set_in_force(env), GROUP, 0),
+	      member_at = FL_GATEWAY_INDEX(set_in_force(env), MEMBER);
+	struct fl_gateway member = {
+		.addr = { addr_of(by == THIN ? "192.0.0.34" : "198.51.100.254") },
+		.ifindex = env->ifindex[by],
+		.port = by,
+		.family = FL_INET,
+	};
+	struct fl_group group = { .most = by ? MEMBER : 0 };
+	struct fl_endpoint value;
+	struct fl_port he0;
+
+	if (tables_port(env, HE0, &he0) || bpf_map_lookup_elem(MAP(env, fl_ep), &ep, &value))
+		return -ENOENT;
+	he0.underlay = FL_UNDERLAY_GROUP;
+	value.group = GROUP;
+	value.local = addr_of(local).w[3];
+	if (put_member(env, WAN, local ?: LOCAL) || put_member(env, THIN, local ?: "192.0.0.33"))
+		return -EIO;
+	if (set(MAP(env, fl_gateways), &member_at, &member) || set(MAP(env, fl_groups), &group_at, &group))
+		return -EIO;
+	return put_port(env, HE0, &he0) ?: set(MAP(env, fl_ep), &ep, &value);
+}
+
+int tables_he0_as_it_was(struct env *env)
+{
+	static const char *const locals[] = { LOCAL, "192.0.0.33" };
+	struct fl_endpoint_key key = { .set = set_in_force(env) };
+	struct fl_port he0;
+
+	if (tables_port(env, HE0, &he0))
+		return -ENOENT;
+	for (size_t i = 0; i < COUNT(locals); i++) {
+		key.local = addr_of(locals[i]).w[3];
+		key.port = 0;
+		key.remote = addr_of("203.0.113.1").w[3];
+		bpf_map_delete_elem(MAP(env, fl_ep_in), &key);
+		key.remote = FL_EP_IN_MEMBER(HE0);
+		for (key.port = 1; key.port <= UNDER2; key.port++)
+			bpf_map_delete_elem(MAP(env, fl_ep_in), &key);
+	}
+	he0.underlay = WAN;
+	return put_port(env, HE0, &he0) ?: fill_endpoint(env, 0);
 }
 
 int tables_port_flags(struct env *env, enum port port, int more, int less)

@@ -31,9 +31,9 @@ README = os.path.join(TOP, "README.md")
 # Documents that the schema lets pass and the parser refuses, and why a schema can't tell.
 PARSER_ONLY = {
     "right, and not in this version": """contract-example later-ha later-ha-sections later-vips
-        later-hooks later-underlay-group""",
+        later-hooks""",
     "the pair": """ha-fit ha-interface-tunnel vip-fit""",
-    "gateways and groups": """gateway-nothing-to-probe group-families group-names group-underlay monitor-backwards
+    "gateways and groups": """gateway-nothing-to-probe group-families group-names group-underlay tunnel-over-group monitor-backwards
         monitor-targets monitor-times""",
     "names": """alias-unknown alias-unknown-far rule-address-names rule-gateway-names
         nat-interface-names nat-names nat-names-only rule-interface-typo rule-port-aliases rule-protocol-unknown rule-tagged rule-tagged-none gateway-disabled-tunnel gateway-interface-far gateway-interface-typo npt-from-tunnel npt-from-unknown

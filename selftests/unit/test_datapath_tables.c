@@ -215,6 +215,88 @@ Test(datapath_tables, a_name_gives_way)
 	config_free(config);
 }
 
+#define GROUP_OF_TWO \
+	"\"gateways\": { \"a\": { \"interface\": \"wan\", \"address\": \"203.0.113.1\" }, " \
+	"\"b\": { \"interface\": \"lan\", \"address\": \"192.0.2.254\" } }, " \
+	"\"gateway_groups\": { \"g\": { \"members\": [ { \"gateway\": \"a\" }, { \"gateway\": \"b\", \"tier\": 2 } ] } }, "
+#define OVER_GROUP(local) \
+	"{ \"type\": \"6in4\", \"underlay\": \"g\", \"local\": \"" local \
+	"\", \"remote\": \"198.51.100.1\", \"address\": \"2001:db8:1::2/64\" }"
+
+static uint32_t in_by(const struct tables *tables, const char *local, uint16_t port)
+{
+	struct fl_endpoint_key key = { .port = port, .local = inet_addr(local) };
+
+	key.remote = port ? FL_EP_IN_MEMBER(3) : inet_addr("198.51.100.1");
+	return value_of(&tables->ep_in, &key);
+}
+
+Test(datapath_tables, a_group_is_the_underlay)
+{
+	struct config *config = config_of(HEAD GROUP_OF_TWO "\"tunnels\": { \"he0\": " OVER_GROUP("interface") " } }");
+	struct tables *tables, *later;
+	uint32_t in;
+
+	ports_for(config);
+	addr_parse("192.0.2.1", &ports[2].own4);
+	ports[2].value.mtu = 1400;
+	tables = compile(config, NULL);
+	in = FL_EP_IN(3, tables->endpoints[0].index);
+	cr_assert_eq(tables->n_endpoints, 1, "one for both members");
+	cr_assert_eq(tables->endpoints[0].value.local, 0);
+	cr_assert_eq(tables->endpoints[0].value.group, 1);
+	cr_assert_eq(tables->endpoints[0].value.underlay, 2, "that with the smallest MTU");
+	cr_assert_eq(in_by(tables, "203.0.113.2", 0), in);
+	cr_assert_eq(in_by(tables, "192.0.2.1", 0), in);
+	cr_assert(in_by(tables, "203.0.113.2", 1) && in_by(tables, "192.0.2.1", 2));
+	cr_assert(!in_by(tables, "203.0.113.2", 2) && !in_by(tables, "192.0.2.1", 1), "each its own");
+
+	addr_parse("192.0.2.7", &ports[2].own4);
+	later = compile(config, tables);
+	cr_assert_eq(later->endpoints[0].index, tables->endpoints[0].index, "counters go on");
+	cr_assert(!in_by(later, "192.0.2.1", 0) && in_by(later, "192.0.2.7", 0) == in && in_by(later, "192.0.2.7", 2));
+	tables_free(later);
+
+	ports[2].present = false;
+	later = compile(config, tables);
+	cr_assert(!in_by(later, "192.0.2.7", 0) && in_by(later, "203.0.113.2", 0));
+	tables_free(later);
+	tables_free(tables);
+	config_free(config);
+}
+
+Test(datapath_tables, a_group_is_the_underlay_of_a_given_address)
+{
+	struct config *config =
+		config_of(HEAD GROUP_OF_TWO "\"tunnels\": { \"he0\": " OVER_GROUP("203.0.113.2") " } }");
+	struct tables *tables;
+
+	ports_for(config);
+	tables = compile(config, NULL);
+	cr_assert_eq(tables->endpoints[0].value.local, inet_addr("203.0.113.2"));
+	cr_assert_eq(in_by(tables, "203.0.113.2", 0), FL_EP_IN(3, tables->endpoints[0].index));
+	cr_assert(in_by(tables, "203.0.113.2", 1) && in_by(tables, "203.0.113.2", 2));
+	tables_free(tables);
+	config_free(config);
+}
+
+/* The second one's address is the first one's by the group's member. */
+Test(datapath_tables, the_same_ends_by_a_member)
+{
+	struct config *config = config_of(HEAD GROUP_OF_TWO "\"tunnels\": { \"a0\": " OVER_GROUP(
+		"interface") ", \"b0\": " P2P("198.51.100.1", "") " } }");
+	struct tables *tables = NULL;
+	char *why = NULL;
+
+	ports_for(config);
+	cr_assert_eq(tables_compile(config, ports, NULL, &tables, &why), -EEXIST);
+	cr_assert_not_null(strstr(why, "203.0.113.2 and 198.51.100.1"), "%s", why);
+	cr_assert_not_null(tables);
+	free(why);
+	tables_free(tables);
+	config_free(config);
+}
+
 Test(datapath_tables, unchanged_endpoints_keep_their_index)
 {
 	struct config *before = config_of(HEAD "\"tunnels\": { \"br\": " CLIENTS("203.0.113.2", C1 ", " C2) " } }");

@@ -412,6 +412,15 @@ const struct config_interface *config_find_interface(const struct config *c, con
 	return NULL;
 }
 
+const struct config_interface *config_tunnel_underlay(const struct config_tunnel *tunnel, size_t i)
+{
+	const struct config_group *group = tunnel->underlay_group;
+
+	if (!group)
+		return i ? NULL : tunnel->underlay;
+	return i < group->n_members ? group->members[i].gateway->interface : NULL;
+}
+
 const struct config_tunnel *config_find_tunnel(const struct config *c, const char *name)
 {
 	size_t i;

@@ -17,17 +17,6 @@ static void refuse(struct check *c, const char *const *at, const char *why)
 			; \
 	} while (0)
 
-static void gate_groups(struct check *c)
-{
-	const struct draft *d = c->draft;
-	size_t i;
-
-	FIRST(i, d->n_tunnels, !d->tunnels[i].disabled && d->tunnels[i].underlay_group);
-	if (i < d->n_tunnels)
-		refuse(c, AT("tunnels", d->tunnels[i].item.name, "underlay"),
-		       "a gateway group carries no tunnel yet; name an interface");
-}
-
 static void gate_ha(struct check *c)
 {
 	size_t i;
@@ -47,7 +36,6 @@ static void gate_hooks(struct check *c)
 
 void check_gate(struct check *c)
 {
-	gate_groups(c);
 	gate_ha(c);
 	gate_hooks(c);
 }

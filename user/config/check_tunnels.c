@@ -129,7 +129,12 @@ static void check_underlay_group(struct check *c, const struct draft_tunnel *t)
 	for (i = 0; i < group->n_members; i++) {
 		const struct draft_gateway *g = group->members[i].gateway_ref;
 
-		if (g && g->port.tunnel)
+		if (g && g->port.tunnel == t)
+			check_error(
+				c, at,
+				"the member \"%s\" of \"%s\" is on this tunnel itself; accepted: a group of gateways on interfaces",
+				g->item.name, group->item.name);
+		else if (g && g->port.tunnel)
 			check_error(
 				c, at,
 				"the member \"%s\" of \"%s\" is on a tunnel; accepted: a group of gateways on interfaces",
@@ -143,7 +148,7 @@ static void check_underlay_group(struct check *c, const struct draft_tunnel *t)
 	if (t->item.local.family != AF_UNSPEC)
 		check_warning(
 			c, AT("tunnels", t->item.name, "local"),
-			"this is one address, whichever member of \"%s\" carries; \"interface\" is the one that fits it",
+			"this is one address, whichever member of \"%s\" carries: it must be good behind each of them; \"interface\" is the address of the one that does",
 			group->item.name);
 }
 
@@ -152,10 +157,11 @@ static void check_underlay_group(struct check *c, const struct draft_tunnel *t)
 struct end {
 	const struct draft_tunnel *tunnel;
 	const struct config_remote *remote;
+	const char *interface; /* whose address "interface" is; "": it is not known */
 	size_t order;
 };
 
-/* Same remote, be it by name, same local; "interface" is the same where the underlay is. Only what has both. */
+/* Same remote, be it by name, same local; "interface" is the same where that is. Only what has both. */
 static int compare_ends(const struct end *x, const struct end *y)
 {
 	int c = addr_compare(&x->remote->address_outer, &y->remote->address_outer);
@@ -165,7 +171,7 @@ static int compare_ends(const struct end *x, const struct end *y)
 	if (!c)
 		c = addr_compare(&x->tunnel->item.local, &y->tunnel->item.local);
 	if (!c && x->tunnel->item.local.family == AF_UNSPEC)
-		c = strcmp(x->tunnel->underlay, y->tunnel->underlay);
+		c = strcmp(x->interface, y->interface);
 	return c;
 }
 
@@ -188,21 +194,51 @@ static void report_same_ends(struct check *c, const struct end *first, const str
 		    again->remote->host);
 }
 
+/* A tunnel over a group has as many local addresses as members, unless one is given. */
+static size_t n_locals(const struct draft_tunnel *t)
+{
+	return t->underlay_group && t->item.local.family == AF_UNSPEC ? t->underlay_group->n_members : 1;
+}
+
+static const char *interface_of(const struct draft_tunnel *t, size_t i)
+{
+	const struct draft_gateway *g = t->underlay_group ? t->underlay_group->members[i].gateway_ref : NULL;
+
+	if (!t->underlay_group)
+		return t->underlay;
+	return g && g->port.interface ? g->port.interface->name : "";
+}
+
 static size_t collect_ends(const struct draft *d, struct end *ends)
 {
-	size_t n = 0, i, j;
+	size_t n = 0, i, j, k;
 
 	for (i = 0; i < d->n_tunnels; i++) {
 		const struct draft_tunnel *t = &d->tunnels[i];
 
 		for (j = 0; !t->disabled && t->underlay && j < t->item.n_remotes; j++) {
-			if (!t->item.remotes[j].host)
-				continue;
-			ends[n] = (struct end){ t, &t->item.remotes[j], n };
-			n++;
+			for (k = 0; t->item.remotes[j].host && k < n_locals(t); k++) {
+				ends[n] = (struct end){ t, &t->item.remotes[j], interface_of(t, k), n };
+				n++;
+			}
 		}
 	}
 	return n;
+}
+
+/* Each pair once: two groups may have several interfaces in common, and two members of a group the same one. */
+static void report_ends(struct check *c, const struct end *ends, size_t n)
+{
+	const struct end *reported = NULL;
+	size_t i;
+
+	for (i = 1; i < n; i++) {
+		if (compare_ends(&ends[i - 1], &ends[i]) || ends[i - 1].remote == ends[i].remote ||
+		    (reported && ends[i].remote == reported->remote) || !*ends[i].interface)
+			continue;
+		report_same_ends(c, &ends[i - 1], &ends[i]);
+		reported = &ends[i];
+	}
 }
 
 static void check_same_ends(struct check *c)
@@ -212,7 +248,7 @@ static void check_same_ends(struct check *c)
 	size_t n = 0, i;
 
 	for (i = 0; i < d->n_tunnels; i++)
-		n += d->tunnels[i].item.n_remotes;
+		n += d->tunnels[i].item.n_remotes * n_locals(&d->tunnels[i]);
 	ends = calloc(n + 1, sizeof(*ends));
 	if (!ends) {
 		c->err = -ENOMEM;
@@ -220,10 +256,7 @@ static void check_same_ends(struct check *c)
 	}
 	n = collect_ends(d, ends);
 	qsort(ends, n, sizeof(*ends), by_ends);
-	for (i = 1; i < n; i++) {
-		if (!compare_ends(&ends[i - 1], &ends[i]))
-			report_same_ends(c, &ends[i - 1], &ends[i]);
-	}
+	report_ends(c, ends, n);
 	free(ends);
 }
 

@@ -258,6 +258,8 @@ void config_report_add(struct config_report *report, bool warning, const char *p
 
 const struct config_interface *config_find_interface(const struct config *c, const char *name);
 const struct config_tunnel *config_find_tunnel(const struct config *c, const char *name);
+/* The interfaces that a tunnel's outer packets may leave by: its underlay, or those of the group's members. NULL: no more. */
+const struct config_interface *config_tunnel_underlay(const struct config_tunnel *tunnel, size_t i);
 const struct config_gateway *config_find_gateway(const struct config *c, const char *name);
 const struct config_group *config_find_group(const struct config *c, const char *name);
 const struct config_vip *config_find_vip(const struct config *c, const char *name);

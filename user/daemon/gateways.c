@@ -102,6 +102,14 @@ static uint32_t underlay_of(struct daemon *d, const struct config_gateway *gatew
 	return link ? link->ifindex : 0;
 }
 
+/* A group's place in the timekeeper's plan is the configuration's. */
+static uint32_t underlay_group_of(const struct config *config, const struct config_gateway *gateway)
+{
+	const struct config_group *group = gateway->tunnel ? gateway->tunnel->underlay_group : NULL;
+
+	return group ? (uint32_t)(group - config->groups) + 1 : 0;
+}
+
 struct plan {
 	struct timekeeper_plan plan;
 	struct timekeeper_gateway *gateways;
@@ -129,8 +137,8 @@ static enum monitor_forced forced_of(uint32_t health)
 	return health & FL_HEALTH_FORCED_DOWN ? MONITOR_FORCED_DOWN : MONITOR_AUTO;
 }
 
-static void plan_gateway(struct daemon *d, const struct datapath_gateway *fact, struct addr targets[2],
-			 struct timekeeper_gateway *to)
+static void plan_gateway(struct daemon *d, const struct config *config, const struct datapath_gateway *fact,
+			 struct addr targets[2], struct timekeeper_gateway *to)
 {
 	const struct config_gateway *gateway = fact->config;
 
@@ -147,6 +155,7 @@ static void plan_gateway(struct daemon *d, const struct datapath_gateway *fact, 
 		.path = { .probe = { .ifindex = fact->ifindex, .mark = FL_PROBE_MARK(fact->number) },
 			  .underlay = underlay_of(d, gateway),
 			  .families = fact->families,
+			  .underlay_group = underlay_group_of(config, gateway),
 			  .where = where(gateway) },
 	};
 	if (gateway->monitored && !to->n_targets) {
@@ -202,7 +211,7 @@ static int plan_make(struct daemon *d, const struct config *config, const struct
 	if (!p->gateways || !p->paths || !p->targets || !p->groups || !p->members || !p->slots)
 		return -ENOMEM;
 	for (size_t i = 0; i < config->n_gateways; i++) {
-		plan_gateway(d, &gateways[i], p->targets[i], &p->gateways[i]);
+		plan_gateway(d, config, &gateways[i], p->targets[i], &p->gateways[i]);
 		p->paths[i] = p->gateways[i].path;
 	}
 	plan_groups(d, config, gateways, p);

@@ -99,10 +99,10 @@ static void check_tunnel(struct daemon *d, const struct config_tunnel *t, const 
 	const char *reason = text_of(row_of(rows, t->name), "reason");
 	char text[ADDR_STRLEN];
 
-	if (!has_address(d, t->underlay->device, &t->local) && t->local.family == AF_UNSPEC)
+	if (t->local.family == AF_UNSPEC && t->underlay && !has_address(d, t->underlay->device, &t->local))
 		because(reasons, "tunnel %s: its underlay %s (%s) has no IPv4 address", t->name, t->underlay->name,
 			t->underlay->device);
-	else if (!has_address(d, t->underlay->device, &t->local))
+	else if (t->local.family != AF_UNSPEC && !has_address(d, "", &t->local))
 		because(reasons, "tunnel %s: %s is no address of this machine", t->name, addr_format(&t->local, text));
 	else if (*reason)
 		because(reasons, "tunnel %s: %s", t->name, reason);

@@ -138,6 +138,12 @@ typedef void datapath_gateways_fn(void *arg, const struct config *config, unsign
  */
 void datapath_watch_gateways(struct datapath *dp, datapath_gateways_fn *fn, void *arg);
 
+/*
+ * The outer source of a tunnel now: it may be another one after datapath_health_changed() (over a group) and datapath_system_changed() ("interface").
+ * 0, or -EADDRNOTAVAIL: it has none.
+ */
+int datapath_tunnel_local(const struct datapath *dp, const struct config_tunnel *tunnel, struct addr *local);
+
 /* The address that a packet to `to` by that device has as its source: 0, or -EADDRNOTAVAIL. */
 int datapath_source(struct datapath *dp, unsigned int ifindex, const struct addr *to, struct addr *source);
 

@@ -16,14 +16,20 @@
 
 uint32_t tunnel_mtu(const struct system *system, const struct config_tunnel *tunnel)
 {
+	const struct config_interface *underlay;
 	const struct system_link *link;
+	uint32_t mtu = 0;
 
 	if (tunnel->mtu)
 		return tunnel->mtu;
-	link = system_link_by_name(system, tunnel->underlay->device);
-	if (!link)
+	for (size_t i = 0; (underlay = config_tunnel_underlay(tunnel, i)); i++) {
+		link = system_link_by_name(system, underlay->device);
+		if (link && (!mtu || link->mtu < mtu))
+			mtu = link->mtu;
+	}
+	if (!mtu)
 		return MTU_UNKNOWN;
-	return link->mtu < MTU_MIN + OUTER_LEN ? MTU_MIN : link->mtu - OUTER_LEN;
+	return mtu < MTU_MIN + OUTER_LEN ? MTU_MIN : mtu - OUTER_LEN;
 }
 
 struct device_change {

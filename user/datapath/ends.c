@@ -28,20 +28,10 @@ static uint32_t gateway_of(const struct datapath *dp, const struct config_tunnel
 	return found;
 }
 
-static const struct port *underlay_of(const struct datapath *dp, const struct config_tunnel *tunnel, uint32_t gateway)
-{
-	if (!tunnel->underlay_group)
-		return port_of_interface(dp->ports, tunnel->underlay);
-	for (size_t i = 0; i < dp->config->n_gateways && gateway; i++)
-		if (gateway_number(dp, dp->config->gateways[i].name) == gateway)
-			return gateway_port(dp->ports, &dp->config->gateways[i]);
-	return NULL;
-}
-
 int datapath_tunnel_end(const struct datapath *dp, const struct config_tunnel *tunnel, struct datapath_end *end)
 {
 	uint32_t gateway = gateway_of(dp, tunnel);
-	const struct port *underlay = underlay_of(dp, tunnel, gateway);
+	const struct port *underlay = tunnel_underlay_now(dp, tunnel);
 
 	if (!underlay || !underlay->present)
 		return -ENODEV;

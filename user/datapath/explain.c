@@ -57,6 +57,8 @@ struct question {
 	uint32_t ifindex;
 	bool self;
 	const struct table_endpoint *outer; /* by whose outer packet it comes; NULL: it does not come by a tunnel */
+	const struct port *underlay;	    /* and by which port … */
+	struct addr local;		    /* … to which address */
 };
 
 static bool is_of_client(const struct config_remote *client, const struct addr *src)
@@ -78,7 +80,7 @@ static const struct table_endpoint *other_end(const struct datapath *dp, const s
 	for (size_t i = 0; tables && i < tables->n_endpoints; i++) {
 		const struct table_endpoint *ep = &tables->endpoints[i];
 
-		if (ep->value.tunnel != port->number || !ep->value.local || !ep->value.remote)
+		if (ep->value.tunnel != port->number || !ep->tunnel || !ep->value.remote)
 			continue;
 		if (ep->remote && is_of_client(ep->remote, src))
 			return ep;
@@ -90,16 +92,14 @@ static const struct table_endpoint *other_end(const struct datapath *dp, const s
 /* As it comes on the wire: the programs know a tunnel's packet, and from whom it is, by the outer one. */
 static void put_into_tunnel(struct datapath *dp, struct question *q)
 {
-	const struct port *underlay;
-
 	if (q->self || q->port->kind != PORT_TUNNEL || q->packet.src.family != AF_INET6)
 		return;
 	q->outer = other_end(dp, q->port, &q->packet.src);
-	underlay = q->outer ? &dp->ports[q->outer->value.underlay] : NULL;
-	if (underlay && underlay->present)
-		q->ifindex = underlay->value.ifindex;
-	else
+	q->underlay = q->outer ? tunnel_underlay_now(dp, q->outer->tunnel) : NULL;
+	if (!q->underlay || !q->underlay->present || datapath_tunnel_local(dp, q->outer->tunnel, &q->local))
 		q->outer = NULL;
+	else
+		q->ifindex = q->underlay->value.ifindex;
 }
 
 static int run(struct datapath *dp, const struct question *q, struct fl_explain *result)
@@ -111,7 +111,7 @@ static int run(struct datapath *dp, const struct question *q, struct fl_explain 
 				 .ingress_ifindex = q->self ? 0 : q->ifindex };
 	uint8_t packet[EXPLAIN_PACKET_MAX];
 	static const uint8_t other[ETH_ALEN] = { 0x02 };
-	const struct port *at = q->outer ? &dp->ports[q->outer->value.underlay] : q->port;
+	const struct port *at = q->outer ? q->underlay : q->port;
 	const uint8_t *mac = at->value.mac;
 	int len = explain_packet(&q->packet, q->self ? other : mac, q->self ? mac : other, packet);
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = packet, .ctx_in = &ctx, .ctx_size_in = sizeof(ctx));
@@ -120,7 +120,7 @@ static int run(struct datapath *dp, const struct question *q, struct fl_explain 
 	if (len < 0)
 		return len;
 	if (q->outer)
-		len = explain_encapsulate(packet, len, q->outer->value.remote, q->outer->value.local);
+		len = explain_encapsulate(packet, len, q->outer->value.remote, q->local.v4.s_addr);
 	opts.data_size_in = len;
 	memset(&skel->bss->fl_explain_result, 0, sizeof(skel->bss->fl_explain_result));
 	err = bpf_prog_test_run_opts(bpf_program__fd(prog), &opts);

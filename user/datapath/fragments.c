@@ -63,7 +63,7 @@ static uint32_t lookup(struct datapath *dp, enum dp_map_id id, const void *key)
 
 static uint32_t find_endpoint(struct datapath *dp, const struct outer *outer, uint32_t remote)
 {
-	const struct fl_endpoint_key key = { set_in_force(dp), outer->ip->daddr, remote };
+	const struct fl_endpoint_key key = { .set = set_in_force(dp), .local = outer->ip->daddr, .remote = remote };
 
 	return lookup(dp, DP_MAP_EP_IN, &key);
 }
@@ -120,6 +120,20 @@ static enum fl_drop check_inner(struct datapath *dp, struct outer *outer)
 	return ecn_decapsulate(outer) ? FL_DROP_NONE : FL_DROP_TUNNEL_ECN;
 }
 
+/* As tunnel_receive() of the programs. */
+static bool comes_by_underlay(struct datapath *dp, const struct outer *outer)
+{
+	const struct port *in = port_by_ifindex(dp->ports, outer->ifindex);
+	struct fl_endpoint_key key = { .set = set_in_force(dp),
+				       .local = outer->ip->daddr,
+				       .remote = FL_EP_IN_MEMBER(outer->port) };
+
+	if (!outer->endpoint.group)
+		return outer->ifindex == outer->endpoint.underlay_ifindex;
+	key.port = in ? in->number : 0;
+	return in && lookup(dp, DP_MAP_EP_IN, &key);
+}
+
 /* -1: not a tunnel's, nobody's business here. */
 static int check_outer(struct datapath *dp, struct outer *outer)
 {
@@ -134,7 +148,7 @@ static int check_outer(struct datapath *dp, struct outer *outer)
 	if (map_get(dp, DP_MAP_EP, &outer->index, &outer->endpoint) || outer->endpoint.tunnel >= FL_PORTS_MAX)
 		return FL_DROP_INTERNAL;
 	outer->port = outer->endpoint.tunnel;
-	if (outer->ifindex != outer->endpoint.underlay_ifindex)
+	if (!comes_by_underlay(dp, outer))
 		return FL_DROP_TUNNEL_UNDERLAY;
 	return check_inner(dp, outer);
 }

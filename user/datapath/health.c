@@ -65,22 +65,38 @@ static struct fl_group *group_at(const struct datapath *dp, uint32_t set, size_t
 }
 
 /* The member that has the most slots, the first of those; 0: none has any. */
-uint32_t group_gateway(const struct datapath *dp, size_t index, enum fl_family family)
+static uint16_t most_of(const uint16_t *slots)
 {
-	const struct fl_group *group = group_at(dp, dp->groups_set, index, family);
-	uint32_t best = 0, most = 0;
+	uint16_t best = 0;
+	size_t most = 0;
 
 	for (size_t i = 0; i < FL_GROUP_SLOTS; i++) {
-		uint32_t n = 0;
+		size_t n = 0;
 
 		for (size_t j = i; j < FL_GROUP_SLOTS; j++)
-			n += group->slot[j] == group->slot[i];
-		if (group->slot[i] && n > most) {
+			n += slots[j] == slots[i];
+		if (slots[i] && n > most) {
 			most = n;
-			best = group->slot[i];
+			best = slots[i];
 		}
 	}
 	return best;
+}
+
+uint32_t group_gateway(const struct datapath *dp, size_t index, enum fl_family family)
+{
+	return most_of(group_at(dp, dp->groups_set, index, family)->slot);
+}
+
+const struct config_gateway *group_carrier(const struct datapath *dp, const struct config *config,
+					   const struct config_group *group, enum fl_family family)
+{
+	uint32_t number = group_gateway(dp, group - config->groups, family);
+
+	for (size_t i = 0; i < group->n_members && number; i++)
+		if (gateway_number(dp, group->members[i].gateway->name) == number)
+			return group->members[i].gateway;
+	return NULL;
 }
 
 unsigned int group_is_up(const struct datapath *dp, const struct config *config, size_t index)
@@ -121,6 +137,7 @@ void datapath_group_slots(struct datapath *dp, unsigned int set, size_t index, e
 
 	for (size_t i = 0; i < FL_GROUP_SLOTS; i++)
 		__atomic_store_n(&group->slot[i], slots[i], __ATOMIC_RELAXED);
+	__atomic_store_n(&group->most, most_of(slots), __ATOMIC_RELAXED);
 }
 
 void datapath_group_before(struct datapath *dp, size_t index, enum fl_family family, uint16_t *slots)

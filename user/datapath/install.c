@@ -21,7 +21,7 @@ struct set_field {
 };
 
 static const struct set_field set_fields[] = {
-	{ DP_MAP_EP_IN, offsetof(struct tables, ep_in), offsetof(struct fl_endpoint_key, set), 4 },
+	{ DP_MAP_EP_IN, offsetof(struct tables, ep_in), offsetof(struct fl_endpoint_key, set), 2 },
 	{ DP_MAP_CLIENTS, offsetof(struct tables, clients), offsetof(struct fl_client_route_key, set), 2 },
 	{ DP_MAP_NPT_PREFIX, offsetof(struct tables, npt_prefix), offsetof(struct fl_npt_key, set), 1 },
 };
@@ -43,13 +43,10 @@ static int entries_split(const struct entries *entries, const struct set_field *
 		return -ENOMEM;
 	for (size_t i = 0; i < entries->n; i++) {
 		uint8_t *key = *keys + i * entries->key_size;
-		const uint32_t set32 = set;
 		const uint16_t set16 = set;
 
 		memcpy(key, entry_key(entries, i), entries->key_size);
-		if (field->size == 4)
-			memcpy(key + field->offset, &set32, 4);
-		else if (field->size == 2)
+		if (field->size == 2)
 			memcpy(key + field->offset, &set16, 2);
 		else
 			key[field->offset] = set;

@@ -141,6 +141,27 @@ static bool leads_by(const struct config_via *via, const struct config_interface
 	return false;
 }
 
+static bool has_underlay(const struct config_tunnel *tunnel, const struct config_interface *interface)
+{
+	const struct config_interface *at;
+
+	for (size_t i = 0; (at = config_tunnel_underlay(tunnel, i)); i++)
+		if (at == interface)
+			return true;
+	return false;
+}
+
+/* As its underlay; over a group where one of the members' interfaces is. */
+static bool is_antispoof(const struct config_tunnel *tunnel)
+{
+	const struct config_interface *at;
+
+	for (size_t i = 0; (at = config_tunnel_underlay(tunnel, i)); i++)
+		if (at->antispoof)
+			return true;
+	return false;
+}
+
 /*
  * Whether the configuration has it lead out. (A translation's own interface has a flag of its own, and so has a tunnel.) What comes by
  * it is no host of ours, though the routing table may know its source.
@@ -148,7 +169,7 @@ static bool leads_by(const struct config_via *via, const struct config_interface
 static bool is_outside(const struct config *config, const struct config_interface *interface)
 {
 	for (size_t i = 0; i < config->n_tunnels; i++)
-		if (config->tunnels[i].underlay == interface)
+		if (has_underlay(&config->tunnels[i], interface))
 			return true;
 	for (size_t i = 0; i < config->n_translations; i++)
 		if (config->translations[i].from == interface)
@@ -227,7 +248,7 @@ int ports_plan(struct datapath *dp, const struct config *config, const uint32_t 
 		port->peer = peers[i];
 		if (port->present) {
 			port->value.flags |= FL_PORT_TUNNEL | (tunnel->broker ? FL_PORT_BROKER : 0) |
-					     (tunnel->underlay->antispoof ? FL_PORT_ANTISPOOF : 0);
+					     (is_antispoof(tunnel) ? FL_PORT_ANTISPOOF : 0);
 			port->value.mtu = tunnel_mtu(dp->system, tunnel);
 			port->value.peer_ifindex = port->peer;
 		}
@@ -315,7 +336,8 @@ void ports_values(struct datapath *dp, struct port *next, const struct tables *t
 
 		if (!port->present)
 			continue;
-		port->value.underlay = tables->endpoints[i].value.underlay;
+		port->value.underlay =
+			tables->endpoints[i].value.group ? FL_UNDERLAY_GROUP : tables->endpoints[i].value.underlay;
 		if (!(port->value.flags & FL_PORT_BROKER))
 			port->value.endpoint = tables->endpoints[i].index;
 	}

@@ -425,6 +425,10 @@ static inline enum fl_family family_of(const struct addr *a)
 	return a->family == AF_INET6 ? FL_INET6 : FL_INET;
 }
 
+/* ---- show_tunnels.c ---- */
+/* The port that outers leave by now; NULL: no member of the group carries. */
+const struct port *tunnel_underlay_now(const struct datapath *dp, const struct config_tunnel *tunnel);
+
 /* ---- health.c: which gateways answer, and what groups use; written by the timekeeper ---- */
 #define GROUP_NUMBER(index) ((uint32_t)(index) + 1) /* of config->groups */
 int health_open(struct datapath *dp);
@@ -433,6 +437,8 @@ uint32_t health_of(const struct datapath *dp, uint32_t number);		/* enum fl_heal
 unsigned int gateway_is_up(const struct datapath *dp, uint32_t number); /* for which families; enum fl_family bits */
 /* The member that carries the most of a family; 0: none can be used. */
 uint32_t group_gateway(const struct datapath *dp, size_t index, enum fl_family family);
+const struct config_gateway *group_carrier(const struct datapath *dp, const struct config *config,
+					   const struct config_group *group, enum fl_family family);
 /* The families for which a member is used; of a configuration that is not in force yet, for which any is up. */
 unsigned int group_is_up(const struct datapath *dp, const struct config *config, size_t index);
 

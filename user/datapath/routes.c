@@ -73,15 +73,9 @@ bool route_is_of(const struct system_route *there, const struct config_route *wa
 const struct config_gateway *route_gateway(const struct datapath *dp, const struct config *config,
 					   const struct config_route *wanted)
 {
-	uint32_t number;
-
 	if (!wanted->via.group)
 		return wanted->via.gateway;
-	number = group_gateway(dp, wanted->via.group - config->groups, family_of(&wanted->destination.addr));
-	for (size_t i = 0; i < wanted->via.group->n_members && number; i++)
-		if (gateway_number(dp, wanted->via.group->members[i].gateway->name) == number)
-			return wanted->via.group->members[i].gateway;
-	return NULL;
+	return group_carrier(dp, config, wanted->via.group, family_of(&wanted->destination.addr));
 }
 
 /* As the kernel would have it; false: its device or its address is not there yet. A group without a member leads nowhere, not to where others' routes do. */

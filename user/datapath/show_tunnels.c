@@ -95,20 +95,45 @@ static const char *missing_reason(const struct config_tunnel *tunnel, size_t n_e
 			      : "the remote's host name is not resolved";
 }
 
-/* A broker's clients come and go; of one remote a user wants to know. */
+const struct port *tunnel_underlay_now(const struct datapath *dp, const struct config_tunnel *tunnel)
+{
+	const struct config_gateway *carrier;
+
+	if (!tunnel->underlay_group)
+		return port_of_interface(dp->ports, tunnel->underlay);
+	carrier = group_carrier(dp, dp->config, tunnel->underlay_group, FL_INET);
+	return carrier ? gateway_port(dp->ports, carrier) : NULL;
+}
+
+int datapath_tunnel_local(const struct datapath *dp, const struct config_tunnel *tunnel, struct addr *local)
+{
+	const struct port *underlay = tunnel_underlay_now(dp, tunnel);
+
+	if (tunnel->local.family == AF_INET)
+		*local = tunnel->local;
+	else if (underlay && underlay->present && underlay->own4.family == AF_INET)
+		*local = underlay->own4;
+	else
+		return -EADDRNOTAVAIL;
+	return 0;
+}
+
+/* A broker's clients come and go; of one remote a user wants to know. By a group it is always the gateway. */
 static bool has_way(const struct datapath *dp, const struct config_tunnel *tunnel, const struct port *underlay)
 {
-	return tunnel->broker || tunnel->remotes[0].address_outer.family != AF_INET ||
+	return tunnel->broker || tunnel->underlay_group || tunnel->remotes[0].address_outer.family != AF_INET ||
 	       system_route_by(dp->system, &tunnel->remotes[0].address_outer, underlay->value.ifindex) != -EHOSTUNREACH;
 }
 
 static const char *tunnel_reason(const struct datapath *dp, const struct config_tunnel *tunnel, size_t n_endpoints)
 {
-	const struct port *underlay = port_of_interface(dp->ports, tunnel->underlay);
+	const struct port *underlay = tunnel_underlay_now(dp, tunnel);
 	const struct port *port = port_of_tunnel(dp->ports, tunnel);
 
 	if (!port || !port->present)
 		return "its device is gone";
+	if (tunnel->underlay_group && !underlay)
+		return "no member of its underlay can be used";
 	if (!underlay || !underlay->present)
 		return "the underlay's device is not there";
 	if (tunnel->local.family != AF_INET && underlay->own4.family != AF_INET)
@@ -144,15 +169,12 @@ static json_t *client_json(const struct table_endpoint *ep, const struct fl_endp
 	return object;
 }
 
-static void local_text(const struct datapath *dp, const struct config_tunnel *tunnel, char *buf)
+static json_t *carrier_json(const struct datapath *dp, const struct config_tunnel *tunnel)
 {
-	const struct port *underlay = port_of_interface(dp->ports, tunnel->underlay);
+	const struct config_gateway *carrier =
+		tunnel->underlay_group ? group_carrier(dp, dp->config, tunnel->underlay_group, FL_INET) : NULL;
 
-	buf[0] = '\0';
-	if (tunnel->local.family == AF_INET)
-		addr_format(&tunnel->local, buf);
-	else if (underlay && underlay->present)
-		addr_format(&underlay->own4, buf);
+	return carrier ? json_string(carrier->name) : json_null();
 }
 
 static json_t *tunnel_json(struct datapath *dp, const struct config_tunnel *tunnel, const struct tables *tables,
@@ -162,7 +184,8 @@ static json_t *tunnel_json(struct datapath *dp, const struct config_tunnel *tunn
 	uint32_t mtu = port && port->present ? port->value.mtu : tunnel_mtu(dp->system, tunnel);
 	struct fl_endpoint_stats sum = {};
 	json_t *clients = json_array(), *object;
-	char local[ADDR_STRLEN];
+	char local_text[ADDR_STRLEN] = "";
+	struct addr local;
 	size_t n = 0;
 
 	for (size_t i = 0; i < tables->n_endpoints; i++) {
@@ -179,13 +202,15 @@ static json_t *tunnel_json(struct datapath *dp, const struct config_tunnel *tunn
 		else
 			mtu = mtu_of(s, ep);
 	}
-	local_text(dp, tunnel, local);
-	object = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:o, s:s, s:I, s:I, s:s}", "name", tunnel->name, "type",
-			   "6in4", "local", local, "remote", "", "mtu", (json_int_t)mtu, "rx_packets",
+	if (!datapath_tunnel_local(dp, tunnel, &local))
+		addr_format(&local, local_text);
+	object = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:o, s:s, s:o, s:I, s:I, s:s}", "name", tunnel->name,
+			   "type", "6in4", "local", local_text, "remote", "", "mtu", (json_int_t)mtu, "rx_packets",
 			   (json_int_t)sum.rx_packets, "tx_packets", (json_int_t)sum.tx_packets, "drops",
-			   drops_json(dp, port), "underlay", tunnel->underlay->name, "rx_bytes",
-			   (json_int_t)sum.rx_bytes, "tx_bytes", (json_int_t)sum.tx_bytes, "reason",
-			   tunnel_reason(dp, tunnel, n));
+			   drops_json(dp, port), "underlay",
+			   tunnel->underlay_group ? tunnel->underlay_group->name : tunnel->underlay->name, "carrier",
+			   carrier_json(dp, tunnel), "rx_bytes", (json_int_t)sum.rx_bytes, "tx_bytes",
+			   (json_int_t)sum.tx_bytes, "reason", tunnel_reason(dp, tunnel, n));
 	if (tunnel->broker)
 		json_object_set(object, "clients", clients);
 	else

@@ -98,7 +98,7 @@ bool tables_equal(const struct tables *a, const struct tables *b)
 	return true;
 }
 
-/* Drops entries whose key was there before: the first one added wins. Expects them sorted, stably enough by value. */
+/* Drops entries whose key was there before: the lowest value wins. Expects them sorted. */
 static void entries_unique(struct entries *entries)
 {
 	size_t size = record_size(entries), kept = 0;
@@ -123,6 +123,8 @@ static int compare_ends(const void *a, const void *b)
 		return x->local < y->local ? -1 : 1;
 	if (x->remote != y->remote)
 		return x->remote < y->remote ? -1 : 1;
+	if (!x->local && x->tunnel != y->tunnel) /* has many: add_ends() sees whether others have them too */
+		return x->tunnel < y->tunnel ? -1 : 1;
 	return 0;
 }
 
@@ -146,13 +148,41 @@ static int by_ends(const void *a, const void *b)
 	return x->remote < y->remote ? -1 : 1;
 }
 
-static void endpoint_values(const struct config_tunnel *tunnel, const struct port *port, const struct port *underlay,
-			    struct fl_endpoint *value)
+/* The address that outers have that leave by a port; AF_UNSPEC: it has none */
+static const struct addr *local_at(const struct config_tunnel *tunnel, const struct port *underlay)
 {
-	const struct addr *local = tunnel->local.family == AF_INET ? &tunnel->local : &underlay->own4;
+	return tunnel->local.family == AF_INET ? &tunnel->local : &underlay->own4;
+}
+
+/* The port of an interface that outers may leave by, and have an address there. NULL: there is none. */
+static const struct port *underlay_at(const struct config_tunnel *tunnel, const struct port *ports, size_t i)
+{
+	const struct port *port = port_of_interface(ports, config_tunnel_underlay(tunnel, i));
+
+	return port && port->present && local_at(tunnel, port)->family == AF_INET ? port : NULL;
+}
+
+/* Of several the one with the smallest MTU. */
+static const struct port *underlay_of(const struct config_tunnel *tunnel, const struct port *ports)
+{
+	const struct port *best = NULL, *port;
+
+	for (size_t i = 0; config_tunnel_underlay(tunnel, i); i++) {
+		port = underlay_at(tunnel, ports, i);
+		if (port && (!best || port->value.mtu < best->value.mtu))
+			best = port;
+	}
+	return best;
+}
+
+static void endpoint_values(const struct config *config, const struct config_tunnel *tunnel, const struct port *port,
+			    const struct port *underlay, struct fl_endpoint *value)
+{
+	const struct config_group *group = tunnel->underlay_group;
 
 	*value = (struct fl_endpoint){
-		.local = local->v4.s_addr,
+		.local = group && tunnel->local.family != AF_INET ? 0 : local_at(tunnel, underlay)->v4.s_addr,
+		.group = group ? GROUP_NUMBER(group - config->groups) : 0,
 		.underlay_ifindex = underlay->value.ifindex,
 		.underlay = underlay->number,
 		.tunnel = port->number,
@@ -164,17 +194,16 @@ static void endpoint_values(const struct config_tunnel *tunnel, const struct por
 	};
 }
 
-static int tunnel_compile(const struct config_tunnel *tunnel, const struct port *ports, struct tables *tables)
+static int tunnel_compile(const struct config *config, const struct config_tunnel *tunnel, const struct port *ports,
+			  struct tables *tables)
 {
 	const struct port *port = port_of_tunnel(ports, tunnel);
-	const struct port *underlay = port_of_interface(ports, tunnel->underlay);
+	const struct port *underlay = underlay_of(tunnel, ports);
 	struct fl_endpoint value;
 
-	if (!port || !port->present || !underlay || !underlay->present)
+	if (!port || !port->present || !underlay)
 		return 0;
-	if (tunnel->local.family != AF_INET && underlay->own4.family != AF_INET)
-		return 0;
-	endpoint_values(tunnel, port, underlay, &value);
+	endpoint_values(config, tunnel, port, underlay, &value);
 	for (size_t i = 0; i < tunnel->n_remotes; i++) {
 		const struct config_remote *remote = &tunnel->remotes[i];
 
@@ -244,13 +273,31 @@ static int client_add_link_local(struct tables *tables, const struct table_endpo
 	return client_add(tables, ep, &host);
 }
 
-static int endpoint_entries(struct tables *tables, const struct table_endpoint *ep)
+/* What comes in by a port is found by it. */
+static int add_ends(struct tables *tables, const struct table_endpoint *ep, const struct port *underlay)
 {
-	struct fl_endpoint_key key = { .local = ep->value.local, .remote = ep->value.remote };
+	struct fl_endpoint_key key = { .local = local_at(ep->tunnel, underlay)->v4.s_addr, .remote = ep->value.remote };
 	int err = entries_add(&tables->ep_in, &key, FL_EP_IN(ep->value.tunnel, ep->index));
 
 	key.remote = 0; /* strangers to this address are counted on the tunnel's port */
 	err = err ?: entries_add(&tables->ep_in, &key, FL_EP_IN(ep->value.tunnel, 0));
+	if (!ep->value.group)
+		return err;
+	key.port = underlay->number;
+	key.remote = FL_EP_IN_MEMBER(ep->value.tunnel);
+	return err ?: entries_add(&tables->ep_in, &key, FL_EP_IN(ep->value.tunnel, 0));
+}
+
+static int endpoint_entries(struct tables *tables, const struct table_endpoint *ep, const struct port *ports)
+{
+	const struct port *underlay;
+	int err = 0;
+
+	for (size_t i = 0; config_tunnel_underlay(ep->tunnel, i); i++) {
+		underlay = underlay_at(ep->tunnel, ports, i);
+		if (underlay)
+			err = err ?: add_ends(tables, ep, underlay);
+	}
 	if (!ep->tunnel->broker)
 		return err;
 	if (ep->remote->address.family == AF_INET6) {
@@ -264,9 +311,10 @@ static int endpoint_entries(struct tables *tables, const struct table_endpoint *
 	return err;
 }
 
-static int same_ends(const struct table_endpoint *a, const struct table_endpoint *b, char **why)
+static int same_ends(const struct table_endpoint *a, const struct table_endpoint *b, __be32 ours, const char *whose,
+		     char **why)
 {
-	struct addr local = { .family = AF_INET, .v4.s_addr = a->value.local }, remote = a->remote->address_outer;
+	struct addr local = { .family = AF_INET, .v4.s_addr = ours }, remote = a->remote->address_outer;
 	char local_text[ADDR_STRLEN], remote_text[ADDR_STRLEN];
 
 	if (b->remote->named) {
@@ -282,7 +330,7 @@ static int same_ends(const struct table_endpoint *a, const struct table_endpoint
 		"tunnels \"%s\" and \"%s\" would have the same ends, %s and %s, since that is the address of %s now; "
 		"give one of them another \"local\"",
 		a->tunnel->name, b->tunnel->name, addr_format(&local, local_text), addr_format(&remote, remote_text),
-		b->tunnel->underlay->device);
+		whose);
 }
 
 /*
@@ -298,12 +346,40 @@ static int endpoints_unique(struct tables *tables, char **why)
 	qsort(endpoints, tables->n_endpoints, sizeof(*endpoints), by_ends);
 	for (size_t i = 0; i < tables->n_endpoints; i++) {
 		if (kept && compare_ends(&endpoints[kept - 1], &endpoints[i]) == 0)
-			err = same_ends(&endpoints[kept - 1], &endpoints[i], why) ?: err;
+			err = same_ends(&endpoints[kept - 1], &endpoints[i], endpoints[i].value.local,
+					config_tunnel_underlay(endpoints[i].tunnel, 0)->device, why)
+				      ?: err;
 		else
 			endpoints[kept++] = endpoints[i];
 	}
 	tables->n_endpoints = kept;
 	return err;
+}
+
+static const struct table_endpoint *endpoint_by_index(const struct tables *tables, uint32_t index)
+{
+	for (size_t i = 0; i < tables->n_endpoints; i++)
+		if (tables->endpoints[i].index == index)
+			return &tables->endpoints[i];
+	return NULL;
+}
+
+/* The same by way of a group's members, in the sorted entries: -EEXIST with the first such pair in *why. */
+static int ends_unique(const struct tables *tables, char **why)
+{
+	for (size_t i = 1; i < tables->ep_in.n; i++) {
+		uint32_t a = entry_value(&tables->ep_in, i - 1), b = entry_value(&tables->ep_in, i);
+		struct fl_endpoint_key key, before;
+
+		memcpy(&before, entry_key(&tables->ep_in, i - 1), sizeof(before));
+		memcpy(&key, entry_key(&tables->ep_in, i), sizeof(key));
+		if (a == b || !FL_EP_IN_ENDPOINT(a) || memcmp(&before, &key, sizeof(key)))
+			continue;
+		return same_ends(endpoint_by_index(tables, FL_EP_IN_ENDPOINT(a)),
+				 endpoint_by_index(tables, FL_EP_IN_ENDPOINT(b)), key.local, "an interface of both",
+				 why);
+	}
+	return 0;
 }
 
 /* -EEXIST: all is compiled, but what has the ends of another. */
@@ -319,11 +395,11 @@ static int endpoints_compile(const struct config *config, const struct port *por
 	if (!tables->endpoints)
 		return -ENOMEM;
 	for (size_t i = 0; i < config->n_tunnels; i++)
-		err = err ?: tunnel_compile(&config->tunnels[i], ports, tables);
+		err = err ?: tunnel_compile(config, &config->tunnels[i], ports, tables);
 	same = endpoints_unique(tables, why);
 	err = err ?: endpoints_number(tables, current, why);
 	for (size_t i = 0; i < tables->n_endpoints; i++)
-		err = err ?: endpoint_entries(tables, &tables->endpoints[i]);
+		err = err ?: endpoint_entries(tables, &tables->endpoints[i], ports);
 	return err ?: same;
 }
 
@@ -349,7 +425,14 @@ int tables_compile(const struct config *config, const struct port *ports, const 
 		return err;
 	}
 	entries_sort(&tables->ep_in);
+	same = same ?: ends_unique(tables, why);
 	entries_unique(&tables->ep_in);
+	if (tables->ep_in.n > FL_ENDPOINTS_MAX) {
+		err = fail(why, ENOSPC, "%zu pairs of ends of tunnels, at most %d fit", tables->ep_in.n,
+			   FL_ENDPOINTS_MAX);
+		tables_free(tables);
+		return err;
+	}
 	entries_sort(&tables->clients);
 	entries_unique(&tables->clients);
 	entries_sort(&tables->npt_prefix);

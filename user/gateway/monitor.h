@@ -35,7 +35,12 @@ struct monitor;
 
 enum monitor_status { MONITOR_UNKNOWN, MONITOR_UP, MONITOR_WARN, MONITOR_DOWN };
 enum monitor_forced { MONITOR_AUTO, MONITOR_FORCED_DOWN, MONITOR_FORCED_UP };
-enum monitor_path { MONITOR_PATH_OK, MONITOR_NO_DEVICE, MONITOR_LINK_DOWN };
+enum monitor_path {
+	MONITOR_PATH_OK,
+	MONITOR_NO_DEVICE,
+	MONITOR_LINK_DOWN,
+	MONITOR_NO_MEMBER, /* of a tunnel over a group */
+};
 
 /* What is known of a probe that had no answer. */
 enum monitor_detail {

@@ -125,6 +125,8 @@ const char *monitor_reason_text(const struct monitor_view *v, const char *where,
 	case MONITOR_PATH:
 		if (v->path == MONITOR_NO_DEVICE)
 			snprintf(buf, MONITOR_REASON_MAX, "the device of %s is not there", where);
+		else if (v->path == MONITOR_NO_MEMBER)
+			snprintf(buf, MONITOR_REASON_MAX, "no member of the underlay of %s can be used", where);
 		else
 			snprintf(buf, MONITOR_REASON_MAX, "link of %s down", where);
 		break;

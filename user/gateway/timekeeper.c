@@ -189,15 +189,36 @@ static bool run_gateway(struct timekeeper *tk, struct keeper_gateway *g, uint64_
 	       g->state.loss_fails != was.loss_fails || g->state.latency_fails != was.latency_fails;
 }
 
-static void run_group(struct timekeeper *tk, struct keeper_group *g, uint64_t now_ns, bool tell)
+/* Gateways on tunnels whose underlay the group is: without a member it is as with a link that is down. true: there is news for them */
+static bool underlay_is(struct keeper_plan *plan, const struct keeper_group *g, bool up, uint64_t now_ns)
+{
+	size_t number = (size_t)(g - plan->groups) + 1, i;
+	bool news = false;
+
+	for (i = 0; i < plan->n_gateways; i++) {
+		struct keeper_gateway *on = &plan->gateways[i];
+
+		if (on->underlay_group != number || on->underlay_up == up)
+			continue;
+		on->underlay_up = up;
+		keeper_path_changed(plan, on, now_ns);
+		news = true;
+	}
+	return news;
+}
+
+/* true: a gateway is due again */
+static bool run_group(struct timekeeper *tk, struct keeper_group *g, uint64_t now_ns, bool tell)
 {
 	struct group_state *states = &tk->plan->states[g->first_member];
 	unsigned int six;
-	bool changed[2];
+	bool changed[2], unknown = false;
 	size_t i;
 
-	for (i = 0; i < g->n_members; i++)
+	for (i = 0; i < g->n_members; i++) {
 		states[i] = tk->plan->members[g->first_member + i]->state;
+		unknown |= states[i].health == GROUP_UNKNOWN;
+	}
 	for (six = 0; six < 2; six++) {
 		struct group *group = &g->of[six].group;
 
@@ -209,6 +230,7 @@ static void run_group(struct timekeeper *tk, struct keeper_group *g, uint64_t no
 	}
 	if (changed[0] || changed[1])
 		group_events(tk, g, changed, now_ns);
+	return underlay_is(tk->plan, g, g->of[0].group.tier || unknown, now_ns);
 }
 
 /* ---- a round ---- */
@@ -237,21 +259,43 @@ static uint64_t next_of(const struct keeper_plan *plan)
 	return next;
 }
 
+/* true: what groups know has changed */
+static bool run_gateways(struct timekeeper *tk, uint64_t now_ns, bool all)
+{
+	struct keeper_plan *plan = tk->plan;
+	bool changed = all;
+	size_t i;
+
+	for (i = 0; i < plan->n_gateways; i++)
+		if (all || plan->early_ns[i] <= now_ns)
+			changed |= run_gateway(tk, &plan->gateways[i], now_ns, all);
+	return changed;
+}
+
+static bool run_groups(struct timekeeper *tk, uint64_t now_ns, bool tell)
+{
+	struct keeper_plan *plan = tk->plan;
+	bool due = false;
+	size_t i;
+
+	for (i = 0; i < plan->n_groups; i++)
+		due |= run_group(tk, &plan->groups[i], now_ns, tell);
+	return due;
+}
+
 void keeper_round(struct timekeeper *tk, bool tell_all)
 {
 	unsigned int had_events = tk->n_events;
 	struct keeper_plan *plan = tk->plan;
 	uint64_t now_ns = keeper_now();
-	bool changed = tell_all;
-	size_t i;
+	bool changed;
 
 	if (!plan)
 		return;
-	for (i = 0; i < plan->n_gateways; i++)
-		if (tell_all || plan->early_ns[i] <= now_ns)
-			changed |= run_gateway(tk, &plan->gateways[i], now_ns, tell_all);
-	for (i = 0; changed && i < plan->n_groups; i++)
-		run_group(tk, &plan->groups[i], now_ns, tell_all);
+	changed = run_gateways(tk, now_ns, tell_all);
+	/* once more for gateways on tunnels, and their groups: a group that is an underlay has none of them */
+	if (changed && run_groups(tk, now_ns, tell_all) && run_gateways(tk, now_ns, false))
+		run_groups(tk, now_ns, false);
 	if (changed)
 		tk->plane.changed(tk->plane.arg);
 	if (tk->n_events != had_events)

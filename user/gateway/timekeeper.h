@@ -36,8 +36,10 @@ struct timekeeper_plane {
 struct timekeeper_path {
 	struct probe_path probe; /* ifindex 0: the device is not there */
 	uint32_t underlay;	 /* of a tunnel: the ifindex that must be up too; 0: none */
-	unsigned int families;	 /* that it takes now, enum fl_family bits; groups use it for these only */
-	const char *where;	 /* the name of its interface or tunnel, for reasons */
+	uint32_t
+		underlay_group; /* the same of a group, which somebody must carry: its place in the plan, from 1 on; 0: none */
+	unsigned int families; /* that it takes now, enum fl_family bits; groups use it for these only */
+	const char *where;     /* the name of its interface or tunnel, for reasons */
 };
 
 struct timekeeper_gateway {

@@ -23,7 +23,7 @@ struct keeper_gateway {
 	uint16_t port;
 	char dns_name[256];
 	struct probe_path path;
-	uint32_t underlay;
+	uint32_t underlay, underlay_group;
 	unsigned int families;
 	bool link_up, underlay_up;
 	struct monitor *monitor;

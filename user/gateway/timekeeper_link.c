@@ -20,6 +20,7 @@ void keeper_path_changed(struct keeper_plan *plan, struct keeper_gateway *g, uin
 	unsigned int i;
 	enum monitor_path path = !g->path.ifindex		? MONITOR_NO_DEVICE
 				 : g->link_up && g->underlay_up ? MONITOR_PATH_OK
+				 : g->underlay_group		? MONITOR_NO_MEMBER
 								: MONITOR_LINK_DOWN;
 
 	for (i = 0; i < PROBE_SOURCES; i++)
@@ -45,7 +46,8 @@ static bool is_up(const struct timekeeper *tk, uint32_t ifindex)
 void keeper_link_ask(struct timekeeper *tk, struct keeper_gateway *g)
 {
 	g->link_up = g->path.ifindex && is_up(tk, g->path.ifindex);
-	g->underlay_up = !g->underlay || is_up(tk, g->underlay);
+	if (!g->underlay_group) /* which run_group() knows */
+		g->underlay_up = !g->underlay || is_up(tk, g->underlay);
 }
 
 static void link_is(struct timekeeper *tk, uint32_t ifindex, bool up)

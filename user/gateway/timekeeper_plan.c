@@ -78,6 +78,7 @@ static void copy_path(struct keeper_gateway *g, const struct timekeeper_path *pa
 {
 	g->path = path->probe;
 	g->underlay = path->underlay;
+	g->underlay_group = path->underlay_group;
 	g->families = path->families;
 	name(g->where, sizeof(g->where), path->where);
 }
@@ -274,6 +275,7 @@ static void take_gateway(struct timekeeper *tk, struct keeper_plan *new, struct 
 		}
 		own_slot(new, g, i);
 	}
+	g->underlay_up = !old || old->underlay_up;
 	keeper_link_ask(tk, g);
 	keeper_path_changed(new, g, now_ns);
 }
