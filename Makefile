@@ -37,8 +37,9 @@ PACKAGES_CHECK := clang-format clang-tidy shellcheck mandoc
 USER_SRC   := $(sort $(wildcard user/*/*.c))
 LIB_SRC    := $(filter user/lib/% user/config/%,$(USER_SRC))
 CLI_SRC    := $(filter user/cli/%,$(USER_SRC))
-DAEMON_SRC := $(filter-out user/cli/%,$(USER_SRC))
-MAIN_SRC   := user/daemon/main.c user/cli/main.c
+HTTPS_SRC  := $(filter user/https/%,$(USER_SRC))
+DAEMON_SRC := $(filter-out user/cli/% $(HTTPS_SRC),$(USER_SRC))
+MAIN_SRC   := user/daemon/main.c user/cli/main.c user/https/main.c
 # Criterion programs with all of user/: that of selftests/unit needs no root, the other does
 TEST_DIRS  := $(patsubst selftests/%/,%,$(sort $(dir $(wildcard selftests/unit/*.c selftests/net/*.c))))
 
@@ -49,8 +50,9 @@ obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out %.bpf.c,$(1)))
 
 # ---- flags -----------------------------------------------------------------------------------------------------------
 
-DAEMON_PKGS := libbpf libxdp libelf zlib libevent_core libnl-3.0 libnl-route-3.0 libnl-genl-3.0 jansson libcurl libcares
+DAEMON_PKGS := libbpf libxdp libelf zlib libevent_core libnl-3.0 libnl-route-3.0 libnl-genl-3.0 jansson libcares
 CLI_PKGS    := jansson smartcols
+HTTPS_PKGS  := libcurl
 TEST_PKGS   := criterion
 
 pkg_cflags = $(shell pkg-config --cflags $(1) 2>/dev/null)
@@ -59,7 +61,7 @@ pkg_libs   = $(shell pkg-config --libs $(1) 2>/dev/null)
 WARNINGS  := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Werror
 CFLAGS    ?= -O2 -g
 ALL_CFLAGS := -std=gnu11 $(CFLAGS) $(WARNINGS) -D_GNU_SOURCE -DFAIRLEAD_VERSION='"$(VERSION)"' -I. -Iinclude -I$(BUILD)/bpf \
-	$(call pkg_cflags,$(DAEMON_PKGS) $(CLI_PKGS)) -MMD -MP
+	$(call pkg_cflags,$(DAEMON_PKGS) $(CLI_PKGS) $(HTTPS_PKGS)) -MMD -MP
 LDFLAGS   += -Wl,--as-needed
 
 MULTIARCH  := $(shell $(CC) -print-multiarch 2>/dev/null)
@@ -72,7 +74,7 @@ BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Werror -Iinclude -Ibpf -I. -I/u
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(BUILD)/fairleadd $(BUILD)/fairlead
+all: $(BUILD)/fairleadd $(BUILD)/fairlead $(BUILD)/fairlead-https
 
 skeletons: $(BPF_SKEL)
 
@@ -81,7 +83,7 @@ unit: $(addprefix $(BUILD)/,$(TEST_DIRS) prog-test rules-test)
 # ignores itself, so that the tree needs no list of what is made
 $(BUILD)/.gitignore:
 	$(Q)mkdir -p $(@D) && echo '*' > $@
-	$(Q)pkg-config --exists $(DAEMON_PKGS) $(CLI_PKGS) || \
+	$(Q)pkg-config --exists $(DAEMON_PKGS) $(CLI_PKGS) $(HTTPS_PKGS) || \
 		{ rm -f $@; echo 'make: libraries are missing; `sudo make deps` installs them' >&2; exit 1; }
 
 define bpf_rule
@@ -105,6 +107,10 @@ $(BUILD)/fairleadd: $(call obj,$(DAEMON_SRC))
 
 $(BUILD)/fairlead: $(call obj,$(CLI_SRC) $(LIB_SRC))
 	$(call say,LINK,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(call pkg_libs,$(CLI_PKGS))
+
+# beside the daemon, which starts it for a request: libcurl is not in the daemon's memory
+$(BUILD)/fairlead-https: $(call obj,$(HTTPS_SRC))
+	$(call say,LINK,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(call pkg_libs,$(HTTPS_PKGS))
 
 # Criterion brings main() along
 define test_rule
@@ -209,17 +215,19 @@ check-manuals:
 
 # ---- installing ------------------------------------------------------------------------------------------------------
 
-SBIN  := $(DESTDIR)$(PREFIX)/sbin
-SHARE := $(DESTDIR)$(PREFIX)/share
+SBIN    := $(DESTDIR)$(PREFIX)/sbin
+LIBEXEC := $(DESTDIR)$(PREFIX)/libexec/fairlead
+SHARE   := $(DESTDIR)$(PREFIX)/share
 # units of the administrator's own lie in /etc, a distribution's in /usr/lib: /usr/local has its own place as well
-UNITS := $(DESTDIR)$(PREFIX)/lib/systemd/system
+UNITS   := $(DESTDIR)$(PREFIX)/lib/systemd/system
 
 EXAMPLES = $(wildcard configs/*.json)
 
 install: all
-	install -d $(SBIN) $(SHARE)/fairlead/examples/hooks $(SHARE)/doc/fairlead $(SHARE)/man/man5 $(SHARE)/man/man8 $(UNITS) \
+	install -d $(SBIN) $(LIBEXEC) $(SHARE)/fairlead/examples/hooks $(SHARE)/doc/fairlead $(SHARE)/man/man5 $(SHARE)/man/man8 $(UNITS) \
 		$(DESTDIR)/etc/fairlead
 	install -m 0755 $(BUILD)/fairleadd $(BUILD)/fairlead $(SBIN)
+	install -m 0755 $(BUILD)/fairlead-https $(LIBEXEC)
 	$(if $(wildcard docs/man/*.5),install -m 0644 $(wildcard docs/man/*.5) $(SHARE)/man/man5)
 	install -m 0644 $(wildcard docs/man/*.8) $(SHARE)/man/man8
 	install -m 0644 README.md $(wildcard docs/*.md) $(SHARE)/doc/fairlead
@@ -235,13 +243,13 @@ uninstall:
 	rm -f $(SBIN)/fairleadd $(SBIN)/fairlead $(addprefix $(UNITS)/,$(notdir $(wildcard configs/systemd/*.service)))
 	rm -f $(addprefix $(SHARE)/man/man5/,$(notdir $(wildcard docs/man/*.5))) \
 		$(addprefix $(SHARE)/man/man8/,$(notdir $(wildcard docs/man/*.8)))
-	rm -rf $(SHARE)/fairlead $(SHARE)/doc/fairlead
+	rm -rf $(LIBEXEC) $(SHARE)/fairlead $(SHARE)/doc/fairlead
 
 clean:
 	rm -rf $(BUILD)
 
 help:
-	@echo 'make            build $(BUILD)/fairleadd and $(BUILD)/fairlead'
+	@echo 'make            build $(BUILD)/fairleadd, $(BUILD)/fairlead and $(BUILD)/fairlead-https'
 	@echo 'make demo       (root) install what is missing, build, show it at work in network namespaces; KEEP=1 leaves the lab up'
 	@echo 'make test       (root) install what is missing, build, run every test'
 	@echo 'make bench      (root) measure'

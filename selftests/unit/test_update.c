@@ -7,9 +7,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "user/daemon/https.h"
 #include "user/daemon/names.h"
 #include "user/daemon/update_state.h"
+#include "user/daemon/url.h"
 #include "user/lib/secret.h"
 
 #define S 1000LL
@@ -205,7 +205,7 @@ Test(update, addresses_that_others_see)
 
 static void expect_query(const char *url, const char *name, const char *value, const char *with)
 {
-	char *text = https_add_query(url, name, value);
+	char *text = url_add_query(url, name, value);
 
 	cr_assert_not_null(text);
 	cr_expect_str_eq(text, with);
@@ -214,7 +214,7 @@ static void expect_query(const char *url, const char *name, const char *value, c
 
 static void expect_host(const char *url, const char *host)
 {
-	char *text = https_host(url);
+	char *text = url_host(url);
 
 	cr_assert_not_null(text, "%s", url);
 	cr_expect_str_eq(text, host);
@@ -226,11 +226,14 @@ Test(update, urls)
 	expect_query("https://b.example.net/nic/update", "hostname", "123",
 		     "https://b.example.net/nic/update?hostname=123");
 	expect_query("https://b.example.net/?x=1", "hostname", "a b&c=d",
-		     "https://b.example.net/?x=1&hostname=a+b%26c%3dd");
+		     "https://b.example.net/?x=1&hostname=a%20b%26c%3Dd");
+	expect_query("https://b.example.net?#part", "myip", "192.0.2.1", "https://b.example.net?myip=192.0.2.1#part");
 	expect_host("https://b.example.net:8443/nic", "b.example.net");
 	expect_host("http://192.0.2.80/", "192.0.2.80");
-	expect_host("https://[2001:db8::1]/", "2001:db8::1");
-	cr_expect_null(https_host("https://"));
+	expect_host("https://[2001:db8::1]:8443/", "2001:db8::1");
+	expect_host("https://me:a@b@b.example.net?x=/", "b.example.net");
+	cr_expect_null(url_host("https://:80/"));
+	cr_expect_null(url_host("https://"));
 }
 
 /* ---- names ---- */

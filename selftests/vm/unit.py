@@ -15,7 +15,8 @@ args = arguments()
 lab = Lab("lan", "router", "peer")
 lab.instance = "default"  # the unit names none
 UNITS, UNIT, BLOCK = "/etc/systemd/system/", "fairleadd.service", "fairlead-block.service"
-SBIN, FILE, LOG = "/usr/local/sbin", "/etc/fairlead/fairlead.json", "/run/fairleadd.log"
+SBIN, LIBEXEC = "/usr/local/sbin", "/usr/local/libexec/fairlead"
+FILE, LOG = "/etc/fairlead/fairlead.json", "/run/fairleadd.log"
 SYSTEMD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../configs/systemd/")
 SHIPPED = SYSTEMD + UNIT
 EXTERNAL = "2001:db8:bb::/64"
@@ -84,6 +85,7 @@ def reaches(state, result="success", seconds=30):
 def install():
     """As make install does it, and as systemctl enable."""
     run("install", "-m", "755", lab.build + "/fairleadd", lab.build + "/fairlead", SBIN)
+    run("install", "-D", "-m", "755", "-t", LIBEXEC, lab.build + "/fairlead-https")
     for unit in (UNIT, BLOCK):
         with open(SYSTEMD + unit) as f:
             write(UNITS + unit, f.read().replace("@sbindir@", SBIN))

@@ -1,95 +1,171 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * By libcurl's multi interface. It resolves no names: its resolver is a thread, and to end a request waits for that. So does no
- * proxy, no .netrc and no redirect get a say.
- */
 #include "user/daemon/https.h"
 
-#include <curl/curl.h>
 #include <errno.h>
-#include <net/if.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/queue.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
-#define CONNECT_MS 10000
-#define ANSWER_MAX 65536 /* bytes; a longer one is none */
+#include "user/https/protocol.h"
+
+#define KILLED_MS 100 /* until one that got SIGKILL has ended, unless a disk or the like holds it */
 
 struct https_request {
 	LIST_ENTRY(https_request) entry;
-	struct https *https;
-	CURL *easy;
-	struct curl_slist *resolved;
-	struct addr source;
-	char device[IF_NAMESIZE];
-	uint32_t mark;
-	https_fn *fn;
+	pid_t pid;
+	int pidfd, out; /* -1 */
+	struct event *ended;
+	https_fn *fn; /* NULL: nobody waits for it any more */
 	void *arg;
-	char body[HTTPS_BODY_MAX];
-	size_t len, seen; /* bytes: of body; in all */
-	char error[CURL_ERROR_SIZE];
 };
 
 struct https {
 	struct event_base *base;
-	CURLM *multi;
-	struct event *timer;
 	LIST_HEAD(, https_request) requests;
 };
 
-/* ---- urls ---- */
+/* What a child gets: its files in this order, and the daemon's ends of the first two. */
+struct files {
+	int in, out, socket;
+	int request, answer;
+};
 
-char *https_host(const char *url)
+/* ---- the program ---- */
+
+/* Beside this one, where it was built; installed in ../libexec/fairlead, for nobody runs it by hand. */
+static bool find_program(char path[PATH_MAX])
 {
-	CURLU *parts = curl_url();
-	char *text = NULL, *host = NULL;
-	size_t len;
+	static const char *const places[] = { "", "/../libexec/fairlead" };
+	char own[PATH_MAX];
+	ssize_t len = readlink("/proc/self/exe", own, sizeof(own) - 1);
 
-	if (parts && !curl_url_set(parts, CURLUPART_URL, url, 0) && !curl_url_get(parts, CURLUPART_HOST, &text, 0)) {
-		len = strlen(text);
-		host = *text == '[' ? strndup(text + 1, len - 2) : strdup(text);
-		curl_free(text);
-	}
-	curl_url_cleanup(parts);
-	return host;
+	if (len <= 0)
+		return false;
+	own[len] = '\0';
+	*strrchr(own, '/') = '\0';
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+		if (snprintf(path, PATH_MAX, "%s%s/" HTTPS_PROGRAM, own, places[i]) < PATH_MAX && !access(path, X_OK))
+			return true;
+	return false;
 }
 
-char *https_add_query(const char *url, const char *name, const char *value)
+/* Nothing of the daemon's but those files: no environment, no signal ignored or blocked. */
+static int prepare(posix_spawn_file_actions_t *actions, posix_spawnattr_t *attributes, const struct files *files)
 {
-	CURLU *parts = curl_url();
-	char *item = NULL, *text = NULL, *with = NULL;
+	sigset_t all, none;
+	int err;
 
-	if (asprintf(&item, "%s=%s", name, value) < 0)
-		item = NULL;
-	if (parts && item && !curl_url_set(parts, CURLUPART_URL, url, 0) &&
-	    !curl_url_set(parts, CURLUPART_QUERY, item, CURLU_APPENDQUERY | CURLU_URLENCODE) &&
-	    !curl_url_get(parts, CURLUPART_URL, &text, 0)) {
-		with = strdup(text);
-		curl_free(text);
-	}
-	curl_url_cleanup(parts);
-	free(item);
-	return with;
+	sigfillset(&all);
+	sigemptyset(&none);
+	err = posix_spawn_file_actions_adddup2(actions, files->in, STDIN_FILENO);
+	err = err ?: posix_spawn_file_actions_adddup2(actions, files->out, STDOUT_FILENO);
+	err = err ?: posix_spawn_file_actions_adddup2(actions, files->socket, HTTPS_SOCKET_FD);
+	err = err ?: posix_spawn_file_actions_addclosefrom_np(actions, HTTPS_SOCKET_FD + 1);
+	err = err ?: posix_spawn_file_actions_addchdir_np(actions, "/");
+	err = err ?: posix_spawnattr_setsigdefault(attributes, &all);
+	err = err ?: posix_spawnattr_setsigmask(attributes, &none);
+	return err ?: posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
 }
 
-/* "HOST:PORT:ADDRESS" */
-static struct curl_slist *resolved(const char *url, const struct addr *to)
+static int spawn(const char *path, const struct files *files, pid_t *pid)
 {
-	CURLU *parts = curl_url();
-	char *host = NULL, *port = NULL, *text = NULL, address[ADDR_STRLEN];
-	struct curl_slist *list = NULL;
+	char *const argv[] = { HTTPS_PROGRAM, NULL }, *const env[] = { NULL };
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attributes;
+	int err = posix_spawn_file_actions_init(&actions);
 
-	if (parts && !curl_url_set(parts, CURLUPART_URL, url, 0) && !curl_url_get(parts, CURLUPART_HOST, &host, 0) &&
-	    !curl_url_get(parts, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) &&
-	    asprintf(&text, "%s:%s:%s", host, port, addr_format(to, address)) > 0)
-		list = curl_slist_append(NULL, text);
-	free(text);
-	curl_free(host);
-	curl_free(port);
-	curl_url_cleanup(parts);
-	return list;
+	if (err)
+		return err;
+	err = posix_spawnattr_init(&attributes);
+	if (!err) {
+		err = prepare(&actions, &attributes, files);
+		err = err ?: posix_spawn(pid, path, &actions, &attributes, argv, env);
+		posix_spawnattr_destroy(&attributes);
+	}
+	posix_spawn_file_actions_destroy(&actions);
+	return err;
+}
+
+/* ---- its files ---- */
+
+static void files_close(const struct files *files)
+{
+	const int all[] = { files->in, files->out, files->socket, files->request, files->answer };
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		if (all[i] >= 0)
+			close(all[i]);
+}
+
+/* The mark before all else: the first packet has it. */
+static int open_socket(const struct https_setup *s)
+{
+	const struct sockaddr_in source = { .sin_family = AF_INET, .sin_addr = s->source.v4 };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), err;
+
+	if (fd >= 0 && (!s->mark || !setsockopt(fd, SOL_SOCKET, SO_MARK, &s->mark, sizeof(s->mark))) &&
+	    (!s->device || !setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, s->device, strlen(s->device))) &&
+	    !bind(fd, (const struct sockaddr *)&source, sizeof(source)))
+		return fd;
+	err = errno;
+	if (fd >= 0)
+		close(fd);
+	errno = err;
+	return -1;
+}
+
+/* The errno. What the request is goes into the pipe as a whole, which has room for it. */
+static int write_request(const struct https_setup *s, int fd)
+{
+	char to[ADDR_STRLEN], text[HTTPS_REQUEST_MAX];
+	const char *const strings[HTTPS_STRINGS] = { s->url, addr_format(&s->to, to), s->user ? s->user : "",
+						     s->password ? s->password : "" };
+	size_t len = 0;
+	int err = 0;
+
+	for (size_t i = 0; i < HTTPS_STRINGS && !err; i++) {
+		size_t n = strlen(strings[i]) + 1;
+
+		if (n > sizeof(text) - len)
+			err = E2BIG;
+		else
+			memcpy(text + len, strings[i], n);
+		len += n;
+	}
+	if (!err && write(fd, text, len) != (ssize_t)len)
+		err = EIO;
+	explicit_bzero(text, sizeof(text));
+	return err;
+}
+
+static int files_open(const struct https_setup *setup, struct files *files)
+{
+	int pair[2];
+
+	*files = (struct files){ -1, -1, -1, -1, -1 };
+	if (pipe2(pair, O_CLOEXEC))
+		return errno;
+	files->in = pair[0];
+	files->request = pair[1];
+	if (pipe2(pair, O_CLOEXEC))
+		return errno;
+	files->answer = pair[0];
+	files->out = pair[1];
+	files->socket = open_socket(setup);
+	if (files->socket < 0)
+		return errno;
+	return fcntl(files->answer, F_SETFL, O_NONBLOCK) ? errno : write_request(setup, files->request);
 }
 
 /* ---- requests ---- */
@@ -97,213 +173,152 @@ static struct curl_slist *resolved(const char *url, const struct addr *to)
 static void request_free(struct https_request *r)
 {
 	LIST_REMOVE(r, entry);
-	if (r->easy) {
-		curl_multi_remove_handle(r->https->multi, r->easy);
-		curl_easy_cleanup(r->easy);
-	}
-	curl_slist_free_all(r->resolved);
+	if (r->ended)
+		event_free(r->ended);
+	if (r->pidfd >= 0)
+		close(r->pidfd);
+	if (r->out >= 0)
+		close(r->out);
 	free(r);
 }
 
-static size_t on_body(char *data, size_t size, size_t n, void *arg)
+/* Status and text of what it has written; of one that has failed, or was killed, that. */
+static long read_answer(const struct https_request *r, const siginfo_t *info, char text[HTTPS_BODY_MAX])
+{
+	char answer[HTTPS_BODY_MAX + 32], *body;
+	ssize_t n = read(r->out, answer, sizeof(answer) - 1);
+	long status;
+
+	if (info->si_code == CLD_EXITED && !info->si_status && n > 0) {
+		answer[n] = '\0';
+		status = strtol(answer, &body, 10);
+		if (*body == '\n' && body != answer) {
+			snprintf(text, HTTPS_BODY_MAX, "%s", body + 1);
+			return status;
+		}
+	}
+	snprintf(text, HTTPS_BODY_MAX, HTTPS_PROGRAM " has ended with %s %d",
+		 info->si_code == CLD_EXITED ? "status" : "signal", info->si_status);
+	return 0;
+}
+
+static void on_ended(evutil_socket_t fd, short what, void *arg)
 {
 	struct https_request *r = arg;
-	size_t left = sizeof(r->body) - 1 - r->len, len = size * n < left ? size * n : left;
-
-	memcpy(r->body + r->len, data, len);
-	r->len += len;
-	r->seen += size * n;
-	return r->seen > ANSWER_MAX ? 0 : size * n;
-}
-
-/* The mark before all else: the first packet has it. */
-static int on_new_socket(void *arg, curl_socket_t fd, curlsocktype purpose)
-{
-	const struct https_request *r = arg;
-	const struct sockaddr_in source = { .sin_family = AF_INET, .sin_addr = r->source.v4 };
-
-	(void)purpose;
-	if ((r->mark && setsockopt(fd, SOL_SOCKET, SO_MARK, &r->mark, sizeof(r->mark))) ||
-	    (r->device[0] && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, r->device, strlen(r->device))) ||
-	    bind(fd, (const struct sockaddr *)&source, sizeof(source)))
-		return CURL_SOCKOPT_ERROR;
-	return CURL_SOCKOPT_OK;
-}
-
-static bool set_up(struct https_request *r, const struct https_setup *s)
-{
-	CURL *c = r->easy;
-
-	return !curl_easy_setopt(c, CURLOPT_URL, s->url) && !curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https") &&
-	       !curl_easy_setopt(c, CURLOPT_IPRESOLVE, (long)CURL_IPRESOLVE_V4) &&
-	       !curl_easy_setopt(c, CURLOPT_RESOLVE, r->resolved) && !curl_easy_setopt(c, CURLOPT_PROXY, "") &&
-	       !curl_easy_setopt(c, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED) &&
-	       !curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L) && !curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L) &&
-	       !curl_easy_setopt(c, CURLOPT_FORBID_REUSE, 1L) && !curl_easy_setopt(c, CURLOPT_FRESH_CONNECT, 1L) &&
-	       !curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS) &&
-	       !curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)HTTPS_TIMEOUT_MS) &&
-	       !curl_easy_setopt(c, CURLOPT_USERAGENT, "fairlead/" FAIRLEAD_VERSION) &&
-	       !curl_easy_setopt(c, CURLOPT_SOCKOPTFUNCTION, on_new_socket) &&
-	       !curl_easy_setopt(c, CURLOPT_SOCKOPTDATA, r) && !curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body) &&
-	       !curl_easy_setopt(c, CURLOPT_WRITEDATA, r) && !curl_easy_setopt(c, CURLOPT_PRIVATE, r) &&
-	       !curl_easy_setopt(c, CURLOPT_ERRORBUFFER, r->error) &&
-	       (!s->user || (!curl_easy_setopt(c, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC) &&
-			     !curl_easy_setopt(c, CURLOPT_USERNAME, s->user) &&
-			     !curl_easy_setopt(c, CURLOPT_PASSWORD, s->password ? s->password : "")));
-}
-
-struct https_request *https_get(struct https *https, const struct https_setup *setup, https_fn *fn, void *arg)
-{
-	struct https_request *r = calloc(1, sizeof(*r));
-
-	if (!r)
-		return NULL;
-	LIST_INSERT_HEAD(&https->requests, r, entry);
-	r->https = https;
-	r->source = setup->source;
-	r->mark = setup->mark;
-	r->fn = fn;
-	r->arg = arg;
-	snprintf(r->device, sizeof(r->device), "%s", setup->device ? setup->device : "");
-	r->easy = curl_easy_init();
-	if (setup->to.family)
-		r->resolved = resolved(setup->url, &setup->to);
-	if (!r->easy || (setup->to.family && !r->resolved) || !set_up(r, setup) ||
-	    curl_multi_add_handle(https->multi, r->easy)) {
-		request_free(r);
-		return NULL;
-	}
-	return r;
-}
-
-void https_cancel(struct https_request *r)
-{
-	if (r)
-		request_free(r);
-}
-
-/* ---- the event loop ---- */
-
-static void finish(struct https_request *r, CURLcode err)
-{
 	https_fn *fn = r->fn;
-	void *arg = r->arg;
+	void *fn_arg = r->arg;
 	char text[HTTPS_BODY_MAX];
-	long status = 0;
+	siginfo_t info = { 0 };
+	long status;
+
+	(void)fd;
+	if (what & EV_TIMEOUT) {
+		kill(r->pid, SIGKILL);
+		event_add(r->ended, NULL);
+		return;
+	}
+	waitid(P_PIDFD, r->pidfd, &info, WEXITED | WNOHANG);
+	status = read_answer(r, &info, text);
+	request_free(r);
+	if (fn)
+		fn(fn_arg, status, text);
+}
+
+/* The errno. One that can't be watched is not left alone. */
+static int watch(struct https *https, struct https_request *r)
+{
+	const long ms = HTTPS_TIMEOUT_MS + HTTPS_KILL_AFTER_MS;
+	const struct timeval timeout = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
+	int err;
+
+	r->pidfd = pidfd_open(r->pid, 0);
+	err = r->pidfd < 0 ? errno : 0;
+	if (!err)
+		r->ended = event_new(https->base, r->pidfd, EV_READ, on_ended, r);
+	if (!err && (!r->ended || event_add(r->ended, &timeout)))
+		err = ENOMEM;
+	if (err) {
+		kill(r->pid, SIGKILL);
+		waitpid(r->pid, NULL, 0);
+	}
+	return err;
+}
+
+/* The errno. */
+static int start(struct https *https, struct https_request *r, const struct https_setup *setup, const char *path)
+{
+	struct files files;
+	int err = files_open(setup, &files) ?: spawn(path, &files, &r->pid);
 
 	if (!err) {
-		curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &status);
-		memcpy(text, r->body, r->len);
-		text[r->len] = '\0';
+		r->out = files.answer;
+		files.answer = -1;
+	}
+	files_close(&files);
+	return err ?: watch(https, r);
+}
+
+struct https_request *https_get(struct https *https, const struct https_setup *setup, https_fn *fn, void *arg,
+				const char **why)
+{
+	struct https_request *r = calloc(1, sizeof(*r));
+	char path[PATH_MAX];
+	int err;
+
+	if (!r) {
+		*why = strerror(ENOMEM);
+		return NULL;
+	}
+	*r = (struct https_request){ .pidfd = -1, .out = -1, .fn = fn, .arg = arg };
+	LIST_INSERT_HEAD(&https->requests, r, entry);
+	if (!find_program(path)) {
+		*why = HTTPS_PROGRAM " is neither beside fairleadd nor in ../libexec/fairlead";
 	} else {
-		snprintf(text, sizeof(text), "%s", r->error[0] ? r->error : curl_easy_strerror(err));
+		err = start(https, r, setup, path);
+		if (!err)
+			return r;
+		*why = strerror(err);
 	}
 	request_free(r);
-	fn(arg, status, text);
+	return NULL;
 }
 
-static void take_finished(struct https *https)
+/* Its end is waited for on the loop. */
+void https_cancel(struct https_request *r)
 {
-	struct https_request *r = NULL;
-	CURLMsg *msg;
-	int left;
-
-	while ((msg = curl_multi_info_read(https->multi, &left))) {
-		if (msg->msg != CURLMSG_DONE || curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, (char **)&r))
-			continue;
-		finish(r, msg->data.result);
-	}
-}
-
-static void on_timer(evutil_socket_t fd, short what, void *arg)
-{
-	struct https *https = arg;
-	int running;
-
-	(void)fd, (void)what;
-	curl_multi_socket_action(https->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-	take_finished(https);
-}
-
-static void on_socket(evutil_socket_t fd, short what, void *arg)
-{
-	struct https *https = arg;
-	int running;
-
-	curl_multi_socket_action(https->multi, fd,
-				 (what & EV_READ ? CURL_CSELECT_IN : 0) | (what & EV_WRITE ? CURL_CSELECT_OUT : 0),
-				 &running);
-	take_finished(https);
-}
-
-static int watch_timer(CURLM *multi, long ms, void *arg)
-{
-	const struct timeval wait = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
-	struct https *https = arg;
-
-	(void)multi;
-	if (ms < 0)
-		evtimer_del(https->timer);
-	else
-		evtimer_add(https->timer, &wait);
-	return 0;
-}
-
-static int watch_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *watched)
-{
-	struct https *https = arg;
-	struct event *event = watched;
-
-	(void)easy;
-	if (event)
-		event_free(event);
-	event = NULL;
-	if (what != CURL_POLL_REMOVE)
-		event = event_new(https->base, fd,
-				  (what & CURL_POLL_IN ? EV_READ : 0) | (what & CURL_POLL_OUT ? EV_WRITE : 0) |
-					  EV_PERSIST,
-				  on_socket, https);
-	if (event)
-		event_add(event, NULL);
-	curl_multi_assign(https->multi, fd, event);
-	return 0;
+	if (!r)
+		return;
+	r->fn = NULL;
+	kill(r->pid, SIGKILL);
 }
 
 struct https *https_open(struct event_base *base)
 {
 	struct https *https = calloc(1, sizeof(*https));
 
-	if (!https || curl_global_init(CURL_GLOBAL_DEFAULT)) {
-		free(https);
+	if (!https)
 		return NULL;
-	}
 	https->base = base;
 	LIST_INIT(&https->requests);
-	https->timer = evtimer_new(base, on_timer, https);
-	https->multi = curl_multi_init();
-	if (!https->timer || !https->multi || curl_multi_setopt(https->multi, CURLMOPT_SOCKETFUNCTION, watch_socket) ||
-	    curl_multi_setopt(https->multi, CURLMOPT_SOCKETDATA, https) ||
-	    curl_multi_setopt(https->multi, CURLMOPT_TIMERFUNCTION, watch_timer) ||
-	    curl_multi_setopt(https->multi, CURLMOPT_TIMERDATA, https)) {
-		https_close(https);
-		return NULL;
-	}
 	return https;
 }
 
 void https_close(struct https *https)
 {
 	struct https_request *r, *next;
+	siginfo_t info;
 
 	if (!https)
 		return;
+	LIST_FOREACH(r, &https->requests, entry)
+	{
+		kill(r->pid, SIGKILL);
+	}
 	for (r = LIST_FIRST(&https->requests); r; r = next) {
 		next = LIST_NEXT(r, entry);
+		poll(&(struct pollfd){ .fd = r->pidfd, .events = POLLIN }, 1, KILLED_MS);
+		waitid(P_PIDFD, r->pidfd, &info, WEXITED | WNOHANG);
 		request_free(r);
 	}
-	curl_multi_cleanup(https->multi);
-	if (https->timer)
-		event_free(https->timer);
 	free(https);
-	curl_global_cleanup();
 }

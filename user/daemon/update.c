@@ -11,6 +11,7 @@
 #include "user/daemon/https.h"
 #include "user/daemon/resolver.h"
 #include "user/daemon/update_state.h"
+#include "user/daemon/url.h"
 #include "user/lib/clock.h"
 #include "user/lib/file.h"
 #include "user/lib/log.h"
@@ -173,12 +174,12 @@ static char *url_of(struct update *u)
 
 	u->sent = update_is_public(&u->state.want) ? u->state.want : (struct addr){ 0 };
 	if (url && config->host) {
-		with = https_add_query(url, "hostname", config->host);
+		with = url_add_query(url, "hostname", config->host);
 		free(url);
 		url = with;
 	}
 	if (url && u->sent.family) {
-		with = https_add_query(url, "myip", addr_format(&u->sent, address));
+		with = url_add_query(url, "myip", addr_format(&u->sent, address));
 		free(url);
 		url = with;
 	}
@@ -207,11 +208,12 @@ static void send_to(struct update *u, const struct addr *to)
 	}
 	url = url_of(u);
 	setup.url = url;
-	u->request = url ? https_get(u->updates->https, &setup, on_answer, u) : NULL;
+	why = strerror(ENOMEM);
+	u->request = url ? https_get(u->updates->https, &setup, on_answer, u, &why) : NULL;
 	explicit_bzero(password, sizeof(password));
 	free(url);
 	if (!u->request)
-		unsent(u, "out of memory, or this url is none that can be used");
+		unsent(u, "it can't be asked: %s", why);
 }
 
 static void on_resolved(void *arg, const struct resolver_answer *answer)
@@ -320,7 +322,7 @@ void updates_configure(struct daemon *d, const struct config *config)
 			continue;
 		*u = (struct update){ .updates = updates, .tunnel = &config->tunnels[i] };
 		u->account = account_of(&u->tunnel->update);
-		u->host = https_host(u->tunnel->update.url);
+		u->host = url_host(u->tunnel->update.url);
 		if (!u->account) {
 			update_free(u);
 			log_warnx("out of memory: the broker of %s is not told of changes", u->tunnel->name);
