@@ -171,22 +171,33 @@ static const struct config_gateway *gateway_of_route(const struct datapath *dp, 
 	return best ? route_gateway(dp, dp->config, best) : NULL;
 }
 
+/* The gateway on `out` that has the address now. */
+static const struct config_gateway *gateway_of_hop(const struct datapath *dp, const struct addr *hop,
+						   const struct port *out)
+{
+	const struct config *config = dp->config;
+	struct learned hops[2];
+
+	for (size_t i = 0; i < config->n_gateways; i++) {
+		if (!gateway_is_by(&config->gateways[i], out))
+			continue;
+		gateway_hops(dp, &config->gateways[i], out, hops);
+		if (addr_equal(&hops[hop->family == AF_INET6].address, hop))
+			return &config->gateways[i];
+	}
+	return NULL;
+}
+
 /* hop: the packet's own gateway, AF_UNSPEC when that is not known */
 static json_t *gateway_name(const struct datapath *dp, const struct addr *hop, const struct addr *dst,
 			    const struct port *out)
 {
 	const struct config_gateway *gateway = NULL;
-	struct learned hops[2];
 
 	if (out && hop->family == AF_UNSPEC)
 		gateway = gateway_of_route(dp, dst, out);
-	for (size_t i = 0; out && !gateway && i < dp->config->n_gateways; i++) {
-		if (!gateway_is_by(&dp->config->gateways[i], out))
-			continue;
-		gateway_hops(dp, &dp->config->gateways[i], out, hops);
-		if (addr_equal(&hops[hop->family == AF_INET6].address, hop))
-			gateway = &dp->config->gateways[i];
-	}
+	if (out && !gateway)
+		gateway = gateway_of_hop(dp, hop, out);
 	return text_or_null(gateway ? gateway->name : NULL);
 }
 

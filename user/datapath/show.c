@@ -206,40 +206,51 @@ static const char *gateway_interface(const struct config_gateway *gateway)
 	return gateway->interface ? gateway->interface->name : gateway->tunnel->name;
 }
 
+static json_t *configured_route(struct datapath *dp, const struct config_route *route,
+				const struct system_route *routes, size_t n)
+{
+	const struct system_route *there = route_find(routes, n, route);
+	const struct config_gateway *gw = route_gateway(dp, dp->config, route);
+	char destination[PREFIX_STRLEN], state[128];
+	struct system_route others;
+
+	route_state_text(dp, route_state(dp, route, &others), &others, state, sizeof(state));
+	return route_json(prefix_format(&route->destination, destination), gw ? gw->name : route->via.group->name,
+			  gw ? gateway_interface(gw) : "", there ? there->metric : 0,
+			  there && there->unreachable ? "unreachable" : state);
+}
+
+static json_t *other_route(struct datapath *dp, const struct system_route *route)
+{
+	char destination[PREFIX_STRLEN], gateway[ADDR_STRLEN];
+
+	return route_json(prefix_format(&route->destination, destination), addr_format(&route->gateway, gateway),
+			  device_name(dp, route->ifindex), route->metric, "active");
+}
+
+static bool is_configured(const struct config *config, const struct system_route *route)
+{
+	for (size_t i = 0; config && i < config->n_routes; i++)
+		if (route_is_of(route, &config->routes[i]))
+			return true;
+	return false;
+}
+
 /* Those of the configuration by their gateway's name, whether they are there or not; then those to clients. */
 json_t *datapath_show_routes(struct datapath *dp)
 {
+	const struct config *config = dp->config;
 	struct system_route *routes = NULL;
 	json_t *array = json_array();
-	char destination[PREFIX_STRLEN], gateway[ADDR_STRLEN];
 	size_t n = 0;
 
 	if (!array || system_get_routes(dp->system, &routes, &n))
 		return array;
-	for (size_t i = 0; dp->config && i < dp->config->n_routes; i++) {
-		const struct config_route *route = &dp->config->routes[i];
-		const struct system_route *there = route_find(routes, n, route);
-		const struct config_gateway *gw = route_gateway(dp, dp->config, route);
-		struct system_route others;
-		char state[128];
-
-		route_state_text(dp, route_state(dp, route, &others), &others, state, sizeof(state));
-		json_array_append_new(array, route_json(prefix_format(&route->destination, destination),
-							gw ? gw->name : route->via.group->name,
-							gw ? gateway_interface(gw) : "", there ? there->metric : 0,
-							there && there->unreachable ? "unreachable" : state));
-	}
-	for (size_t i = 0; i < n; i++) {
-		bool listed = false;
-
-		for (size_t j = 0; dp->config && j < dp->config->n_routes && !listed; j++)
-			listed = route_is_of(&routes[i], &dp->config->routes[j]);
-		if (!listed)
-			json_array_append_new(array, route_json(prefix_format(&routes[i].destination, destination),
-								addr_format(&routes[i].gateway, gateway),
-								device_name(dp, routes[i].ifindex), routes[i].metric,
-								"active"));
-	}
+	for (size_t i = 0; config && i < config->n_routes; i++)
+		json_array_append_new(array, configured_route(dp, &config->routes[i], routes, n));
+	for (size_t i = 0; i < n; i++)
+		if (!is_configured(config, &routes[i]))
+			json_array_append_new(array, other_route(dp, &routes[i]));
 	free(routes);
 	return array;
 }
