@@ -93,6 +93,7 @@ static int apply_to_datapath(void *arg, const struct config *config, struct conf
 	updates_warn(config, report);
 	names_configure(d, config);
 	updates_configure(d, config);
+	updates_tick(d);
 	if (d->observe)
 		observe_configure(d->observe, &config->log);
 	return 0;

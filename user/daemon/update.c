@@ -37,7 +37,7 @@ struct update {
 struct updates {
 	struct daemon *daemon;
 	char *path;
-	json_t *kept; /* as in the file: of tunnels that this configuration has not, too */
+	json_t *kept; /* as in the file */
 	struct resolver *resolver;
 	struct https *https; /* NULL until a configuration needs it */
 	struct update *all;
@@ -76,21 +76,49 @@ static void load(struct updates *updates)
 	updates->kept = json_object();
 }
 
+static void write_kept(struct updates *updates)
+{
+	char *text = json_dumps(updates->kept, JSON_INDENT(1) | JSON_SORT_KEYS);
+	int err = text ? file_replace_soon(updates->path, text, strlen(text), 0600) : -ENOMEM;
+
+	if (err)
+		log_ret(err, "%s: what brokers know is not kept", updates->path);
+	free(text);
+}
+
 static void keep(struct update *u)
 {
 	struct updates *updates = u->updates;
-	char told[ADDR_STRLEN], *text;
-	int err;
+	char told[ADDR_STRLEN];
 
 	json_object_set_new(updates->kept, u->tunnel->name,
 			    json_pack("{s:s,s:s,s:b,s:s,s:I}", "account", u->account, "told",
 				      addr_format(&u->state.told, told), "refused", u->state.refused, "answer",
 				      u->answer, "answered_ms", (json_int_t)u->state.answered_ms));
-	text = json_dumps(updates->kept, JSON_INDENT(1) | JSON_SORT_KEYS);
-	err = text ? file_replace_soon(updates->path, text, strlen(text), 0600) : -ENOMEM;
-	if (err)
-		log_ret(err, "%s: what brokers know is not kept", updates->path);
-	free(text);
+	write_kept(updates);
+}
+
+static bool is_among(const struct update *all, size_t n, const char *tunnel)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(all[i].tunnel->name, tunnel))
+			return true;
+	return false;
+}
+
+/* Tunnels that are gone, or tell no broker any more; not those of the configuration before, which may come back: it was on trial. */
+static void forget_others(struct updates *updates, const struct update *before, size_t n_before)
+{
+	size_t n = json_object_size(updates->kept);
+	const char *tunnel;
+	json_t *kept; /* not used: the macro gives it */
+	void *next;
+
+	json_object_foreach_safe(updates->kept, next, tunnel, kept)
+		if (!is_among(updates->all, updates->n, tunnel) && !is_among(before, n_before, tunnel))
+			json_object_del(updates->kept, tunnel);
+	if (json_object_size(updates->kept) != n)
+		write_kept(updates);
 }
 
 static void take_kept(struct update *u)
@@ -331,6 +359,8 @@ void updates_configure(struct daemon *d, const struct config *config)
 		goes_on(u, before, n_before);
 		updates->n++;
 	}
+	if (updates->all)
+		forget_others(updates, before, n_before);
 	for (size_t i = 0; i < n_before; i++)
 		update_free(&before[i]);
 	free(before);

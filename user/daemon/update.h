@@ -18,7 +18,7 @@ void updates_close(struct daemon *d);
 
 /* In force now. The caller keeps it until the next call. */
 void updates_configure(struct daemon *d, const struct config *config);
-/* Once a second, and when addresses have changed: tells who is to be told. */
+/* Then, once a second and when addresses have changed: tells who is to be told. */
 void updates_tick(struct daemon *d);
 
 /* Warns of what would keep a broker from being told. */
