@@ -162,6 +162,25 @@ def test_another_router():
     probe(2, "fe80::ff:fe00:220", "fe80::9")
 
 
+def test_router_falls_silent():
+    """Two of the same worth: as long as the first does not answer it is the other's."""
+    advertise(1, 1800)
+    until(lambda: lab.output("router", "ip", "-6", "route", "show", "default", "proto", "ra").count("via"), 2, "defaults of the kernel")
+    leaves(2, LAN_HOST6, 6)
+    check_equal(learned()["inet6"], ("fe80::9", "ra"), "what is learned")
+    lab.output("router", "sysctl", "-qw", "net.ipv6.neigh.wan0.ucast_solicit=1", "net.ipv6.neigh.wan0.retrans_time_ms=100")
+    ip("wan", "addr", "del", "fe80::9/64", "dev", "net9")
+    ip("router", "neigh", "change", "fe80::9", "dev", "wan0", "nud", "probe")  # as when it has been stale for a while
+    until(lambda: learned().get("inet6"), ("fe80::1", "ra"), "what is learned")
+    leaves(1, LAN_HOST6, 6)
+    probe(1, "fe80::ff:fe00:220", "fe80::1")
+    ip("wan", "addr", "add", "fe80::9/64", "dev", "net9", "nodad")
+    advertise(2, 1800)
+    until(lambda: learned().get("inet6"), ("fe80::9", "ra"), "what is learned")
+    leaves(2, LAN_HOST6, 6)
+    advertise(1, 0)
+
+
 def test_no_router():
     advertise(2, 0)
     until(lambda: "inet6" in learned(), False, "something is learned of IPv6")
@@ -206,6 +225,20 @@ def test_best_of_two():
     is_up("198.18.2.1")
     probe(2, "198.18.2.77", "198.18.2.1")
     leaves(2, "198.18.1.77")
+
+
+def test_link_that_is_down():
+    """An address on it is no way yet."""
+    def on_link():
+        return [(row["family"], row["by"]) for row in lab.fl("show", "gateways", instance="router")[1]["learned"]]
+    ip("router", "addr", "add", "203.0.113.9/32", "dev", "tun0")
+    ip("router", "link", "set", "dev", "tun0", "mtu", "1400")
+    until(lambda: [i["mtu"] for i in lab.fl("show", "interfaces", instance="router") if i["device"] == "tun0"], [1400], "the MTU")
+    check_equal(on_link(), [], "what is learned")
+    ip("router", "link", "set", "dev", "tun0", "up")
+    until(on_link, [("inet", "link")], "what is learned")
+    ip("router", "link", "set", "dev", "tun0", "down")
+    until(on_link, [], "what is learned")
 
 
 def test_events():

@@ -41,6 +41,7 @@ auto_lab() {
 	in_ns "$wan" sysctl -qw net.ipv4.conf.default.arp_ignore=1 net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2
 	ip -n "$wan" addr add 198.51.100.9/32 dev lo
 	ip -n "$wan" addr add 2001:db8:f::9/128 dev lo nodad
+	ip -n "$router" tuntap add dev tun0 mode tun
 	cable
 	forwarding "$wan"
 	for which in 1 2; do
@@ -76,13 +77,14 @@ auto_config() {
 	{
 		"node": { "name": "router" },
 		"interfaces": {
-			"wan": { "device": "wan0", "mode": "$1" }, "lan": { "device": "lan0", "mode": "$1" }
+			"wan": { "device": "wan0", "mode": "$1" }, "lan": { "device": "lan0", "mode": "$1" }, "link": { "device": "tun0" }
 		},
 		"tunnels": {
 			"he0": { "type": "6in4", "underlay": "wan", "local": "interface", "remote": "198.51.100.9", "address": "2001:db8:1::2/64" }
 		},
 		"gateways": {
-			"isp_gw": { "interface": "wan", "address": "auto", "monitor": { "interval_ms": 100, "up_after": 1 } }
+			"isp_gw": { "interface": "wan", "address": "auto", "monitor": { "interval_ms": 100, "up_after": 1 } },
+			"link_gw": { "interface": "link", "address": "auto", "monitor": false }
 		},
 		"gateway_groups": { "out": { "members": [ { "gateway": "isp_gw" } ] } },
 		"routes": [ { "destination": "0.0.0.0/0", "gateway": "out" }, { "destination": "::/0", "gateway": "out" } ],

@@ -335,7 +335,7 @@ void datapath_refresh(struct datapath *dp, unsigned int what)
 	if (what & (SYSTEM_LINK | SYSTEM_HOOK))
 		missing = watch_all(dp);
 	if (missing || (what & (SYSTEM_LINK | SYSTEM_ADDR)) ||
-	    (what & SYSTEM_DEFAULT && config_has_automatic(dp->config)))
+	    (what & SYSTEM_DEFAULT && config_has_automatic(dp->config)) || (what & SYSTEM_NEIGH && gateways_moved(dp)))
 		follow(dp);
 	else if (what & SYSTEM_NEIGH)
 		nexthops_sync(dp);

@@ -155,6 +155,24 @@ int gateways_plan(struct datapath *dp, const struct config *config, const struct
 	return 0;
 }
 
+bool gateways_moved(const struct datapath *dp)
+{
+	const struct tables *tables = tables_in_force(dp);
+
+	for (size_t i = 0; tables && tables->gateways && i < dp->config->n_gateways; i++) {
+		const struct config_gateway *gateway = &dp->config->gateways[i];
+		uint32_t number = gateway_number(dp, gateway->name);
+		struct fl_gateway now;
+
+		if (!gateway->automatic || !number)
+			continue;
+		gateway_value(dp, dp->config, gateway, dp->ports, &now);
+		if (memcmp(now.addr, tables->gateways[number].addr, sizeof(now.addr)))
+			return true;
+	}
+	return false;
+}
+
 bool gateways_equal(const struct tables *a, const struct tables *b)
 {
 	size_t bytes = FL_GATEWAYS_MAX * sizeof(struct fl_gateway);

@@ -4,6 +4,7 @@
  * (router advertisements) has put into the main table. On a point-to-point link the other end is the next hop, whatever the routes say.
  */
 
+#include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <stdio.h>
@@ -12,6 +13,8 @@
 
 #include "user/datapath/private.h"
 #include "user/lib/log.h"
+
+#define NUD_ANSWERS (NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_PROBE | NUD_STALE | NUD_DELAY)
 
 void learned_read(struct datapath *dp, const struct config *config)
 {
@@ -43,11 +46,46 @@ void learned_free(struct datapath *dp)
 	dp->n_defaults = 0;
 }
 
+/* Addresses stay on one that is down. */
 static bool is_link(const struct datapath *dp, uint32_t ifindex)
 {
 	const struct system_link *link = system_link_by_index(dp->system, ifindex);
 
-	return link && link->flags & IFF_POINTOPOINT;
+	return link && link->flags & IFF_POINTOPOINT && link->flags & IFF_UP;
+}
+
+/* NUD_*; 0: nobody has asked for it yet */
+static uint16_t neighbour_state(const struct datapath *dp, const struct system_default *d)
+{
+	const struct system_neigh *neigh;
+
+	for (size_t i = 0; (neigh = system_neigh_at(dp->system, i)); i++)
+		if (neigh->ifindex == d->ifindex && addr_equal(&neigh->addr, &d->gateway))
+			return neigh->state;
+	return 0;
+}
+
+static bool is_rival(const struct system_default *a, const struct system_default *b)
+{
+	return a->ifindex == b->ifindex && a->family == b->family && a->metric == b->metric &&
+	       b->gateway.family != AF_UNSPEC;
+}
+
+/*
+ * Of several of the same metric the kernel goes by one that answers. So does this: the first does not, and another does. Without another the
+ * neighbours' long list is not looked at.
+ */
+static const struct system_default *that_answers(const struct datapath *dp, size_t first)
+{
+	const struct system_default *d = &dp->defaults[first], *other = d + 1, *end = dp->defaults + dp->n_defaults;
+
+	for (; other < end && is_rival(d, other); other++) {
+		if (!(neighbour_state(dp, d) & (NUD_FAILED | NUD_INCOMPLETE)))
+			break;
+		if (neighbour_state(dp, other) & NUD_ANSWERS)
+			return other;
+	}
+	return d;
 }
 
 /* By an advertised or given route; they are sorted, the best one first. */
@@ -58,6 +96,7 @@ static bool learn_by_route(const struct datapath *dp, uint32_t ifindex, int fami
 
 		if (d->ifindex != ifindex || d->family != family || (d->gateway.family == AF_UNSPEC && !link))
 			continue;
+		d = that_answers(dp, i);
 		*out = (struct learned){ .known = true, .address = d->gateway, .protocol = d->protocol };
 		return true;
 	}

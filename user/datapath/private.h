@@ -395,6 +395,7 @@ uint32_t gateway_number(const struct datapath *dp, const char *name); /* 0: none
 const struct port *gateway_port(const struct port *ports, const struct config_gateway *gateway);
 int gateways_plan(struct datapath *dp, const struct config *config, const struct port *ports, struct tables *tables,
 		  char **why);
+bool gateways_moved(const struct datapath *dp); /* neighbours have: what is in force has other next hops */
 bool gateways_equal(const struct tables *a, const struct tables *b);
 int gateways_write(struct datapath *dp, const struct tables *tables, uint32_t set);
 void gateways_of_ports(const struct tables *tables, struct port *ports);
