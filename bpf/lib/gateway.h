@@ -90,31 +90,3 @@ static __always_inline __u32 reply_via(struct scratch *s, __u32 via)
 	gateway = via ? gateway_get(s->pkt.set, via) : NULL;
 	return gateway && gateway->family & s->pkt.family ? via : 0;
 }
-
-/*
- * The member of a group, that routes lead to, by which a new connection leaves: by port `number`, in s->way and s->hop. It stays with
- * it, whatever the group uses later. 0: it is by no such one.
- */
-GLOBAL __u32 routed_gateway(struct scratch *s, __u32 number)
-{
-	const struct fl_port *port = s ? port_get(s->pkt.set, number) : NULL;
-	const struct fl_gateway *gateway;
-	const union fl_addr *hop;
-	__u32 at, six;
-
-	if (!s || !port || !(port->flags & FL_PORT_MEMBER))
-		return 0;
-	six = s->pkt.family == FL_INET6;
-	at = port->member[six];
-	for (int i = 0; i < 8 && at; i++) {
-		gateway = gateway_get(s->pkt.set, at);
-		if (!gateway)
-			return 0;
-		/* a link's own route leads to the destination itself; one to a router on the link is another's */
-		hop = gateway->flags & FL_GATEWAY_LINK ? &s->subject.dst : &gateway->addr[six];
-		if (s->way.endpoint || same_addr(hop, &s->hop.addr))
-			return at;
-		at = gateway->next[six];
-	}
-	return 0;
-}

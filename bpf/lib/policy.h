@@ -536,7 +536,7 @@ GLOBAL int policy_passed(struct scratch *s, bool own)
 	if (s->keep == FL_KEEP_LOOSE || (is_segment(&s->pkt) && (s->seg.flags & (TCP_SYN | TCP_ACK)) != TCP_SYN))
 		fresh->flags |= FL_STATE_LOOSE;
 	if (own)
-		fresh->flags |= FL_STATE_OWN;
+		fresh->flags |= s->probe ? FL_STATE_OWN | FL_STATE_PROBE : FL_STATE_OWN;
 	fresh->rule[0] = s->rule[0];
 	fresh->rule[1] = s->rule[1];
 	fresh->gateway = s->steer ?: s->routed;
@@ -680,6 +680,30 @@ static __always_inline void own_probes(struct scratch *s)
 	s->even_down = true;
 }
 
+/*
+ * What leaves by port `number` as the kernel sends it, or into a tunnel: the member of a group that it is routed by, in s->routed. The kernel
+ * does not say which router it has chosen, so its tables are asked once more.
+ */
+static __always_inline void own_routed(struct fl_ctx *ctx, struct scratch *s, __u32 number)
+{
+	const struct fl_port *port = port_get(s->pkt.set, number);
+
+	if (!port || !(port->flags & FL_PORT_MEMBER))
+		return;
+	if (!s->way.endpoint) {
+		s->query.src = s->subject.src;
+		s->query.dst = s->subject.dst;
+		s->query.family = s->pkt.family;
+		s->query.ifindex = port->ifindex;
+		s->query.out = true;
+		s->query.set = s->pkt.set;
+		query_transport(ctx, s);
+		if (fib_ask(ctx, &s->query, &s->hop) != STAGE_GO || !s->hop.family)
+			return;
+	}
+	s->routed = routed_gateway(s, number);
+}
+
 static __always_inline int own_new(struct fl_ctx *ctx, struct scratch *s)
 {
 	const struct fl_npt *npt;
@@ -717,7 +741,11 @@ static __always_inline int own_new(struct fl_ctx *ctx, struct scratch *s)
 		fl_npt_to_internal(npt, &s->x.to.dst);
 	s->sends = s->steer || npt;
 	r = unasked ? STAGE_GO : translate_out(s, port);
-	return r ? r : policy_passed(s, true);
+	if (r)
+		return r;
+	if (!unasked && !s->sends)
+		own_routed(ctx, s, port);
+	return policy_passed(s, true);
 }
 
 /*

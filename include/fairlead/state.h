@@ -49,6 +49,7 @@ struct fl_tuple {
 
 enum fl_state_flags {
 	FL_STATE_LOOSE = 1 << 0,      /* no window tracking */
+	FL_STATE_PROBE = 1 << 1,      /* of the daemon's, by a gateway whatever rules and routes say */
 	FL_STATE_PEER = 1 << 2,	      /* came from the peer, and has not been seen here */
 	FL_STATE_STARTER = 1 << 3,    /* end 1 began it; else end 0 */
 	FL_STATE_OWN = 1 << 4,	      /* the router itself began it */

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """steer.sh's packets. --mode killed: without a daemon, whose programs and maps go on."""
 
+import contextlib
+import json
 import socket
 import time
 
@@ -527,6 +529,107 @@ def test_over_a_group_outer_fragments_and_path_mtu():
     while lab.tunnel("over0")["mtu"] != 1380 and time.monotonic() < end:
         time.sleep(0.02)
     check_equal(lab.tunnel("over0")["mtu"], 1380, "the MTU that the path has told")
+
+@contextlib.contextmanager
+def own_conversation(server, address, port):
+    """A TCP connection of the router's: its socket, with which a byte has gone both ways."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with wire.namespace(lab.ns(server)):
+        listener = socket.create_server((address, port), family=family)
+    with wire.namespace(lab.ns("router")):
+        ours = socket.socket(family)
+    with listener, ours:
+        listener.settimeout(5)
+        ours.settimeout(5)
+        ours.connect((address, port))
+        with listener.accept()[0] as theirs:
+            theirs.settimeout(5)
+            talks(ours, theirs)
+            yield ours, theirs
+
+
+def talks(*socks):
+    for a, b in (socks, socks[::-1]):
+        a.sendall(b"f")
+        check_equal(b.recv(1), b"f", "what was received")
+
+
+def is_ended(sock, timeout=5):
+    sock.settimeout(timeout)
+    try:
+        return not sock.recv(1)
+    except ConnectionResetError:
+        return True
+    except TimeoutError:
+        return False
+
+
+def states_moved():
+    rows = [row for row in lab.fl("show", "events") if (row["name"], row["event"]) == ("mixed", "moved")]
+    return [(row["details"]["family"], row["details"]["states"]) for row in rows]
+
+
+def no_states():
+    """Forgets all of them. How often some were moved, once nothing of that is under way any more."""
+    lab.fl("kill", "states", "--all")
+    told = None
+    while told != (told := len(states_moved())):
+        time.sleep(0.2)
+    return told
+
+
+def test_own_connections_move():
+    """The router's own are ended with the member that they are routed by, or steered by, and others are not."""
+    before = no_states()
+    with own_conversation("two", "198.51.100.98", 1041) as four, own_conversation("two", "198.51.100.98", 1042) as steered, \
+         own_conversation("three", "2001:db8:98::98", 1041) as six, own_conversation("wan", "203.0.113.1", 1041) as other:
+        gateway("down", "gw2")
+        try:
+            check(is_ended(four[0]), "the routed one is not ended")
+            check(is_ended(steered[0]), "the steered one is not ended")
+            talks(*six)
+            until(lambda: states_moved()[before:], [("inet", 2)], "what was ended")
+            gateway("down", "ge3")
+            check(is_ended(six[0]), "IPv6's is not ended")
+            until(lambda: states_moved()[before:], [("inet", 2), ("inet6", 1)], "what was ended")
+        finally:
+            gateway("auto", "gw2")
+            gateway("auto", "ge3")
+        talks(*other)
+    routed("two", "three")
+
+
+def gateways_at_once(verb, *names):
+    """Milliseconds one after the other."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect("/run/fairlead/%s-router.sock" % lab.args.lab)
+        with sock.makefile("rw") as file:
+            for name in names:
+                file.write(json.dumps({"command": "gateway", "verb": verb, "name": name}) + "\n")
+                file.flush()
+                check_equal(json.loads(file.readline())["status"], 0, "the command's status")
+
+
+def test_nobody_carries():
+    """Nothing is ended while no member is left; then once, what the one that is back does not carry."""
+    before = no_states()
+    with own_conversation("two", "198.51.100.98", 1041) as four, own_conversation("three", "2001:db8:98::98", 1041) as six:
+        gateways_at_once("down", "gw2", "ge3", "link")
+        try:
+            mixed(inet=[], inet6=[])
+            check(not is_ended(four[0], 0.3) and not is_ended(six[0], 0.05), "it is ended, and nobody carries")
+            gateways_at_once("auto", "ge3")
+            talks(*six)
+            check(not is_ended(four[0], 0.1), "it is ended, and nobody carries IPv4")
+            check_equal(states_moved()[before:], [], "what was ended")
+            gateways_at_once("auto", "link")
+            check(is_ended(four[0]), "it is not ended, though another carries")
+            gateways_at_once("auto", "gw2")
+            talks(*six)
+        finally:
+            gateways_at_once("auto", "gw2", "ge3", "link")
+        until(lambda: states_moved()[before:], [("inet", 1)], "what was ended")
+    routed("two", "three")
 
 
 # ---- what changes while they go on ----

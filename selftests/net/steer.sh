@@ -11,7 +11,8 @@
 #                       three0 ────── net0 of three: gw3      198.18.3.1
 #
 # The far ends drop what they get, after steer.py has seen it. On two's link there is a host, too: .50. The group "mixed" has two's IPv4
-# gateway, three's IPv6 one, and behind these wan's link itself, on which are 198.51.100.97 and 2001:db8:98::97.
+# gateway, three's IPv6 one, and behind these wan's link itself, on which are 198.51.100.97 and 2001:db8:98::97. On these two are
+# 198.51.100.98 and 2001:db8:98::98, which the router talks to itself.
 
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/../lab.sh"
@@ -44,6 +45,8 @@ steer_lab() {
 	side "$wan" wan0 2 203.0.113 2001:db8:3
 	side "$two" two0 3 198.18.2 2001:db8:2
 	side "$three" three0 4 198.18.3 2001:db8:4
+	ip -n "$two" addr add 198.51.100.98/32 dev net0
+	ip -n "$three" addr add 2001:db8:98::98/128 dev net0 nodad
 	ip -n "$router" neigh add 198.18.2.50 lladdr 02:00:00:00:03:50 dev two0
 	ip -n "$router" neigh add 198.51.100.97 lladdr 02:00:00:00:02:97 dev wan0
 	ip -n "$router" neigh add 2001:db8:98::97 lladdr 02:00:00:00:02:97 dev wan0
@@ -86,6 +89,8 @@ steer_config() {
 			$(steer 1011 in lan gw3), $(steer 1012 in lan gw3 '"when_down": "reject",'), $(steer 1013 in lan gw3 '"when_down": "skip",'),
 			$(steer 1021 out '' gw2), $(steer 1022 out '' he_gw), $(steer 1024 out '' gw2 '"state": "none",'),
 			$(steer 1025 out '' ge2), $(steer 1026 out wan gw2 '"max_states": 2,'), $(steer 1027 out wan gw2),
+			{ "name": "own by the group", "action": "pass", "quick": true, "direction": "out", "protocol": "tcp",
+			  "destination": { "port": 1042 }, "route_to": "mixed" },
 			$(steer 1031 in lan mixed), $(steer 1032 in lan mixed '"when_down": "skip",'),
 			{ "name": "not by two", "action": "block", "quick": true, "direction": "out", "interface": "two", "protocol": "udp",
 			  "destination": { "port": 1027 } },

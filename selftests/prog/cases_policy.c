@@ -16,7 +16,7 @@
 
 #include "xdp.skel.h"
 
-#define STEPS 8
+#define STEPS 10
 #define LOGGED 4
 
 struct step {
@@ -134,12 +134,18 @@ static int members(struct env *env)
 /* By the routers on the link, by neither (another is on it), and by the tunnel; where nobody is a member, by none. */
 static void look_routed(struct env *env)
 {
-	const struct fl_state *by_another = state_of(env, OTHER_HOST), *by_tunnel = state_of(env, THIRD_HOST);
+	const struct fl_state *by_another = state_of(env, OTHER_HOST), *by_tunnel = state_of(env, THIRD_HOST), *st;
+	int named[8] = { 0 };
 
 	look_gateways(env, POLICY_WAN4, POLICY_WAN6);
 	if (!by_another || !by_tunnel || by_another->gateway || by_tunnel->gateway != POLICY_HE)
 		fail(env, "  the others' states name the gateways %d and %d instead of 0 and %u\n",
 		     by_another ? by_another->gateway : -1, by_tunnel ? by_tunnel->gateway : -1, POLICY_HE);
+	for (int i = 0; (st = policy_state(env, i)); i++)
+		named[st->gateway % 8]++;
+	if (named[POLICY_WAN4] != 2 || named[POLICY_WAN6] != 2) /* a further one's flow is known already */
+		fail(env, "  %d and %d states instead of two each name the link's gateways\n", named[POLICY_WAN4],
+		     named[POLICY_WAN6]);
 	if (tables_port_members(env, WAN, 0, 0) || tables_port_members(env, HE0, 0, 0))
 		fail(env, "  the members can't be taken away\n");
 }
@@ -458,8 +464,9 @@ static const struct scene scenes[] = {
 	    { FROM(LAN, OTHER_HOST, LL_NET_HOST), LEAVES(WAN), .states = 3 },
 	    { FROM(LAN, THIRD_HOST, HE_HOST), LEAVES(WAN), .c.ep_out = EP_HE0, .c.change = { .osrc = LOCAL4, .odst = HE0_REMOTE, .ottl = 255 },
 	      .states = 4 },
-	    { OUT6, LEAVES(WAN), .states = 4 }, { OUT4, LEAVES(WAN), .states = 4 }, { FROM(LAN, OTHER_HOST, LL_NET_HOST), LEAVES(WAN), .states = 4 } },
-	  .counted = { { "go", 7 } }, .before = members, .look = look_routed },
+	    { OUT6, LEAVES(WAN), .states = 4 }, { OUT4, LEAVES(WAN), .states = 4 }, { FROM(LAN, OTHER_HOST, LL_NET_HOST), LEAVES(WAN), .states = 4 },
+	    { OUT6, .c.pkt.sport = 4001, LEAVES(WAN), .states = 5 }, { OUT4, .c.pkt.sport = 4001, LEAVES(WAN), .states = 6 } },
+	  .counted = { { "go", 9 } }, .before = members, .look = look_routed },
 	{ "reply-to-a-group", SAY("{\"name\":\"go\",\"action\":\"pass\",\"direction\":\"in\",\"family\":\"inet6\",\"interface\":\"wan\","
 				  "\"reply_to\":\"six\"}"),
 	  .steps = { { FROM(WAN, NET_HOST, LAN_HOST), LEAVES(LAN), .states = 1 },

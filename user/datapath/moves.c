@@ -60,8 +60,10 @@ static uint32_t is_to_move(const struct datapath *dp, const struct moves *m, con
 
 	if (!via)
 		via = m->via[st->rule[0] % FL_RULE_IDS_MAX];
-	if (!via) /* of the router's own only probes have a gateway without a rule */
-		return st->flags & FL_STATE_OWN ? 0 : routes_leave(dp, m, st->gateway, family);
+	if (st->flags & FL_STATE_PROBE)
+		return 0;
+	if (!via)
+		return routes_leave(dp, m, st->gateway, family);
 	group = via & FL_VIA_GROUP ? (via & ~FL_VIA_GROUP) % FL_GROUPS_MAX : 0;
 	return group && leaves(m, group, st->gateway, family) ? group : 0;
 }
