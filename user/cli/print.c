@@ -14,7 +14,7 @@
 
 void cli_print_json(const json_t *json)
 {
-	json_dumpf(json, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
+	json_dumpf(json, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
 	putchar('\n');
 }
 
@@ -87,15 +87,30 @@ static void print_age(FILE *to, json_int_t ms)
 		fprintf(to, "%" JSON_INTEGER_FORMAT "d%02dh", s / 86400, (int)(s / 3600 % 24));
 }
 
-/* Of a gateway group. */
-static void print_members(FILE *to, const json_t *members)
+/* Arrays of objects of which two values are told: who, and what of him. */
+static const struct list {
+	const char *key, *who, *what;
+} lists[] = {
+	{ "members", "gateway", "use" }, /* of a gateway group */
+	{ "learned", "family", "by" },	 /* of an automatic gateway */
+};
+
+static const struct list *list_of(const char *key)
 {
-	json_t *member;
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+		if (!strcmp(key, lists[i].key))
+			return &lists[i];
+	return NULL;
+}
+
+static void print_list(FILE *to, const struct list *list, const json_t *items)
+{
+	json_t *item;
 	size_t i;
 
-	json_array_foreach((json_t *)members, i, member) {
-		fprintf(to, "%s%s %s", i ? ", " : "", json_string_value(json_object_get(member, "gateway")),
-			json_string_value(json_object_get(member, "use")));
+	json_array_foreach((json_t *)items, i, item) {
+		fprintf(to, "%s%s %s", i ? ", " : "", json_string_value(json_object_get(item, list->who)),
+			json_string_value(json_object_get(item, list->what)));
 	}
 }
 
@@ -112,8 +127,8 @@ char *cli_text(const char *key, const json_t *value)
 		print_time(to, json_integer_value(value));
 	else if (value && json_is_integer(value) && !strcmp(key, "since_ms"))
 		print_age(to, json_integer_value(value));
-	else if (json_is_array(value) && !strcmp(key, "members"))
-		print_members(to, value);
+	else if (json_is_array(value) && list_of(key))
+		print_list(to, list_of(key), value);
 	else if (json_is_null(value) && !strcmp(key, "external"))
 		fputs("unknown", to);
 	else if (value)

@@ -85,7 +85,7 @@ static void send_answer(struct client *client, struct control_answer *answer)
 		json_object_set_new(json, "findings", answer->findings);
 	if (answer->file)
 		json_object_set_new(json, "file", json_string(answer->file));
-	text = json_dumps(json, JSON_COMPACT);
+	text = json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(15)); /* so that 0.1 stays 0.1 */
 	if (!text || bufferevent_write(client->bev, text, strlen(text)) || bufferevent_write(client->bev, "\n", 1))
 		client->closing = true;
 	client->last |= answer->last;

@@ -456,9 +456,15 @@ static const char *const forced_names[] = {
 	[MONITOR_FORCED_UP] = "up",
 };
 
-static json_t *rtt_ms(const struct monitor_view *view, uint32_t us)
+/* Of what is not negative; nobody measures finer than that. */
+static json_t *thousandths(double value)
 {
-	return view->has_rtt ? json_real(us / 1000.0) : json_null();
+	return json_real((uint64_t)(value * 1000 + 0.5) / 1000.0);
+}
+
+static json_t *rtt_ms(bool known, uint32_t us)
+{
+	return known ? thousandths(us / 1000.0) : json_null();
 }
 
 static void put_groups(const struct gateways *g, const char *gateway, char *to, size_t len)
@@ -505,8 +511,8 @@ static void gateway_happened(struct daemon *d, const struct timekeeper_event *e)
 		snprintf(rtt, sizeof(rtt), "%.1f", e->view.rtt_us / 1000.0);
 	journal_write(d->journal, e->view.status == MONITOR_UP ? JOURNAL_NOTICE : JOURNAL_WARNING, JOURNAL_GATEWAY,
 		      e->name, what,
-		      json_pack("{s:s,s:o,s:f}", "interface", e->where, "rtt_ms", rtt_ms(&e->view, e->view.rtt_us),
-				"loss_pct", e->view.loss_pct),
+		      json_pack("{s:s,s:o,s:o}", "interface", e->where, "rtt_ms",
+				rtt_ms(e->view.has_rtt, e->view.rtt_us), "loss_pct", thousandths(e->view.loss_pct)),
 		      "%s", reason);
 	hooks_run(d->gateway_hooks, variables, sizeof(variables) / sizeof(variables[0]));
 }
@@ -716,16 +722,16 @@ static json_t *gateway_row(struct daemon *d, const struct timekeeper_snapshot *s
 		const struct monitor_target_view *t = &view->targets[i];
 		char text[ADDR_STRLEN];
 
-		json_array_append_new(targets, json_pack("{s:s,s:s,s:o,s:f}", "address", addr_format(&t->address, text),
-							 "status", monitor_status_text(t->status), "rtt_ms",
-							 t->has_rtt ? json_real(t->rtt_us / 1000.0) : json_null(),
-							 "loss_pct", t->loss_pct));
+		json_array_append_new(targets,
+				      json_pack("{s:s,s:s,s:o,s:o}", "address", addr_format(&t->address, text),
+						"status", monitor_status_text(t->status), "rtt_ms",
+						rtt_ms(t->has_rtt, t->rtt_us), "loss_pct", thousandths(t->loss_pct)));
 	}
 	put_address(d->gateways, view->number, address);
 	return json_pack("{s:s,s:s,s:s,s:s,s:o,s:o,s:o,s:I,s:s,s:s?,s:I,s:o,s:o}", "name", view->name, "interface",
 			 view->where, "address", address, "status", monitor_status_text(v->status), "rtt_ms",
-			 rtt_ms(v, v->rtt_us), "rtt_stddev_ms", rtt_ms(v, v->stddev_us), "loss_pct",
-			 v->n_targets ? json_real(v->loss_pct) : json_null(), "since_ms",
+			 rtt_ms(v->has_rtt, v->rtt_us), "rtt_stddev_ms", rtt_ms(v->has_rtt, v->stddev_us), "loss_pct",
+			 v->n_targets ? thousandths(v->loss_pct) : json_null(), "since_ms",
 			 (json_int_t)((s->now_ns - v->since_ns) / 1000000), "reason",
 			 monitor_reason_text(v, view->where, s->now_ns, reason), "forced", forced_names[v->forced],
 			 "states", (json_int_t)states[view->number % FL_GATEWAYS_MAX], "targets", targets, "learned",
