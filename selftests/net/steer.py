@@ -564,8 +564,8 @@ def is_ended(sock, timeout=5):
         return False
 
 
-def states_moved():
-    rows = [row for row in lab.fl("show", "events") if (row["name"], row["event"]) == ("mixed", "moved")]
+def states_moved(group="mixed"):
+    rows = [row for row in lab.fl("show", "events") if (row["name"], row["event"]) == (group, "moved")]
     return [(row["details"]["family"], row["details"]["states"]) for row in rows]
 
 
@@ -597,6 +597,21 @@ def test_own_connections_move():
             gateway("auto", "ge3")
         talks(*other)
     routed("two", "three")
+
+
+def test_another_groups_connections_stay():
+    """Two groups use one member, and only for one of them a better one comes back: by the longest route it is told whose a connection is."""
+    gateway("down", "gw3")
+    try:
+        before, others = no_states(), len(states_moved("homing"))
+        with own_conversation("two", "198.51.100.98", 1041) as stays, own_conversation("two", "198.51.100.113", 1041) as moves:
+            gateway("auto", "gw3")
+            check(is_ended(moves[0]), "it is not ended, though a better one carries")
+            talks(*stays)
+            until(lambda: states_moved("homing")[others:], [("inet", 1)], "what its group has ended")
+            check_equal(states_moved()[before:], [], "what the other group has ended")
+    finally:
+        gateway("auto", "gw3")
 
 
 def gateways_at_once(verb, *names):

@@ -12,7 +12,7 @@
 #
 # The far ends drop what they get, after steer.py has seen it. On two's link there is a host, too: .50. The group "mixed" has two's IPv4
 # gateway, three's IPv6 one, and behind these wan's link itself, on which are 198.51.100.97 and 2001:db8:98::97. On these two are
-# 198.51.100.98 and 2001:db8:98::98, which the router talks to itself.
+# 198.51.100.98 and 2001:db8:98::98, which the router talks to itself, and on two's 198.51.100.113, to which "homing" leads, gw3 and then gw2.
 
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/../lab.sh"
@@ -46,6 +46,7 @@ steer_lab() {
 	side "$two" two0 3 198.18.2 2001:db8:2
 	side "$three" three0 4 198.18.3 2001:db8:4
 	ip -n "$two" addr add 198.51.100.98/32 dev net0
+	ip -n "$two" addr add 198.51.100.113/32 dev net0
 	ip -n "$three" addr add 2001:db8:98::98/128 dev net0 nodad
 	ip -n "$router" neigh add 198.18.2.50 lladdr 02:00:00:00:03:50 dev two0
 	ip -n "$router" neigh add 198.51.100.97 lladdr 02:00:00:00:02:97 dev wan0
@@ -77,9 +78,11 @@ steer_config() {
 		},
 		"gateway_groups": {
 			"mixed": { "members": [ { "gateway": "gw2" }, { "gateway": "ge3" }, { "gateway": "link", "tier": 2 } ] },
-			"both": { "members": [ { "gateway": "gw1", "tier": 1 }, { "gateway": "gw2", "tier": 2 } ], "failback": "move" }
+			"both": { "members": [ { "gateway": "gw1", "tier": 1 }, { "gateway": "gw2", "tier": 2 } ], "failback": "move" },
+			"homing": { "members": [ { "gateway": "gw3" }, { "gateway": "gw2", "tier": 2 } ], "failback": "move" }
 		},
 		"routes": [ { "destination": "0.0.0.0/0", "gateway": "gw1" }, { "destination": "198.51.100.96/27", "gateway": "mixed" },
+			{ "destination": "198.51.100.112/28", "gateway": "homing" },
 			{ "destination": "2001:db8:98::/64", "gateway": "mixed" }, { "destination": "2001:db8:77::/48", "gateway": "over_gw" } ],
 		"default_action": { "in": "block", "out": "pass" },
 		"rules": [

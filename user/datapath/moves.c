@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Connections that a gateway group sends another way now: ended, so that they begin anew by the member that carries. Which group it was that
- * chose a state's gateway says its rule; without one that steers it was a route to a group.
+ * chose a state's gateway says its rule; without one that steers it was the longest route to its destination.
  */
 
 #include <errno.h>
@@ -16,12 +16,22 @@
 /* Of one family, by group's number: gateways whose connections it ends. */
 typedef uint64_t leave_bits[FL_GROUPS_MAX][FL_GATEWAYS_MAX / 64];
 
+struct way {
+	union fl_addr network;
+	uint8_t len;	 /* of 128 bits */
+	uint16_t group;	 /* number; 0: to no group */
+	uint32_t around; /* place of the next shorter one that it lies in, from 1; 0: in none */
+};
+
 struct moves {
-	leave_bits leave[2]; /* IPv4, IPv6 */
-	bool again;	     /* more have come since the walk began */
+	leave_bits leave[2];		       /* IPv4, IPv6 */
+	uint64_t any[2][FL_GATEWAYS_MAX / 64]; /* gateways that are in `leave`, or were: most states' is none of them */
+	bool again;			       /* more have come since the walk began */
 	/* of the walk at hand */
 	uint32_t at;
-	uint16_t *via; /* of a rule's id: what it sends to, as fl_rule has it; 0: nowhere. FL_RULE_IDS_MAX */
+	uint16_t *via;	  /* of a rule's id: what it sends to, as fl_rule has it; 0: nowhere. FL_RULE_IDS_MAX */
+	struct way *ways; /* by network and length */
+	size_t n_ways;
 	struct resets *resets;
 	bool carried[2][FL_GROUPS_MAX]; /* groups that somebody carries, as a slice begins */
 	struct datapath_move *ended;	/* of each group, gateway and family */
@@ -36,25 +46,81 @@ static bool leaves(const struct moves *m, uint32_t group, uint32_t gateway, enum
 	       m->leave[six][group][gateway / 64 % (FL_GATEWAYS_MAX / 64)] >> gateway % 64 & 1;
 }
 
-/* The group that ends the gateway's connections of those that routes of the family lead to; 0: none does. */
-static uint32_t routes_leave(const struct datapath *dp, const struct moves *m, uint32_t gateway, enum fl_family family)
+/* ---- routes of the configuration ---- */
+
+static int compare_ways(const void *a, const void *b)
 {
-	const struct config *config = dp->config;
+	const struct way *x = a, *y = b;
+	int order = memcmp(&x->network, &y->network, sizeof(x->network));
 
-	for (size_t i = 0; i < config->n_routes; i++) {
-		const struct config_route *route = &config->routes[i];
-		uint32_t number = route->via.group ? GROUP_NUMBER(route->via.group - config->groups) : 0;
+	return order ? order : x->len - y->len;
+}
 
-		if (number && family_of(&route->destination.addr) == family && leaves(m, number, gateway, family))
-			return number;
+static bool covers(const struct way *way, const union fl_addr *addr)
+{
+	unsigned int bytes = way->len / 8, bits = way->len % 8;
+
+	return !memcmp(&way->network, addr, bytes) &&
+	       (!bits || !((way->network.b[bytes] ^ addr->b[bytes]) >> (8 - bits)));
+}
+
+/* The place of the longest that covers the address, of those that the one at `place` is and lies in; 0: none does. */
+static uint32_t way_around(const struct way *ways, uint32_t place, const union fl_addr *addr)
+{
+	while (place && !covers(&ways[place - 1], addr))
+		place = ways[place - 1].around;
+	return place;
+}
+
+static int ways_of_routes(const struct config *config, struct moves *m)
+{
+	static const struct prefix inet = { .addr.family = AF_INET }; /* else IPv6's default route would cover IPv4's */
+	struct way *ways = calloc(config->n_routes + 1, sizeof(*ways));
+
+	if (!ways)
+		return -ENOMEM;
+	for (size_t i = 0; i <= config->n_routes; i++) {
+		const struct config_route *route = i < config->n_routes ? &config->routes[i] : NULL;
+		const struct prefix *prefix = route ? &route->destination : &inet;
+		const struct config_group *group = route ? route->via.group : NULL;
+		struct addr network = prefix_network(prefix);
+
+		ways[i].network = addr_to_map(&network);
+		ways[i].len = prefix->len + (prefix->addr.family == AF_INET ? 96 : 0);
+		ways[i].group = group ? GROUP_NUMBER(group - config->groups) : 0;
 	}
+	qsort(ways, config->n_routes + 1, sizeof(*ways), compare_ways);
+	for (size_t i = 1; i <= config->n_routes; i++)
+		ways[i].around = way_around(ways, i, &ways[i].network);
+	m->ways = ways;
+	m->n_ways = config->n_routes + 1;
 	return 0;
 }
 
-/* The number of the group that ends it, 0: none. */
-static uint32_t is_to_move(const struct datapath *dp, const struct moves *m, const struct fl_state *st,
-			   enum fl_family family)
+/* The number of the group that what is sent to the address is routed by; 0: by none. */
+static uint32_t group_of_route(const struct moves *m, const union fl_addr *addr)
 {
+	size_t low = 0, high = m->n_ways; /* those before `low` begin at the address or before it */
+	uint32_t place;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (memcmp(&m->ways[middle].network, addr, sizeof(*addr)) <= 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	place = way_around(m->ways, low, addr);
+	return place ? m->ways[place - 1].group : 0;
+}
+
+/* ---- what is to end ---- */
+
+/* The number of the group that ends it, 0: none. */
+static uint32_t is_to_move(const struct moves *m, const struct states_entry *e, enum fl_family family)
+{
+	const struct fl_state *st = &e->state;
 	uint16_t via = m->via[st->rule[1] % FL_RULE_IDS_MAX]; /* an `out` rule has the last word */
 	uint32_t group;
 
@@ -62,9 +128,10 @@ static uint32_t is_to_move(const struct datapath *dp, const struct moves *m, con
 		via = m->via[st->rule[0] % FL_RULE_IDS_MAX];
 	if (st->flags & FL_STATE_PROBE)
 		return 0;
-	if (!via)
-		return routes_leave(dp, m, st->gateway, family);
-	group = via & FL_VIA_GROUP ? (via & ~FL_VIA_GROUP) % FL_GROUPS_MAX : 0;
+	if (!via) /* routed to where it really goes */
+		group = group_of_route(m, &e->addr[!states_starter(st)]);
+	else
+		group = via & FL_VIA_GROUP ? (via & ~FL_VIA_GROUP) % FL_GROUPS_MAX : 0;
 	return group && leaves(m, group, st->gateway, family) ? group : 0;
 }
 
@@ -98,13 +165,13 @@ static int end_state(void *arg, const struct states_entry *e)
 	struct moves *m = dp->moves;
 	struct addr end;
 	enum fl_family family;
-	uint32_t group;
+	uint32_t group, gateway = e->state.gateway % FL_GATEWAYS_MAX;
 
-	if (!e->state.gateway)
-		return 0;
 	end = addr_from_map(&e->state.addr[0]);
 	family = family_of(&end);
-	group = is_to_move(dp, m, &e->state, family);
+	if (!(m->any[family == FL_INET6][gateway / 64] >> gateway % 64 & 1))
+		return 0;
+	group = is_to_move(m, e, family);
 	if (!group)
 		return 0;
 	if (m->resets)
@@ -140,7 +207,7 @@ static int walk_begin(struct datapath *dp, struct moves *m)
 	m->at = 0;
 	m->n_ended = 0;
 	m->via = malloc(FL_RULE_IDS_MAX * sizeof(*m->via));
-	if (!m->via)
+	if (!m->via || ways_of_routes(dp->config, m))
 		return -ENOMEM;
 	via_of_rules(dp, m);
 	if (resets_open(&m->resets, dp, &why)) { /* they are ended all the same */
@@ -156,8 +223,10 @@ static void walk_end(struct moves *m)
 {
 	resets_close(m->resets);
 	free(m->via);
+	free(m->ways);
 	m->resets = NULL;
 	m->via = NULL;
+	m->ways = NULL;
 }
 
 /* What was to end stays where the last member is lost meanwhile. */
@@ -180,6 +249,7 @@ void datapath_group_leave(struct datapath *dp, size_t group, unsigned int number
 		return;
 	}
 	dp->moves->leave[family == FL_INET6][GROUP_NUMBER(group)][number / 64] |= 1ULL << number % 64;
+	dp->moves->any[family == FL_INET6][number / 64] |= 1ULL << number % 64;
 	dp->moves->again = true;
 }
 
