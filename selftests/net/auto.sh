@@ -107,6 +107,25 @@ made_anew() {
 	ip -n "$router" route add default via 198.18.1.1
 }
 
+# The machine gets another address while no daemon runs
+readdressed() {
+	[ "$(translated_as 198.18.1.78)" -gt 0 ] || fail "no connection is translated"
+	daemon_kill router
+	ip -n "$router" addr del 198.18.1.78/24 dev wan0
+	ip -n "$router" addr add 198.18.1.79/24 dev wan0
+	ip -n "$router" route replace default via 198.18.1.1
+	daemon_start router "$router" "$FL_TMP/router.json"
+	slowwait 5 none_translated_as 198.18.1.78 || fail "connections have the old address: $(fl router show states)"
+}
+
+translated_as() {
+	fl router --json show states | json "sum(s['translated_source'] == '$1' for s in d)"
+}
+
+none_translated_as() {
+	[ "$(translated_as "$1")" = 0 ]
+}
+
 is() {
 	[ "$(fl router --json show gateways | json 'd[0]["status"]')" = "$1" ]
 }
@@ -116,6 +135,7 @@ scenario() {
 	python_tests auto.py --lab "$FL_PREFIX" --how all --config "$FL_TMP/router.json"
 	run_test device-made-anew made_anew
 	python_tests auto.py --lab "$FL_PREFIX" --how again --config "$FL_TMP/router.json"
+	run_test readdressed-without-a-daemon readdressed
 }
 
 FL_MODES=${FL_MODES:-native} modes scenario

@@ -11,6 +11,17 @@
 #include "user/datapath/private.h"
 #include "user/lib/log.h"
 
+/* It may have got another one while no daemon ran. */
+static void adopt_outside(struct port *port)
+{
+	const struct fl_port *value = &port->value;
+
+	if (value->flags & FL_PORT_OWN4)
+		port->outside[0] = (struct prefix){ { .family = AF_INET, .v4 = { value->addr4 } }, 32 };
+	if (value->flags & FL_PORT_OWN6)
+		port->outside[1] = (struct prefix){ addr_from_map(&value->addr6), 128 };
+}
+
 static int adopt_ports(struct datapath *dp)
 {
 	const struct fl_port *values = dp->in_map[set_in_force(dp)];
@@ -27,6 +38,7 @@ static int adopt_ports(struct datapath *dp)
 		port->kind = values[i].flags & FL_PORT_TUNNEL ? PORT_TUNNEL
 			     : values[i].flags & FL_PORT_ICMP ? PORT_ICMP
 							      : PORT_INTERFACE;
+		adopt_outside(port);
 	}
 	return err;
 }
