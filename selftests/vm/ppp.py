@@ -20,6 +20,7 @@ MTU = 1492  # RFC 2516 7
 SESSION = 7
 PLAIN_HOST, PLAIN_NET = "2001:db8:e::99", "2001:db8:e::/64"
 SECOND_ADDRESS = "203.0.113.21"
+OWN_ADDRESS = "addr add 2001:db8:e:1::20/128 dev ppp0 nodad"
 pppds = []
 lan = peer = cable = None
 
@@ -225,6 +226,39 @@ def test_mode_that_it_cannot_have():
     lab.apply(asked)
     check_equal(lab.interface("wan")["mode"], "tc", "the mode of wan")
     tunnelled()
+    lab.apply(config({"address": "fe80::1"}))
+
+
+def gateway():
+    return next(row for row in lab.fl("show", "gateways") if row["name"] == "isp")
+
+
+def learned():
+    return {row["family"]: (row["address"], row["by"]) for row in gateway()["learned"]}
+
+
+def learns(status, what):
+    try:
+        until("", lambda: (gateway()["status"], learned()) == (status, what))
+    except Failure:
+        raise Failure("%s is learned, expected %s; gateway: %s\nrouter: %s" % (
+            learned(), what, gateway(), lab.run("router", "ip", "-d", "addr", "show", "dev", "ppp0", fail=False))) from None
+
+
+def test_automatic_gateway():
+    """The link is the next hop as long as pppd has it up, of IPv6 with an address that others reach; its other end is probed."""
+    both = {"inet": (PEER, "link"), "inet6": ("fe80::1", "link")}
+    lab.apply(config({"address": "auto", "monitor": {"interval_ms": 100, "up_after": 1}}))
+    learns("up", {"inet": both["inet"]})
+    lab.ip("router", OWN_ADDRESS, "-6")
+    learns("up", both)
+    plain()
+    hang_up()
+    learns("down", {})
+    dial(WAN_ROUTER)
+    lab.ip("router", OWN_ADDRESS, "-6")
+    learns("up", both)
+    plain()
     lab.apply(config({"address": "fe80::1"}))
 
 

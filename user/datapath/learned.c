@@ -116,8 +116,8 @@ static void learn_by_link(const struct datapath *dp, uint32_t ifindex, int famil
 	for (size_t i = 0; (a = system_addr_at(dp->system, i)); i++) {
 		if (a->ifindex != ifindex || a->prefix.addr.family != family)
 			continue;
-		if (!out->known && !addr_is_link_local(&a->prefix.addr))
-			*out = (struct learned){ .known = true };
+		if (!addr_is_link_local(&a->prefix.addr))
+			out->known = true;
 		if (is_peer(a) && out->address.family == AF_UNSPEC)
 			out->address = a->peer;
 	}
