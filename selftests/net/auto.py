@@ -244,6 +244,22 @@ def test_link_that_is_down():
     until(on_link, [], "what is learned")
 
 
+def test_vpn_that_takes_all():
+    """The halves that a VPN client adds have a place, before those of the group, and go again."""
+    def way():
+        return [re.search(r"dev (\S+)", lab.output("router", "ip", "route", "get", host)).group(1) for host in ("192.0.2.1", WORLD)]
+    ip("router", "link", "set", "dev", "tun0", "up")
+    halves = ("0.0.0.0/1", "128.0.0.0/1")
+    for half in halves:
+        ip("router", "route", "add", half, "dev", "tun0")
+    check_equal(way(), ["tun0", "tun0"], "the way")
+    is_up("198.18.2.1")
+    check_equal(routes()["0.0.0.0/0"], "active", "the group's route")
+    for half in halves:
+        ip("router", "route", "del", half, "dev", "tun0")
+    check_equal(way(), ["wan0", "wan0"], "the way")
+
+
 def test_events():
     told = lab.text("router", "show", "events")
     for text in (r"IPv4: 198.18.1.1 \(dhcp\)", r"IPv6: fe80::1 is not told any more", r"IPv4: from 198.18.1.1 to 198.18.2.1 \(boot\)"):

@@ -32,7 +32,8 @@ static int route_add(struct route_list *list, const struct system_route *route)
 	return 0;
 }
 
-#define GROUP_METRIC6 1 /* before any that the system learns */
+#define GROUP_METRIC \
+	1 /* before any that the system learns of IPv6; behind the halves of a VPN client that is to carry everything */
 
 /*
  * What a route is in the kernel's table: itself, but an IPv4 default by a group is two halves. Whatever default others learn, also with metric 0,
@@ -91,7 +92,7 @@ static bool route_of(const struct datapath *dp, const struct config *config, con
 	*route = (struct system_route){ .destination = wanted->destination };
 	if (wanted->via.group) {
 		route->first = true;
-		route->metric = six ? GROUP_METRIC6 : 0;
+		route->metric = GROUP_METRIC;
 		route->unreachable = !leads;
 		if (route->unreachable)
 			return true;
