@@ -32,8 +32,8 @@ static int route_add(struct route_list *list, const struct system_route *route)
 	return 0;
 }
 
-#define GROUP_METRIC \
-	1 /* before any that the system learns of IPv6; behind the halves of a VPN client that is to carry everything */
+/* Before any that the system learns of IPv6; of IPv4 behind the halves of a VPN client that is to carry everything. */
+#define GROUP_METRIC 1
 
 /*
  * What a route is in the kernel's table: itself, but an IPv4 default by a group is two halves. Whatever default others learn, also with metric 0,
