@@ -412,6 +412,21 @@ def three_by_hand():
     happened("he_gw.*up -> down.*hand", "v6_out.*carried by: ip4m_gw", "v6_out.*carried by: he_gw")
 
 
+def three_applied_while_nobody_carries():
+    """Who comes first takes over the connections of who was lost before another configuration came in force."""
+    flow = Flow()
+    flow.carried(HE, 0)
+    for name in ("ip4m_gw", "he_gw"):
+        lab.text("router", "gateway", "down", name)
+    configure(description="another one")
+    back = time.monotonic()
+    lab.text("router", "gateway", "auto", "ip4m_gw")
+    flow.carried(IP4M, back)
+    lab.text("router", "gateway", "auto", "he_gw")
+    flow.finish()
+    configure()
+
+
 def three_drain():
     """What began by the second stays with it; what begins goes by the first."""
     configure(failback="drain")

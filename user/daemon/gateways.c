@@ -240,30 +240,51 @@ static enum member_use use_of(const struct group_member *member)
 	return member->active ? MEMBER_CARRIES : member->usable ? MEMBER_WAITS : MEMBER_UNUSABLE;
 }
 
-/* What each member is when a configuration comes in force: nothing to be ended by that alone, but by what comes then. */
-static bool uses_begin(struct gateways *g, const struct timekeeper_snapshot *s)
+/* Whether some who carried wait now and their connections are still to be ended. */
+static bool is_moving(struct daemon *d)
 {
-	g->use = calloc(FL_GROUPS_MAX, sizeof(*g->use));
-	if (!g->use)
-		return false;
-	for (size_t i = 0; i < s->n_groups; i++)
+	struct timekeeper_snapshot *s = d->gateways->use ? timekeeper_show(d->gateways->timekeeper) : NULL;
+	bool moving = datapath_groups_moving(d->datapath);
+
+	for (size_t i = 0; s && i < s->n_groups; i++)
 		for (size_t j = 0; j < 2 * s->groups[i].n_members; j++) {
 			const struct group_member *m = &s->groups[i].of[j % 2].members[j / 2];
 
-			g->use[s->groups[i].index][j % 2][m->gateway] = use_of(m);
+			moving |= use_of(m) == MEMBER_WAITS &&
+				  d->gateways->use[s->groups[i].index][j % 2][m->gateway] == MEMBER_CARRIES;
 		}
-	return true;
+	timekeeper_snapshot_free(s);
+	return moving;
 }
 
-static void uses_anew(struct gateways *g)
+/*
+ * What each member is when a configuration comes in force. That alone ends nothing; but what can't be used may have been lost by an earlier
+ * daemon, or one that was at work with an earlier configuration: it is looked at once more, and with `waits` what has to wait, too.
+ */
+static void uses_begin(struct gateways *g, const struct timekeeper_snapshot *s, bool waits)
+{
+	g->use = calloc(FL_GROUPS_MAX, sizeof(*g->use));
+	for (size_t i = 0; i < s->n_groups && g->use; i++)
+		for (size_t j = 0; j < 2 * s->groups[i].n_members; j++) {
+			const struct group_member *m = &s->groups[i].of[j % 2].members[j / 2];
+			enum member_use use = use_of(m);
+
+			if (use == MEMBER_CARRIES || (use == MEMBER_WAITS && !waits))
+				g->use[s->groups[i].index][j % 2][m->gateway] = use;
+		}
+}
+
+/* Follows soon, when the configuration is in force: what is to end has its numbers of groups. */
+static void uses_anew(struct gateways *g, bool waits)
 {
 	struct timekeeper_snapshot *s = timekeeper_show(g->timekeeper);
 
 	free(g->use);
 	g->use = NULL;
 	if (s)
-		uses_begin(g, s);
+		uses_begin(g, s, waits);
 	timekeeper_snapshot_free(s);
+	event_active(g->on_events, EV_READ, 0);
 }
 
 /* ---- next hops that others learn ---- */
@@ -335,6 +356,7 @@ static void gateways_told(void *arg, const struct config *config, unsigned int s
 	struct daemon *d = arg;
 	struct gateways *g = d->gateways;
 	bool same = config == g->config && set == g->set;
+	bool moving = config != g->config && is_moving(d);
 	struct plan plan;
 	int err = plan_make(d, config, gateways, &plan);
 
@@ -351,7 +373,7 @@ static void gateways_told(void *arg, const struct config *config, unsigned int s
 		if (!err)
 			tell_rights(g, config);
 		if (!err && config != g->config)
-			uses_anew(g);
+			uses_anew(g, moving);
 		g->config = err ? g->config : config;
 	}
 	if (err)

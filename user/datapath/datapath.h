@@ -184,6 +184,7 @@ typedef void datapath_moved_fn(void *arg, const struct datapath_move *move);
 void datapath_group_leave(struct datapath *dp, size_t group, unsigned int number, enum fl_family family);
 void datapath_group_stay(struct datapath *dp, size_t group, unsigned int number, enum fl_family family);
 bool datapath_groups_move(struct datapath *dp, datapath_moved_fn *each, void *arg);
+bool datapath_groups_moving(const struct datapath *dp); /* there are rounds to come */
 
 /* An address that translated connections have outside is gone, and its interface has another: the same, until it returns false. */
 bool datapath_has_orphans(const struct datapath *dp);

@@ -283,6 +283,11 @@ bool datapath_groups_move(struct datapath *dp, datapath_moved_fn *each, void *ar
 	return false;
 }
 
+bool datapath_groups_moving(const struct datapath *dp)
+{
+	return dp->moves;
+}
+
 /* Also when the configuration changes: groups have other numbers then. */
 void moves_free(struct datapath *dp)
 {
