@@ -197,13 +197,30 @@ Test(group, only_those_of_the_lost_one_move)
 	cr_expect_str_eq(shares(&f), "0 40 20 0");
 	memcpy(one_out, f.g.slots, sizeof(one_out));
 	decide(&f, "duuu");
-	cr_expect_eq(moved(one_out, &f), 24u, "back in the other order");
+	cr_expect_eq(moved(one_out, &f), 33u,
+		     "back in the other order: its own 24, and its share of those of the lost one");
+	cr_expect_str_eq(shares(&f), "0 18 9 33");
 	decide(&f, "uuuu");
 	cr_expect_eq(moved(all, &f), 0u);
 	decide(&f, "dddu");
 	decide(&f, "uddu");
 	decide(&f, "uuuu");
 	cr_expect_eq(moved(all, &f), 0u);
+}
+
+Test(group, weights_hold_whoever_comes_first)
+{
+	struct fixture f;
+
+	MAKE(&f, CONFIG_TRIGGER_DOWN, CONFIG_FAILBACK_MOVE, { 1, 1 }, { 1, 2 }, { 1, 3 });
+	decide(&f, "u?4");
+	decide(&f, "uu4");
+	cr_expect_str_eq(shares(&f), "20 40 0", "slots of one that lacks the family");
+	decide(&f, "duu");
+	decide(&f, "dud");
+	decide(&f, "uud");
+	cr_expect_str_eq(shares(&f), "20 40 0", "slots of one that is lost");
+	cr_expect_not(decide(&f, "uud"));
 }
 
 Test(group, more_members_than_slots)

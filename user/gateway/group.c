@@ -226,18 +226,23 @@ static void give(struct group *g, unsigned int slot, struct group_member *m)
 	m->n_slots++;
 }
 
-/* First those whose owner is usable, or who else has them meanwhile; the rest goes to whom most is lacking by weight */
+/* First whose they are; then who has had them of a lost one, as far as its weight goes; the rest to whom most is lacking by weight */
 static void give_slots(struct group *g)
 {
 	struct group_member *owners[GROUP_SLOTS], *m;
 	int64_t sum = (int64_t)weights(g, true);
+	uint16_t before[GROUP_SLOTS];
 	unsigned int slot;
 
+	memcpy(before, g->slots, sizeof(before));
+	memset(g->slots, 0, sizeof(g->slots));
 	lay_out(g, owners);
+	for (slot = 0; slot < GROUP_SLOTS; slot++)
+		if (may_have(g, owners[slot]))
+			give(g, slot, owners[slot]);
 	for (slot = 0; slot < GROUP_SLOTS; slot++) {
-		m = may_have(g, owners[slot]) ? owners[slot] : find(g, g->slots[slot]);
-		g->slots[slot] = 0;
-		if (may_have(g, m))
+		m = g->slots[slot] || !before[slot] ? NULL : find(g, before[slot]);
+		if (may_have(g, m) && lacks(m, sum) > 0)
 			give(g, slot, m);
 	}
 	for (slot = 0; slot < GROUP_SLOTS; slot++)
