@@ -301,6 +301,7 @@ killed_in_resize() {
 		daemon_start router "$router" "$FL_TMP/router.json" || return
 		[ "$(states --proto icmp)" -ge "$made" ] || fail "killed after $ms ms: $(states --proto icmp) of $made states are there"
 		check "status, after $ms ms" fl router status
+		check_not "the log, after $ms ms" grep 'cannot rename' "$FL_TMP/router.log"
 	done
 	[ "$mixed" -lt 8 ] || fail "each time it was killed between one device and the next"
 }

@@ -227,7 +227,7 @@ static void change_keep(struct datapath *dp, struct change *c)
 	}
 	for (uint32_t i = 1; i < FL_PORTS_MAX; i++)
 		release_port(dp, c->next, i);
-	if (!dp->config)
+	if (!dp->config && !dp->table_before) /* else those that came with the new table are settled */
 		objects_settle(dp);
 	state_table_settle(dp);
 	free(dp->ports);
