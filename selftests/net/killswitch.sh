@@ -222,7 +222,7 @@ held() {
 is_blocking() {
 	local before
 	before=$(blocked)
-	slowwait 4 blocks_more_than $((before + 10)) || fail "the kill switch counted $before, and then $(blocked): $(fl router show gateways)"
+	promptly 4 blocks_more_than $((before + 10)) || fail "the kill switch counted $before, and then $(blocked): $(fl router show gateways)"
 }
 
 blocks_more_than() {

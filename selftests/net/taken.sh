@@ -18,8 +18,8 @@ healed() {
 	local text=$1 pattern=$2 lines
 	lines=$(log_lines)
 	check "$text" in_ns "$router" "${@:3}"
-	slowwait 8 told "$lines" "$pattern" || fail "$text: the log does not name '$pattern': $(tail -n "+$((lines + 1))" "$FL_TMP/router.log")"
-	slowwait 8 as_before || fail "$text: not put back: $(diff "$FL_TMP/hooks" <(hooks))"
+	promptly 8 told "$lines" "$pattern" || fail "$text: the log does not name '$pattern': $(tail -n "+$((lines + 1))" "$FL_TMP/router.log")"
+	promptly 8 as_before || fail "$text: not put back: $(diff "$FL_TMP/hooks" <(hooks))"
 	check "$text: status" fl router status
 	check "$text: it carries" pings "$lan" "$INET_HOST"
 }
@@ -67,7 +67,7 @@ pins_removed() {
 	lines=$(log_lines)
 	check_match "pins" "$before" '/fl_control$'
 	rm -rf "/sys/fs/bpf/fairlead/$(instance router)"
-	slowwait 8 pins_are "$before" || fail "not put back: $(diff <(echo "$before") <(pins_of_router))"
+	promptly 8 pins_are "$before" || fail "not put back: $(diff <(echo "$before") <(pins_of_router))"
 	check "the log" told "$lines" 'somebody has removed [0-9]* pins'
 	pings "$lan" "$INET_HOST" 20 > /dev/null
 	rx=$(fl router --json show tunnels | json 'd[0]["rx_packets"]')
@@ -100,13 +100,13 @@ xdp_foreign() {
 	in_ns "$router" ip link set dev lan0 xdp off
 	check "the foreign program" in_ns "$router" ip link set dev lan0 xdpdrv pinned "$pins/xdp"
 	kill -CONT "${fl_daemon_pid[router]}"
-	slowwait 8 mode_is tc || fail "lan: $(fl router show interfaces)"
+	promptly 8 mode_is tc || fail "lan: $(fl router show interfaces)"
 	check_match "XDP on lan0" "$(ip -n "$router" -d link show dev lan0)" 'prog/xdp id'
 	check_not "ours on lan0" grep -q 'name fl_xdp' <(ip -n "$router" -d link show dev lan0)
 	check "status" fl router status
 	check "it carries" pings "$lan" "$INET_HOST"
 	in_ns "$router" ip link set dev lan0 xdpdrv off
-	slowwait 8 mode_is native || fail "lan: $(fl router show interfaces)"
+	promptly 8 mode_is native || fail "lan: $(fl router show interfaces)"
 }
 
 mode_is() {
@@ -125,7 +125,7 @@ in_the_way() {
 	local output status
 	printf 'qdisc del dev lan0 clsact\nqdisc add dev lan0 ingress\n' > "$FL_TMP/batch"
 	check "ingress instead of clsact" in_ns "$router" tc -batch "$FL_TMP/batch"
-	slowwait 8 forwarding_is 0 || fail "the kernel still forwards what comes in by lan0"
+	promptly 8 forwarding_is 0 || fail "the kernel still forwards what comes in by lan0"
 	output=$(fl router status)
 	status=$?
 	check_equal "status without a guard" "$status" 1
@@ -135,7 +135,7 @@ in_the_way() {
 	check_not "LAN to the broker" in_ns "$lan" ping -n -q -c 2 -i 0.02 -W 1 "$BROKER"
 	[ "$(grep -c 'cannot attach the egress guard' "$FL_TMP/router.log")" -le 2 ] || fail "the log repeats itself: $(tail -n 5 "$FL_TMP/router.log")"
 	in_ns "$router" tc qdisc del dev lan0 ingress
-	slowwait 8 as_before || fail "not put back: $(diff "$FL_TMP/hooks" <(hooks))"
+	promptly 8 as_before || fail "not put back: $(diff "$FL_TMP/hooks" <(hooks))"
 	check "status" fl router status
 	check "it carries" pings "$lan" "$INET_HOST"
 }
@@ -172,14 +172,14 @@ renamed() {
 rename() {
 	local output
 	ip -n "$router" link set dev lan0 name ren0 || return
-	slowwait 8 renamed || fail "the kernel still forwards what comes in by ren0"
+	promptly 8 renamed || fail "the kernel still forwards what comes in by ren0"
 	check_not "LAN to the world" pings "$lan" "$INET_HOST" 2
 	check_not "LAN to the broker" in_ns "$lan" ping -n -q -c 2 -i 0.02 -W 1 "$BROKER"
 	output=$(fl router status)
 	check_match "status" "$output" 'DEGRADED: .*there is no device lan0'
 	ip -n "$router" link set dev ren0 name lan0
-	slowwait 8 as_before || fail "not put back: $(diff "$FL_TMP/hooks" <(hooks))"
-	slowwait 8 fl router status || fail "$(fl router status)"
+	promptly 8 as_before || fail "not put back: $(diff "$FL_TMP/hooks" <(hooks))"
+	promptly 8 fl router status || fail "$(fl router status)"
 	check "it carries" pings "$lan" "$INET_HOST"
 }
 
