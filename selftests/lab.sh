@@ -175,12 +175,39 @@ started() {
 	run_test start "$@"
 }
 
-# pings NS ADDRESS [COUNT]: every one is answered
+# pings NS ADDRESS [COUNT]: every one is answered. Once more while it is the machine that loses packets
 pings() {
-	local output
-	output=$(in_ns "$1" ping -6 -n -q -c "${3:-3}" -i 0.02 -W 2 "$2")
-	echo "$output"
-	grep -q ' 0% packet loss' <<< "$output"
+	local output lost
+	for _ in 1 2 3; do
+		lost=$(machine_lost)
+		output=$(in_ns "$1" ping -6 -n -q -c "${3:-3}" -i 0.02 -W 2 "$2")
+		echo "$output"
+		grep -q ' 0% packet loss' <<< "$output" && return
+		[ "$(machine_lost)" -gt "$lost" ] || return
+	done
+	return 1
+}
+
+ping_pid='' ping_lost=''
+
+# pinging COUNT: from the LAN to the world, while other things happen
+pinging() {
+	ping_lost=$(machine_lost)
+	in_ns "$lan" ping -6 -n -q -c "$1" -i 0.01 -W 2 "$INET_HOST" > "$FL_TMP/ping" 2>&1 &
+	ping_pid=$!
+}
+
+# Each of these was answered, but for what the machine has lost meanwhile
+none_lost() {
+	local sent got lost
+	wait "$ping_pid"
+	read -r sent got < <(awk '/ packets transmitted, / { print $1, $4 }' "$FL_TMP/ping")
+	lost=$(($(machine_lost) - ping_lost))
+	if [ -n "$got" ] && [ "$got" -lt "$sent" ] && [ $((sent - got)) -le "$lost" ]; then
+		echo "# $((sent - got)) of $sent pings are not answered; the machine has lost $lost packets meanwhile"
+		return
+	fi
+	check_match "pings" "$(cat "$FL_TMP/ping")" ' 0% packet loss'
 }
 
 # LAN host's neighbour entry and the like are learned by the first packet

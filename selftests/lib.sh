@@ -127,6 +127,15 @@ promptly() {
 	done
 }
 
+# How many packets the machine has lost: for devices without NAPI each CPU has one queue for all namespaces, and who floods elsewhere fills it
+machine_lost() {
+	local lost sum=0
+	while read -r _ lost _; do
+		sum=$((sum + 16#$lost))
+	done < /proc/net/softnet_stat
+	echo $sum
+}
+
 # ---- namespaces and processes ----
 
 # setup_ns NAME...: makes namespaces; $NAME holds what each is really called

@@ -6,18 +6,6 @@
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/../lab.sh"
 
-ping_pid=
-
-pinging() {
-	in_ns "$lan" ping -6 -n -q -c "$1" -i 0.01 -W 2 "$INET_HOST" > "$FL_TMP/ping" 2>&1 &
-	ping_pid=$!
-}
-
-none_lost() {
-	wait "$ping_pid"
-	check_match "pings" "$(cat "$FL_TMP/ping")" ' 0% packet loss'
-}
-
 tx_packets() {
 	fl router --json show tunnels | json 'd[0]["tx_packets"]'
 }

@@ -47,16 +47,6 @@ changed() {
 	config_edit "$FL_TMP/new.json" "$1"
 }
 
-pinging() {
-	in_ns "$lan" ping -6 -n -q -c "$1" -i 0.01 -W 2 "$INET_HOST" > "$FL_TMP/ping" 2>&1 &
-	ping_pid=$!
-}
-
-none_lost() {
-	wait "$ping_pid"
-	check_match "pings" "$(cat "$FL_TMP/ping")" ' 0% packet loss'
-}
-
 # ---- what only looks ----
 
 looks() {
@@ -482,7 +472,7 @@ manages() {
 
 unload_yes() {
 	local pid=${fl_daemon_pid[router]}
-	slowwait 8 manages || fail "no neighbour is managed: $(ip -n "$router" neigh show)"
+	promptly 8 manages || fail "no neighbour is managed: $(ip -n "$router" neigh show)"
 	cli --json unload --yes
 	want 0 "unload --yes"
 	check_match "what no longer holds" "$(json 'd["no_longer"]' <<< "$out")" 'tunnel he0'
@@ -494,7 +484,7 @@ unload_yes() {
 unload_without_daemon() {
 	daemon_start router "$router" "$FL_TMP/router.json" || return
 	slowwait 5 pings "$lan" "$INET_HOST" 1 || fail "it does not carry"
-	slowwait 8 manages || fail "no neighbour is managed: $(ip -n "$router" neigh show)"
+	promptly 8 manages || fail "no neighbour is managed: $(ip -n "$router" neigh show)"
 	changed "$EVERYTHING"
 	check "apply --confirm" fl router apply --confirm 60 "$FL_TMP/new.json"
 	daemon_kill router
@@ -597,7 +587,6 @@ start() {
 	warm_up
 }
 
-ping_pid=
 scenario() {
 	started lab || return
 	run_test first-start-fails first_start_fails
