@@ -45,7 +45,7 @@ PARSER_ONLY = {
         nat-family nat-one-to-one nat-port-protocol nat-port-range nat-static-and-port interface-same-device tunnel-remote-is-local tunnel-same-ends
         tunnel-same-ends-client tunnel-same-ends-interface tunnel-same-ends-name tunnel-update-fit client-remote-local client-remote-twice client-address-own
         client-address-twice client-link-local-twice client-routes-same client-routes-top-route gateway-address-outside
-        gateway-address-own gateway-address-v4-on-tunnel npt-external-overlap npt-from-twice npt-internal-twice route-family-tunnel
+        gateway-address-family gateway-address-own gateway-address-v4-on-tunnel npt-external-overlap npt-from-twice npt-internal-twice route-family-tunnel
         route-family-v4-over-v6 route-family-v6-over-v4 route-over-broker route-twice""",
     "what comes first and last": "alias-backwards nat-translate-port-backwards rule-port-backwards",
     "bits of an address": """alias-host-bits nat-translate-to-multicast client-address-loopback client-routes-host-bits client-routes-multicast

@@ -54,7 +54,7 @@ const struct cli_command cli_commands[] = {
 	  "    --count        only how many\n"
 	  "  events        what happened, the newest last\n"
 	  "    --since        45s, 30m, 1h, 2d, 1w ago, or since YYYY-MM-DD[ HH:MM[:SS]], local time unless a Z follows\n"
-	  "    --kind         daemon, apply, alias, states, nat, interface, gateway, group or hook\n"
+	  "    --kind         daemon, apply, alias, states, nat, interface, gateway, group, tunnel, name or hook\n"
 	  "    --name         of the gateway, alias, …\n",
 	  cmd_show },
 	{ "explain", "--in IF|self --src A --dst A --proto P [--sport N] [--dport N] [--tcp-flags F] [--icmp-type T]",

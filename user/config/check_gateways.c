@@ -31,6 +31,44 @@ static bool is_own_address(const struct config_tunnel *t, const struct addr *a)
 	return false;
 }
 
+static unsigned int family_of(const struct addr *a)
+{
+	return a->family == AF_INET ? FL_INET : FL_INET6;
+}
+
+/* As an underlay: the outer packets of tunnels are fairlead's, whatever the interface has. */
+static bool carries_tunnels(const struct check *c, const struct draft_gateway *g)
+{
+	size_t i, j;
+
+	for (i = 0; i < c->draft->n_tunnels; i++) {
+		const struct draft_tunnel *t = &c->draft->tunnels[i];
+
+		if (t->underlay_ref == g->port.interface)
+			return true;
+		for (j = 0; t->underlay_group && j < t->underlay_group->n_members; j++)
+			if (t->underlay_group->members[j].gateway_ref == g)
+				return true;
+	}
+	return false;
+}
+
+/* What rules send by it would be judged there by no other rule, and be hidden from the host's own nftables. */
+static void check_family(struct check *c, const struct draft_gateway *g)
+{
+	const struct addr *a = &g->item.address;
+	char text[ADDR_STRLEN];
+
+	if (a->family == AF_UNSPEC || g->port.interface->family & family_of(a) ||
+	    (a->family == AF_INET && carries_tunnels(c, g)))
+		return;
+	check_error(
+		c, AT("gateways", g->item.name, "address"),
+		"\"%s\" is an %s address, and the interface \"%s\" is of \"family\": \"%s\"; accepted: an %s address",
+		addr_format(a, text), a->family == AF_INET ? "IPv4" : "IPv6", g->port.interface->name,
+		a->family == AF_INET ? "inet6" : "inet", a->family == AF_INET ? "IPv6" : "IPv4");
+}
+
 /* Of interfaces only the system knows the addresses; of tunnels this file does. */
 static void check_address(struct check *c, const struct draft_gateway *g)
 {
@@ -39,6 +77,8 @@ static void check_address(struct check *c, const struct draft_gateway *g)
 	const struct config_tunnel *t;
 	char text[ADDR_STRLEN];
 
+	if (g->port.interface)
+		check_family(c, g);
 	if (!g->port.tunnel)
 		return;
 	t = &g->port.tunnel->item;
@@ -65,11 +105,6 @@ static void check_address(struct check *c, const struct draft_gateway *g)
 }
 
 /* ---- monitor ---- */
-
-static unsigned int family_of(const struct addr *a)
-{
-	return a->family == AF_INET ? FL_INET : FL_INET6;
-}
 
 /* Why a gateway is of one family only. */
 static const char *family_reason(const struct draft_gateway *g)
