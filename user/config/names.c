@@ -154,6 +154,7 @@ const char *name_remote_fault(const char *text)
 							  : NULL;
 }
 
+/* IPv6 is no way to tell an IPv4 address: no "[" either. */
 const char *name_url_fault(const char *text)
 {
 	size_t scheme = !strncmp(text, "https://", 8) ? 8 : !strncmp(text, "http://", 7) ? 7 : 0;
@@ -161,8 +162,8 @@ const char *name_url_fault(const char *text)
 
 	for (c = text; (unsigned char)*c > ' ' && *c != 0x7f; c++)
 		;
-	if (!scheme || !text[scheme] || *c)
-		return "an address that begins with \"https://\" or \"http://\", without blanks";
+	if (!scheme || !text[scheme] || strchr("/?#:@[", text[scheme]) || *c)
+		return "an address that begins with \"https://\" or \"http://\" and a host's name or IPv4 address, without blanks";
 	return NULL;
 }
 
