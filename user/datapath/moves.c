@@ -48,12 +48,14 @@ static bool leaves(const struct moves *m, uint32_t group, uint32_t gateway, enum
 
 /* ---- routes of the configuration ---- */
 
+/* Of two for the same, the one with a group is found: it comes last. */
 static int compare_ways(const void *a, const void *b)
 {
 	const struct way *x = a, *y = b;
 	int order = memcmp(&x->network, &y->network, sizeof(x->network));
 
-	return order ? order : x->len - y->len;
+	order = order ?: x->len - y->len;
+	return order ?: (x->group > y->group) - (x->group < y->group);
 }
 
 static bool covers(const struct way *way, const union fl_addr *addr)
