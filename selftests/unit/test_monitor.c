@@ -114,6 +114,23 @@ Test(monitor, what_is_known_of_the_lost_probes_is_told)
 	world_finish(&w);
 }
 
+/* First somebody says no, later nobody says anything. */
+Test(monitor, what_was_known_of_earlier_probes_is_not_told_of_later_ones)
+{
+	struct world w;
+
+	world_make(&w, 1, 1);
+	world_dies_at(&w, 0);
+	world_start_plain(&w);
+	world_run(&w, START + 10 * SECOND, true);
+	monitor_detail(w.m, 0, MONITOR_REFUSED, 0);
+	world_run(&w, w.now + 100 * MS, false);
+	cr_expect_str_eq(world_reason(&w), "4 probes lost in a row: the connection was refused");
+	world_run(&w, w.now + 5 * SECOND, false);
+	cr_expect_null(strchr(world_reason(&w), ':'), "%s", world_reason(&w));
+	world_finish(&w);
+}
+
 /* ---- link, device and addresses ---- */
 
 Test(monitor, link_down_is_down_at_once_and_back_soon)

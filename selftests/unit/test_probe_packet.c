@@ -131,7 +131,7 @@ static struct probe_answer tcp(bool v6, const char *hex)
 
 Test(probe_packet, echo_replies)
 {
-	struct probe_answer a = echo(false, "0000ffff1234abcd8877665544332211");
+	struct probe_answer a = echo(false, "0000ecec1234abcd8877665544332211");
 	uint64_t cookie;
 
 	memcpy(&cookie, "\x88\x77\x66\x55\x44\x33\x22\x11", sizeof(cookie));
@@ -140,17 +140,18 @@ Test(probe_packet, echo_replies)
 	cr_expect_eq(a.sequence, NUMBER);
 	cr_expect_eq(a.cookie, cookie);
 	cr_expect_eq(echo(true, "8100ffff1234abcd8877665544332211").verdict, PROBE_ANSWERED);
-	cr_expect_eq(echo(false, "0800ffff1234abcd8877665544332211").verdict, PROBE_STRANGE, "a request");
+	cr_expect_eq(echo(false, "0800e4ec1234abcd8877665544332211").verdict, PROBE_STRANGE, "a request");
 	cr_expect_eq(echo(true, "8000ffff1234abcd8877665544332211").verdict, PROBE_STRANGE, "a request");
 	cr_expect_eq(echo(true, "0000ffff1234abcd8877665544332211").verdict, PROBE_STRANGE, "of the other family");
-	cr_expect_eq(echo(false, "0001ffff1234abcd8877665544332211").verdict, PROBE_STRANGE, "a code");
-	cr_expect_eq(echo(false, "0000ffff1234abcd88776655443322").verdict, PROBE_STRANGE, "too short");
+	cr_expect_eq(echo(false, "0001eceb1234abcd8877665544332211").verdict, PROBE_STRANGE, "a code");
+	cr_expect_eq(echo(false, "0000ecfd1234abcd88776655443322").verdict, PROBE_STRANGE, "too short");
+	cr_expect_eq(echo(false, "0000ffff1234abcd8877665544332211").verdict, PROBE_STRANGE, "a wrong checksum");
 	cr_expect_eq(echo(false, "").verdict, PROBE_STRANGE);
 }
 
 Test(probe_packet, echo_behind_ip_options)
 {
-	struct raw r = raw(false, "010101000000ffff1234abcd8877665544332211");
+	struct raw r = raw(false, "010101000000ecec1234abcd8877665544332211");
 	struct probe_answer a;
 
 	r.data[0] = 0x46;

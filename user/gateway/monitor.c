@@ -218,6 +218,8 @@ static void judge(struct monitor *m, struct monitor_target *t, uint64_t now_ns)
 	while (t->judged < t->quality.next && now_ns >= deadline(m, t, t->judged)) {
 		bool quick = quality_probe(&t->quality, t->judged)->quick;
 
+		if (t->judged >= t->detail_until)
+			t->detail = MONITOR_NO_DETAIL;
 		t->judged++;
 		missed(m, t, quick, now_ns);
 	}
@@ -264,8 +266,11 @@ bool monitor_answered(struct monitor *m, unsigned int target, uint16_t sequence,
 
 void monitor_detail(struct monitor *m, unsigned int target, enum monitor_detail detail, int arg)
 {
-	m->targets[target].detail = detail;
-	m->targets[target].detail_arg = arg;
+	struct monitor_target *t = &m->targets[target];
+
+	t->detail = detail;
+	t->detail_arg = arg;
+	t->detail_until = t->quality.next;
 }
 
 /* ---- sending ---- */

@@ -100,7 +100,7 @@ struct monitor_target_view {
 	enum monitor_status status; /* never MONITOR_WARN */
 	bool has_source;
 	uint32_t missed_row, answered_row;
-	enum monitor_detail detail; /* of the last probes, none once one was answered */
+	enum monitor_detail detail; /* of the last probes, none once one was answered, or lost without a word */
 	int detail_arg;
 	bool has_rtt;
 	uint32_t rtt_us, stddev_us;

@@ -19,6 +19,7 @@ struct monitor_target {
 	uint64_t srtt_ns, rttvar_ns; /* srtt 0: never answered */
 	enum monitor_detail detail;
 	int detail_arg;
+	uint64_t detail_until; /* number of the first probe that it says nothing of */
 };
 
 enum monitor_measure { MEASURE_LOSS, MEASURE_LATENCY, MEASURES };

@@ -188,6 +188,8 @@ void probe_packet_echo(int family, const uint8_t *data, size_t len, struct probe
 	*answer = (struct probe_answer){ .verdict = PROBE_STRANGE };
 	if (!payload(family, &data, &len, sizeof(echo)))
 		return;
+	if (family == AF_INET && fold(sum(data, len, 0)))
+		return; /* raw sockets hear it before the kernel looks; of ICMPv6 it has looked */
 	memcpy(&echo, data, sizeof(echo));
 	if (echo.type != (family == AF_INET6 ? ICMP6_ECHO_REPLY : ICMP_ECHOREPLY) || echo.code)
 		return;
