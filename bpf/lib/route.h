@@ -772,6 +772,15 @@ static __always_inline __u32 flow_out_port(const struct fl_flow *flow, const str
 	return ep ? ep->tunnel : hop->port;
 }
 
+/* Whether the longest configured route to s->subject.dst leads to a group: others' connections follow the routing table. */
+static __always_inline bool is_group_routed(const struct scratch *s)
+{
+	struct fl_client_route_key key = { .prefixlen = 32 + 128, .set = s->pkt.set, .addr = s->subject.dst };
+	const __u32 *by_group = bpf_map_lookup_elem(&fl_clients, &key);
+
+	return by_group && *by_group;
+}
+
 /*
  * The member of a group, that routes lead to, by which a new connection leaves: by port `number`, in s->way and s->hop. It stays with
  * it, whatever the group uses later. 0: it is by no such one.
@@ -784,7 +793,7 @@ GLOBAL __u32 routed_gateway(struct scratch *s, __u32 number)
 	const union fl_addr *hop;
 	__u32 at, six, nexthop;
 
-	if (!s || !port || !(port->flags & FL_PORT_MEMBER))
+	if (!s || !port || !(port->flags & FL_PORT_MEMBER) || !is_group_routed(s))
 		return 0;
 	six = s->pkt.family == FL_INET6;
 	at = port->member[six];

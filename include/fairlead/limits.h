@@ -10,7 +10,7 @@
 #define FL_PORTS_MAX 512	    /* interfaces and tunnels; port 0 is nobody's, fl-icmp-rx has one too */
 #define FL_IFINDEX_MAX 65536	    /* ifindexes below are found by array, those above by hash */
 #define FL_ENDPOINTS_MAX 32768	    /* tunnel remotes; twice what a configuration may hold, so that two sets fit */
-#define FL_CLIENT_ROUTES_MAX 131072 /* prefixes behind broker clients, both sets */
+#define FL_CLIENT_ROUTES_MAX 131072 /* prefixes behind broker clients, and routes, both sets */
 #define FL_NPT_MAX 2048		    /* prefix translations, both sets; index 0 is none */
 #define FL_NEXTHOPS_MAX 16384	    /* neighbours on fairlead's ports; index 0 is none */
 #define FL_FAILED_MAX 4096	    /* neighbours that have not answered of late */

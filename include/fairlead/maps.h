@@ -208,7 +208,10 @@ struct fl_endpoint_stats {
 	__u64 tx_packets, tx_bytes;
 };
 
-/* fl_clients: LPM trie (set, tunnel port, IPv6 prefix) -> endpoint. Daemon writes. Destinations and legal inner sources */
+/*
+ * fl_clients: LPM trie (set, tunnel port, IPv6 prefix) -> endpoint. Daemon writes. Destinations and legal inner sources; and with tunnel 0
+ * the configured routes (IPv4 as mapped), where groups have some -> 1: this one leads to a group, 0: it does not
+ */
 struct fl_client_route_key {
 	__u32 prefixlen; /* 32 + length */
 	__u16 set;

@@ -67,7 +67,7 @@ def leaves(send, want, mac=None, inner=False, **fields):
 
 
 def from_lan(port, sport=5000, dst=FAR):
-    if dst == FAR:
+    if ":" not in dst:
         return lambda token: lab.from_lan(packet.udp4(A, dst, sport, port, token))
     return lambda token: lab.from_lan(packet.udp6(A6, dst, sport, port, token))
 
@@ -685,6 +685,19 @@ def test_route_changes():
     goes_over(flow, "wan", WAN_NEXT_MAC)
 
 
+def test_route_by_a_groups_member_changes():
+    """A route by a gateway, which a group has too, is no group's: what goes by it follows it."""
+    dst = "198.51.100.82"
+    flow = from_lan(1007, 5201, dst)
+    leaves(flow, "two")
+    ip("route", "add", dst, "via", "203.0.113.1", "dev", "wan0")
+    try:
+        goes_over(flow, "wan", WAN_NEXT_MAC)
+    finally:
+        ip("route", "del", dst)
+    goes_over(flow, "two", TWO_NEXT_MAC)
+
+
 def test_next_hop_of_the_route_changes():
     flow = from_lan(1008, 5300)
     leaves(flow, "wan")
@@ -708,5 +721,6 @@ def test_link_goes_and_comes():
 
 
 if __name__ == "__main__":
-    CHANGES = [test_neighbour_changes, test_route_changes, test_next_hop_of_the_route_changes, test_link_goes_and_comes]
+    CHANGES = [test_neighbour_changes, test_route_changes, test_route_by_a_groups_member_changes,
+               test_next_hop_of_the_route_changes, test_link_goes_and_comes]
     wire.main([test_by_another_link, test_answers_go_back, test_over_a_group, *CHANGES] if DEAD else tests_of(globals()), lab.prefix)

@@ -82,7 +82,7 @@ steer_config() {
 			"homing": { "members": [ { "gateway": "gw3" }, { "gateway": "gw2", "tier": 2 } ], "failback": "move" }
 		},
 		"routes": [ { "destination": "0.0.0.0/0", "gateway": "gw1" }, { "destination": "198.51.100.96/27", "gateway": "mixed" },
-			{ "destination": "198.51.100.112/28", "gateway": "homing" },
+			{ "destination": "198.51.100.112/28", "gateway": "homing" }, { "destination": "198.51.100.80/28", "gateway": "gw2" },
 			{ "destination": "2001:db8:98::/64", "gateway": "mixed" }, { "destination": "2001:db8:77::/48", "gateway": "over_gw" } ],
 		"default_action": { "in": "block", "out": "pass" },
 		"rules": [

@@ -128,7 +128,30 @@ static void look_mixed(struct env *env)
 
 static int members(struct env *env)
 {
-	return tables_port_members(env, WAN, POLICY_LINK, POLICY_LINK) ?: tables_port_members(env, HE0, 0, POLICY_HE);
+	return tables_route(env, "::", 0, true)
+	       ?: tables_port_members(env, WAN, POLICY_LINK, POLICY_LINK)
+	       ?: tables_port_members(env, HE0, 0, POLICY_HE);
+}
+
+/* To what OUT6 and OUT4 go there are routes of its own. */
+static int members_and_routes(struct env *env)
+{
+	return tables_route(env, NET_HOST, 128, false) ?: tables_route(env, NET_HOST4, 128, false) ?: members(env);
+}
+
+static void no_members(struct env *env)
+{
+	if (tables_port_members(env, WAN, 0, 0) || tables_port_members(env, HE0, 0, 0) ||
+	    tables_no_route(env, "::", 0))
+		fail(env, "  the members can't be taken away\n");
+}
+
+static void look_routed_else(struct env *env)
+{
+	look_gateways(env, 0, 0);
+	no_members(env);
+	if (tables_no_route(env, NET_HOST, 128) || tables_no_route(env, NET_HOST4, 128))
+		fail(env, "  the routes can't be taken away\n");
 }
 
 /* By the routers on the link, by neither (another is on it), and by the tunnel; where nobody is a member, by none. */
@@ -146,8 +169,7 @@ static void look_routed(struct env *env)
 	if (named[POLICY_WAN4] != 2 || named[POLICY_WAN6] != 2) /* a further one's flow is known already */
 		fail(env, "  %d and %d states instead of two each name the link's gateways\n", named[POLICY_WAN4],
 		     named[POLICY_WAN6]);
-	if (tables_port_members(env, WAN, 0, 0) || tables_port_members(env, HE0, 0, 0))
-		fail(env, "  the members can't be taken away\n");
+	no_members(env);
 }
 
 static void look_half(struct env *env)
@@ -467,6 +489,9 @@ static const struct scene scenes[] = {
 	    { OUT6, LEAVES(WAN), .states = 4 }, { OUT4, LEAVES(WAN), .states = 4 }, { FROM(LAN, OTHER_HOST, LL_NET_HOST), LEAVES(WAN), .states = 4 },
 	    { OUT6, .c.pkt.sport = 4001, LEAVES(WAN), .states = 5 }, { OUT4, .c.pkt.sport = 4001, LEAVES(WAN), .states = 6 } },
 	  .counted = { { "go", 9 } }, .before = members, .look = look_routed },
+	{ "routed-beside-groups", LAN_OUT,
+	  .steps = { { OUT6, LEAVES(WAN), .states = 1 }, { OUT4, LEAVES(WAN), .states = 2 } },
+	  .counted = { { "go", 2 } }, .before = members_and_routes, .look = look_routed_else },
 	{ "reply-to-a-group", SAY("{\"name\":\"go\",\"action\":\"pass\",\"direction\":\"in\",\"family\":\"inet6\",\"interface\":\"wan\","
 				  "\"reply_to\":\"six\"}"),
 	  .steps = { { FROM(WAN, NET_HOST, LAN_HOST), LEAVES(LAN), .states = 1 },

@@ -122,6 +122,9 @@ int tables_port(struct env *env, enum port port, struct fl_port *out);
 int tables_port_flags(struct env *env, enum port port, int set, int clear);
 /* Gateways that are members of a group that routes lead to, the first of each family; 0: none. */
 int tables_port_members(struct env *env, enum port port, int of4, int of6);
+/* A configured route (IPv4 as mapped) that leads to a group, or not; or there is none any more. */
+int tables_route(struct env *env, const char *to, int len, bool by_group);
+int tables_no_route(struct env *env, const char *to, int len);
 int tables_port_mtu(struct env *env, enum port port, int mtu);
 int tables_port_mtu6(struct env *env, enum port port, int mtu);
 /* HE0 over a group of WAN and THIN, of which `by` carries (0: none), from `local` (NULL: the member's address). */

@@ -225,6 +225,26 @@ int tables_port_members(struct env *env, enum port port, int of4, int of6)
 	return put_port(env, port, &p);
 }
 
+static struct fl_client_route_key route_key(const struct env *env, const char *to, int len)
+{
+	return (struct fl_client_route_key){ .prefixlen = 32 + len, .set = set_in_force(env), .addr = addr_of(to) };
+}
+
+int tables_route(struct env *env, const char *to, int len, bool by_group)
+{
+	struct fl_client_route_key key = route_key(env, to, len);
+	__u32 value = by_group;
+
+	return set(MAP(env, fl_clients), &key, &value);
+}
+
+int tables_no_route(struct env *env, const char *to, int len)
+{
+	struct fl_client_route_key key = route_key(env, to, len);
+
+	return bpf_map_delete_elem(MAP(env, fl_clients), &key);
+}
+
 #define GROUP 200 /* numbers that policies do not have */
 #define MEMBER 100
 

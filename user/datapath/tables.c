@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Tunnels: from the configuration to the keys and values of fl_ep_in, fl_ep and fl_clients. */
+/* Tunnels, and routes by groups: from the configuration to the keys and values of fl_ep_in, fl_ep and fl_clients. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -403,6 +403,30 @@ static int endpoints_compile(const struct config *config, const struct port *por
 	return err ?: same;
 }
 
+static int route_add(struct tables *tables, const struct config_route *route)
+{
+	struct prefix net = { prefix_network(&route->destination), route->destination.len };
+	struct fl_client_route_key key = {
+		.prefixlen = 32 + (net.addr.family == AF_INET ? 96 : 0) + net.len,
+		.addr = addr_to_map(&net.addr),
+	};
+
+	return entries_add(&tables->clients, &key, route->via.group != NULL);
+}
+
+/* Nobody asks where no group has routes. */
+static int routes_compile(const struct config *config, struct tables *tables)
+{
+	bool by_group = false;
+	int err = 0;
+
+	for (size_t i = 0; i < config->n_routes; i++)
+		by_group |= config->routes[i].via.group != NULL;
+	for (size_t i = 0; i < config->n_routes && by_group && !err; i++)
+		err = route_add(tables, &config->routes[i]);
+	return err;
+}
+
 int tables_compile(const struct config *config, const struct port *ports, const struct tables *current,
 		   struct tables **out, char **why)
 {
@@ -417,8 +441,9 @@ int tables_compile(const struct config *config, const struct port *ports, const 
 		err = 0;
 	}
 	err = err ?: npts_compile(config, ports, current, tables, why);
+	err = err ?: routes_compile(config, tables);
 	if (!err && tables->clients.n > FL_CLIENT_ROUTES_MAX / 2)
-		err = fail(why, ENOSPC, "%zu prefixes of clients, at most %d fit", tables->clients.n,
+		err = fail(why, ENOSPC, "%zu prefixes of clients and routes, at most %d fit", tables->clients.n,
 			   FL_CLIENT_ROUTES_MAX / 2);
 	if (err) {
 		tables_free(tables);

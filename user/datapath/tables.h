@@ -80,7 +80,7 @@ struct table_npt {
 
 struct tables {
 	struct entries ep_in;	   /* struct fl_endpoint_key -> endpoint or port */
-	struct entries clients;	   /* struct fl_client_route_key -> endpoint */
+	struct entries clients;	   /* struct fl_client_route_key -> endpoint, or of a route whether a group has it */
 	struct entries npt_prefix; /* struct fl_npt_key -> npt */
 	struct table_endpoint *endpoints;
 	size_t n_endpoints;
