@@ -141,8 +141,7 @@ static int members_and_routes(struct env *env)
 
 static void no_members(struct env *env)
 {
-	if (tables_port_members(env, WAN, 0, 0) || tables_port_members(env, HE0, 0, 0) ||
-	    tables_no_route(env, "::", 0))
+	if (tables_port_members(env, WAN, 0, 0) || tables_port_members(env, HE0, 0, 0) || tables_no_route(env, "::", 0))
 		fail(env, "  the members can't be taken away\n");
 }
 
