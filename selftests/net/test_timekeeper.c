@@ -493,9 +493,11 @@ Test(timekeeper, follows_its_source)
 	plan_gateways[0].path.probe.sources[1] = addr("2001:db8::1");
 	timekeeper_paths(tk, &plan_gateways[0].path);
 	cr_assert_geq(until_up(1, true, 2000), 0);
-	run("ip addr add 2001:db8:0:0::7/64 dev wan nodad && ip addr del 2001:db8::1/64 dev wan");
+	run("ip addr add 2001:db8:0:0::7/64 dev wan nodad");
 	plan_gateways[0].path.probe.sources[1] = addr("2001:db8::7");
 	timekeeper_paths(tk, &plan_gateways[0].path);
+	usleep(300000); /* what is under way comes to the old one */
+	run("ip addr del 2001:db8::1/64 dev wan");
 	cr_expect_eq(until_up(1, false, 1500), -1, "%s", reason("gw"));
 	cr_expect_eq(shown("gw").view.loss_pct, 0);
 }
