@@ -499,7 +499,7 @@ Test(timekeeper, follows_its_source)
 	usleep(300000); /* what is under way comes to the old one */
 	run("ip addr del 2001:db8::1/64 dev wan");
 	cr_expect_eq(until_up(1, false, 1500), -1, "%s", reason("gw"));
-	cr_expect_eq(shown("gw").view.loss_pct, 0);
+	cr_expect_leq(shown("gw").view.loss_pct, 20, "one may be lost while others find the new one's MAC");
 }
 
 Test(timekeeper, by_hand_and_a_new_configuration)
