@@ -106,6 +106,25 @@ Test(update, refused_is_refused)
 	cr_expect_eq(update_due(&state, 0, NOW + 100000 * S), UPDATE_NEVER);
 }
 
+Test(update, called_off_is_an_update)
+{
+	struct update_state state = { 0 };
+
+	want(&state, "203.0.113.2");
+	update_begin(&state);
+	update_sent(&state, NOW);
+	want(&state, "203.0.113.3");
+	cr_expect_eq(update_due(&state, 300, NOW + 2 * S), NOW + 300 * S, "the broker may have taken it");
+	update_begin(&state);
+	update_end(&state, UPDATE_UNSENT, NOW + 300 * S);
+	want(&state, "203.0.113.2");
+	cr_expect_eq(update_due(&state, 600, NOW + 301 * S), NOW + 600 * S, "what was not sent tells nothing of it");
+	update_begin(&state);
+	update_sent(&state, NOW + 600 * S);
+	update_end(&state, UPDATE_SILENT, NOW + 620 * S);
+	cr_expect_eq(update_due(&state, 600, NOW + 620 * S), NOW + 630 * S, "without an answer it is sent again");
+}
+
 Test(update, change_while_it_is_asked)
 {
 	struct update_state state = { 0 };

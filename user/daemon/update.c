@@ -86,15 +86,18 @@ static void write_kept(struct updates *updates)
 	free(text);
 }
 
+/* While it is asked nobody can tell what it knows: so a daemon that is killed meanwhile leaves it. */
 static void keep(struct update *u)
 {
+	static const struct addr unknown;
 	struct updates *updates = u->updates;
 	char told[ADDR_STRLEN];
 
 	json_object_set_new(updates->kept, u->tunnel->name,
-			    json_pack("{s:s,s:s,s:b,s:s,s:I}", "account", u->account, "told",
-				      addr_format(&u->state.told, told), "refused", u->state.refused, "answer",
-				      u->answer, "answered_ms", (json_int_t)u->state.answered_ms));
+			    json_pack("{s:s,s:s,s:b,s:s,s:I,s:I}", "account", u->account, "told",
+				      addr_format(u->state.asking ? &unknown : &u->state.told, told), "refused",
+				      u->state.refused, "answer", u->answer, "answered_ms",
+				      (json_int_t)u->state.answered_ms, "open_ms", (json_int_t)u->state.open_ms));
 	write_kept(updates);
 }
 
@@ -134,6 +137,7 @@ static void take_kept(struct update *u)
 		u->state.told = (struct addr){ 0 };
 	u->state.refused = json_is_true(json_object_get(kept, "refused"));
 	u->state.answered_ms = json_integer_value(json_object_get(kept, "answered_ms"));
+	u->state.open_ms = json_integer_value(json_object_get(kept, "open_ms"));
 	snprintf(u->answer, sizeof(u->answer), "%s", answer);
 }
 
@@ -240,8 +244,12 @@ static void send_to(struct update *u, const struct addr *to)
 	u->request = url ? https_get(u->updates->https, &setup, on_answer, u, &why) : NULL;
 	explicit_bzero(password, sizeof(password));
 	free(url);
-	if (!u->request)
+	if (!u->request) {
 		unsent(u, "it can't be asked: %s", why);
+		return;
+	}
+	update_sent(&u->state, clock_ms(CLOCK_REALTIME));
+	keep(u);
 }
 
 static void on_resolved(void *arg, const struct resolver_answer *answer)
@@ -324,6 +332,7 @@ static void goes_on(struct update *u, const struct update *before, size_t n)
 		if (!strcmp(before[i].tunnel->name, u->tunnel->name) && !strcmp(before[i].account, u->account)) {
 			u->state = before[i].state;
 			u->state.failures = 0;
+			u->state.open_ms = 0;
 			if (u->state.asking)
 				u->state.told = (struct addr){ 0 };
 			u->state.asking = false;

@@ -26,13 +26,14 @@ static long long after(long long since_ms, long long seconds, long long now_ms)
 
 long long update_due(const struct update_state *state, uint32_t min_interval_s, long long now_ms)
 {
+	const long long asked_ms = state->open_ms ? state->open_ms : state->answered_ms;
 	long long due = 0, retry;
 
 	if (state->asking || state->refused || state->want.family == AF_UNSPEC ||
 	    addr_equal(&state->want, &state->told))
 		return UPDATE_NEVER;
-	if (state->answered_ms)
-		due = after(state->answered_ms, min_interval_s, now_ms);
+	if (asked_ms)
+		due = after(asked_ms, min_interval_s, now_ms);
 	if (state->failures) {
 		retry = after(state->ended_ms, pause_s(state), now_ms);
 		due = retry > due ? retry : due;
@@ -57,9 +58,16 @@ void update_begin(struct update_state *state)
 	state->asking = true;
 }
 
+void update_sent(struct update_state *state, long long now_ms)
+{
+	state->open_ms = now_ms;
+}
+
 void update_end(struct update_state *state, enum update_outcome outcome, long long now_ms)
 {
 	state->asking = false;
+	if (outcome != UPDATE_UNSENT)
+		state->open_ms = 0;
 	state->last = outcome;
 	state->ended_ms = now_ms;
 	if (outcome == UPDATE_TOLD || outcome == UPDATE_LATER || outcome == UPDATE_REFUSED)

@@ -33,6 +33,7 @@ struct update_state {
 	enum update_outcome last;
 	long long ended_ms;    /* the last request; 0: there was none */
 	long long answered_ms; /* the last one that was answered; 0 */
+	long long open_ms;     /* one that may have been taken, but has no end: it is under way, or was called off; 0 */
 };
 
 /* When the next request is due, in ms of that clock: 0 at once, UPDATE_NEVER. */
@@ -40,6 +41,8 @@ long long update_due(const struct update_state *state, uint32_t min_interval_s, 
 /* A new address: true, and the request that is on its way is good for nothing. */
 bool update_want(struct update_state *state, const struct addr *address);
 void update_begin(struct update_state *state);
+/* It leaves. */
+void update_sent(struct update_state *state, long long now_ms);
 /* Of the request for state->want. */
 void update_end(struct update_state *state, enum update_outcome outcome, long long now_ms);
 
