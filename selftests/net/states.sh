@@ -253,7 +253,7 @@ resized() {
 	all_back
 	touch "$FL_TMP/enough"
 	for name in stream4 stream6; do
-		slowwait 10 said "$name" '^done' || fail "$name: $(cat "$FL_TMP/$name.log")"
+		slowwait 10 said "$name" '^done' || fail "$name: $(cat "$FL_TMP/$name.log"); $(fl router show drops; fl router show states --proto tcp)"
 	done
 	check_equal "kill --reset" "$(fl router --json kill states --proto tcp --reset | json 'd["reset"] >= 3')" True
 	for name in out4 out6 in; do

@@ -136,6 +136,7 @@ in_the_way() {
 	[ "$(grep -c 'cannot attach the egress guard' "$FL_TMP/router.log")" -le 2 ] || fail "the log repeats itself: $(tail -n 5 "$FL_TMP/router.log")"
 	in_ns "$router" tc qdisc del dev lan0 ingress
 	promptly 8 as_before || fail "not put back: $(diff "$FL_TMP/hooks" <(hooks))"
+	promptly 8 forwarding_is 1 || fail "the kernel does not forward again" # a step behind the hooks
 	check "status" fl router status
 	check "it carries" pings "$lan" "$INET_HOST"
 }
