@@ -217,6 +217,29 @@ def first_untrusted():
         check("secret" not in log.read() and "secret" not in json.dumps(lab.fl("show", "events")), "the password is in no log")
 
 
+def first_under_way():
+    """A configuration that is applied meanwhile lets a request go on."""
+    n = len(told())
+    answers(http=[200, "good", 1])
+    new_address("198.18.5.6/24", "198.18.5.7/24")
+    until("the broker is asked", lambda: len(told()) > n)
+    apply()
+    check_equal(tunnel("he0")["update"]["status"], "asking", "shown after apply")
+    until("told", lambda: tunnel("he0")["update"]["status"] == "told")
+    check_equal((len(told()) - n, tunnel("he0")["update"]["address"]), (1, "198.18.5.7"), "once")
+
+
+def first_other_address():
+    """At the broker's first address nobody is at home."""
+    answers(home=[60, "192.0.2.53", "192.0.2.80"], http=[200, "good"])
+    apply(lambda c: c["tunnels"]["ip0"]["update"].update(url="http://home.example.net:8080/up"))
+    until("no answer", lambda: tunnel("ip0")["update"]["status"] == "failing")
+    check_equal(logged("syn")[-1]["to"], "192.0.2.53", "asked first")
+    apply()
+    until("told", lambda: tunnel("ip0")["update"]["status"] == "told")
+    check_equal((logged("syn")[-1]["to"], told(False)[-1]["host"]), ("192.0.2.80", "home.example.net:8080"), "asked then")
+
+
 # ---- after a restart ----
 
 

@@ -5,7 +5,7 @@
 usage: names_world.py DIRECTORY
 
 world.json there says what is answered, at any moment: "dns" has a name's answer: [TTL, ADDRESS...], or "servfail"; a name that is not there
-gets none. "http" is status and text. world.log gets a line of JSON for each question, request and first packet.
+gets none. "http" is status, text and, if it takes its time, seconds. world.log gets a line of JSON for each question, request and first packet.
 """
 
 import http.server
@@ -66,7 +66,8 @@ class Broker(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         log(what="http", secure=isinstance(self.connection, ssl.SSLSocket), path=self.path, source=self.client_address[0],
             authorization=self.headers.get("Authorization"), host=self.headers.get("Host"))
-        status, text = said("http")
+        status, text, *seconds = said("http")
+        time.sleep(sum(seconds))
         body = text.encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))

@@ -28,6 +28,7 @@ struct update {
 	struct update_state state;
 	char answer[WHY_MAX];	/* the last one, or why there was none */
 	char told_why[WHY_MAX]; /* of the failure that was told last; "": none since it went well */
+	unsigned int turn;	/* which of the broker's addresses is asked: another one after each silence */
 	struct datapath_end end;
 	struct addr sent; /* the address that the request names; AF_UNSPEC: it names none */
 	struct resolver_question *question;
@@ -40,7 +41,7 @@ struct updates {
 	json_t *kept; /* as in the file */
 	struct resolver *resolver;
 	struct https *https; /* NULL until a configuration needs it */
-	struct update *all;
+	struct update **all; /* each by itself: a request on its way knows its own */
 	size_t n;
 };
 
@@ -101,16 +102,16 @@ static void keep(struct update *u)
 	write_kept(updates);
 }
 
-static bool is_among(const struct update *all, size_t n, const char *tunnel)
+static bool is_among(struct update *const *all, size_t n, const char *tunnel)
 {
 	for (size_t i = 0; i < n; i++)
-		if (!strcmp(all[i].tunnel->name, tunnel))
+		if (all[i] && !strcmp(all[i]->tunnel->name, tunnel))
 			return true;
 	return false;
 }
 
 /* Tunnels that are gone, or tell no broker any more; not those of the configuration before, which may come back: it was on trial. */
-static void forget_others(struct updates *updates, const struct update *before, size_t n_before)
+static void forget_others(struct updates *updates, struct update *const *before, size_t n_before)
 {
 	size_t n = json_object_size(updates->kept);
 	const char *tunnel;
@@ -195,6 +196,7 @@ static void on_answer(void *arg, long status, const char *text)
 		return;
 	}
 	snprintf(u->answer, sizeof(u->answer), "no answer: %s", text);
+	u->turn++;
 	ended(u, UPDATE_SILENT);
 }
 
@@ -260,7 +262,7 @@ static void on_resolved(void *arg, const struct resolver_answer *answer)
 	if (answer->why)
 		unsent(u, "%s: name not resolved: %s", u->host, answer->why);
 	else
-		send_to(u, &answer->addresses[0]);
+		send_to(u, &answer->addresses[u->turn % answer->n]);
 }
 
 static void begin(struct update *u)
@@ -313,39 +315,73 @@ void updates_tick(struct daemon *d)
 	long long now = clock_ms(CLOCK_REALTIME);
 
 	for (size_t i = 0; i < d->updates->n; i++)
-		follow(&d->updates->all[i], now);
+		follow(d->updates->all[i], now);
 }
 
 /* ---- a configuration ---- */
 
 static void update_free(struct update *u)
 {
+	if (!u)
+		return;
 	cancel(u);
 	free(u->account);
 	free(u->host);
+	free(u);
 }
 
-/* The same account goes on, and what has failed is tried at once; a request that is on its way begins anew, for it names the old one. */
-static void goes_on(struct update *u, const struct update *before, size_t n)
+/* The same account goes on, also a request that is on its way; what has failed is tried at once. */
+static struct update *goes_on(struct update **before, size_t n, const struct config_tunnel *tunnel, const char *account)
 {
-	for (size_t i = 0; i < n; i++)
-		if (!strcmp(before[i].tunnel->name, u->tunnel->name) && !strcmp(before[i].account, u->account)) {
-			u->state = before[i].state;
-			u->state.failures = 0;
-			u->state.open_ms = 0;
-			if (u->state.asking)
-				u->state.told = (struct addr){ 0 };
-			u->state.asking = false;
-			memcpy(u->answer, before[i].answer, sizeof(u->answer));
-			return;
-		}
+	for (size_t i = 0; i < n; i++) {
+		struct update *u = before[i];
+
+		if (!u || strcmp(u->tunnel->name, tunnel->name) || strcmp(u->account, account))
+			continue;
+		before[i] = NULL;
+		u->tunnel = tunnel;
+		u->state.failures = 0;
+		return u;
+	}
+	return NULL;
+}
+
+static struct update *begins(struct updates *updates, const struct config_tunnel *tunnel, const char *account)
+{
+	struct update *u = calloc(1, sizeof(*u));
+
+	if (!u)
+		return NULL;
+	u->updates = updates;
+	u->tunnel = tunnel;
+	u->account = strdup(account);
+	u->host = url_host(tunnel->update.url);
+	if (!u->account) {
+		update_free(u);
+		return NULL;
+	}
 	take_kept(u);
+	return u;
+}
+
+static struct update *configure(struct updates *updates, struct update **before, size_t n_before,
+				const struct config_tunnel *tunnel)
+{
+	char *account = account_of(&tunnel->update);
+	struct update *u = account ? goes_on(before, n_before, tunnel, account) : NULL;
+
+	if (account && !u)
+		u = begins(updates, tunnel, account);
+	if (!u)
+		log_warnx("out of memory: the broker of %s is not told of changes", tunnel->name);
+	free(account);
+	return u;
 }
 
 void updates_configure(struct daemon *d, const struct config *config)
 {
 	struct updates *updates = d->updates;
-	struct update *before = updates->all;
+	struct update **before = updates->all;
 	size_t n_before = updates->n;
 
 	updates->n = 0;
@@ -353,25 +389,17 @@ void updates_configure(struct daemon *d, const struct config *config)
 	if (!updates->all)
 		log_warnx("out of memory: brokers are not told of changes");
 	for (size_t i = 0; updates->all && i < config->n_tunnels; i++) {
-		struct update *u = &updates->all[updates->n];
+		struct update *u = NULL;
 
-		if (!config->tunnels[i].update.url)
-			continue;
-		*u = (struct update){ .updates = updates, .tunnel = &config->tunnels[i] };
-		u->account = account_of(&u->tunnel->update);
-		u->host = url_host(u->tunnel->update.url);
-		if (!u->account) {
-			update_free(u);
-			log_warnx("out of memory: the broker of %s is not told of changes", u->tunnel->name);
-			continue;
-		}
-		goes_on(u, before, n_before);
-		updates->n++;
+		if (config->tunnels[i].update.url)
+			u = configure(updates, before, n_before, &config->tunnels[i]);
+		if (u)
+			updates->all[updates->n++] = u;
 	}
 	if (updates->all)
 		forget_others(updates, before, n_before);
 	for (size_t i = 0; i < n_before; i++)
-		update_free(&before[i]);
+		update_free(before[i]);
 	free(before);
 }
 
@@ -423,8 +451,8 @@ void updates_show(struct daemon *d, json_t *rows)
 		const char *name = json_string_value(json_object_get(row, "name"));
 
 		for (size_t j = 0; name && j < d->updates->n; j++)
-			if (!strcmp(d->updates->all[j].tunnel->name, name))
-				json_object_set_new(row, "update", update_json(&d->updates->all[j]));
+			if (!strcmp(d->updates->all[j]->tunnel->name, name))
+				json_object_set_new(row, "update", update_json(d->updates->all[j]));
 	}
 }
 
@@ -433,7 +461,7 @@ void updates_reasons(struct daemon *d, json_t *reasons)
 	char want[ADDR_STRLEN];
 
 	for (size_t i = 0; i < d->updates->n; i++) {
-		const struct update *u = &d->updates->all[i];
+		const struct update *u = d->updates->all[i];
 
 		if (u->state.refused)
 			json_array_append_new(reasons, json_sprintf("tunnel %s: its broker refuses the update: %s",
@@ -470,7 +498,7 @@ void updates_close(struct daemon *d)
 	if (!updates)
 		return;
 	for (size_t i = 0; i < updates->n; i++)
-		update_free(&updates->all[i]);
+		update_free(updates->all[i]);
 	free(updates->all);
 	https_close(updates->https);
 	resolver_close(updates->resolver);
