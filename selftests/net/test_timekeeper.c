@@ -16,6 +16,7 @@
 #include <net/if.h>
 #include <netinet/ip.h>
 #include <netinet/ip_icmp.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -583,6 +584,60 @@ Test(timekeeper, probes_bear_their_mark)
 		seen = true;
 	}
 	cr_expect(seen);
+	close(fd);
+}
+
+/* The next TCP header that leaves by a packet socket's device */
+static struct tcphdr next_tcp(int fd)
+{
+	struct sockaddr_ll from;
+	socklen_t len = sizeof(from);
+	struct tcphdr tcp = { 0 };
+	uint8_t data[128];
+	ssize_t n;
+
+	while ((n = recvfrom(fd, data, sizeof(data), 0, (struct sockaddr *)&from, &len)) > 0)
+		if (from.sll_pkttype == PACKET_OUTGOING && n >= 40 && data[0] == 0x45 && data[9] == IPPROTO_TCP) {
+			memcpy(&tcp, data + 20, sizeof(tcp));
+			return tcp;
+		}
+	cr_assert(false, "no packet: %s", strerror(errno));
+	return tcp;
+}
+
+/* A host takes a second SYN of one address and port for a part of the first connection until the reset has come */
+Test(timekeeper, tcp_probes_to_one_target_come_from_other_ports)
+{
+	struct sockaddr_ll name = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL) };
+	struct timeval patience = { .tv_sec = 5 };
+	int fd = socket(AF_PACKET, SOCK_DGRAM, 0), resets = 0;
+	struct tcphdr seen[40];
+
+	name.sll_ifindex = (int)if_nametoindex("wan");
+	cr_assert_eq(bind(fd, (struct sockaddr *)&name, sizeof(name)), 0);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	add_gateway("one", CONFIG_PROBE_TCP, 80, "198.51.100.52");
+	add_gateway("two", CONFIG_PROBE_TCP, 80, "198.51.100.52");
+	configure();
+	for (int n = 0; n < 40;) {
+		struct tcphdr tcp = next_tcp(fd);
+
+		if (!tcp.rst) {
+			seen[n++] = tcp;
+			continue;
+		}
+		for (int i = 0; i < n; i++)
+			if (ntohl(seen[i].seq) + 1 == ntohl(tcp.seq) && ++resets)
+				cr_expect_eq(seen[i].source, tcp.source, "the reset is of that connection");
+	}
+	cr_expect_geq(resets, 38);
+	for (int i = 0; i < 40; i++)
+		for (int j = i + 1; j < 40; j++) {
+			bool same_gateway = ntohl(seen[i].seq) >> 16 == ntohl(seen[j].seq) >> 16;
+
+			if (!same_gateway || (uint16_t)(ntohl(seen[j].seq) - ntohl(seen[i].seq)) < 8)
+				cr_expect_neq(seen[i].source, seen[j].source, "SYN %d and SYN %d", i, j);
+		}
 	close(fd);
 }
 

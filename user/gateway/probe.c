@@ -23,6 +23,13 @@
 /* What waits for the MAC of a next hop that is not there, up to 208 KB each, may not keep the others' probes back */
 #define SEND_BUFFER (128 << 20)
 #define ROUNDS 4 /* batches of one socket, before others have their turn */
+/*
+ * Ports of TCP probes. A host that has sent a SYN-ACK takes a second SYN from the same address and port for a part of that connection, until
+ * the reset has come: so a probe has another port than the ones before it, and than the probes of others to the same target.
+ */
+#define PORTS_OF_SLOT 8
+#define PORT_RANKS 4 /* slots with the same target that do not disturb each other */
+#define PORTS (PORTS_OF_SLOT * PORT_RANKS)
 
 enum { SOCKET_ECHO4, SOCKET_ECHO6, SOCKET_TCP4, SOCKET_TCP6, SOCKETS };
 
@@ -32,6 +39,7 @@ struct slot {
 	struct addr target;
 	uint16_t port;	      /* of the target */
 	uint16_t source_port; /* of DNS */
+	uint8_t rank;	      /* of TCP: among those with the same target */
 	uint16_t offset;      /* of sequence numbers: nobody else knows where they begin */
 	uint64_t cookie;
 	int sock; /* of DNS, else -1 */
@@ -42,9 +50,9 @@ struct slot {
 struct prober {
 	int epoll, out;
 	int sockets[SOCKETS];
-	int ports[2];		  /* bound, so that nobody else has the port */
-	uint16_t source_ports[2]; /* of TCP: IPv4, IPv6 */
-	uint16_t first_id;	  /* of slot 0 */
+	int port_holders[2][PORTS]; /* sockets that are bound, so that nobody else has the ports */
+	uint16_t ports[2][PORTS];   /* of TCP, for IPv4 and IPv6 */
+	uint16_t first_id;	    /* of slot 0 */
 	struct mmsghdr messages[BATCH];
 	struct iovec parts[BATCH];
 	struct sockaddr_storage from[BATCH];
@@ -89,14 +97,14 @@ static int filter_echo(const struct prober *p, int fd, int family)
 
 static int filter_tcp(const struct prober *p, int fd, int family)
 {
-	struct sock_filter code[] = {
-		PAYLOAD_OF(family),
-		BPF_STMT(BPF_LD | BPF_H | BPF_IND, 2),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, p->source_ports[family == AF_INET6], 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, ANSWER_MAX),
-		BPF_STMT(BPF_RET | BPF_K, 0),
-	};
+	const uint16_t *ports = p->ports[family == AF_INET6];
+	struct sock_filter code[PORTS + 4] = { PAYLOAD_OF(family), BPF_STMT(BPF_LD | BPF_H | BPF_IND, 2) };
+	unsigned int i;
 
+	for (i = 0; i < PORTS; i++)
+		code[2 + i] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ports[i], PORTS - i, 0);
+	code[2 + PORTS] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, 0);
+	code[3 + PORTS] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, ANSWER_MAX);
 	return ATTACH(fd, code);
 }
 
@@ -160,30 +168,34 @@ static int bind_any(int fd, int family)
 	return bind(fd, &name.any, family == AF_INET6 ? sizeof(name.in6) : sizeof(name.in)) ? -errno : own_port(fd);
 }
 
-/* A port that is bound but does not listen: the kernel resets what comes to it, and gives it to nobody */
-static int reserve_port(struct prober *p, unsigned int i)
+/* Ports that are bound but do not listen: the kernel resets what comes to them, and gives them to nobody */
+static int reserve_ports(struct prober *p, unsigned int family)
 {
-	int fd = socket(families[i], SOCK_STREAM | SOCK_CLOEXEC, 0), port;
+	unsigned int i;
+	int fd, port;
 
-	if (fd < 0)
-		return -errno;
-	p->ports[i] = fd;
-	port = bind_any(fd, families[i]);
-	if (port < 0)
-		return port;
-	p->source_ports[i] = port;
+	for (i = 0; i < PORTS; i++) {
+		fd = socket(families[family], SOCK_STREAM | SOCK_CLOEXEC, 0);
+		if (fd < 0)
+			return -errno;
+		p->port_holders[family][i] = fd;
+		port = bind_any(fd, families[family]);
+		if (port < 0)
+			return port;
+		p->ports[family][i] = port;
+	}
 	return 0;
 }
 
 /* A kernel without IPv6 has no use for its sockets */
 static int open_family(struct prober *p, unsigned int i)
 {
-	int family = families[i], err = reserve_port(p, i);
+	int family = families[i], err = reserve_ports(p, i);
 
 	if (err == -EAFNOSUPPORT)
 		return 0;
 	if (err)
-		return log_ret(err, "gateways: port for TCP probes");
+		return log_ret(err, "gateways: ports for TCP probes");
 	err = open_raw(p, SOCKET_ECHO4 + i, family, family == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6, filter_echo);
 	return err ? err : open_raw(p, SOCKET_TCP4 + i, family, IPPROTO_TCP, filter_tcp);
 }
@@ -219,7 +231,7 @@ int prober_open(struct prober **out, int epoll, bool *locked)
 	p->epoll = epoll;
 	p->out = -1;
 	memset(p->sockets, 0xff, sizeof(p->sockets));
-	memset(p->ports, 0xff, sizeof(p->ports));
+	memset(p->port_holders, 0xff, sizeof(p->port_holders));
 	for (i = 0; i < BATCH; i++) {
 		p->parts[i] = (struct iovec){ .iov_base = p->answers[i], .iov_len = ANSWER_MAX };
 		p->messages[i].msg_hdr =
@@ -245,8 +257,10 @@ void prober_close(struct prober *p)
 			prober_remove(p, i);
 	for (i = 0; i < SOCKETS; i++)
 		close_if(p->sockets[i]);
-	close_if(p->ports[0]);
-	close_if(p->ports[1]);
+	for (i = 0; i < PORTS; i++) {
+		close_if(p->port_holders[0][i]);
+		close_if(p->port_holders[1][i]);
+	}
 	close_if(p->out);
 	munmap(p, sizeof(*p));
 }
@@ -282,13 +296,36 @@ static int free_slot(struct prober *p)
 	return -ENOSPC;
 }
 
+static bool is_same_target(const struct slot *s, const struct probe_setup *setup)
+{
+	return s->used && s->type == setup->type && s->port == setup->port && addr_equal(&s->target, &setup->target);
+}
+
+/* One that none of them has; PORT_RANKS and more have them twice */
+static uint8_t free_rank(const struct prober *p, const struct probe_setup *setup)
+{
+	unsigned int taken[PORT_RANKS] = { 0 }, i, best = 0;
+
+	for (i = 0; i < PROBE_SLOTS; i++)
+		if (is_same_target(&p->slots[i], setup))
+			taken[p->slots[i].rank]++;
+	for (i = 1; i < PORT_RANKS; i++)
+		if (taken[i] < taken[best])
+			best = i;
+	return best;
+}
+
 static int fill(struct prober *p, unsigned int i, const struct probe_setup *setup, int sock)
 {
 	uint8_t query[PROBE_QUERY_MAX];
 	struct slot *s = &p->slots[i];
 	int len;
 
-	*s = (struct slot){ .type = setup->type, .target = setup->target, .port = setup->port, .sock = -1 };
+	*s = (struct slot){ .type = setup->type,
+			    .target = setup->target,
+			    .port = setup->port,
+			    .rank = setup->type == CONFIG_PROBE_TCP ? free_rank(p, setup) : 0,
+			    .sock = -1 };
 	if (getrandom(&s->cookie, sizeof(s->cookie), 0) != sizeof(s->cookie) ||
 	    getrandom(&s->offset, sizeof(s->offset), 0) != sizeof(s->offset))
 		return -errno;
@@ -325,16 +362,23 @@ void prober_remove(struct prober *p, unsigned int slot)
 
 /* ---- sending ---- */
 
+/* Of TCP by the sequence number: an answer says which */
+static uint16_t source_port(const struct prober *p, const struct slot *s, uint16_t sequence)
+{
+	if (s->type == CONFIG_PROBE_DNS)
+		return s->source_port;
+	return p->ports[s->target.family == AF_INET6][s->rank * PORTS_OF_SLOT + sequence % PORTS_OF_SLOT];
+}
+
 static struct probe_packet packet_of(const struct prober *p, unsigned int i, const struct probe_path *path,
 				     uint16_t sequence)
 {
 	const struct slot *s = &p->slots[i];
-	bool v6 = s->target.family == AF_INET6;
 
 	return (struct probe_packet){ .type = s->type,
 				      .source = path->sources[probe_source_of(&s->target)],
 				      .target = s->target,
-				      .source_port = s->type == CONFIG_PROBE_DNS ? s->source_port : p->source_ports[v6],
+				      .source_port = source_port(p, s, sequence),
 				      .port = s->port,
 				      .id = p->first_id + i,
 				      .sequence = sequence,
@@ -381,16 +425,17 @@ int prober_send(struct prober *p, unsigned int slot, const struct probe_path *pa
 }
 
 /* The kernel's own reset would go by the routing table, maybe by another gateway */
-static void reset(const struct prober *p, unsigned int slot, const struct probe_path *path, uint32_t acknowledged)
+static void reset(const struct prober *p, unsigned int slot, const struct probe_path *path,
+		  const struct probe_answer *answer)
 {
 	struct probe_packet packet;
 	_Alignas(uint32_t) uint8_t data[PROBE_PACKET_MAX];
 
 	if (!path)
 		return;
-	packet = packet_of(p, slot, path, 0);
+	packet = packet_of(p, slot, path, answer->sequence);
 	if (packet.source.family == packet.target.family)
-		transmit(p, path, packet.target.family, data, probe_packet_reset(&packet, acknowledged, data));
+		transmit(p, path, packet.target.family, data, probe_packet_reset(&packet, answer->acknowledged, data));
 }
 
 /* ---- receiving ---- */
@@ -437,17 +482,20 @@ static void take_echo(const struct prober *p, int family, unsigned int n, size_t
 static void take_tcp(const struct prober *p, int family, unsigned int n, size_t len, const struct prober_sink *sink)
 {
 	struct probe_answer answer;
+	const struct slot *s;
 	uint16_t unused;
 	int i;
 
-	probe_packet_tcp(family, p->answers[n], len, p->source_ports[family == AF_INET6], &answer);
+	probe_packet_tcp(family, p->answers[n], len, &answer);
 	if (answer.verdict == PROBE_STRANGE)
 		return;
 	i = slot_of(p, answer.id, CONFIG_PROBE_TCP);
-	if (i < 0 || answer.port != p->slots[i].port || !is_from(&p->from[n], &p->slots[i], &unused))
+	s = &p->slots[i < 0 ? 0 : i];
+	if (i < 0 || answer.port != s->port || answer.our_port != source_port(p, s, answer.sequence) ||
+	    !is_from(&p->from[n], s, &unused))
 		return;
 	if (answer.verdict == PROBE_ANSWERED)
-		reset(p, i, sink->path(sink->arg, i), answer.acknowledged);
+		reset(p, i, sink->path(sink->arg, i), &answer);
 	tell(p, i, &answer, sink);
 }
 

@@ -200,7 +200,7 @@ void probe_packet_echo(int family, const uint8_t *data, size_t len, struct probe
 }
 
 /* Both a SYN-ACK and the reset that answers a SYN acknowledge it: RFC 9293, 3.10.7.1 */
-void probe_packet_tcp(int family, const uint8_t *data, size_t len, uint16_t our_port, struct probe_answer *answer)
+void probe_packet_tcp(int family, const uint8_t *data, size_t len, struct probe_answer *answer)
 {
 	struct tcphdr tcp;
 	uint32_t initial;
@@ -209,7 +209,7 @@ void probe_packet_tcp(int family, const uint8_t *data, size_t len, uint16_t our_
 	if (!payload(family, &data, &len, sizeof(tcp)))
 		return;
 	memcpy(&tcp, data, sizeof(tcp));
-	if (ntohs(tcp.dest) != our_port || !tcp.ack || (!tcp.syn && !tcp.rst))
+	if (!tcp.ack || (!tcp.syn && !tcp.rst))
 		return;
 	answer->verdict = tcp.rst ? PROBE_REFUSED : PROBE_ANSWERED;
 	answer->acknowledged = ntohl(tcp.ack_seq);
@@ -217,6 +217,7 @@ void probe_packet_tcp(int family, const uint8_t *data, size_t len, uint16_t our_
 	answer->id = initial >> 16;
 	answer->sequence = (uint16_t)initial;
 	answer->port = ntohs(tcp.source);
+	answer->our_port = ntohs(tcp.dest);
 }
 
 /* Letters may come back in another case */

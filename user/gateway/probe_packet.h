@@ -50,13 +50,14 @@ struct probe_answer {
 	uint16_t id, sequence; /* id: not of DNS */
 	uint64_t cookie;       /* of ICMP */
 	uint16_t port;	       /* of TCP: it comes from */
+	uint16_t our_port;     /* of TCP: it goes to */
 	uint32_t acknowledged; /* of TCP */
 	int rcode;
 };
 
 /* What raw sockets receive: of AF_INET with the IP header, of AF_INET6 without it. Everything but verdict is set only for ours. */
 void probe_packet_echo(int family, const uint8_t *data, size_t len, struct probe_answer *answer);
-void probe_packet_tcp(int family, const uint8_t *data, size_t len, uint16_t our_port, struct probe_answer *answer);
+void probe_packet_tcp(int family, const uint8_t *data, size_t len, struct probe_answer *answer);
 /* A UDP payload; the question must be the query's own. */
 void probe_packet_dns(const uint8_t *data, size_t len, const uint8_t *query, size_t query_len,
 		      struct probe_answer *answer);
