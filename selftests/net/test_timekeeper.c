@@ -15,6 +15,7 @@
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <netinet/ip.h>
+#include <netinet/ip6.h>
 #include <netinet/ip_icmp.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -797,6 +798,60 @@ Test(timekeeper, answers_of_others_are_none)
 	cr_expect_gt(answer_tun(fd, 600, SOURCE), 2u);
 	cr_expect_not(up[1]);
 	answer_tun(fd, 2000, NOTHING);
+	cr_expect(up[1], "%s", reason("gw"));
+	close(fd);
+}
+
+/* Turns a SYN into the answer to it, in place; `spoil` is added to its checksum */
+static void answer_syn(struct ip6_hdr *ip6, uint16_t spoil)
+{
+	struct tcphdr *tcp = (struct tcphdr *)(ip6 + 1);
+	uint32_t ack = ntohl(tcp->seq) + 1, added = (ack >> 16) + (ack & 0xffff) + 0x10 /* of the flags */, sum;
+	struct in6_addr source = ip6->ip6_src;
+	uint16_t port = tcp->source;
+
+	ip6->ip6_src = ip6->ip6_dst;
+	ip6->ip6_dst = source;
+	tcp->source = tcp->dest;
+	tcp->dest = port;
+	tcp->ack_seq = htonl(ack);
+	tcp->ack = 1;
+	for (sum = (uint16_t)~ntohs(tcp->check) + added; sum >> 16;)
+		sum = (sum & 0xffff) + (sum >> 16);
+	tcp->check = htons((uint16_t)(~sum + spoil));
+}
+
+static unsigned int answer_syns(int fd, unsigned int ms, uint16_t spoil)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	_Alignas(struct ip6_hdr) uint8_t data[256];
+	uint64_t begin = now_ns();
+	unsigned int seen = 0;
+
+	while (now_ns() - begin < ms * MS) {
+		if (poll(&p, 1, 5) <= 0 || read(fd, data, sizeof(data)) != 60 || data[6] != IPPROTO_TCP ||
+		    data[53] != TH_SYN)
+			continue;
+		seen++;
+		answer_syn((struct ip6_hdr *)data, spoil);
+		cr_expect_eq(write(fd, data, 60), 60);
+	}
+	return seen;
+}
+
+/* Of IPv4 it is a test of probe_packet; of IPv6 the kernel looks */
+Test(timekeeper, tcp6_answers_with_a_wrong_checksum_are_none)
+{
+	int fd = open_tun("tun0");
+
+	run("ip addr add 2001:db8:9::1/64 dev tun0 nodad && ip link set tun0 up");
+	add_gateway("gw", CONFIG_PROBE_TCP, 80, "2001:db8:9::2");
+	plan_gateways[0].path.probe.ifindex = if_nametoindex("tun0");
+	plan_gateways[0].path.probe.sources[1] = addr("2001:db8:9::1");
+	configure();
+	cr_expect_gt(answer_syns(fd, 500, 1), 2u);
+	cr_expect_not(up[1]);
+	cr_expect_gt(answer_syns(fd, 1000, 0), 2u);
 	cr_expect(up[1], "%s", reason("gw"));
 	close(fd);
 }

@@ -165,7 +165,7 @@ Test(probe_packet, echo_behind_ip_options)
 Test(probe_packet, tcp_answers)
 {
 	/* port 443 to 40000, sequence 7, acknowledgement */
-	struct probe_answer a = tcp(false, "01bb9c40000000071234abce5012faf000000000");
+	struct probe_answer a = tcp(false, "01bb9c40000000071234abce5012faf058dd0000");
 
 	cr_expect_eq(a.verdict, PROBE_ANSWERED, "SYN-ACK");
 	cr_expect_eq(a.id, ID);
@@ -174,10 +174,15 @@ Test(probe_packet, tcp_answers)
 	cr_expect_eq(a.our_port, 40000);
 	cr_expect_eq(a.acknowledged, 0x1234abceu);
 	cr_expect_eq(tcp(true, "01bb9c40000000071234abce5012faf000000000").verdict, PROBE_ANSWERED);
-	cr_expect_eq(tcp(false, "01bb9c40000000001234abce5014000000000000").verdict, PROBE_REFUSED, "RST-ACK");
-	cr_expect_eq(tcp(false, "01bb9c40000000001234abce5010000000000000").verdict, PROBE_STRANGE, "an ACK");
-	cr_expect_eq(tcp(false, "01bb9c40000000001234abce5002000000000000").verdict, PROBE_STRANGE, "a SYN");
+	cr_expect_eq(tcp(false, "01bb9c40000000001234abce5014000053d30000").verdict, PROBE_REFUSED, "RST-ACK");
+	cr_expect_eq(tcp(false, "01bb9c40000000001234abce5010000053d70000").verdict, PROBE_STRANGE, "an ACK");
+	cr_expect_eq(tcp(false, "01bb9c40000000001234abce5002000053e50000").verdict, PROBE_STRANGE, "a SYN");
 	cr_expect_eq(tcp(false, "01bb9c40000000071234abce5012faf0").verdict, PROBE_STRANGE, "too short");
+	cr_expect_eq(tcp(false, "01bb9c40000000071234abce5012faf0001a0000").verdict, PROBE_ANSWERED,
+		     "the pseudo header's sum");
+	cr_expect_eq(tcp(false, "01bb9c40000000071234abce5012faf058de0000").verdict, PROBE_STRANGE, "a wrong checksum");
+	cr_expect_eq(tcp(false, "01bb9c40000000001234abce5014000053d40000").verdict, PROBE_STRANGE,
+		     "a reset with a wrong checksum");
 }
 
 static struct probe_answer dns(uint8_t *data, size_t len)

@@ -5,6 +5,7 @@
 #include <linux/if_packet.h>
 #include <netinet/icmp6.h>
 #include <netinet/ip_icmp.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
@@ -95,17 +96,27 @@ static int filter_echo(const struct prober *p, int fd, int family)
 	return ATTACH(fd, code);
 }
 
+/* The kernel drops what has a wrong one: for a raw IPv6 socket it looks, when it is told where */
+static int check_tcp_sums(int fd)
+{
+	int offset = offsetof(struct tcphdr, check);
+
+	return setsockopt(fd, IPPROTO_IPV6, IPV6_CHECKSUM, &offset, sizeof(offset)) ? -errno : 0;
+}
+
 static int filter_tcp(const struct prober *p, int fd, int family)
 {
 	const uint16_t *ports = p->ports[family == AF_INET6];
 	struct sock_filter code[PORTS + 4] = { PAYLOAD_OF(family), BPF_STMT(BPF_LD | BPF_H | BPF_IND, 2) };
 	unsigned int i;
+	int err;
 
 	for (i = 0; i < PORTS; i++)
 		code[2 + i] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ports[i], PORTS - i, 0);
 	code[2 + PORTS] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, 0);
 	code[3 + PORTS] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, ANSWER_MAX);
-	return ATTACH(fd, code);
+	err = ATTACH(fd, code);
+	return err || family == AF_INET ? err : check_tcp_sums(fd);
 }
 
 static int watch(const struct prober *p, int fd, uint32_t event)

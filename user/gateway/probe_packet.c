@@ -199,9 +199,22 @@ void probe_packet_echo(int family, const uint8_t *data, size_t len, struct probe
 	answer->cookie = echo.cookie;
 }
 
+/*
+ * Raw sockets hear an IPv4 answer before the kernel looks at it. What has crossed no wire may have the pseudo header's sum only, which the
+ * last device would finish.
+ */
+static bool is_tcp_sound(const uint8_t *ip, const uint8_t *tcp, size_t len, uint16_t check)
+{
+	uint32_t pseudo =
+		sum(ip + offsetof(struct iphdr, saddr), 2 * sizeof(struct in_addr), IPPROTO_TCP + (uint32_t)len);
+
+	return !fold(sum(tcp, len, pseudo)) || (check ^ fold(pseudo)) == 0xffff;
+}
+
 /* Both a SYN-ACK and the reset that answers a SYN acknowledge it: RFC 9293, 3.10.7.1 */
 void probe_packet_tcp(int family, const uint8_t *data, size_t len, struct probe_answer *answer)
 {
+	const uint8_t *ip = data;
 	struct tcphdr tcp;
 	uint32_t initial;
 
@@ -209,6 +222,8 @@ void probe_packet_tcp(int family, const uint8_t *data, size_t len, struct probe_
 	if (!payload(family, &data, &len, sizeof(tcp)))
 		return;
 	memcpy(&tcp, data, sizeof(tcp));
+	if (family == AF_INET && !is_tcp_sound(ip, data, len, tcp.check))
+		return;
 	if (!tcp.ack || (!tcp.syn && !tcp.rst))
 		return;
 	answer->verdict = tcp.rst ? PROBE_REFUSED : PROBE_ANSWERED;

@@ -55,7 +55,10 @@ struct probe_answer {
 	int rcode;
 };
 
-/* What raw sockets receive: of AF_INET with the IP header, of AF_INET6 without it. Everything but verdict is set only for ours. */
+/*
+ * What raw sockets receive: of AF_INET with the IP header; of AF_INET6 without it, and the kernel has looked at the checksum. Everything but
+ * verdict is set only for ours.
+ */
 void probe_packet_echo(int family, const uint8_t *data, size_t len, struct probe_answer *answer);
 void probe_packet_tcp(int family, const uint8_t *data, size_t len, struct probe_answer *answer);
 /* A UDP payload; the question must be the query's own. */
