@@ -3,7 +3,7 @@
 #pragma once
 
 #include "lib/icmp.h"
-#include "lib/route.h"
+#include "lib/scope.h"
 
 #define ANSWER_RATE_MS 10 /* a token each; RFC 4443 2.4 (f) */
 #define ANSWER_BURST 50

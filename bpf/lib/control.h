@@ -83,3 +83,8 @@ static __always_inline bool control_reassembles(void)
 
 	return control && control->reassembly_until_ns > bpf_ktime_get_ns();
 }
+
+static __always_inline __u32 now_s(void)
+{
+	return bpf_ktime_get_coarse_ns() / 1000000000;
+}

@@ -107,11 +107,6 @@ static __always_inline void endpoint_count(__u32 index, bool rx, __u32 bytes)
 	}
 }
 
-static __always_inline __u32 now_s(void)
-{
-	return bpf_ktime_get_coarse_ns() / 1000000000;
-}
-
 /* MTU of the tunnel to an endpoint: as configured, or what the path said in the last ten minutes. */
 static __always_inline __u32 endpoint_mtu(__u32 index, const struct fl_endpoint *ep)
 {
