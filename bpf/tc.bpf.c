@@ -7,6 +7,7 @@
 
 #include "ctx/skb_transmit.h"
 #include "lib/pmtu.h"
+#include "lib/policy_own.h"
 #include "lib/silence.h"
 #include "lib/waiting.h"
 

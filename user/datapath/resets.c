@@ -143,7 +143,7 @@ static bool waits_for_answer(const struct fl_state *st, unsigned int end)
 
 /*
  * The starter of a translated connection sees its addresses as the state has them, the other end as the twin has them. What is sent to an
- * end whose own address is translated is sent as it shall arrive, and passes as it is (bpf/lib/policy.h: own_is_forged()): the address that
+ * end whose own address is translated is sent as it shall arrive, and passes as it is (bpf/lib/policy_own.h: own_is_forged()): the address that
  * it would be translated from may be the router's. The rest is sent as the other end would, and the programs translate it. To itself the
  * router sends by lo, where there are none.
  */

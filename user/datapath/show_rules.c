@@ -156,7 +156,7 @@ static bool has_updates(const struct config *config)
 	return false;
 }
 
-/* What the router needs for itself: lib/policy.h, is_unasked(), and what is not judged at all. */
+/* What the router needs for itself: bpf/lib/unasked.h, is_unasked(), and what is not judged at all. */
 static const struct unasked {
 	const char *name, *direction, *match, *state;
 	bool (*is_there)(const struct config *config); /* NULL: always */
