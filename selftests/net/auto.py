@@ -236,6 +236,21 @@ def test_best_of_two():
     leaves(2, "198.18.1.77")
 
 
+def test_leased_router_falls_silent():
+    """Another of the same metric, which nobody has asked for yet."""
+    ip("router", "route", "append", "default", "via", "198.18.1.1", "metric", "10")
+    lab.run("router", "sysctl", "-qw", *("net.ipv4.neigh.wan0.%s" % s for s in ("ucast_solicit=1", "mcast_solicit=1", "retrans_time_ms=100")))
+    ip("wan", "addr", "del", "198.18.2.1/24", "dev", "net9")
+    ip("router", "neigh", "flush", "to", "198.18.1.1", "dev", "wan0")
+    check_equal(learned(), {"inet": ("198.18.2.1", "boot")}, "what is learned")
+    ip("router", "neigh", "change", "198.18.2.1", "dev", "wan0", "nud", "probe")  # as when it has been stale for a while
+    is_up("198.18.1.1")
+    probe(1, "198.18.1.77", "198.18.1.1")
+    ip("wan", "addr", "add", "198.18.2.1/24", "dev", "net9")
+    ip("router", "route", "del", "default", "via", "198.18.1.1", "metric", "10")
+    is_up("198.18.2.1")
+
+
 def test_link_that_is_down():
     """An address on it is no way yet."""
     def on_link():

@@ -308,6 +308,7 @@ void datapath_tick(struct datapath *dp)
 		return;
 	nexthops_tick(dp);
 	failed_tick(dp);
+	learned_tick(dp);
 	check_ports(dp);
 	expire_paths(dp);
 	policy_follow(dp);

@@ -71,6 +71,11 @@ static bool is_rival(const struct system_default *a, const struct system_default
 	       b->gateway.family != AF_UNSPEC;
 }
 
+static bool is_silent(const struct datapath *dp, const struct system_default *d)
+{
+	return neighbour_state(dp, d) & (NUD_FAILED | NUD_INCOMPLETE);
+}
+
 /*
  * Of several of the same metric the kernel goes by one that answers. So does this: the first does not, and another does. Without another the
  * neighbours' long list is not looked at.
@@ -80,12 +85,25 @@ static const struct system_default *that_answers(const struct datapath *dp, size
 	const struct system_default *d = &dp->defaults[first], *other = d + 1, *end = dp->defaults + dp->n_defaults;
 
 	for (; other < end && is_rival(d, other); other++) {
-		if (!(neighbour_state(dp, d) & (NUD_FAILED | NUD_INCOMPLETE)))
+		if (!is_silent(dp, d))
 			break;
 		if (neighbour_state(dp, other) & NUD_ANSWERS)
 			return other;
 	}
 	return d;
+}
+
+/* Nobody asks for another while nothing goes to it */
+void learned_tick(const struct datapath *dp)
+{
+	const struct system_default *first = dp->defaults, *d, *end = dp->defaults + dp->n_defaults;
+
+	for (d = first; d < end; d++) {
+		if (!is_rival(first, d))
+			first = d;
+		else if (d != first && is_silent(dp, first) && !(neighbour_state(dp, d) & NUD_ANSWERS))
+			system_neigh_probe(dp->system, d->ifindex, &d->gateway);
+	}
 }
 
 /* By an advertised or given route; they are sorted, the best one first. */

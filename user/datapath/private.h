@@ -408,6 +408,7 @@ struct learned {
 };
 void learned_read(struct datapath *dp, const struct config *config);
 bool learned_expired(const struct datapath *dp); /* something the kernel has not told of yet */
+void learned_tick(const struct datapath *dp);	 /* once a second */
 void learned_free(struct datapath *dp);
 /* The families that it takes now, and of IPv4 and of IPv6 its next hop. */
 unsigned int gateway_hops(const struct datapath *dp, const struct config_gateway *gateway, const struct port *port,
