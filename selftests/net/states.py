@@ -75,10 +75,9 @@ def stream(args):
     more = True
     connection.setblocking(False)
     while more or received < sent:
-        more = time.monotonic() < end and not os.path.exists(args.until)
         readable, writable, _ = select.select([connection], [connection] if more else [], [], 10)
         if not readable and not writable:
-            sys.exit("it stands still")
+            sys.exit(f"it stands still: {received} of {sent} bytes have come back")
         if writable:
             time.sleep(args.pause)  # this is about what arrives, not about how full queues get
             at = sent % len(block)
@@ -92,6 +91,7 @@ def stream(args):
             received += len(data)
             longest = max(longest, time.monotonic() - last)
             last = time.monotonic()
+        more = time.monotonic() < end and not os.path.exists(args.until)  # before the loop asks whether all is back
     say("done", sent, "bytes, longest pause", round(longest, 3), "s")
 
 
