@@ -66,6 +66,15 @@ class Line:
     def __init__(self):
         self.request_loss = self.answer_loss = self.delay = self.jitter = 0
         self.asked, self.answered, self.sources = [], 0, set()  # times of requests; how many got there; from where
+        self.owed = {"request_loss": 0, "answer_loss": 0}  # what rounding has not lost yet
+
+    def lost(self, what):
+        """Spread evenly: at 1 of 20 each 20 in a row have one."""
+        self.owed[what] += getattr(self, what)
+        if self.owed[what] < 1:
+            return False
+        self.owed[what] -= 1
+        return True
 
 
 class World(threading.Thread):
@@ -83,9 +92,6 @@ class World(threading.Thread):
     def line(self, name):
         return self.lines[packet.packed(CROWD.get(name) or LINES[name][0])]
 
-    def lost(self, share):
-        return share and self.random.random() < share
-
     def request(self, frame, at, size, now):
         """The addresses stand at `at`, of that size; ICMP behind them."""
         source, target, icmp = frame[at:at + size], frame[at + size:at + 2 * size], at + 2 * size
@@ -94,10 +100,10 @@ class World(threading.Thread):
             return
         line.asked.append(now)
         line.sources.add(source)
-        if self.lost(line.request_loss):
+        if line.lost("request_loss"):
             return
         line.answered += 1
-        if self.lost(line.answer_loss):
+        if line.lost("answer_loss"):
             return
         kind = 0 if size == 4 else 129
         was, = struct.unpack_from("!H", frame, icmp + 2)
