@@ -294,9 +294,57 @@ def again():
     leaves(1, "198.18.1.78")
 
 
+def overtaking(family):
+    """fairlead's own defaults: it has none while the kernel's is used as it is."""
+    return re.findall(r"^(\S+) via (\S+)", lab.output("router", "ip", family, "route", "show", "proto", "250"), re.MULTILINE)
+
+
+def quick_to_give_up(ipv):
+    solicit = {"ipv4": ("ucast_solicit=1", "mcast_solicit=1")}.get(ipv, ("ucast_solicit=1",))
+    lab.run("router", "sysctl", "-qw", *("net.%s.neigh.wan0.%s" % (ipv, s) for s in (*solicit, "retrans_time_ms=100")))
+
+
+def router_of_a_plain_route_falls_silent():
+    """The kernel's own defaults are used as they are, but not one of a router that does not answer."""
+    quick_to_give_up("ipv6")
+    advertise(1, 1800)
+    until(lambda: learned().get("inet6"), ("fe80::1", "ra"), "what is learned")
+    advertise(2, 1800)
+    until(lambda: lab.output("router", "ip", "-6", "route", "show", "default", "proto", "ra").count("via"), 2, "defaults of the kernel")
+    leaves(1, LAN_HOST6, 6)
+    check_equal((overtaking("-6"), routes()["::/0"]), ([], "active"), "fairlead's own, and what is said of it")
+    ip("wan", "addr", "del", "fe80::1/64", "dev", "net0")
+    ip("router", "neigh", "change", "fe80::1", "dev", "wan0", "nud", "probe")  # as when it has been stale for a while
+    until(lambda: overtaking("-6"), [("default", "fe80::9")], "fairlead's own")
+    leaves(2, LAN_HOST6, 6)
+    check_equal([(r["gateway"], r["metric"], r["state"]) for r in lab.fl("show", "routes", instance="router") if r["destination"] == "::/0"],
+                [("isp_gw", 1, "active")], "what is said of it")
+    ip("wan", "addr", "add", "fe80::1/64", "dev", "net0", "nodad")  # it says nothing, but is asked for
+    until(lambda: overtaking("-6"), [], "fairlead's own")
+    leaves(1, LAN_HOST6, 6)
+
+
+def leased_router_of_a_plain_route_falls_silent():
+    quick_to_give_up("ipv4")
+    ip("router", "addr", "add", "198.18.2.77/24", "dev", "wan0")
+    ip("router", "route", "append", "default", "via", "198.18.2.1")
+    leaves(1, "198.18.1.79")
+    check_equal((overtaking("-4"), routes()["0.0.0.0/0"]), ([], "active"), "fairlead's own, and what is said of it")
+    ip("wan", "addr", "del", "198.18.1.1/24", "dev", "net0")
+    ip("router", "neigh", "change", "198.18.1.1", "dev", "wan0", "nud", "probe")
+    until(lambda: overtaking("-4"), [("0.0.0.0/1", "198.18.2.1"), ("128.0.0.0/1", "198.18.2.1")], "fairlead's own")
+    leaves(2, "198.18.1.79")
+    check_equal(routes()["0.0.0.0/0"], "active", "what is said of it")
+    ip("router", "route", "del", "default", "via", "198.18.1.1")  # the other one is the kernel's own choice now
+    until(lambda: overtaking("-4"), [], "fairlead's own")
+    leaves(2, "198.18.1.79")
+
+
+PLAIN = [router_of_a_plain_route_falls_silent, leased_router_of_a_plain_route_falls_silent]
+
 if __name__ == "__main__":
     try:
-        main([again] if lab.how == "again" else tests_of(globals()), lab.prefix)
+        main({"again": [again], "plain": PLAIN}.get(lab.how) or tests_of(globals()), lab.prefix)
     finally:
         for process in list(processes):
             stop(process)

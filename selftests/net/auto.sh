@@ -118,6 +118,12 @@ readdressed() {
 	slowwait 5 none_translated_as 198.18.1.78 || fail "connections have the old address: $(fl router show states)"
 }
 
+# Routes to the gateway itself, in place of the group
+plain() {
+	sed -i 's|/0", "gateway": "out"|/0", "gateway": "isp_gw"|g' "$FL_TMP/router.json"
+	fl router apply "$FL_TMP/router.json"
+}
+
 translated_as() {
 	fl router --json show states | json "sum(s['translated_source'] == '$1' for s in d)"
 }
@@ -136,6 +142,8 @@ scenario() {
 	run_test device-made-anew made_anew
 	python_tests auto.py --lab "$FL_PREFIX" --how again --config "$FL_TMP/router.json"
 	run_test readdressed-without-a-daemon readdressed
+	run_test plain-routes plain
+	python_tests auto.py --lab "$FL_PREFIX" --how plain --config "$FL_TMP/router.json"
 }
 
 FL_MODES=${FL_MODES:-native} modes scenario

@@ -93,16 +93,24 @@ static const struct system_default *that_answers(const struct datapath *dp, size
 	return d;
 }
 
-/* Nobody asks for another while nothing goes to it */
+static void ask_for(const struct datapath *dp, const struct system_default *d)
+{
+	if (!(neighbour_state(dp, d) & NUD_ANSWERS))
+		system_neigh_probe(dp->system, d->ifindex, &d->gateway);
+}
+
+/* Nobody asks for another while nothing goes to it, nor for the first as long as another has its place. */
 void learned_tick(const struct datapath *dp)
 {
 	const struct system_default *first = dp->defaults, *d, *end = dp->defaults + dp->n_defaults;
 
 	for (d = first; d < end; d++) {
-		if (!is_rival(first, d))
+		if (!is_rival(first, d)) {
 			first = d;
-		else if (d != first && is_silent(dp, first) && !(neighbour_state(dp, d) & NUD_ANSWERS))
-			system_neigh_probe(dp->system, d->ifindex, &d->gateway);
+		} else if (d != first && is_silent(dp, first)) {
+			ask_for(dp, first);
+			ask_for(dp, d);
+		}
 	}
 }
 
@@ -110,12 +118,14 @@ void learned_tick(const struct datapath *dp)
 static bool learn_by_route(const struct datapath *dp, uint32_t ifindex, int family, bool link, struct learned *out)
 {
 	for (size_t i = 0; i < dp->n_defaults; i++) {
-		const struct system_default *d = &dp->defaults[i];
+		const struct system_default *d = &dp->defaults[i], *used;
 
 		if (d->ifindex != ifindex || d->family != family || (d->gateway.family == AF_UNSPEC && !link))
 			continue;
-		d = that_answers(dp, i);
-		*out = (struct learned){ .known = true, .address = d->gateway, .protocol = d->protocol };
+		used = that_answers(dp, i);
+		*out = (struct learned){ .known = true, .address = used->gateway, .protocol = used->protocol };
+		if (used != d)
+			out->silent = d;
 		return true;
 	}
 	return false;

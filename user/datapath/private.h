@@ -405,6 +405,7 @@ struct learned {
 	bool known;
 	struct addr address; /* AF_UNSPEC: the link leads to one other end, of which no address is known */
 	uint8_t protocol;    /* RTPROT_* of the route that told it; RTPROT_UNSPEC: it was none */
+	const struct system_default *silent; /* of the same metric, which does not answer: this one does in its place */
 };
 void learned_read(struct datapath *dp, const struct config *config);
 bool learned_expired(const struct datapath *dp); /* something the kernel has not told of yet */

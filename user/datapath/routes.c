@@ -2,6 +2,7 @@
 /* Routes that fairlead keeps in the kernel's main table: those of the configuration and those to brokers' clients. */
 
 #include <errno.h>
+#include <linux/ipv6_route.h>
 #include <linux/membarrier.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,11 +33,11 @@ static int route_add(struct route_list *list, const struct system_route *route)
 	return 0;
 }
 
-/* Before any that the system learns of IPv6; of IPv4 behind the halves of a VPN client that is to carry everything. */
-#define GROUP_METRIC 1
+/* Of those that come first. Before any that the system learns of IPv6; of IPv4 behind the halves of a VPN client that is to carry everything. */
+#define FIRST_METRIC 1
 
 /*
- * What a route is in the kernel's table: itself, but an IPv4 default by a group is two halves. Whatever default others learn, also with metric 0,
+ * What a route is in the kernel's table: itself, but an IPv4 default that comes first is two halves. Whatever default others learn, also with metric 0,
  * theirs is never in front, and ours is never in their way: a DHCP client adds its own only where there is none.
  */
 static size_t split(const struct system_route *route, struct system_route parts[2])
@@ -58,9 +59,15 @@ static bool same_prefix(const struct prefix *a, const struct prefix *b)
 	return a->len == b->len && addr_equal(&a->addr, &b->addr);
 }
 
+/* One that is there: a metric of its own has only what comes first. */
+static bool is_first(const struct system_route *there)
+{
+	return there->metric == FIRST_METRIC;
+}
+
 bool route_is_of(const struct system_route *there, const struct config_route *wanted)
 {
-	const struct system_route like = { .destination = wanted->destination, .first = wanted->via.group };
+	const struct system_route like = { .destination = wanted->destination, .first = is_first(there) };
 	struct system_route parts[2];
 	size_t n = split(&like, parts);
 
@@ -79,6 +86,30 @@ const struct config_gateway *route_gateway(const struct datapath *dp, const stru
 	return group_carrier(dp, config, wanted->via.group, family_of(&wanted->destination.addr));
 }
 
+/*
+ * A look-up in the kernel's table takes a learned default without asking whether its next hop answers. Where that is the silent one of two, ours by
+ * the other does not wait behind it: it comes first for as long. Another device's default that comes before both stays before ours.
+ */
+static bool overtakes(const struct datapath *dp, const struct system_route *route, const struct system_default *silent)
+{
+	const struct system_route like = { .destination = route->destination, .metric = silent->metric };
+	uint32_t metric = silent->family == AF_INET6 ? IP6_RT_PRIO_USER : 0; /* of ours, as the kernel has it */
+	struct system_route taken;
+
+	if (route->destination.len || silent->metric > metric)
+		return false;
+	for (size_t i = 0; i < dp->n_defaults; i++)
+		if (dp->defaults[i].family == silent->family && dp->defaults[i].metric < silent->metric)
+			return false;
+	return !system_get_others_default(dp->system, &like, &taken) && taken.ifindex == silent->ifindex;
+}
+
+static void put_first(struct system_route *route)
+{
+	route->first = true;
+	route->metric = FIRST_METRIC;
+}
+
 /* As the kernel would have it; false: its device or its address is not there yet. A group without a member leads nowhere, not to where others' routes do. */
 static bool route_of(const struct datapath *dp, const struct config *config, const struct config_route *wanted,
 		     const struct port *ports, struct system_route *route)
@@ -91,8 +122,7 @@ static bool route_of(const struct datapath *dp, const struct config *config, con
 
 	*route = (struct system_route){ .destination = wanted->destination };
 	if (wanted->via.group) {
-		route->first = true;
-		route->metric = GROUP_METRIC;
+		put_first(route);
 		route->unreachable = !leads;
 		if (route->unreachable)
 			return true;
@@ -102,10 +132,13 @@ static bool route_of(const struct datapath *dp, const struct config *config, con
 	route->ifindex = port->value.ifindex;
 	if (!gateway_is_link(dp, gateway, port))
 		route->gateway = hops[six].address;
+	if (!route->first && hops[six].silent && overtakes(dp, route, hops[six].silent))
+		put_first(route);
 	return true;
 }
 
-static bool is_installed(struct datapath *dp, const struct config_route *wanted)
+/* behind: only if it is not one that comes first */
+static bool is_installed(struct datapath *dp, const struct config_route *wanted, bool behind)
 {
 	struct system_route *routes = NULL;
 	bool found = false;
@@ -114,7 +147,7 @@ static bool is_installed(struct datapath *dp, const struct config_route *wanted)
 	if (system_get_routes(dp->system, &routes, &n))
 		return false;
 	for (size_t i = 0; i < n && !found; i++)
-		found = route_is_of(&routes[i], wanted);
+		found = route_is_of(&routes[i], wanted) && !(behind && is_first(&routes[i]));
 	free(routes);
 	return found;
 }
@@ -127,14 +160,14 @@ static bool yields(struct datapath *dp, const struct config_route *wanted, const
 		   struct system_route *others)
 {
 	return !route->destination.len && !route->first && !system_get_others_default(dp->system, route, others) &&
-	       !is_installed(dp, wanted);
+	       !is_installed(dp, wanted, true);
 }
 
 enum route_state route_state(struct datapath *dp, const struct config_route *wanted, struct system_route *others)
 {
 	struct system_route route;
 
-	if (is_installed(dp, wanted))
+	if (is_installed(dp, wanted, false))
 		return ROUTE_ACTIVE;
 	if (!route_of(dp, dp->config, wanted, dp->ports, &route) || !yields(dp, wanted, &route, others))
 		return ROUTE_MISSING;
