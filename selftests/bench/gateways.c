@@ -183,7 +183,7 @@ static bool kill_one(struct run *r, const struct watch *w, enum path_id path, un
 	traffic.net_shift = 16; /* behind 65,536 of them */
 	traffic.net_mask = 0xff;
 	arrives(w, traffic.len);
-	dead = next = now_ns();
+	dead = now_ns();
 	far_ip(r, "add", target);
 	while (!moved && now_ns() - dead < 5000000000ull) {
 		path_frame(&traffic, flow++, frame);

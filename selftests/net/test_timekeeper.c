@@ -591,10 +591,10 @@ Test(timekeeper, probes_bear_their_mark)
 /* The next TCP header that leaves by a packet socket's device */
 static struct tcphdr next_tcp(int fd)
 {
-	struct sockaddr_ll from;
+	struct sockaddr_ll from = { 0 };
 	socklen_t len = sizeof(from);
 	struct tcphdr tcp = { 0 };
-	uint8_t data[128];
+	uint8_t data[128] = { 0 };
 	ssize_t n;
 
 	while ((n = recvfrom(fd, data, sizeof(data), 0, (struct sockaddr *)&from, &len)) > 0)

@@ -385,7 +385,7 @@ void updates_configure(struct daemon *d, const struct config *config)
 	size_t n_before = updates->n;
 
 	updates->n = 0;
-	updates->all = calloc(config->n_tunnels + 1, sizeof(*updates->all));
+	updates->all = calloc(config->n_tunnels + 1, sizeof(struct update *));
 	if (!updates->all)
 		log_warnx("out of memory: brokers are not told of changes");
 	for (size_t i = 0; updates->all && i < config->n_tunnels; i++) {
