@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The machine of one vhid, as OpenBSD's and FreeBSD's ip_carp.c have it: facts and adverts in, what is to be done out. It sends nothing
+ * itself, allocates nothing, and knows the time as it is told (ns of CLOCK_MONOTONIC).
+ *
+ *	INIT	 it can't take part: no link, no address of its own to send from
+ *	BACKUP	 another has the addresses, or is waited for
+ *	MASTER	 this node has them and says so every interval
+ *	DISABLED by hand
+ *
+ * The better one is who is less demoted, and then whose interval is shorter. A node that hears an equal one yields (as all others do); among
+ * nodes that tell their names the higher name yields, so that not both do.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum carp_role { CARP_INIT, CARP_BACKUP, CARP_MASTER, CARP_DISABLED };
+
+#define CARP_NEVER UINT64_MAX
+#define CARP_SKEW_MAX 240 /* a demoted node's: FreeBSD adds the demotion to the skew, up to that */
+
+struct carp_settings {
+	uint8_t advbase_s, advskew;
+	uint32_t fast_ms; /* 0: advbase_s and advskew say how often */
+	bool preempt;
+};
+
+/* What holds a node back. Bits. */
+enum carp_hold {
+	CARP_HOLD_DISABLED = 1 << 0,  /* by hand */
+	CARP_HOLD_LINK = 1 << 1,      /* no carrier, or the device is not there */
+	CARP_HOLD_SOURCE = 1 << 2,    /* nothing to send adverts from */
+	CARP_HOLD_NOT_READY = 1 << 3, /* hears, and yields, but does not take over */
+};
+
+/* What an advert says of its sender. */
+struct carp_claim {
+	uint64_t interval_ns;
+	uint32_t demotion; /* 0 where it has none */
+	uint64_t node;	   /* its name as a number, of nodes that tell it; 0: it does not */
+	bool leaves;	   /* gives its addresses up */
+};
+
+/* What is to be done now. Bits, in this order. */
+enum carp_act {
+	CARP_ACT_BOW_OUT = 1 << 0,  /* tell the others that this node leaves */
+	CARP_ACT_RELEASE = 1 << 1,  /* its addresses are another's, or nobody's */
+	CARP_ACT_TAKE = 1 << 2,	    /* its addresses are this node's */
+	CARP_ACT_ADVERT = 1 << 3,   /* send one */
+	CARP_ACT_ANNOUNCE = 1 << 4, /* tell hosts and switches where the addresses are */
+};
+
+/* Why the last change was; for events. */
+enum carp_why {
+	CARP_WHY_START,
+	CARP_WHY_HELD,	    /* `holds` says by what */
+	CARP_WHY_TIMEOUT,   /* no advert for too long */
+	CARP_WHY_LEFT,	    /* the master said that it leaves */
+	CARP_WHY_BETTER,    /* this node is, and preempts */
+	CARP_WHY_DEMOTED,   /* the master is more demoted than this node */
+	CARP_WHY_YIELDS,    /* to a better master */
+	CARP_WHY_HANDS_OVER /* asked to */
+};
+
+struct carp {
+	struct carp_settings set;
+	uint64_t node; /* of this one; 0: not told */
+	unsigned int holds;
+	uint32_t demotion;
+	enum carp_role role;
+	enum carp_why why;
+	uint64_t since_ns;
+	uint64_t
+		next_ns; /* when carp_run() is due: the next advert, or the master's time is over. CARP_NEVER: not at all */
+};
+
+void carp_init(struct carp *c, const struct carp_settings *set, uint64_t node, uint64_t now_ns);
+
+/* Each returns what is to be done, enum carp_act bits. */
+unsigned int carp_settings(struct carp *c, const struct carp_settings *set, uint64_t now_ns);
+unsigned int carp_facts(struct carp *c, unsigned int holds, uint32_t demotion, uint64_t now_ns);
+unsigned int carp_heard(struct carp *c, const struct carp_claim *claim, uint64_t now_ns);
+unsigned int carp_run(struct carp *c, uint64_t now_ns);
+/* Gives its addresses up if it has them, and waits for another to take them before it would again. */
+unsigned int carp_hand_over(struct carp *c, uint64_t now_ns);
+
+/* What this node's adverts say: of its skew, with its demotion; and how often they come. */
+uint8_t carp_advskew(const struct carp *c);
+uint64_t carp_interval_ns(const struct carp *c);
+/* How often a plain advert says that others come. advbase_s 0 and advskew 0: 1/256 s */
+uint64_t carp_interval_of(uint8_t advbase_s, uint8_t advskew);
