@@ -148,6 +148,7 @@ const char *carp_fault_text(enum carp_fault fault)
 		[CARP_VERSION] = "not version 2, type 1: maybe VRRP",
 		[CARP_FORM] = "unknown form of authentication",
 		[CARP_CHECKSUM] = "wrong checksum",
+		[CARP_FAR] = "from afar (its TTL is not 255), or from none of the peers",
 		[CARP_OTHER] = "another vhid",
 		[CARP_DIGEST] = "wrong digest: passwords or addresses of the vhid are not the same on both nodes",
 	};

@@ -41,6 +41,7 @@ enum carp_fault {
 	CARP_VERSION, /* not version 2, type 1: VRRP's, maybe */
 	CARP_FORM,    /* another length of the digest */
 	CARP_CHECKSUM,
+	CARP_FAR,    /* TTL or hop limit are not 255, or it is from nobody that is named as a peer */
 	CARP_OTHER,  /* another vhid's */
 	CARP_DIGEST, /* password or addresses are not the same on both nodes */
 };

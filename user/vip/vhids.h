@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * All vhids of a configuration: hears and sends adverts, lets carp.h decide, renews leases, announces. Runs in the timekeeper's thread, under
+ * its mutex; nothing but vhids_open() and vhids_configure() allocates.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "user/lib/addr.h"
+#include "user/vip/carp.h"
+#include "user/vip/carp_packet.h"
+#include "user/vip/carp_wire.h"
+
+#define VHID_NAME_MAX 64
+#define VHID_DEMOTION 240 /* of one problem: more than any advskew that people give, and as FreeBSD has it */
+#define VHID_EVENTS_MAX 256
+
+struct vhids; /* opaque */
+
+struct vhid_setup {
+	const char *name;
+	uint16_t lease;	  /* its number in fl_leases */
+	uint32_t ifindex; /* 0: the device is not there */
+	uint8_t vhid;
+	struct carp_settings set;
+	const struct carp_key *key;
+	enum carp_variant variant; /* in which it sends */
+	const struct prefix *addresses;
+	size_t n_addresses;
+	const struct addr *peers; /* none: multicast */
+	size_t n_peers;
+	bool independent; /* of the other vhids' links */
+	bool router;	  /* announced as one, IPv6 */
+	bool leased;	  /* from a daemon that has died: until a master is heard, or its time is over, that goes on */
+	uint32_t announce_repeat, announce_refresh_s;
+};
+
+/* What changes without a new configuration; links besides. */
+struct vhid_facts {
+	struct addr sources[2]; /* the device's own addresses, IPv4 and IPv6; AF_UNSPEC: it has none */
+	bool disabled;		/* by hand */
+};
+
+/* What holds for the whole node. */
+struct vhid_node {
+	uint32_t demotion; /* by what is no link of a vhid */
+	bool ready;	   /* may take over */
+	bool guarded;	   /* a ready peer is there, which takes over when this node is silent: leases end */
+	uint64_t name;	   /* of the node, as a number; 0: not told */
+};
+
+enum vhid_event_kind {
+	VHID_ROLE,   /* has changed */
+	VHID_FAULT,  /* an advert that can't be used */
+	VHID_UNSENT, /* adverts can't be sent */
+	VHID_SENT,   /* they can again */
+	VHID_LEASE,  /* what a dead daemon had is another's */
+};
+
+struct vhid_event {
+	enum vhid_event_kind kind;
+	char name[VHID_NAME_MAX];
+	uint32_t ifindex;
+	uint8_t vhid;
+	uint64_t at_ns; /* CLOCK_MONOTONIC */
+	enum carp_role before, role;
+	enum carp_why why;
+	unsigned int holds;
+	struct addr from; /* whose advert it was; AF_UNSPEC: nobody's */
+	enum carp_fault fault;
+	int err;
+};
+
+struct vhid_view {
+	char name[VHID_NAME_MAX];
+	struct carp carp;
+	bool owns;	    /* has the addresses: as master, or from a dead daemon */
+	struct addr master; /* AF_UNSPEC: this node, or not known */
+	uint64_t heard_ns;  /* the last advert; 0: none */
+	uint64_t sent, received, bad;
+};
+
+struct vhids_plane {
+	/* until_ns as in fl_leases; no call into the kernel */
+	void (*lease)(void *arg, uint16_t lease, uint64_t until_ns);
+	void *arg;
+};
+
+/* 0 or -errno, logged. Hears by epoll events first_event … + CARP_EVENTS - 1; tells of events by the eventfd `notify`. */
+int vhids_open(struct vhids **out, int epoll, uint64_t first_event, int notify, const struct vhids_plane *plane);
+/* Gives up all that it has: the others are told, and leases end. */
+void vhids_close(struct vhids *v, uint64_t now_ns);
+
+/*
+ * Copied. A vhid of the same device and number stays what it is, though its name, settings or addresses change; one that is no more bows out.
+ * 0 or -errno: the old ones stay.
+ */
+int vhids_configure(struct vhids *v, const struct vhid_setup *setups, size_t n, uint64_t now_ns);
+/* In the order of the configuration. */
+void vhids_facts(struct vhids *v, const struct vhid_facts *facts, const struct vhid_node *node, uint64_t now_ns);
+/* A device's link is up, or not; one that is not said of is down. */
+void vhids_link(struct vhids *v, uint32_t ifindex, bool up, uint64_t now_ns);
+/* The devices, each once: 0 behind the last. */
+uint32_t vhids_device(const struct vhids *v, size_t i);
+/* One of them, or all that are not independent (SIZE_MAX), goes to a better one: see carp_hand_over(). */
+void vhids_hand_over(struct vhids *v, size_t which, uint64_t now_ns);
+
+/* When vhids_run() is due. */
+uint64_t vhids_next(const struct vhids *v);
+void vhids_run(struct vhids *v, uint64_t now_ns);
+void vhids_receive(struct vhids *v, uint64_t event, uint64_t now_ns);
+
+size_t vhids_show(const struct vhids *v, struct vhid_view *views, size_t max); /* how many */
+/* The oldest event; false: there is none. *lost: how many found no room before it. */
+bool vhids_event(struct vhids *v, struct vhid_event *event, unsigned int *lost);
