@@ -43,7 +43,6 @@ struct link_entry {
 
 struct addr_entry {
 	struct system_addr addr; /* first: what the kernel tells addresses apart by, up to the peer, is the key */
-	uint8_t origin;		 /* IFAPROT_*, since Linux 5.18 */
 };
 
 /* ---- parse.c: 0, or -ENOENT for a message that does not concern us. *out is cleared first ---- */

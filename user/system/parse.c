@@ -151,7 +151,7 @@ int parse_addr(struct nlmsghdr *h, struct addr_entry *out)
 		out->addr.created = times->cstamp;
 	}
 	if (tb[IFA_PROTO])
-		out->origin = nla_get_u8(tb[IFA_PROTO]);
+		out->addr.protocol = nla_get_u8(tb[IFA_PROTO]);
 	return 0;
 }
 

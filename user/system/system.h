@@ -49,6 +49,7 @@ struct system_addr {
 	uint32_t flags;	  /* IFA_F_* */
 	uint8_t scope;	  /* RT_SCOPE_* */
 	uint32_t created; /* when, in 1/100 s since boot; wraps */
+	uint8_t protocol; /* IFAPROT_*, or ADDRPROT_FAIRLEAD; since Linux 5.18 */
 };
 
 struct system_neigh {
@@ -118,6 +119,18 @@ int device_ingress_qdisc(struct system *s, uint32_t ifindex, char kind[16]);
 
 /* Addresses on a tunnel's device become exactly these (link-local ones of the kernel are left alone). nodad. */
 int device_set_addresses(struct system *s, uint32_t ifindex, const struct prefix *addresses, size_t n);
+
+/*
+ * `n` addresses that another machine may have at another time become the device's (on), each alone, without a network and without duplicate
+ * address detection; or not. They bear our mark: those that the device has without it are another's and are left alone, others[i] tells
+ * (NULL: nobody wants to know). An IPv6 address is deprecated, so that it is no source but of who asks for it.
+ */
+#define ADDRPROT_FAIRLEAD 0xfa /* IFA_PROTO */
+int device_share_addresses(struct system *s, uint32_t ifindex, const struct prefix *addresses, size_t n, bool on,
+			   bool *others);
+
+/* The device takes in frames to that MAC, too (of a bridge: as its own). Absent: 0, also the device. */
+int device_hear_mac(struct system *s, uint32_t ifindex, const uint8_t mac[6], bool on);
 
 /*
  * Routes of fairlead's own protocol number (RTPROT_FAIRLEAD) in the main table become exactly these: missing ones are added, foreign ones of
