@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "fairlead/rules.h"
+#include "fairlead/vip.h"
 
 const char *check_number(size_t n, char *buf)
 {
@@ -165,6 +166,22 @@ static void check_list_limits(struct check *c)
 	}
 }
 
+static void check_vip_limits(struct check *c)
+{
+	const struct draft *d = c->draft;
+	size_t vips = 0, addresses = 0, i;
+
+	for (i = 0; i < d->n_vips; i++) {
+		vips += !d->vips[i].disabled;
+		addresses += d->vips[i].disabled ? 0 : d->vips[i].item.n_addresses;
+	}
+	if (vips > FL_VIPS_MAX)
+		check_error(c, AT("vips"), "found %zu; accepted: at most %d", vips, FL_VIPS_MAX);
+	if (addresses > FL_VIP_ADDRESSES_MAX)
+		check_error(c, AT("vips"), "found %zu addresses; accepted: at most %d", addresses,
+			    FL_VIP_ADDRESSES_MAX);
+}
+
 static void check_limits(struct check *c)
 {
 	const struct draft *d = c->draft;
@@ -198,6 +215,7 @@ static void check_limits(struct check *c)
 		check_error(c, AT("prefix_translations"), "found %zu; accepted: at most %d", translations,
 			    FL_NPT_MAX / 2 - 1);
 	check_list_limits(c);
+	check_vip_limits(c);
 }
 
 int check_draft(struct draft *draft, const json_t *document, struct config_report *report)
