@@ -9,6 +9,7 @@
 #include "lib/pmtu.h"
 #include "lib/policy_own.h"
 #include "lib/silence.h"
+#include "lib/vip_host.h"
 #include "lib/waiting.h"
 
 char _license[] SEC("license") = "GPL";
@@ -194,6 +195,10 @@ int fl_tc_in(struct fl_ctx *ctx)
 		port_count_rx(s->pkt.l2_port, ctx_len(ctx));
 		return drop(ctx, &s->pkt, FL_DROP_MALFORMED);
 	}
+	/* to a virtual MAC; or what veth took for such before XDP there made it the device's own */
+	if (ctx->pkt_type == PACKET_OTHERHOST && port->flags & FL_PORT_VIP &&
+	    (ethernet_is_for(ctx, port) || vmac_comes(ctx, port->ifindex)))
+		bpf_skb_change_type(ctx, PACKET_HOST);
 	if (ctx->pkt_type != PACKET_HOST) {
 		r = to_many(ctx, s);
 		if (r != CTX_PASS || !control->policy[s->pkt.set & 1] || ctx->pkt_type == PACKET_OTHERHOST)
@@ -231,6 +236,10 @@ int fl_tc_in(struct fl_ctx *ctx)
 		if (s->pkt.family == FL_INET && s->pkt.proto == IPPROTO_IPV6) {
 			port_count_rx(s->pkt.l2_port, ctx_len(ctx));
 			return drop(ctx, &s->pkt, FL_DROP_TUNNEL_STRANGER);
+		}
+		if (control->vips && !vip_may_come(ctx, &s->pkt, port)) {
+			port_count_rx(s->pkt.l2_port, ctx_len(ctx));
+			return drop(ctx, &s->pkt, FL_DROP_NOT_OWNER);
 		}
 		pmtu_learn(ctx, &s->pkt);
 		if (s->offered) /* packet sockets have it, and the kernel neither forwards nor answers it */
@@ -273,6 +282,8 @@ int fl_tc_out(struct fl_ctx *ctx)
 	/* on its way through the parent of its VLAN device, where the guard has seen it if the device is ours */
 	if (ctx->vlan_present && ctx->vlan_tci & 0xfff)
 		return CTX_PASS;
+	if (control->vips && !fl_dry_run && !vip_may_leave(ctx, port, s->pkt.outer))
+		return drop(ctx, &s->pkt, FL_DROP_NOT_OWNER);
 	if (ctx->ingress_ifindex && !fl_dry_run) {
 		if ((ctx->protocol == bpf_htons(ETH_P_IPV6) && (port->family & FL_INET6)) ||
 		    (ctx->protocol == bpf_htons(ETH_P_IP) && (port->family & FL_INET)))

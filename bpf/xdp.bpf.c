@@ -3,6 +3,7 @@
 #include "ctx/xdp.h"
 
 #include "ctx/xdp_short.h"
+#include "ctx/xdp_vip.h"
 #include "lib/icmp_build.h"
 
 char _license[] SEC("license") = "GPL";
@@ -43,10 +44,12 @@ static __always_inline int long_way(struct fl_ctx *ctx, bool generic)
 
 static __always_inline int ingress(struct fl_ctx *ctx, bool generic)
 {
-	/* generic XDP is not what anybody has for speed: it has one way, which costs the verifier less */
-	int r = generic ? LONG_WAY : short_way(ctx, generic);
 	struct scratch *s;
+	int r;
 
+	virtual_mac(ctx);
+	/* generic XDP is not what anybody has for speed: it has one way, which costs the verifier less */
+	r = generic ? LONG_WAY : short_way(ctx, generic);
 	if (r >= 0)
 		return r;
 	s = scratch_at();

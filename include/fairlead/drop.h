@@ -46,7 +46,8 @@
 	X(GATEWAY_DOWN, "gateway-down", "the gateway that it is to go by is down") \
 	X(NAT_STATELESS, "nat-without-state", "a translation is for it, but it begins no connection that could have one") \
 	X(SOURCE_ROUTE, "source-route", "an IPv6 routing header of type 0 that is not at its end (RFC 5095)") \
-	X(NAT_ADDRESS, "nat-no-address", "the interface that a nat rule translates it to has no address of its family")
+	X(NAT_ADDRESS, "nat-no-address", "the interface that a nat rule translates it to has no address of its family") \
+	X(NOT_OWNER, "not-owner", "from or to a virtual address that another node has now")
 /* clang-format on */
 
 enum fl_drop {

@@ -5,7 +5,7 @@
 #pragma once
 
 /* Of every pinned struct in include/fairlead; another number: rebuilt, never reinterpreted. */
-#define FL_LAYOUT_VERSION 8
+#define FL_LAYOUT_VERSION 9
 
 #define FL_PORTS_MAX 512	    /* interfaces and tunnels; port 0 is nobody's, fl-icmp-rx has one too */
 #define FL_IFINDEX_MAX 65536	    /* ifindexes below are found by array, those above by hash */
@@ -14,6 +14,7 @@
 #define FL_NPT_MAX 2048		    /* prefix translations, both sets; index 0 is none */
 #define FL_NEXTHOPS_MAX 16384	    /* neighbours on fairlead's ports; index 0 is none */
 #define FL_FAILED_MAX 4096	    /* neighbours that have not answered of late */
+#define FL_VIP_ADDRESSES_MAX 4096   /* virtual addresses */
 #define FL_LOCALS_MAX 4096	    /* addresses of the router */
 #define FL_HELD_MAX 65536	    /* destinations whose routes a change of configuration moves */
 #define FL_ROUTE_MTUS_MAX 256	    /* different MTUs that routes are locked to */

@@ -35,7 +35,8 @@ struct fl_control {
 	__u32 icmp_ifindex; /* where a packet is sent to come back as an ICMP error; 0: nowhere yet */
 	__u32 alive_until;  /* low word of jiffies64: until then a daemon watches routes and neighbours */
 	__u8 policy[2];	    /* enum fl_policy, of each set */
-	__u8 pad[6];
+	__u8 vips;	    /* 1: there are virtual addresses */
+	__u8 pad[5];
 	/* for daemons only: whose maps and programs these are. Written once */
 	__u64 netns;	   /* SO_NETNS_COOKIE: the network namespace that they work in */
 	char instance[64]; /* its name */
@@ -95,6 +96,7 @@ enum fl_port_flags {
 	FL_PORT_OWN4 = 1 << 9,	  /* addr4 is its own; else another port's */
 	FL_PORT_OWN6 = 1 << 10,
 	FL_PORT_MEMBER = 1 << 11, /* a gateway here is a member of a group that routes lead to */
+	FL_PORT_VIP = 1 << 12,	  /* has virtual MACs: fl_vmacs */
 };
 
 #define FL_UNDERLAY_GROUP 0xffff /* a group is the underlay: the ports that fl_ep_in names */

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Virtual addresses as the kernel has them: it gets and sends what is theirs while this node has the lease, and says where they are with the
+ * virtual MAC. tc only.
+ */
+#pragma once
+
+#include "lib/vip.h"
+
+/* RFC 826, for IPv4 over Ethernet */
+struct arp4 {
+	__be16 hardware, protocol;
+	__u8 hardware_len, protocol_len;
+	__be16 operation;
+	__u8 sender_mac[ETH_ALEN];
+	__be32 sender;
+	__u8 target_mac[ETH_ALEN];
+	__be32 target;
+} __attribute__((packed));
+
+/* RFC 4861 4.4 with the one option that the kernel adds (4.6.1) */
+struct neighbor_advert {
+	__u8 type, code;
+	__u16 check;
+	__be32 flags;
+	union fl_addr target;
+	__u8 option, option_len;
+	__u8 mac[ETH_ALEN];
+};
+
+#define ND_ADVERT 136
+#define ND_OPTION_TARGET 2
+
+enum vip_verdict { VIP_NONE, VIP_OURS, VIP_ANOTHERS };
+
+/* *vhid: of OURS. A link-local address belongs to a device. */
+static __always_inline enum vip_verdict vip_judge(const union fl_addr *addr, __u32 ifindex, __u8 *vhid)
+{
+	struct fl_vip_key key = { .addr = *addr };
+	const struct fl_vip *vip;
+
+	if (addr->b[0] == 0xfe && (addr->b[1] & 0xc0) == 0x80)
+		key.ifindex = ifindex;
+	vip = bpf_map_lookup_elem(&fl_vips, &key);
+	if (!vip)
+		return VIP_NONE;
+	*vhid = vip->vhid;
+	return lease_holds(vip->lease) ? VIP_OURS : VIP_ANOTHERS;
+}
+
+static __always_inline void vmac_put(__u8 *mac, __u8 vhid)
+{
+	mac[0] = mac[1] = mac[3] = 0;
+	mac[2] = 0x5e;
+	mac[4] = 1;
+	mac[5] = vhid;
+}
+
+static __always_inline __u64 mac_sum(const __u8 *mac)
+{
+	const __u16 *words = (const __u16 *)mac;
+
+	return (__u64)words[0] + words[1] + words[2];
+}
+
+/* ARP at l3, whose sender may be a virtual address. */
+GLOBAL int vip_arp_leaves(struct fl_ctx *ctx)
+{
+	struct arp4 *arp = pkt_at(ctx, ETH_HLEN, 0x1f, sizeof(*arp));
+	struct ethhdr *eth = pkt_at(ctx, 0, 0, sizeof(*eth));
+	union fl_addr sender;
+	__u8 vhid = 0;
+
+	if (!arp || !eth)
+		return VIP_NONE;
+	addr_set4(&sender, arp->sender);
+	switch (vip_judge(&sender, 0, &vhid)) {
+	case VIP_OURS:
+		vmac_put(arp->sender_mac, vhid);
+		vmac_put(eth->h_source, vhid);
+		return VIP_OURS;
+	case VIP_ANOTHERS:
+		return VIP_ANOTHERS;
+	default:
+		return VIP_NONE;
+	}
+}
+
+/* A Neighbor Advertisement of the kernel's about a virtual address; else the packet's source. */
+GLOBAL int vip_ip6_leaves(struct fl_ctx *ctx, __u32 l3, __u32 ifindex)
+{
+	struct ipv6hdr *ip = pkt_at(ctx, l3, 0x1f, sizeof(*ip));
+	struct neighbor_advert *na = pkt_at(ctx, l3 + sizeof(*ip), 0x7f, sizeof(*na));
+	struct ethhdr *eth = pkt_at(ctx, 0, 0, sizeof(*eth));
+	union fl_addr addr;
+	__u8 vhid = 0, r;
+	__u64 before;
+
+	if (!ip || !eth)
+		return VIP_NONE;
+	if (!na || ip->nexthdr != IPPROTO_ICMPV6 || na->type != ND_ADVERT) {
+		__builtin_memcpy(&addr, &ip->saddr, sizeof(addr));
+		return vip_judge(&addr, ifindex, &vhid);
+	}
+	__builtin_memcpy(&addr, &na->target, sizeof(addr));
+	r = vip_judge(&addr, ifindex, &vhid);
+	if (r != VIP_OURS || na->option != ND_OPTION_TARGET || na->option_len != 1)
+		return r;
+	before = mac_sum(na->mac);
+	vmac_put(na->mac, vhid);
+	na->check = csum_replace(na->check, before, mac_sum(na->mac));
+	vmac_put(eth->h_source, vhid);
+	return r;
+}
+
+GLOBAL int vip_ip4_uses(struct fl_ctx *ctx, __u32 l3, bool source)
+{
+	struct iphdr *ip = pkt_at(ctx, l3, 0x1f, sizeof(*ip));
+	union fl_addr addr;
+	__u8 vhid = 0;
+
+	if (!ip)
+		return VIP_NONE;
+	addr_set4(&addr, source ? ip->saddr : ip->daddr);
+	return vip_judge(&addr, 0, &vhid);
+}
+
+GLOBAL int vip_ip6_comes(struct fl_ctx *ctx, __u32 l3, __u32 ifindex)
+{
+	struct ipv6hdr *ip = pkt_at(ctx, l3, L3_MAX, sizeof(*ip));
+	union fl_addr addr;
+	__u8 vhid = 0;
+
+	if (!ip)
+		return VIP_NONE;
+	__builtin_memcpy(&addr, &ip->daddr, sizeof(addr));
+	return vip_judge(&addr, ifindex, &vhid);
+}
+
+/* The frame is to a virtual MAC of the device whose lease this node has: the kernel takes it for another host's. */
+GLOBAL bool vmac_comes(struct fl_ctx *ctx, __u32 ifindex)
+{
+	const struct ethhdr *eth = pkt_at(ctx, 0, 0, sizeof(*eth));
+	__u8 vhid;
+
+	return eth && is_vmac(eth->h_dest, &vhid) && vmac_find(ifindex, 0, vhid);
+}
+
+/* What the router itself sends by a port. False: it bears a virtual address that another node has. */
+static __always_inline bool vip_may_leave(struct fl_ctx *ctx, const struct fl_port *port, __u32 l3)
+{
+	if (ctx->protocol == bpf_htons(ETH_P_ARP))
+		return l3 != ETH_HLEN || vip_arp_leaves(ctx) != VIP_ANOTHERS;
+	if (ctx->protocol == bpf_htons(ETH_P_IPV6))
+		return vip_ip6_leaves(ctx, l3, port->ifindex) != VIP_ANOTHERS;
+	return ctx->protocol != bpf_htons(ETH_P_IP) || vip_ip4_uses(ctx, l3, true) != VIP_ANOTHERS;
+}
+
+/* What is for the router itself. */
+static __always_inline bool vip_may_come(struct fl_ctx *ctx, const struct pkt *pkt, const struct fl_port *port)
+{
+	if (pkt->family == FL_INET6)
+		return vip_ip6_comes(ctx, pkt->l3, port->ifindex) != VIP_ANOTHERS;
+	return vip_ip4_uses(ctx, pkt->l3, false) != VIP_ANOTHERS;
+}
