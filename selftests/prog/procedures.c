@@ -4,6 +4,7 @@
 #include <bpf/bpf.h>
 #include <string.h>
 
+#include "fairlead/vip.h"
 #include "selftests/prog/check.h"
 #include "selftests/prog/hosts.h"
 
@@ -62,6 +63,45 @@ static void other_macs(struct env *env)
 		if (i < 2) /* the third is WAN's own; of those to many the refuse/ cases tell */
 			expect_untouched(env, macs[i].what, WAN, &f, true);
 	}
+}
+
+static void give_vmac(struct env *env, __u64 until)
+{
+	const struct fl_vmac_key key = { .ifindex = env->ifindex[LAN], .vid = port_vid(VLAN), .vhid = 42 };
+	struct fl_vmac vmac = { .lease = 3 };
+	const __u32 lease = vmac.lease;
+
+	port_mac(VLAN, false, vmac.mac);
+	if (bpf_map_update_elem(bpf_map__fd(env->xdp->maps.fl_vmacs), &key, &vmac, BPF_ANY) ||
+	    bpf_map_update_elem(bpf_map__fd(env->xdp->maps.fl_leases), &lease, &until, BPF_ANY))
+		fail(env, "  cannot fill the tables\n");
+}
+
+/* A tagged frame to a virtual MAC is, with its lease, what one to the device's own MAC is. The parent has no such vhid. */
+static void virtual_macs(struct env *env)
+{
+	static const __u8 vmac[6] = { 0, 0, 0x5e, 0, 1, 42 };
+	struct spec s = { .src = VLAN_HOST, .dst = NET_HOST, .vid = 100 };
+	struct result own, out;
+	struct frame f;
+
+	build(&f, &s, VLAN);
+	run_xdp(env, env->ifindex[LAN], &f, &own);
+	memcpy(f.data, vmac, 6);
+	give_vmac(env, 0);
+	expect_untouched(env, "no lease", LAN, &f, false);
+	give_vmac(env, 1);
+	expect_untouched(env, "a lease that is over", LAN, &f, false);
+	give_vmac(env, FL_LEASE_FOREVER);
+	run_xdp(env, env->ifindex[LAN], &f, &out);
+	if (out.verdict != own.verdict || out.frame.len != own.frame.len ||
+	    memcmp(out.frame.data, own.frame.data, own.frame.len))
+		fail(env, "  with a lease XDP says %d, not %d, or made another frame of it\n", out.verdict,
+		     own.verdict);
+	build(&f, &plain6, LAN);
+	memcpy(f.data, vmac, 6);
+	expect_untouched(env, "on the parent", LAN, &f, true);
+	give_vmac(env, 0);
 }
 
 /* VLAN 100 is an 802.1Q one. What is tagged otherwise is the kernel's to sort out. */
@@ -297,6 +337,7 @@ static void no_ethernet(struct env *env)
 
 const struct procedure procedures[] = {
 	{ "frame/other-macs", other_macs },
+	{ "frame/virtual-macs", virtual_macs },
 	{ "frame/other-tags", other_tags },
 	{ "frame/tag-in-priority-tag", tag_in_priority_tag },
 	{ "frame/other-protocols", other_protocols },

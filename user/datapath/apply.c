@@ -176,6 +176,8 @@ static void change_make(struct datapath *dp, struct change *c)
 		step(c, state_table_fit(dp, c->config, c->undo, c->why));
 	if (!first)
 		attach(dp, c);
+	if (goes_on(c))
+		step(c, vips_add(dp, c->config, c->next, c->undo, c->why));
 	fill(dp, c);
 	state_table_configure(dp, c->config);
 	if (!fresh)
@@ -230,6 +232,7 @@ static void change_keep(struct datapath *dp, struct change *c)
 	if (!dp->config && !dp->table_before) /* else those that came with the new table are settled */
 		objects_settle(dp);
 	state_table_settle(dp);
+	vips_settle(dp, c->config, c->next);
 	free(dp->ports);
 	dp->ports = c->next;
 	c->next = NULL;

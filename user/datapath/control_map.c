@@ -42,6 +42,7 @@ void control_write(struct datapath *dp)
 	__atomic_store_n(&to->alive_until, from->alive_until, __ATOMIC_RELAXED);
 	for (int set = 0; set < 2; set++)
 		__atomic_store_n(&to->policy[set], from->policy[set], __ATOMIC_RELAXED);
+	__atomic_store_n(&to->vips, from->vips, __ATOMIC_RELAXED);
 	__atomic_store_n(&to->gen, from->gen, __ATOMIC_RELEASE);
 }
 

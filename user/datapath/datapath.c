@@ -48,6 +48,7 @@ static int forget_the_dead(struct datapath *dp)
 		err = ports_write(dp, dp->ports, set);
 	dp->control.forward = 0;
 	dp->control.icmp_ifindex = 0;
+	vips_settle(dp, NULL, dp->ports);
 	control_write(dp);
 	return err;
 }
@@ -84,6 +85,7 @@ int datapath_open(struct datapath **out, const char *instance, struct system *sy
 	err = err ?: health_open(dp);
 	err = err ?: policy_open(dp);
 	err = err ?: waiting_open(dp);
+	err = err ?: vips_open(dp);
 	err = err ?: adopt(dp);
 	err = err ?: nexthops_adopt(dp);
 	err = err ?: saved_load(dp);
@@ -152,6 +154,7 @@ static int take_away(struct datapath *dp)
 
 	dp->control.forward = 0;
 	control_write(dp);
+	vips_settle(dp, NULL, dp->ports);
 	sysctls_restore(dp);
 	nexthops_release(dp);
 	reassembly_close(dp);
@@ -196,6 +199,7 @@ void datapath_close(struct datapath *dp)
 		dp->control.reassembly_until_ns = 0; /* else the kernel would answer for a socket that is gone */
 	}
 	waiting_close(dp);
+	vips_close(dp);
 	dp->control.alive_until = 0;
 	if (dp->config)
 		control_write(dp);

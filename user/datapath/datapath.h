@@ -190,6 +190,20 @@ bool datapath_groups_moving(const struct datapath *dp); /* there are rounds to c
 bool datapath_has_orphans(const struct datapath *dp);
 bool datapath_orphans_end(struct datapath *dp, uint64_t *ended);
 
+/* ---- virtual addresses: whose they are decides somebody else; see include/fairlead/vip.h ---- */
+
+/* Its number in datapath_leases(), which stays while its interface and vhid do; or -ENOENT. `vip` is of the configuration in force, here and below. */
+int datapath_vip_lease(const struct datapath *dp, const struct config_vip *vip);
+/* By those numbers: until when this node has the addresses, in ns of CLOCK_MONOTONIC. A store is enough, from any one thread. Mapped as long as dp is open. */
+volatile uint64_t *datapath_leases(struct datapath *dp);
+/* The device that it is on now, and its own MAC. False: it is not there. */
+bool datapath_vip_device(const struct datapath *dp, const struct config_vip *vip, uint32_t *ifindex, uint8_t mac[6]);
+/*
+ * The kernel has its addresses, also on a device that comes later; or not. Until the first call those stay that an earlier daemon has put there. 0, or
+ * -errno: not all. Some that the device has by other means are left alone, with a warning.
+ */
+int datapath_vip_own(struct datapath *dp, const struct config_vip *vip, bool own);
+
 /* Logged packets: the ring that the programs write, and what they count of it. Open as long as dp is. */
 void datapath_event_maps(const struct datapath *dp, int *ring, int *stats);
 /* The interface's or tunnel's name; NULL: no port has the number now. */

@@ -7,9 +7,11 @@
 
 #include "user/datapath/private.h"
 
+/* One that is shared is another node's at another time. */
 static bool is_usable(const struct system_addr *a)
 {
-	return a->scope == RT_SCOPE_UNIVERSE && !(a->flags & (IFA_F_TENTATIVE | IFA_F_DEPRECATED | IFA_F_DADFAILED));
+	return a->protocol != ADDRPROT_FAIRLEAD && a->scope == RT_SCOPE_UNIVERSE &&
+	       !(a->flags & (IFA_F_TENTATIVE | IFA_F_DEPRECATED | IFA_F_DADFAILED));
 }
 
 /* Nobody is delegated a unique local prefix (fc00::/7) by a provider. */

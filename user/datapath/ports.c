@@ -180,6 +180,14 @@ static bool is_outside(const struct config *config, const struct config_interfac
 	return false;
 }
 
+static bool has_vip(const struct config *config, const struct config_interface *interface)
+{
+	for (size_t i = 0; i < config->n_vips; i++)
+		if (config->vips[i].interface == interface)
+			return true;
+	return false;
+}
+
 static int plan_interfaces(struct datapath *dp, const struct config *config, struct port *next, bool *matched,
 			   struct config_report *report, char **why)
 {
@@ -203,6 +211,7 @@ static int plan_interfaces(struct datapath *dp, const struct config *config, str
 		port->value.family = link ? interface->family : 0;
 		port->value.flags |= link && interface->antispoof ? FL_PORT_ANTISPOOF : 0;
 		port->value.flags |= link && is_outside(config, interface) ? FL_PORT_OUTSIDE : 0;
+		port->value.flags |= link && has_vip(config, interface) ? FL_PORT_VIP : 0;
 		matched[port->number] = true;
 	}
 	return 0;

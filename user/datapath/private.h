@@ -58,7 +58,10 @@
 	X(EVENT_STATS, "fl_event_stats") \
 	X(FRAGMENTS, "fl_fragments") \
 	X(WAITING, "fl_waiting") \
-	X(WAITED, "fl_waited")
+	X(WAITED, "fl_waited") \
+	X(LEASES, "fl_leases") \
+	X(VMACS, "fl_vmacs") \
+	X(VIPS, "fl_vips")
 
 enum dp_map_id {
 #define DP_MAP_ENUM(id, name) DP_MAP_##id,
@@ -148,6 +151,7 @@ struct waiting;	     /* waiting.c */
 struct moves;	     /* moves.c */
 struct orphans;	     /* orphans.c */
 struct dry_run;	     /* explain.c */
+struct vips;	     /* vips.c */
 struct nl_sock;
 
 /* What the log was told of a counter, and when. */
@@ -233,6 +237,7 @@ struct datapath {
 	struct moves *moves;	 /* connections are being ended; NULL: none */
 	struct orphans *orphans; /* the same, since their address is gone */
 	struct dry_run *dry_run;
+	struct vips *vips;
 };
 
 /* ---- util.c ---- */
@@ -556,6 +561,14 @@ void reassembly_close(struct datapath *dp);
 /* what the daemon's own reassembly counted: added to the programs' counters */
 void reassembly_add_stats(const struct datapath *dp, uint32_t endpoint, struct fl_endpoint_stats *stats);
 void reassembly_add_drops(const struct datapath *dp, uint32_t port, uint32_t reason, struct fl_drop_stats *stats);
+
+/* ---- vips.c ---- */
+int vips_open(struct datapath *dp);
+void vips_close(struct datapath *dp);
+/* What `config` has more of is in the maps; what it has less stays until vips_settle(). */
+int vips_add(struct datapath *dp, const struct config *config, const struct port *ports, struct undo *undo, char **why);
+/* config NULL: nothing is left */
+void vips_settle(struct datapath *dp, const struct config *config, const struct port *ports);
 
 /* ---- waiting.c ---- */
 int waiting_open(struct datapath *dp);

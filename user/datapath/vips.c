@@ -1,0 +1,575 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Virtual addresses: what the programs know of them (include/fairlead/vip.h), and what the kernel has. Whether this node has one now is a
+ * lease that somebody else writes.
+ *
+ * What a configuration has more is added before it is in force, and what it has less is taken away afterwards: the leases of what it keeps
+ * go on, whatever becomes of an apply.
+ */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "fairlead/vip.h"
+#include "user/datapath/private.h"
+#include "user/lib/log.h"
+
+#define LEASES_BYTES (FL_VIPS_MAX * sizeof(uint64_t))
+#define NO_LEASE FL_VIPS_MAX
+
+/* Who has a number in fl_leases. */
+struct holder {
+	char interface[64]; /* its name in the configuration; "": nobody, or not known who since an earlier daemon gave it */
+	uint8_t vhid;
+	bool found; /* in the maps, from an earlier daemon */
+	bool told;  /* whether it shall have the kernel's addresses */
+	bool own;
+};
+
+/* One of the maps as it is: records of key and value, sorted. */
+struct rows {
+	enum dp_map_id map;
+	size_t key_size, value_size, n, cap;
+	uint8_t *records;
+};
+
+struct vips {
+	struct holder holders[FL_VIPS_MAX];
+	struct rows macs, addresses;
+	uint64_t *leases; /* mapped */
+};
+
+/* ---- rows ---- */
+
+static struct rows rows_of(enum dp_map_id map)
+{
+	if (map == DP_MAP_VMACS)
+		return (struct rows){ map, sizeof(struct fl_vmac_key), sizeof(struct fl_vmac), 0, 0, NULL };
+	return (struct rows){ map, sizeof(struct fl_vip_key), sizeof(struct fl_vip), 0, 0, NULL };
+}
+
+static size_t row_size(const struct rows *rows)
+{
+	return rows->key_size + rows->value_size;
+}
+
+static uint8_t *row_at(const struct rows *rows, size_t i)
+{
+	return rows->records + i * row_size(rows);
+}
+
+static int rows_put(struct rows *rows, const void *key, const void *value)
+{
+	if (rows->n == rows->cap) {
+		size_t cap = rows->cap ? 2 * rows->cap : 16;
+		uint8_t *grown = reallocarray(rows->records, cap, row_size(rows));
+
+		if (!grown)
+			return -ENOMEM;
+		rows->records = grown;
+		rows->cap = cap;
+	}
+	memcpy(row_at(rows, rows->n), key, rows->key_size);
+	memcpy(row_at(rows, rows->n) + rows->key_size, value, rows->value_size);
+	rows->n++;
+	return 0;
+}
+
+static int compare_keys(const void *a, const void *b, void *size)
+{
+	return memcmp(a, b, *(const size_t *)size);
+}
+
+/* Of those with the same key one stays: vips of the same vhid on one interface have the same lease. */
+static void rows_sort(struct rows *rows)
+{
+	size_t n = 0;
+
+	if (rows->n)
+		qsort_r(rows->records, rows->n, row_size(rows), compare_keys, &rows->key_size);
+	for (size_t i = 0; i < rows->n; i++)
+		if (!n || memcmp(row_at(rows, n - 1), row_at(rows, i), rows->key_size) != 0)
+			memmove(row_at(rows, n++), row_at(rows, i), row_size(rows));
+	rows->n = n;
+}
+
+/* The value; NULL: there is none. */
+static void *rows_find(const struct rows *rows, const void *key)
+{
+	size_t low = 0, high = rows->n;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+		int order = memcmp(key, row_at(rows, middle), rows->key_size);
+
+		if (order == 0)
+			return row_at(rows, middle) + rows->key_size;
+		if (order < 0)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return NULL;
+}
+
+/* ---- open, close ---- */
+
+struct reading {
+	struct rows *rows;
+	int err;
+};
+
+static void read_row(void *arg, const void *key, const void *value)
+{
+	struct reading *reading = arg;
+
+	reading->err = reading->err ?: rows_put(reading->rows, key, value);
+}
+
+static int rows_read(struct datapath *dp, struct rows *rows, enum dp_map_id map)
+{
+	struct reading reading = { rows, 0 };
+	int err;
+
+	*rows = rows_of(map);
+	err = map_walk(dp, map, read_row, &reading);
+	rows_sort(rows);
+	return err ?: reading.err;
+}
+
+static void find_holders(struct vips *vips)
+{
+	struct fl_vmac vmac;
+	struct fl_vip vip;
+
+	for (size_t i = 0; i < vips->macs.n; i++) {
+		memcpy(&vmac, row_at(&vips->macs, i) + vips->macs.key_size, sizeof(vmac));
+		vips->holders[vmac.lease % FL_VIPS_MAX].found = true;
+	}
+	for (size_t i = 0; i < vips->addresses.n; i++) {
+		memcpy(&vip, row_at(&vips->addresses, i) + vips->addresses.key_size, sizeof(vip));
+		vips->holders[vip.lease % FL_VIPS_MAX].found = true;
+	}
+}
+
+int vips_open(struct datapath *dp)
+{
+	struct vips *vips = dp->vips = calloc(1, sizeof(*dp->vips));
+	void *leases;
+	int err;
+
+	if (!vips)
+		return -ENOMEM;
+	leases = mmap(NULL, LEASES_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, dp->maps[DP_MAP_LEASES].fd, 0);
+	if (leases == MAP_FAILED)
+		return log_ret(errno, "cannot map fl_leases");
+	vips->leases = leases;
+	err = rows_read(dp, &vips->macs, DP_MAP_VMACS);
+	err = err ?: rows_read(dp, &vips->addresses, DP_MAP_VIPS);
+	if (err)
+		return log_ret(err, "cannot read the virtual addresses of an earlier daemon");
+	find_holders(vips);
+	return 0;
+}
+
+void vips_close(struct datapath *dp)
+{
+	if (!dp->vips)
+		return;
+	if (dp->vips->leases)
+		munmap(dp->vips->leases, LEASES_BYTES);
+	free(dp->vips->macs.records);
+	free(dp->vips->addresses.records);
+	free(dp->vips);
+	dp->vips = NULL;
+}
+
+static void lease_end(struct vips *vips, size_t number)
+{
+	__atomic_store_n(&vips->leases[number], 0, __ATOMIC_RELEASE);
+}
+
+/* ---- numbers ---- */
+
+static const struct port *port_of_vip(const struct port *ports, const struct config_vip *vip)
+{
+	for (size_t i = 1; i < FL_PORTS_MAX; i++)
+		if (ports[i].kind == PORT_INTERFACE && strcmp(ports[i].name, vip->interface->name) == 0)
+			return ports[i].present ? &ports[i] : NULL;
+	return NULL;
+}
+
+static bool is_holder(const struct holder *holder, const struct config_vip *vip)
+{
+	return holder->vhid == vip->vhid && strcmp(holder->interface, vip->interface->name) == 0;
+}
+
+static size_t number_of(const struct vips *vips, const struct config_vip *vip)
+{
+	for (size_t i = 0; i < FL_VIPS_MAX; i++)
+		if (is_holder(&vips->holders[i], vip))
+			return i;
+	return NO_LEASE;
+}
+
+/* What an earlier daemon gave it. */
+static size_t number_found(const struct vips *vips, const struct config_vip *vip, const struct port *port)
+{
+	struct fl_vmac_key key = { .ifindex = port ? port->value.ifindex : 0, .vhid = vip->vhid };
+	const void *value = rows_find(&vips->macs, &key);
+	struct fl_vmac vmac;
+
+	if (!value)
+		return NO_LEASE;
+	memcpy(&vmac, value, sizeof(vmac));
+	return vmac.lease < FL_VIPS_MAX && !vips->holders[vmac.lease].interface[0] ? vmac.lease : NO_LEASE;
+}
+
+static size_t number_new(struct vips *vips)
+{
+	for (size_t i = 0; i < FL_VIPS_MAX; i++)
+		if (!vips->holders[i].interface[0] && !vips->holders[i].found) {
+			lease_end(vips, i);
+			return i;
+		}
+	return NO_LEASE;
+}
+
+static void hold(struct vips *vips, size_t number, const struct config_vip *vip)
+{
+	struct holder *holder = &vips->holders[number];
+
+	*holder = (struct holder){ .vhid = vip->vhid };
+	snprintf(holder->interface, sizeof(holder->interface), "%s", vip->interface->name);
+}
+
+/* Found ones first: a new one must not get the number of one that comes later in the list. */
+static int number_all(struct vips *vips, const struct config *config, const struct port *ports)
+{
+	for (int new = 0; new < 2; new ++)
+		for (size_t i = 0; i < config->n_vips; i++) {
+			const struct config_vip *vip = &config->vips[i];
+			size_t number;
+
+			if (number_of(vips, vip) != NO_LEASE)
+				continue;
+			number = new ? number_new(vips) : number_found(vips, vip, port_of_vip(ports, vip));
+			if (number != NO_LEASE)
+				hold(vips, number, vip);
+			else if (new)
+				return -ENOSPC;
+		}
+	return 0;
+}
+
+/* ---- what the maps shall have ---- */
+
+static int plan_macs(struct rows *macs, const struct config_vip *vip, size_t number, const struct port *port)
+{
+	struct fl_vmac_key key = { .ifindex = port->value.ifindex, .vhid = vip->vhid };
+	struct fl_vmac value = { .lease = (__u16)number };
+	int err;
+
+	memcpy(value.mac, port->value.mac, sizeof(value.mac));
+	err = rows_put(macs, &key, &value);
+	if (err || !port->parent || !port->vid)
+		return err;
+	key.ifindex = port->parent; /* as XDP there sees its frames */
+	key.vid = port->vid;
+	return rows_put(macs, &key, &value);
+}
+
+static struct fl_vip_key vip_key(const struct addr *a, uint32_t ifindex)
+{
+	return (struct fl_vip_key){ .addr = addr_to_map(a),
+				    .ifindex = addr_is_link_local(a) && a->family == AF_INET6 ? ifindex : 0 };
+}
+
+/* Global ones also while the device is not there: nothing else may answer for them. */
+static int plan_addresses(struct rows *addresses, const struct config_vip *vip, size_t number, uint32_t ifindex)
+{
+	const struct fl_vip value = { .lease = (__u16)number, .vhid = vip->vhid };
+	int err = 0;
+
+	for (size_t i = 0; i < vip->n_addresses && !err; i++) {
+		struct fl_vip_key key = vip_key(&vip->addresses[i].addr, ifindex);
+
+		err = rows_put(addresses, &key, &value);
+	}
+	return err;
+}
+
+static int plan(const struct vips *vips, const struct config *config, const struct port *ports, struct rows *macs,
+		struct rows *addresses)
+{
+	int err = 0;
+
+	*macs = rows_of(DP_MAP_VMACS);
+	*addresses = rows_of(DP_MAP_VIPS);
+	for (size_t i = 0; config && i < config->n_vips && !err; i++) {
+		const struct config_vip *vip = &config->vips[i];
+		const struct port *port = port_of_vip(ports, vip);
+		size_t number = number_of(vips, vip);
+
+		if (number == NO_LEASE)
+			continue;
+		if (port && !(port->value.flags & FL_PORT_L3))
+			err = plan_macs(macs, vip, number, port);
+		err = err ?: plan_addresses(addresses, vip, number, port ? port->value.ifindex : 0);
+	}
+	rows_sort(macs);
+	rows_sort(addresses);
+	return err;
+}
+
+/* ---- maps and filters follow ---- */
+
+static void hear(struct datapath *dp, const uint8_t *row, bool on)
+{
+	struct fl_vmac_key key;
+	int err;
+
+	memcpy(&key, row, sizeof(key));
+	if (key.vid)
+		return;
+	err = device_hear_mac(dp->system, key.ifindex, (uint8_t[]){ 0, 0, 0x5e, 0, 1, key.vhid }, on);
+	if (err && err != -ENODEV)
+		log_ret(err, "the device of vhid %u (ifindex %u) does not take frames to the virtual MAC", key.vhid,
+			key.ifindex);
+}
+
+/* What `to` has besides is put there; `from` becomes both. */
+static int rows_add(struct datapath *dp, struct rows *from, const struct rows *to)
+{
+	size_t before = from->n;
+	int err = 0;
+
+	for (size_t i = 0; i < to->n && !err; i++) {
+		const uint8_t *row = row_at(to, i);
+		struct rows old = *from;
+		void *value;
+
+		old.n = before; /* the sorted part */
+		value = rows_find(&old, row);
+		if (value && memcmp(value, row + to->key_size, to->value_size) == 0)
+			continue;
+		err = map_put(dp, to->map, row, row + to->key_size);
+		if (!err && value)
+			memcpy(value, row + to->key_size, to->value_size);
+		else if (!err)
+			err = rows_put(from, row, row + to->key_size);
+		if (!err && !value && to->map == DP_MAP_VMACS)
+			hear(dp, row, true);
+	}
+	rows_sort(from);
+	return err;
+}
+
+static void rows_remove(struct datapath *dp, const struct rows *from, const struct rows *to)
+{
+	for (size_t i = 0; i < from->n; i++) {
+		const uint8_t *row = row_at(from, i);
+		int err;
+
+		if (rows_find(to, row))
+			continue;
+		err = map_delete(dp, from->map, row);
+		if (err)
+			log_ret(err, "cannot delete from %s", dp_map_names[from->map]);
+		if (from->map == DP_MAP_VMACS)
+			hear(dp, row, false);
+	}
+}
+
+static void vips_add_back(struct datapath *dp, const void *data)
+{
+	(void)data;
+	vips_settle(dp, dp->config, dp->ports);
+}
+
+int vips_add(struct datapath *dp, const struct config *config, const struct port *ports, struct undo *undo, char **why)
+{
+	struct vips *vips = dp->vips;
+	struct rows macs = {}, addresses = {};
+	int err;
+
+	if (!config->n_vips)
+		return 0;
+	undo_push(undo, vips_add_back, NULL, 0);
+	err = number_all(vips, config, ports);
+	err = err ?: plan(vips, config, ports, &macs, &addresses);
+	err = err ?: rows_add(dp, &vips->macs, &macs);
+	err = err ?: rows_add(dp, &vips->addresses, &addresses);
+	free(macs.records);
+	free(addresses.records);
+	if (!err && !dp->control.vips) {
+		dp->control.vips = 1;
+		control_write(dp);
+	}
+	if (err == -ENOSPC || err == -E2BIG)
+		return fail(why, err, "too many shared addresses beside those that are taken away");
+	return err ? fail(why, err, "cannot write the table of shared addresses") : 0;
+}
+
+/* ---- the kernel's addresses ---- */
+
+static int own(struct datapath *dp, const struct config_vip *vip, const struct port *port, bool on, bool warn)
+{
+	bool *others = calloc(vip->n_addresses + 1, sizeof(*others));
+	char text[ADDR_STRLEN];
+	int err = others ? device_share_addresses(dp->system, port->value.ifindex, vip->addresses, vip->n_addresses, on,
+						  others)
+			 : -ENOMEM;
+
+	for (size_t i = 0; others && warn && i < vip->n_addresses; i++)
+		if (others[i])
+			log_warnx(
+				"%s has the shared address %s already, not from fairlead: it is left alone, also while another node has it",
+				port->device, addr_format(&vip->addresses[i].addr, text));
+	free(others);
+	return err;
+}
+
+/* Whether the vhid that has it by `macs` and `addresses` is on that device. */
+static bool is_wanted(const struct rows *macs, const struct rows *addresses, const struct fl_vip_key *key,
+		      uint32_t ifindex)
+{
+	struct fl_vmac_key mac = { .ifindex = ifindex };
+	const void *value = rows_find(addresses, key);
+	struct fl_vip vip;
+
+	if (!value)
+		return false;
+	memcpy(&vip, value, sizeof(vip));
+	mac.vhid = vip.vhid;
+	return rows_find(macs, &mac);
+}
+
+/* Those that were put there for a vip that is no more, or is on another device, by this daemon or an earlier one of this instance. */
+static void addresses_sweep(struct datapath *dp, const struct rows *macs, const struct rows *addresses)
+{
+	const struct system_addr *a;
+
+	for (size_t i = 0; (a = system_addr_at(dp->system, i)); i++) {
+		struct fl_vip_key key = vip_key(&a->prefix.addr, a->ifindex);
+		int err;
+
+		if (a->protocol != ADDRPROT_FAIRLEAD || !rows_find(&dp->vips->addresses, &key) ||
+		    is_wanted(macs, addresses, &key, a->ifindex))
+			continue;
+		err = device_share_addresses(dp->system, a->ifindex, &a->prefix, 1, false, NULL);
+		if (err && err != -ENODEV)
+			log_ret(err, "cannot take a shared address away");
+	}
+}
+
+/* Somebody has taken them away, or the device is another one. */
+static void addresses_put_back(struct datapath *dp, const struct config *config, const struct port *ports)
+{
+	for (size_t i = 0; config && i < config->n_vips; i++) {
+		const struct config_vip *vip = &config->vips[i];
+		const struct port *port = port_of_vip(ports, vip);
+		size_t number = number_of(dp->vips, vip);
+		int err;
+
+		if (!port || number == NO_LEASE || !dp->vips->holders[number].told)
+			continue;
+		err = own(dp, vip, port, dp->vips->holders[number].own, false);
+		if (err && err != -ENODEV)
+			log_ret(err, "not all addresses of %s follow", vip->name);
+	}
+}
+
+/* ---- afterwards ---- */
+
+/* Leases of what is no more, before anything else of it is taken away. */
+static void leases_end(struct vips *vips, const struct config *config)
+{
+	bool wanted[FL_VIPS_MAX] = {};
+
+	for (size_t i = 0; config && i < config->n_vips; i++) {
+		size_t number = number_of(vips, &config->vips[i]);
+
+		if (number != NO_LEASE)
+			wanted[number] = true;
+	}
+	for (size_t i = 0; i < FL_VIPS_MAX; i++) {
+		if (wanted[i])
+			continue;
+		lease_end(vips, i);
+		vips->holders[i] = (struct holder){};
+	}
+}
+
+void vips_settle(struct datapath *dp, const struct config *config, const struct port *ports)
+{
+	struct vips *vips = dp->vips;
+	struct rows macs = {}, addresses = {};
+	int err;
+
+	if (!vips || (!vips->macs.n && !vips->addresses.n && !(config && config->n_vips)))
+		return;
+	system_dispatch(dp->system); /* the addresses of a moment ago */
+	leases_end(vips, config);
+	err = plan(vips, config, ports, &macs, &addresses);
+	if (err) { /* nothing is taken away until the next time */
+		free(macs.records);
+		free(addresses.records);
+		log_ret(err, "cannot take away what was shared");
+		return;
+	}
+	addresses_sweep(dp, &macs, &addresses);
+	rows_remove(dp, &vips->macs, &macs);
+	rows_remove(dp, &vips->addresses, &addresses);
+	free(vips->macs.records);
+	free(vips->addresses.records);
+	vips->macs = macs;
+	vips->addresses = addresses;
+	addresses_put_back(dp, config, ports);
+	dp->control.vips = config && config->n_vips;
+	control_write(dp);
+}
+
+/* ---- for others ---- */
+
+int datapath_vip_lease(const struct datapath *dp, const struct config_vip *vip)
+{
+	size_t number = number_of(dp->vips, vip);
+
+	return number == NO_LEASE ? -ENOENT : (int)number;
+}
+
+volatile uint64_t *datapath_leases(struct datapath *dp)
+{
+	return dp->vips->leases;
+}
+
+bool datapath_vip_device(const struct datapath *dp, const struct config_vip *vip, uint32_t *ifindex, uint8_t mac[6])
+{
+	const struct port *port = port_of_vip(dp->ports, vip);
+
+	if (!port)
+		return false;
+	*ifindex = port->value.ifindex;
+	memcpy(mac, port->value.mac, sizeof(port->value.mac));
+	return true;
+}
+
+int datapath_vip_own(struct datapath *dp, const struct config_vip *vip, bool on)
+{
+	size_t number = number_of(dp->vips, vip);
+	const struct port *port = port_of_vip(dp->ports, vip);
+	struct holder *holder;
+	bool warn;
+
+	if (number == NO_LEASE)
+		return -ENOENT;
+	holder = &dp->vips->holders[number];
+	warn = on && !(holder->told && holder->own);
+	holder->told = true;
+	holder->own = on;
+	return port ? own(dp, vip, port, on, warn) : -ENODEV;
+}
