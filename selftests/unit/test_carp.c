@@ -305,12 +305,23 @@ Test(carp, one_master)
 			w.cut[i] = false;
 			act(&w, i, carp_facts(&w.nodes[i], 0, w.nodes[i].demotion, w.now));
 		}
-		pass(&w, w.now + 40 * MS);
+		pass(&w, w.now + 70 * MS); /* twice the longest interval */
 		cr_expect_leq(masters(&w), 1u, "seed %u", seed);
-		pass(&w, w.now + 100 * MS);
+		pass(&w, w.now + 70 * MS);
 		for (int i = 0; i < 100; i++) {
 			pass(&w, w.now + 7 * MS);
 			cr_expect_eq(masters(&w), 1u, "seed %u, %d", seed, i);
 		}
 	}
+}
+
+Test(carp, two_that_are_both_better_do_not_talk_without_end)
+{
+	const struct carp_claim worse = claim_of(1, 100);
+	struct carp c = master_of(&plain);
+	unsigned int adverts = 0;
+
+	for (uint64_t at = 9 * S; at < 19 * S; at += MS)
+		adverts += !!(carp_heard(&c, &worse, at) & CARP_ACT_ADVERT);
+	cr_expect_eq(adverts, 10u);
 }

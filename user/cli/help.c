@@ -93,6 +93,12 @@ const struct cli_command cli_commands[] = {
 	  "  auto  what its probes say\n"
 	  "It lasts until the machine is started anew.\n",
 	  cmd_gateway },
+	{ "vip", "disable|enable [NAME] | maintenance on|off", "virtual addresses, by hand",
+	  "  disable      gives the vip up, all of them without NAME, and hears and answers nothing for it\n"
+	  "               until \"vip enable\" or the next boot\n"
+	  "  maintenance  on: hands all over and stays behind every other node, but takes over if no other is left;\n"
+	  "               also over a boot, until off\n",
+	  cmd_vip },
 	{ "kill", "states SELECTOR...|--all [--reset]", "end connections: what comes of them then is judged anew",
 	  "Selectors are those of `fairlead help show`. It says how many it were.\n"
 	  "  --all    all of them\n"

@@ -15,6 +15,8 @@ static const struct {
 	{ "translations", "interface internal external mode", "no translations" },
 	{ "routes", "destination gateway", "no routes" },
 	{ "gateways", "name interface address status rtt_ms loss_pct since_ms reason states", "no gateways" },
+	{ "vips", "name interface address vhid role since_ms advskew demotion master adverts_bad not_ready",
+	  "no virtual addresses" },
 	{ "groups", "name family trigger failback active since_ms members", "no gateway groups" },
 	{ "rules",
 	  "index name action direction interface match quick log live state route_to reply_to packets bytes states",

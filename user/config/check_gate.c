@@ -10,20 +10,8 @@ static void refuse(struct check *c, const char *const *at, const char *why)
 	check_error(c, at, "not in this version: %s", why);
 }
 
-/* Index of the first of n that `is` says true of; n: none. */
-#define FIRST(i, n, is) \
-	do { \
-		for ((i) = 0; (i) < (n) && !(is); (i)++) \
-			; \
-	} while (0)
-
 static void gate_ha(struct check *c)
 {
-	size_t i;
-
-	FIRST(i, c->draft->n_vips, !c->draft->vips[i].disabled);
-	if (i < c->draft->n_vips)
-		refuse(c, AT("vips"), "there are no shared addresses yet");
 	if (c->draft->ha.interface)
 		refuse(c, AT("ha"), "nodes don't work in pairs yet");
 }

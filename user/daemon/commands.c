@@ -83,10 +83,19 @@ static const struct {
 	const char *what;
 	json_t *(*run)(struct daemon *d);
 } shows[] = {
-	{ "interfaces", show_interfaces }, { "tunnels", show_tunnels },	  { "translations", show_translations },
-	{ "routes", show_routes },	   { "gateways", show_gateways }, { "groups", show_groups },
-	{ "drops", show_drops },	   { "rules", show_rules },	  { "nat", show_nat },
-	{ "aliases", show_aliases },	   { "config", show_config },	  { "history", show_history },
+	{ "interfaces", show_interfaces },
+	{ "tunnels", show_tunnels },
+	{ "translations", show_translations },
+	{ "routes", show_routes },
+	{ "gateways", show_gateways },
+	{ "groups", show_groups },
+	{ "drops", show_drops },
+	{ "rules", show_rules },
+	{ "nat", show_nat },
+	{ "vips", vips_show },
+	{ "aliases", show_aliases },
+	{ "config", show_config },
+	{ "history", show_history },
 };
 
 /* Those that take selectors, and whose answers go on. */
@@ -395,8 +404,17 @@ static void run_unload(void *arg, const json_t *request, struct control_answer *
 }
 
 const struct control_command daemon_commands[] = {
-	{ "show", run_show },	    { "status", run_status },	    { "apply", run_apply },
-	{ "confirm", run_confirm }, { "rollback", run_rollback },   { "explain", run_explain },
-	{ "unload", run_unload },   { "log", command_log },	    { "alias", command_alias },
-	{ "kill", command_kill },   { "gateway", command_gateway }, { NULL, NULL },
+	{ "show", run_show },
+	{ "status", run_status },
+	{ "apply", run_apply },
+	{ "confirm", run_confirm },
+	{ "rollback", run_rollback },
+	{ "explain", run_explain },
+	{ "unload", run_unload },
+	{ "log", command_log },
+	{ "alias", command_alias },
+	{ "kill", command_kill },
+	{ "gateway", command_gateway },
+	{ "vip", command_vip },
+	{ NULL, NULL },
 };

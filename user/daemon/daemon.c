@@ -94,6 +94,7 @@ static int apply_to_datapath(void *arg, const struct config *config, struct conf
 	names_configure(d, config);
 	updates_configure(d, config);
 	updates_tick(d);
+	vips_configure(d, config);
 	if (d->observe)
 		observe_configure(d->observe, &config->log);
 	return 0;
@@ -105,6 +106,7 @@ static int preview_datapath(void *arg, const struct config *config, struct confi
 
 	warn_of_hooks(config->hooks_gateway, config->n_hooks_gateway, "gateway", report);
 	updates_warn(config, report);
+	vips_warn(config, report);
 	return datapath_preview(d->datapath, config, report, why);
 }
 
@@ -231,7 +233,7 @@ int daemon_open(struct daemon *d)
 		goto out;
 	datapath_report_to(d->datapath, d->journal);
 	open_observe(d);
-	if (gateways_open(d))
+	if (gateways_open(d) || vips_open(d))
 		goto out;
 	apply_start(&d->apply, own.config, own.text, own.len, &result);
 	tell_start(d->file, &result);
@@ -255,6 +257,7 @@ void daemon_close(struct daemon *d)
 	control_close(d->control);
 	observe_close(d->observe);
 	hooks_close(d->gateway_hooks);
+	vips_close(d);
 	gateways_close(d);
 	updates_close(d);
 	names_close(d);

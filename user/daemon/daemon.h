@@ -17,6 +17,7 @@
 #include "user/daemon/hooks.h"
 #include "user/daemon/names.h"
 #include "user/daemon/update.h"
+#include "user/daemon/vips.h"
 #include "user/datapath/datapath.h"
 #include "user/observe/journal.h"
 #include "user/observe/observe.h"
@@ -63,6 +64,7 @@ struct daemon {
 	struct gateways *gateways;
 	struct names *names;
 	struct updates *updates;
+	struct vips *vips;
 	/* events.c */
 	struct event *on_system;
 	struct event *on_raw;
@@ -129,6 +131,7 @@ void command_show_states(struct daemon *d, const json_t *request, struct control
 void command_gateway(void *arg, const json_t *request, struct control_answer *answer);
 void command_kill(void *arg, const json_t *request, struct control_answer *answer);
 void command_log(void *arg, const json_t *request, struct control_answer *answer);
+void command_vip(void *arg, const json_t *request, struct control_answer *answer);
 void command_alias(void *arg, const json_t *request, struct control_answer *answer);
 
 /* The rows of `show aliases`; NULL: out of memory. */

@@ -27,6 +27,11 @@ static void plane_changed(void *arg)
 	datapath_health_written(((struct daemon *)arg)->datapath);
 }
 
+static void plane_lease(void *arg, uint16_t lease, uint64_t until_ns)
+{
+	datapath_leases(((struct daemon *)arg)->datapath)[lease] = until_ns;
+}
+
 _Static_assert(GROUP_SLOTS == FL_GROUP_SLOTS, "one table of slots");
 
 /* ---- what the configuration says ---- */
@@ -198,7 +203,7 @@ int gateways_force(struct daemon *d, const char *name, enum monitor_forced force
 
 int gateways_open(struct daemon *d)
 {
-	const struct timekeeper_plane plane = { plane_gateway, plane_group, plane_changed, d };
+	const struct timekeeper_plane plane = { plane_gateway, plane_group, plane_changed, plane_lease, d };
 	struct gateways *g = calloc(1, sizeof(*g));
 	int err = g ? 0 : -ENOMEM;
 

@@ -247,6 +247,7 @@ static json_t *reasons_of(struct daemon *d, const json_t *interfaces, const json
 	check_translations(d, reasons);
 	check_routes(d, reasons);
 	gateways_reasons(d, reasons);
+	vips_reasons(d, reasons);
 	check_missing(d, reasons);
 	check_states(d, reasons);
 	check_history(&d->apply.store, reasons);

@@ -85,7 +85,7 @@ int datapath_open(struct datapath **out, const char *instance, struct system *sy
 	err = err ?: health_open(dp);
 	err = err ?: policy_open(dp);
 	err = err ?: waiting_open(dp);
-	err = err ?: vips_open(dp);
+	err = err ?: vip_maps_open(dp);
 	err = err ?: adopt(dp);
 	err = err ?: nexthops_adopt(dp);
 	err = err ?: saved_load(dp);
@@ -199,7 +199,7 @@ void datapath_close(struct datapath *dp)
 		dp->control.reassembly_until_ns = 0; /* else the kernel would answer for a socket that is gone */
 	}
 	waiting_close(dp);
-	vips_close(dp);
+	vip_maps_close(dp);
 	dp->control.alive_until = 0;
 	if (dp->config)
 		control_write(dp);

@@ -563,8 +563,8 @@ void reassembly_add_stats(const struct datapath *dp, uint32_t endpoint, struct f
 void reassembly_add_drops(const struct datapath *dp, uint32_t port, uint32_t reason, struct fl_drop_stats *stats);
 
 /* ---- vips.c ---- */
-int vips_open(struct datapath *dp);
-void vips_close(struct datapath *dp);
+int vip_maps_open(struct datapath *dp);
+void vip_maps_close(struct datapath *dp);
 /* What `config` has more of is in the maps; what it has less stays until vips_settle(). */
 int vips_add(struct datapath *dp, const struct config *config, const struct port *ports, struct undo *undo, char **why);
 /* config NULL: nothing is left */

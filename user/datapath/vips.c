@@ -155,7 +155,7 @@ static void find_holders(struct vips *vips)
 	}
 }
 
-int vips_open(struct datapath *dp)
+int vip_maps_open(struct datapath *dp)
 {
 	struct vips *vips = dp->vips = calloc(1, sizeof(*dp->vips));
 	void *leases;
@@ -175,7 +175,7 @@ int vips_open(struct datapath *dp)
 	return 0;
 }
 
-void vips_close(struct datapath *dp)
+void vip_maps_close(struct datapath *dp)
 {
 	if (!dp->vips)
 		return;

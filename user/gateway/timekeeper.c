@@ -287,11 +287,15 @@ void keeper_round(struct timekeeper *tk, bool tell_all)
 {
 	unsigned int had_events = tk->n_events;
 	struct keeper_plan *plan = tk->plan;
-	uint64_t now_ns = keeper_now();
+	uint64_t now_ns = keeper_now(), next_ns;
 	bool changed;
 
-	if (!plan)
+	vhids_run(tk->vhids, now_ns);
+	next_ns = vhids_next(tk->vhids);
+	if (!plan) {
+		arm(tk, next_ns);
 		return;
+	}
 	changed = run_gateways(tk, now_ns, tell_all);
 	/* once more for gateways on tunnels, and their groups: a group that is an underlay has none of them */
 	if (changed && run_groups(tk, now_ns, tell_all) && run_gateways(tk, now_ns, false))
@@ -300,7 +304,7 @@ void keeper_round(struct timekeeper *tk, bool tell_all)
 		tk->plane.changed(tk->plane.arg);
 	if (tk->n_events != had_events)
 		eventfd_write(tk->notify, 1);
-	arm(tk, next_of(plan));
+	arm(tk, next_of(plan) < next_ns ? next_of(plan) : next_ns);
 }
 
 /* ---- the thread ---- */
@@ -315,6 +319,8 @@ static void dispatch(struct timekeeper *tk, uint64_t event)
 		tk->armed_ns = 0; /* set anew, which takes the expiration off too */
 	else if (event == WAKE_LINK)
 		keeper_link_read(tk);
+	else if (event >= WAKE_CARP && event < WAKES_END)
+		vhids_receive(tk->vhids, event, keeper_now());
 }
 
 static void *run(void *arg)
@@ -347,17 +353,20 @@ static int watch(struct timekeeper *tk, int fd, uint64_t wake)
 
 static int open_all(struct timekeeper *tk)
 {
+	const struct vhids_plane vips = { tk->plane.lease, tk->plane.arg };
 	int err;
 
 	tk->epoll = epoll_create1(EPOLL_CLOEXEC);
 	tk->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	tk->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	tk->notify = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (tk->epoll < 0 || tk->timer < 0 || tk->wake < 0 || tk->notify < 0)
+	tk->vip_notify = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (tk->epoll < 0 || tk->timer < 0 || tk->wake < 0 || tk->notify < 0 || tk->vip_notify < 0)
 		return -errno;
 	err = watch(tk, tk->timer, WAKE_TIMER);
 	err = err ? err : watch(tk, tk->wake, WAKE_STOP);
 	err = err ? err : keeper_link_open(tk);
+	err = err ? err : vhids_open(&tk->vhids, tk->epoll, WAKE_CARP, tk->vip_notify, &vips);
 	return err ? err : prober_open(&tk->prober, tk->epoll, &tk->locked);
 }
 
@@ -415,13 +424,14 @@ static int start_thread(struct timekeeper *tk)
 
 static void close_all(struct timekeeper *tk)
 {
-	const int fds[] = { tk->epoll, tk->timer, tk->wake, tk->notify, tk->link, tk->query };
+	const int fds[] = { tk->epoll, tk->timer, tk->wake, tk->notify, tk->link, tk->query, tk->vip_notify };
 	size_t i;
 
 	if (tk->plan)
 		munmap(tk->plan, tk->plan->size);
 	if (tk->prober)
 		prober_close(tk->prober);
+	vhids_close(tk->vhids, keeper_now());
 	for (i = 0; i < sizeof(fds) / sizeof(*fds); i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
@@ -438,7 +448,7 @@ int timekeeper_start(struct timekeeper **out, const struct timekeeper_plane *pla
 	tk->locked = true;
 	keeper_lock(tk, tk, sizeof(*tk));
 	tk->plane = *plane;
-	tk->epoll = tk->timer = tk->wake = tk->notify = tk->link = tk->query = -1;
+	tk->epoll = tk->timer = tk->wake = tk->notify = tk->link = tk->query = tk->vip_notify = -1;
 	tk->armed_ns = MONITOR_NEVER;
 	err = make_mutex(&tk->mutex);
 	err = err ? err : open_all(tk);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A thread of its own that keeps time: it probes all gateways, hears the answers and the links, decides what gateways and groups are, and
- * tells the data plane at once. It runs with SCHED_FIFO where it may, allocates nothing, logs nothing and waits for nothing but its events;
+ * A thread of its own that keeps time: it probes all gateways, hears the answers and the links, decides what gateways and groups are, sends
+ * and hears CARP's adverts, and tells the data plane at once. It runs with SCHED_FIFO where it may, allocates nothing, logs nothing and waits for nothing but its events;
  * its memory is locked. All that it works on is guarded by one mutex with priority inheritance, which the functions below hold for short
  * copies only. They are for one other thread, the main one.
  *
@@ -18,6 +18,7 @@
 #include "user/gateway/group.h"
 #include "user/gateway/monitor.h"
 #include "user/gateway/probe.h"
+#include "user/vip/vhids.h"
 
 #define TIMEKEEPER_NAME_MAX 64
 #define TIMEKEEPER_ACTIVE_MAX 8
@@ -28,7 +29,8 @@ struct timekeeper;
 struct timekeeper_plane {
 	void (*gateway_up)(void *arg, uint16_t number, unsigned int families); /* 0: down, or not known yet */
 	void (*group_slots)(void *arg, uint32_t index, enum fl_family family, const uint16_t slots[GROUP_SLOTS]);
-	void (*changed)(void *arg); /* once, after all of these of a moment */
+	void (*changed)(void *arg);				     /* once, after all of these of a moment */
+	void (*lease)(void *arg, uint16_t lease, uint64_t until_ns); /* as in fl_leases */
 	void *arg;
 };
 
@@ -92,6 +94,15 @@ void timekeeper_paths(struct timekeeper *tk, const struct timekeeper_path *paths
 /* -ENOENT: no gateway of that number */
 int timekeeper_idle(struct timekeeper *tk, uint16_t number, bool idle);
 int timekeeper_force(struct timekeeper *tk, uint16_t number, enum monitor_forced forced);
+
+/* ---- vhids: user/vip/vhids.h; whether their links are up this thread knows ---- */
+
+int timekeeper_vips(struct timekeeper *tk, const struct vhid_setup *setups, size_t n);
+void timekeeper_vip_facts(struct timekeeper *tk, const struct vhid_facts *facts, const struct vhid_node *node);
+void timekeeper_vip_hand_over(struct timekeeper *tk, size_t which);
+size_t timekeeper_vips_show(struct timekeeper *tk, struct vhid_view *views, size_t max);
+int timekeeper_vip_fd(const struct timekeeper *tk); /* readable: there are events */
+bool timekeeper_vip_event(struct timekeeper *tk, struct vhid_event *event, unsigned int *lost);
 
 /* ---- what happened ---- */
 

@@ -9,7 +9,7 @@
 #define EVENTS_MAX 1024 /* all gateways at once, and their groups */
 
 /* Events of the thread's epoll besides the prober's */
-enum keeper_wake { WAKE_TIMER = PROBE_EVENTS, WAKE_LINK, WAKE_STOP };
+enum keeper_wake { WAKE_TIMER = PROBE_EVENTS, WAKE_LINK, WAKE_STOP, WAKE_CARP, WAKES_END = WAKE_CARP + CARP_EVENTS };
 
 struct keeper_target {
 	int slot;    /* of the prober, or -errno: why it has none */
@@ -71,11 +71,12 @@ struct timekeeper {
 	void *stack;
 	bool realtime;
 	bool locked; /* all of its memory */
-	int epoll, timer, wake, link, query, notify;
+	int epoll, timer, wake, link, query, notify, vip_notify;
 
 	pthread_mutex_t mutex;
 	bool stopping;
 	struct prober *prober;
+	struct vhids *vhids;
 	struct keeper_plan *plan; /* NULL: none yet */
 	uint64_t armed_ns;	  /* for when the timer is set */
 	struct timekeeper_event events[EVENTS_MAX];
@@ -87,8 +88,12 @@ void keeper_lock(struct timekeeper *tk, const void *memory, size_t size);
 /* Runs all monitors that are due, decides the groups and tells. Under the mutex. */
 void keeper_round(struct timekeeper *tk, bool tell_all);
 
+/* timekeeper_vips.c: asks whether the links of all vhids are up. */
+void keeper_vip_links(struct timekeeper *tk);
+
 int keeper_link_open(struct timekeeper *tk);
 void keeper_link_read(struct timekeeper *tk); /* the thread's own news */
+bool keeper_link_is_up(const struct timekeeper *tk, uint32_t ifindex);
 /* Asks whether its links are up. */
 void keeper_link_ask(struct timekeeper *tk, struct keeper_gateway *g);
 void keeper_path_changed(struct keeper_plan *plan, struct keeper_gateway *g, uint64_t now_ns);

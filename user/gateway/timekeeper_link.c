@@ -35,7 +35,7 @@ static bool flags_up(unsigned int flags)
 	return (flags & IFF_UP) && (flags & IFF_RUNNING);
 }
 
-static bool is_up(const struct timekeeper *tk, uint32_t ifindex)
+bool keeper_link_is_up(const struct timekeeper *tk, uint32_t ifindex)
 {
 	struct ifreq request = { .ifr_ifindex = (int)ifindex };
 
@@ -45,9 +45,9 @@ static bool is_up(const struct timekeeper *tk, uint32_t ifindex)
 
 void keeper_link_ask(struct timekeeper *tk, struct keeper_gateway *g)
 {
-	g->link_up = g->path.ifindex && is_up(tk, g->path.ifindex);
+	g->link_up = g->path.ifindex && keeper_link_is_up(tk, g->path.ifindex);
 	if (!g->underlay_group) /* which run_group() knows */
-		g->underlay_up = !g->underlay || is_up(tk, g->underlay);
+		g->underlay_up = !g->underlay || keeper_link_is_up(tk, g->underlay);
 }
 
 static void link_is(struct timekeeper *tk, uint32_t ifindex, bool up)
@@ -56,6 +56,7 @@ static void link_is(struct timekeeper *tk, uint32_t ifindex, bool up)
 	uint64_t now_ns = keeper_now();
 	size_t i;
 
+	vhids_link(tk->vhids, ifindex, up, now_ns);
 	for (i = 0; plan && i < plan->n_gateways; i++) {
 		struct keeper_gateway *g = &plan->gateways[i];
 
@@ -88,6 +89,7 @@ static void ask_all(struct timekeeper *tk)
 	uint64_t now_ns = keeper_now();
 	size_t i;
 
+	keeper_vip_links(tk);
 	for (i = 0; plan && i < plan->n_gateways; i++) {
 		keeper_link_ask(tk, &plan->gateways[i]);
 		keeper_path_changed(plan, &plan->gateways[i], now_ns);

@@ -24,7 +24,7 @@ const char *const journal_kinds[] = {
 	[JOURNAL_DAEMON] = "daemon",   [JOURNAL_APPLY] = "apply", [JOURNAL_ALIAS] = "alias",
 	[JOURNAL_STATES] = "states",   [JOURNAL_NAT] = "nat",	  [JOURNAL_INTERFACE] = "interface",
 	[JOURNAL_GATEWAY] = "gateway", [JOURNAL_GROUP] = "group", [JOURNAL_TUNNEL] = "tunnel",
-	[JOURNAL_NAME] = "name",       [JOURNAL_HOOK] = "hook",
+	[JOURNAL_NAME] = "name",       [JOURNAL_HOOK] = "hook",	  [JOURNAL_VIP] = "vip",
 };
 
 static const struct {
@@ -238,19 +238,34 @@ static bool wanted_on_stderr(const struct journal *journal)
 	return !journal || (log_to_stderr() && !(journal->syslog && getenv("JOURNAL_STREAM")));
 }
 
-static void tell(struct journal *journal, enum journal_level level, const json_t *json)
+static void log_line(struct journal *journal, enum journal_level level, const char *text)
 {
-	char *text = journal_text(json);
-
-	if (!text)
-		return;
 	if (wanted_on_stderr(journal) && level == JOURNAL_WARNING)
 		log_warnx("%s", text);
 	else if (wanted_on_stderr(journal))
 		log_info("%s", text);
 	if (journal && journal->syslog && !syslog_put(journal->syslog, levels[level].priority, text))
 		journal->unsent++;
+}
+
+static void tell(struct journal *journal, enum journal_level level, const json_t *json)
+{
+	char *text = journal_text(json);
+
+	if (text)
+		log_line(journal, level, text);
 	free(text);
+}
+
+void journal_say(struct journal *journal, enum journal_level level, const char *fmt, ...)
+{
+	char text[JOURNAL_REASON_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	log_line(journal, level, text);
 }
 
 void journal_write(struct journal *journal, enum journal_level level, enum journal_kind kind, const char *name,

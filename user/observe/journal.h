@@ -34,6 +34,7 @@ enum journal_kind {
 	JOURNAL_TUNNEL,
 	JOURNAL_NAME,
 	JOURNAL_HOOK,
+	JOURNAL_VIP,
 	JOURNAL_KINDS
 };
 
@@ -60,6 +61,10 @@ void journal_tick(struct journal *journal);
  */
 void journal_write(struct journal *journal, enum journal_level level, enum journal_kind kind, const char *name,
 		   const char *event, json_t *details, const char *reason, ...) __attribute__((format(printf, 7, 8)));
+
+/* A line for the log alone, in a form that others read: it is no event. */
+void journal_say(struct journal *journal, enum journal_level level, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 
 /* Why the last event could not be kept: 0 or -errno. */
 int journal_trouble(const struct journal *journal);

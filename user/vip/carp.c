@@ -66,7 +66,7 @@ static enum carp_role role_of_holds(unsigned int holds)
 {
 	if (holds & CARP_HOLD_DISABLED)
 		return CARP_DISABLED;
-	return holds & (CARP_HOLD_LINK | CARP_HOLD_SOURCE) ? CARP_INIT : CARP_BACKUP;
+	return holds & (CARP_HOLD_LINK | CARP_HOLD_SOURCE | CARP_HOLD_KEY) ? CARP_INIT : CARP_BACKUP;
 }
 
 void carp_init(struct carp *c, const struct carp_settings *set, uint64_t node, uint64_t now_ns)
@@ -157,6 +157,9 @@ static unsigned int heard_as_backup(struct carp *c, const struct carp_claim *cla
 static unsigned int heard_as_master(struct carp *c, const struct carp_claim *claim, uint64_t now_ns)
 {
 	if (claim->leaves || stays(c, claim)) {
+		if (now_ns - c->insisted_ns < carp_interval_ns(c))
+			return 0;
+		c->insisted_ns = now_ns;
 		c->next_ns = now_ns + carp_interval_ns(c);
 		return CARP_ACT_ADVERT | CARP_ACT_ANNOUNCE;
 	}

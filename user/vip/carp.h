@@ -32,6 +32,7 @@ enum carp_hold {
 	CARP_HOLD_DISABLED = 1 << 0,  /* by hand */
 	CARP_HOLD_LINK = 1 << 1,      /* no carrier, or the device is not there */
 	CARP_HOLD_SOURCE = 1 << 2,    /* nothing to send adverts from */
+	CARP_HOLD_KEY = 1 << 4,	      /* its password is not known */
 	CARP_HOLD_NOT_READY = 1 << 3, /* hears, and yields, but does not take over */
 };
 
@@ -72,6 +73,8 @@ struct carp {
 	enum carp_role role;
 	enum carp_why why;
 	uint64_t since_ns;
+	uint64_t
+		insisted_ns; /* as master to another one; once an interval, or two that both believe to be better would never stop */
 	uint64_t
 		next_ns; /* when carp_run() is due: the next advert, or the master's time is over. CARP_NEVER: not at all */
 };

@@ -29,6 +29,7 @@ struct vhid {
 	bool inherits; /* the lease of a dead daemon */
 	struct carp carp;
 	struct carp_key key;
+	bool has_key;
 	enum carp_variant variant;
 	struct prefix *addresses;
 	size_t n_addresses;
@@ -274,7 +275,8 @@ static unsigned int holds_of(const struct vhids *v, const struct vhid *one)
 	for (unsigned int six = 0; six < 2; six++)
 		source |= one->facts.sources[six].family && has_family(one, six ? AF_INET6 : AF_INET);
 	return (one->facts.disabled ? CARP_HOLD_DISABLED : 0) | (one->link_up && one->ifindex ? 0 : CARP_HOLD_LINK) |
-	       (source ? 0 : CARP_HOLD_SOURCE) | (v->node.ready ? 0 : CARP_HOLD_NOT_READY);
+	       (one->has_key ? 0 : CARP_HOLD_KEY) | (source ? 0 : CARP_HOLD_SOURCE) |
+	       (v->node.ready ? 0 : CARP_HOLD_NOT_READY);
 }
 
 static void judge(struct vhids *v)
@@ -400,6 +402,14 @@ static void fault(struct vhids *v, struct vhid *one, const struct carp_heard *he
 	e->from = heard->from;
 }
 
+/* With fast_ms all nodes are fairlead's, and have the same: adverts say in seconds what plain ones should believe. */
+static uint64_t interval_of(const struct vhid *one, const struct carp_advert *advert)
+{
+	uint64_t fast = one->carp.set.fast_ms * 1000000ull;
+
+	return fast ? fast + advert->advskew * fast / 256 : carp_interval_of(advert->advbase_s, advert->advskew);
+}
+
 static void hear(void *arg, const struct carp_heard *heard)
 {
 	struct vhids *v = arg;
@@ -424,7 +434,7 @@ static void hear(void *arg, const struct carp_heard *heard)
 		return;
 	one->received++;
 	one->heard_ns = v->now_ns;
-	claim = (struct carp_claim){ .interval_ns = carp_interval_of(advert.advbase_s, advert.advskew),
+	claim = (struct carp_claim){ .interval_ns = interval_of(one, &advert),
 				     .demotion = advert.demotion,
 				     .leaves = advert.advbase_s == 255 && advert.advskew == 255 };
 	before = one->carp.role;
@@ -466,7 +476,7 @@ static int vhid_make(struct vhid *one, const struct vhid_setup *setup, const str
 			      .independent = setup->independent,
 			      .router = setup->router,
 			      .inherits = setup->leased,
-			      .key = *setup->key,
+			      .has_key = setup->key,
 			      .variant = setup->variant,
 			      .n_addresses = setup->n_addresses,
 			      .n_peers = setup->n_peers,
@@ -474,6 +484,8 @@ static int vhid_make(struct vhid *one, const struct vhid_setup *setup, const str
 			      .announce_refresh_s = setup->announce_refresh_s,
 			      .announce_ns = CARP_NEVER };
 	snprintf(one->name, sizeof(one->name), "%s", setup->name);
+	if (setup->key)
+		one->key = *setup->key;
 	one->addresses = copy_of(setup->addresses, setup->n_addresses, sizeof(*one->addresses));
 	one->peers = copy_of(setup->peers, setup->n_peers, sizeof(*one->peers));
 	if (!one->addresses || !one->peers)

@@ -26,8 +26,8 @@ struct vhid_setup {
 	uint32_t ifindex; /* 0: the device is not there */
 	uint8_t vhid;
 	struct carp_settings set;
-	const struct carp_key *key;
-	enum carp_variant variant; /* in which it sends */
+	const struct carp_key *key; /* NULL: not known; it can't take part */
+	enum carp_variant variant;  /* in which it sends */
 	const struct prefix *addresses;
 	size_t n_addresses;
 	const struct addr *peers; /* none: multicast */

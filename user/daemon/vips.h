@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Virtual addresses as a whole: the configuration, the machine and people say what holds; the timekeeper (user/vip/) decides who has them; here
+ * the kernel's addresses, events and what is shown follow.
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "user/config/config.h"
+
+struct daemon;
+struct vips; /* opaque */
+
+/* After gateways_open(). 0 or -errno, logged. */
+int vips_open(struct daemon *d);
+void vips_close(struct daemon *d); /* before the timekeeper ends, which then gives up what it has; NULL is allowed */
+
+/* Of a configuration that is in force. */
+void vips_configure(struct daemon *d, const struct config *config);
+/* What `apply` and `check` should know: password files that can't be used. */
+void vips_warn(const struct config *config, struct config_report *report);
+void vips_system_changed(struct daemon *d); /* links or addresses */
+void vips_tick(struct daemon *d);	    /* once a second */
+
+/* NAME NULL: all. -ENOENT: there is none of that name */
+int vips_disable(struct daemon *d, const char *name, bool disable);
+void vips_maintenance(struct daemon *d, bool on);
+
+json_t *vips_show(struct daemon *d); /* the rows of `show vips` */
+void vips_reasons(struct daemon *d, json_t *reasons);
