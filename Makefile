@@ -25,7 +25,8 @@ endif
 # ---- what must be installed ----------------------------------------------------------------------------------------
 
 PACKAGES_BUILD := gcc libc6-dev pkg-config clang llvm bpftool libbpf-dev libxdp-dev libelf-dev zlib1g-dev libevent-dev \
-	libnl-3-dev libnl-route-3-dev libnl-genl-3-dev libjansson-dev libsmartcols-dev libcurl4-gnutls-dev libc-ares-dev nettle-dev
+	libnl-3-dev libnl-route-3-dev libnl-genl-3-dev libjansson-dev libsmartcols-dev libcurl4-gnutls-dev libc-ares-dev nettle-dev \
+	libssl-dev
 PACKAGES_DEMO := iproute2 ethtool tcpdump iputils-ping procps netbase python3
 PACKAGES_TEST := $(PACKAGES_DEMO) libcriterion-dev iptables nftables python3-scapy python3-jsonschema \
 	curl ca-certificates xdp-tools qemu-system-x86 busybox-static kmod cpio xz-utils ppp systemd openvpn openssl \
@@ -50,7 +51,8 @@ obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out %.bpf.c,$(1)))
 
 # ---- flags -----------------------------------------------------------------------------------------------------------
 
-DAEMON_PKGS := libbpf libxdp libelf zlib libevent_core libnl-3.0 libnl-route-3.0 libnl-genl-3.0 jansson libcares nettle
+DAEMON_PKGS := libbpf libxdp libelf zlib libevent_core libevent_openssl libnl-3.0 libnl-route-3.0 libnl-genl-3.0 jansson libcares nettle \
+	libssl libcrypto
 CLI_PKGS    := jansson smartcols
 HTTPS_PKGS  := libcurl
 TEST_PKGS   := criterion

@@ -39,36 +39,57 @@ static size_t first_line(char *text, size_t len)
 	return n;
 }
 
-static const char *read_line(int fd, char *line, size_t size)
+/* Bytes, or -1 and *why; a buffer that is full leaves open whether that was all. */
+static ssize_t read_text(const char *path, char *text, size_t size, const char **why)
 {
-	ssize_t len = read(fd, line, size - 1);
-	bool whole;
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	struct stat st;
+	ssize_t len = -1;
 
-	if (len < 0)
-		return "it can't be read";
-	whole = len < (ssize_t)size - 1 || memchr(line, '\n', len);
-	if (!first_line(line, len))
-		return "its first line is empty";
-	return whole ? NULL : "its first line is too long";
+	if (fd < 0) {
+		*why = open_trouble(errno);
+		return -1;
+	}
+	*why = fstat(fd, &st) ? "it can't be looked at" : stat_trouble(&st);
+	if (!*why) {
+		len = read(fd, text, size - 1);
+		if (len < 0)
+			*why = "it can't be read";
+		else
+			text[len] = '\0';
+	}
+	close(fd);
+	return len;
 }
 
 char *secret_read(const char *path, char *line, size_t size, const char **why)
 {
-	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	struct stat st;
+	ssize_t len = read_text(path, line, size, why);
+	bool whole;
 
-	if (fd < 0) {
-		*why = open_trouble(errno);
-		return NULL;
+	if (len >= 0) {
+		whole = len < (ssize_t)size - 1 || memchr(line, '\n', len);
+		if (!first_line(line, len))
+			*why = "its first line is empty";
+		else if (whole)
+			return line;
+		else
+			*why = "its first line is too long";
 	}
-	*why = fstat(fd, &st) ? "it can't be looked at" : stat_trouble(&st);
-	if (!*why)
-		*why = read_line(fd, line, size);
-	close(fd);
-	if (!*why)
-		return line;
 	explicit_bzero(line, size);
 	return NULL;
+}
+
+ssize_t secret_read_all(const char *path, char *text, size_t size, const char **why)
+{
+	ssize_t len = read_text(path, text, size, why);
+
+	if (len >= 0 && len < (ssize_t)size - 1)
+		return len;
+	if (len >= 0)
+		*why = "it is too long";
+	explicit_bzero(text, size);
+	return -1;
 }
 
 const char *secret_trouble(const char *path)
