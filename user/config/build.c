@@ -116,6 +116,17 @@ static void free_paths(char **paths, size_t n)
 	free(paths);
 }
 
+static void free_checks(struct config_check *checks, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		free(checks[i].name);
+		free_paths(checks[i].command, checks[i].n_command);
+	}
+	free(checks);
+}
+
 void config_free(struct config *config)
 {
 	size_t i;
@@ -139,6 +150,7 @@ void config_free(struct config *config)
 	free(config->ha.key_file);
 	free_paths(config->hooks_gateway, config->n_hooks_gateway);
 	free_paths(config->hooks_vip, config->n_hooks_vip);
+	free_checks(config->checks, config->n_checks);
 	free(config->routes);
 	free(config->translations);
 	policy_free(config);
@@ -168,6 +180,7 @@ void draft_free(struct draft *d)
 	free_draft_ha(d);
 	free_paths(d->hooks_gateway, d->n_hooks_gateway);
 	free_paths(d->hooks_vip, d->n_hooks_vip);
+	free_checks(d->checks, d->n_checks);
 	for (i = 0; i < d->n_routes; i++)
 		free(d->routes[i].gateway);
 	free(d->routes);
@@ -356,6 +369,14 @@ static void take_hooks(struct config *config, struct draft *d)
 	d->n_hooks_gateway = d->n_hooks_vip = 0;
 }
 
+static void take_checks(struct config *config, struct draft *d)
+{
+	config->checks = d->checks;
+	config->n_checks = d->n_checks;
+	d->checks = NULL;
+	d->n_checks = 0;
+}
+
 struct config *draft_build(struct draft *d)
 {
 	struct config *config = calloc(1, sizeof(*config));
@@ -392,6 +413,7 @@ struct config *draft_build(struct draft *d)
 	config_timeouts_complete(config->timeouts_s, d->optimization);
 	config->log = d->log;
 	take_hooks(config, d);
+	take_checks(config, d);
 	if (fill_groups(config, d) || build_policy(config, d)) {
 		config_free(config);
 		return NULL;

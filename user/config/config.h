@@ -190,6 +190,16 @@ struct config_ha {
 	uint32_t sections;
 };
 
+/* Who runs a check of the user's own: bits. */
+enum config_check_when { CONFIG_CHECK_DOCTOR = 1 << 0, CONFIG_CHECK_DRILL = 1 << 1 };
+
+struct config_check {
+	char *name;
+	char **command; /* program and arguments */
+	size_t n_command;
+	uint32_t when;
+};
+
 struct config {
 	char *text; /* as it was read: a tree of it takes seven times the memory */
 	size_t text_len;
@@ -222,6 +232,8 @@ struct config {
 	struct config_log log;
 	char **hooks_gateway, **hooks_vip; /* paths */
 	size_t n_hooks_gateway, n_hooks_vip;
+	struct config_check *checks;
+	size_t n_checks;
 };
 
 /* Findings of a load, in the order of the file. */

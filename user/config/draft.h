@@ -195,6 +195,8 @@ struct draft {
 	struct config_log log;
 	char **hooks_gateway, **hooks_vip;
 	size_t n_hooks_gateway, n_hooks_vip;
+	struct config_check *checks;
+	size_t n_checks;
 };
 
 /* tables.c: the whole file; its struct is a struct draft */

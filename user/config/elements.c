@@ -204,6 +204,46 @@ void element_sections(struct schema_walk *walk, const struct path *path, const j
 	}
 }
 
+/* ---- checks of one's own ---- */
+
+/* Of the list of a command: the first is the program. */
+void element_argument(struct schema_walk *walk, const struct path *path, const json_t *value,
+		      const struct schema_key *key, void *item)
+{
+	const char *text = json_string_value(value);
+
+	if (!text || (!path->index && !*text))
+		schema_refuse(walk, path, value, path->index ? "an argument, a string" : key->accepts);
+	else
+		*(char **)item = copy(walk, text, strlen(text));
+}
+
+void element_when(struct schema_walk *walk, const struct path *path, const json_t *value, const struct schema_key *key,
+		  void *item)
+{
+	static const struct schema_word words[] = {
+		{ .word = "doctor", .value = CONFIG_CHECK_DOCTOR },
+		{ .word = "drill", .value = CONFIG_CHECK_DRILL },
+		{ .word = NULL },
+	};
+	struct path element = { .up = path };
+	uint32_t *when = item;
+	json_t *child;
+
+	if (!json_array_size(value))
+		schema_refuse(walk, path, value, key->accepts);
+	json_array_foreach(value, element.index, child) {
+		const struct schema_word *word = schema_find_word(words, child);
+
+		if (!word)
+			schema_refuse_word(walk, &element, child, words, "\"doctor\" or \"drill\"");
+		else if (*when & word->value)
+			schema_error(walk, &element, "\"%s\" is in this list already", word->word);
+		else
+			*when |= word->value;
+	}
+}
+
 /* ---- ports, protocols ---- */
 
 /* What was meant by a number in quotes, by pf's FIRST:LAST, or by a service's name, which is no port here: it depends on the machine. */

@@ -444,7 +444,11 @@ static const struct schema_key top_keys[] = {
 	  .object = &table_hooks,
 	  .accepts = "an object with \"gateway\" and \"vip\"" },
 	LATER("http", "there are no metrics and no status page yet; take \"http\" out"),
-	LATER("checks", "no checks of your own are run yet; take \"checks\" out"),
+	{ .key = "checks",
+	  .kind = SCHEMA_ARRAY,
+	  LIST(struct draft, checks),
+	  .object = &table_check,
+	  .accepts = "a check of your own: an object with \"name\" and \"command\"" },
 	LATER("drill", "there are no failover tests yet; take \"drill\" out"),
 	END,
 };

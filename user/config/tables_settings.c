@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Tables of what holds for the state table and the logs as a whole. */
+/* Tables of what holds for the state table and the logs as a whole, and of checks of the user's own. */
 #include <syslog.h>
 
+#include "user/config/elements.h"
 #include "user/config/tables.h"
 
 #define SECONDS_MAX 2147483647
@@ -93,3 +94,52 @@ static const struct schema_key log_keys[] = {
 	END,
 };
 const struct schema_object table_log = { .keys = log_keys };
+
+/* ---- checks ---- */
+
+static const char *check_name_fault(const char *name)
+{
+	return *name ? NULL : "a name, as doctor and drill print it";
+}
+
+/* Arguments may be the same: their places in the array tell them apart. */
+static int compare_places(const void *a, const void *b)
+{
+	return a < b ? -1 : a > b;
+}
+
+static const struct schema_key check_keys[] = {
+	{ .key = "name",
+	  .kind = SCHEMA_STRING,
+	  .flags = SCHEMA_REQUIRED,
+	  FIELD(struct config_check, name),
+	  .fault = check_name_fault,
+	  .accepts = "a name, as doctor and drill print it" },
+	{ .key = "command",
+	  .kind = SCHEMA_LIST,
+	  .flags = SCHEMA_REQUIRED | SCHEMA_NOT_EMPTY,
+	  LIST(struct config_check, command),
+	  .element = element_argument,
+	  .compare = compare_places,
+	  .accepts = "a program, \"/etc/fairlead/checks/vpn.sh\" for instance" },
+	{ .key = "when",
+	  .kind = SCHEMA_VALUE,
+	  FIELD(struct config_check, when),
+	  .element = element_when,
+	  .accepts = "an array of \"doctor\" and \"drill\"" },
+	SYNC,
+	DESCRIPTION,
+	END,
+};
+static void check_done(struct schema_walk *walk, const struct path *path, const json_t *value, void *item)
+{
+	(void)walk, (void)path;
+	if (!json_object_get(value, "when"))
+		((struct config_check *)item)->when = CONFIG_CHECK_DOCTOR | CONFIG_CHECK_DRILL;
+}
+
+const struct schema_object table_check = {
+	.keys = check_keys,
+	.size = sizeof(struct config_check),
+	.done = check_done,
+};
