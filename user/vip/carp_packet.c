@@ -151,6 +151,12 @@ const char *carp_fault_text(enum carp_fault fault)
 		[CARP_FAR] = "from afar (its TTL is not 255), or from none of the peers",
 		[CARP_OTHER] = "another vhid",
 		[CARP_DIGEST] = "wrong digest: passwords or addresses of the vhid are not the same on both nodes",
+		[CARP_UNSIGNED] = "not signed by a node of \"ha\"; \"plain_peers\" accepts that",
+		[CARP_STRANGE_KEY] = "signed with a key that is not in the key file of \"ha\"",
+		[CARP_FORGED] = "wrong signature: altered on its way, or made up",
+		[CARP_STRANGER] =
+			"signed by a node that is none of the peers of \"ha\", or has this node's address there",
+		[CARP_REPLAYED] = "a recording: it has been heard before",
 	};
 
 	return texts[fault];

@@ -44,6 +44,13 @@ enum carp_fault {
 	CARP_FAR,    /* TTL or hop limit are not 255, or it is from nobody that is named as a peer */
 	CARP_OTHER,  /* another vhid's */
 	CARP_DIGEST, /* password or addresses are not the same on both nodes */
+	/* between nodes of a pair, see ext.h: */
+	CARP_UNSIGNED,	  /* nothing of a pair's node */
+	CARP_STRANGE_KEY, /* signed with another key */
+	CARP_FORGED,	  /* altered */
+	CARP_STRANGER,	  /* of a node that is none of the peers */
+	CARP_REPLAYED,	  /* heard before */
+	CARP_FAULTS,
 };
 
 /* `password`: at most CARP_PASSWORD_MAX bytes. The addresses may come in any order. */

@@ -16,7 +16,6 @@
 #define SEND_ERRORS 3		     /* in a row, before that is told and demotes; as many successes take it back */
 #define LEASE_FOREVER UINT64_MAX
 #define LEASE_INTERVALS 2 /* fewer than a backup waits */
-#define FAULTS (CARP_DIGEST + 1)
 
 /* One vhid on one device. */
 struct vhid {
@@ -45,7 +44,7 @@ struct vhid {
 	uint64_t heard_ns, sent, received, bad;
 	unsigned int send_errors, send_successes;
 	bool unsent; /* told */
-	uint64_t fault_ns[FAULTS];
+	uint64_t fault_ns[CARP_FAULTS];
 };
 
 struct vhids {

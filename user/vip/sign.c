@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "user/vip/sign.h"
+
+#include <endian.h>
+#include <nettle/memops.h>
+#include <string.h>
+
+void sign_key_make(struct sign_key *key, const uint8_t id[SIGN_ID], const uint8_t secret[32])
+{
+	static const char *const begins[] = { [SIGN_EXT] = "ext", [SIGN_BEAT] = "beat" };
+
+	memcpy(key->id, id, SIGN_ID);
+	for (unsigned int what = 0; what < SIGN_KINDS; what++) {
+		hmac_sha256_set_key(&key->begun[what], 32, secret);
+		hmac_sha256_update(&key->begun[what], strlen(begins[what]), (const uint8_t *)begins[what]);
+	}
+}
+
+void sign(const struct sign_key *key, enum sign_what what, const void *first, size_t first_len, const void *then,
+	  size_t then_len, uint8_t mac[SIGN_MAC])
+{
+	struct hmac_sha256_ctx hmac = key->begun[what];
+
+	hmac_sha256_update(&hmac, first_len, first);
+	hmac_sha256_update(&hmac, then_len, then);
+	hmac_sha256_digest(&hmac, SIGN_MAC, mac);
+}
+
+bool sign_is(const struct sign_key *key, enum sign_what what, const void *first, size_t first_len, const void *then,
+	     size_t then_len, const uint8_t mac[SIGN_MAC])
+{
+	uint8_t right[SIGN_MAC];
+
+	sign(key, what, first, first_len, then, then_len, right);
+	return memeql_sec(right, mac, SIGN_MAC);
+}
+
+int sign_find(const struct sign_keys *keys, const uint8_t id[SIGN_ID])
+{
+	for (unsigned int i = 0; i < keys->n; i++)
+		if (!memcmp(keys->key[i].id, id, SIGN_ID))
+			return (int)i;
+	return -1;
+}
+
+bool sign_is_newer(const struct sign_mark *than, const struct sign_mark *mark)
+{
+	return mark->epoch != than->epoch ? mark->epoch > than->epoch : mark->sequence > than->sequence;
+}
+
+/* ---- big endian ---- */
+
+void put_be16(uint8_t *to, uint16_t value)
+{
+	value = htobe16(value);
+	memcpy(to, &value, sizeof(value));
+}
+
+void put_be32(uint8_t *to, uint32_t value)
+{
+	value = htobe32(value);
+	memcpy(to, &value, sizeof(value));
+}
+
+void put_be64(uint8_t *to, uint64_t value)
+{
+	value = htobe64(value);
+	memcpy(to, &value, sizeof(value));
+}
+
+uint16_t get_be16(const uint8_t *from)
+{
+	uint16_t value;
+
+	memcpy(&value, from, sizeof(value));
+	return be16toh(value);
+}
+
+uint32_t get_be32(const uint8_t *from)
+{
+	uint32_t value;
+
+	memcpy(&value, from, sizeof(value));
+	return be32toh(value);
+}
+
+uint64_t get_be64(const uint8_t *from)
+{
+	uint64_t value;
+
+	memcpy(&value, from, sizeof(value));
+	return be64toh(value);
+}

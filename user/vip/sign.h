@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the nodes of a pair sign adverts and beats with: HMAC-SHA256 by the key that they share, and while it is changed by either of two.
+ * Marks keep out what has been heard before. Nothing allocates.
+ */
+#pragma once
+
+#include <nettle/hmac.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SIGN_MAC 32
+#define SIGN_ID 8
+#define SIGN_KEYS 2
+
+enum sign_what { SIGN_EXT, SIGN_BEAT, SIGN_KINDS }; /* one can't be taken for the other */
+
+struct sign_key {
+	uint8_t id[SIGN_ID];
+	struct hmac_sha256_ctx begun[SIGN_KINDS];
+};
+
+struct sign_keys {
+	struct sign_key key[SIGN_KEYS]; /* the first is the new one */
+	unsigned int n;
+};
+
+void sign_key_make(struct sign_key *key, const uint8_t id[SIGN_ID], const uint8_t secret[32]);
+void sign(const struct sign_key *key, enum sign_what what, const void *first, size_t first_len, const void *then,
+	  size_t then_len, uint8_t mac[SIGN_MAC]);
+/* Compares in constant time. */
+bool sign_is(const struct sign_key *key, enum sign_what what, const void *first, size_t first_len, const void *then,
+	     size_t then_len, const uint8_t mac[SIGN_MAC]);
+/* Its place in `keys`, or -1. */
+int sign_find(const struct sign_keys *keys, const uint8_t id[SIGN_ID]);
+
+/* How far a sender has come: the epoch is a start of its daemon, the sequence grows with all that it sends. */
+struct sign_mark {
+	uint64_t epoch, sequence;
+};
+
+bool sign_is_newer(const struct sign_mark *than, const struct sign_mark *mark);
+
+/* ---- big endian, at any place ---- */
+
+void put_be16(uint8_t *to, uint16_t value);
+void put_be32(uint8_t *to, uint32_t value);
+void put_be64(uint8_t *to, uint64_t value);
+uint16_t get_be16(const uint8_t *from);
+uint32_t get_be32(const uint8_t *from);
+uint64_t get_be64(const uint8_t *from);
