@@ -42,6 +42,12 @@ static __always_inline bool state_learns(const struct conn *c)
 	return control && control->learn_until && (__s32)(control->learn_until - c->now) > 0;
 }
 
+/* Whether the end `side` of a TCP state has not been seen here since a peer told of it. */
+static __always_inline bool state_takes(const struct fl_state *st, __u32 side)
+{
+	return st->flags & FL_STATE_MOVED && !st->end[side & 1].from;
+}
+
 /*
  * Whether the packet fits its state: 0, STATE_MISS or -FL_DROP_STATE_WINDOW. Writes nothing to the table. seg: of TCP what has been
  * read of the header; NULL: it is in another fragment, which has been judged.
@@ -58,6 +64,7 @@ GLOBAL int state_check(struct conn *c, struct segment *seg)
 	c->next.phase[0] = st->phase[0];
 	c->next.phase[1] = st->phase[1];
 	c->next.held = c->next.late = c->next.agreed = false;
+	c->next.taken = 0;
 	if (st->proto != FL_PROTO_TCP) {
 		plain_check(c);
 		return 0;
@@ -73,6 +80,8 @@ GLOBAL int state_check(struct conn *c, struct segment *seg)
 		return STATE_MISS;
 	if (!(st->flags & FL_STATE_LOOSE)) {
 		tcp_next_begin(st, &c->next);
+		if (state_takes(st, c->main_side) && tcp_take(st, &c->next, c->main_side & 1, seg))
+			return 0;
 		if (!tcp_check_windows(st, &c->next, c->main_side & 1, seg))
 			return 0;
 		return state_learns(c) && tcp_learn(st, &c->next, c->main_side & 1, seg) ? 0 : -FL_DROP_STATE_WINDOW;
@@ -111,7 +120,7 @@ static __always_inline void tcp_write(struct fl_state *st, const struct tcp_next
 #pragma unroll
 	for (int i = 0; i < 2; i++) {
 		struct fl_end *end = &st->end[i];
-		bool first = !end->seq_lo && n->seq_lo[i];
+		bool first = (!end->seq_lo && n->seq_lo[i]) || n->taken & 1 << i;
 
 		if (first || seq_is_behind(n->seq_hi[i], end->seq_hi))
 			end->seq_hi = n->seq_hi[i];
@@ -124,13 +133,27 @@ static __always_inline void tcp_write(struct fl_state *st, const struct tcp_next
 		st->wscale = n->wscale;
 }
 
-/* The same of phases. */
-static __always_inline void phases_write(struct fl_state *st, const struct tcp_next *n)
+/* The same of phases. Returns whether one has. */
+static __always_inline bool phases_write(struct fl_state *st, const struct tcp_next *n)
 {
+	bool grown = false;
+
 #pragma unroll
 	for (int i = 0; i < 2; i++)
-		if (n->phase[i] > st->phase[i])
+		if (n->phase[i] > st->phase[i]) {
 			st->phase[i] = n->phase[i];
+			grown = true;
+		}
+	return grown;
+}
+
+/* It is ours from now on. Other CPUs write phases meanwhile, which are in the same word. */
+static __always_inline void state_adopt(struct fl_state *st)
+{
+	_Static_assert(__builtin_offsetof(struct fl_state, flags) == __builtin_offsetof(struct fl_state, proto) + 1 &&
+			       __builtin_offsetof(struct fl_state, proto) % 4 == 0,
+		       "flags are the second byte of a word");
+	__sync_fetch_and_and((__u32 *)&st->proto, ~bpf_htonl(FL_STATE_PEER << 16));
 }
 
 /* Writes what state_check() found, and counts the packet; `bytes`: of the IP packet. */
@@ -138,6 +161,7 @@ static __always_inline void state_update(struct conn *c, __u32 bytes)
 {
 	const volatile __u64 *tag = tag_at(c->main);
 	struct fl_state *st = state_at(c->main);
+	bool news;
 
 	if (!tag || !st || fl_dry_run || FL_TAG_SERIAL(*tag) != FL_TAG_SERIAL(c->tag))
 		return;
@@ -148,9 +172,18 @@ static __always_inline void state_update(struct conn *c, __u32 bytes)
 		st->seen = c->now;
 	if (st->proto == FL_PROTO_TCP && !(st->flags & FL_STATE_LOOSE))
 		tcp_write(st, &c->next);
-	phases_write(st, &c->next);
-	if (FL_TAG_KIND(c->tag) == FL_KIND_EMBRYONIC && is_established(st, &c->next))
-		state_promote(c);
+	news = phases_write(st, &c->next);
+	if (FL_TAG_KIND(c->tag) == FL_KIND_EMBRYONIC) {
+		news = is_established(st, &c->next);
+		if (news)
+			state_promote(c);
+	}
+	if (st->flags & FL_STATE_PEER) {
+		state_adopt(st);
+		news = true;
+	}
+	if (news)
+		state_log(c->main);
 }
 
 /* An ICMP error that quotes a packet of the state has passed: a query waits no longer for its answer. */

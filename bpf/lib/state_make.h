@@ -2,6 +2,7 @@
 /* The state table: making entries and ending them, and the counters that go with it. */
 #pragma once
 
+#include "lib/state_log.h"
 #include "lib/state_map.h"
 
 /* ---- counting ---- */
@@ -121,6 +122,8 @@ GLOBAL int state_claim(__u32 slot, __u64 was)
 	if (st->flags & FL_STATE_TRANSLATED)
 		twin_remove(st->twin, slot, was);
 	state_count(-1, FL_TAG_KIND(was) == FL_KIND_EMBRYONIC ? -1 : 0);
+	if (FL_TAG_KIND(was) == FL_KIND_ESTABLISHED)
+		state_log(slot);
 	return 1;
 }
 

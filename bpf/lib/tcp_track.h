@@ -37,6 +37,7 @@ struct tcp_next {
 	bool held;   /* it passes, and changes nothing */
 	bool late;   /* it does not make the state live longer */
 	bool agreed; /* it is an end's SYN: scales, and the windows in them, are as here */
+	__u8 taken;  /* ends, a bit each, whose numbers are as here, whatever they were */
 };
 
 /* A segment as it is compared. */
@@ -288,6 +289,35 @@ static __always_inline bool tcp_learn(const struct fl_state *st, struct tcp_next
 		tcp_set_closing(n, me);
 	if (seg->flags & TCP_ACK)
 		tcp_acknowledge(n, you);
+	return true;
+}
+
+/*
+ * The first segment here of an end of a connection that a peer has told of: what the peer has forwarded since nobody knows, so numbers are
+ * taken as they come. Those of the other end too while it has not been seen, else they only grow. What ends or begins a connection must fit:
+ * false.
+ */
+static __always_inline bool tcp_take(const struct fl_state *st, struct tcp_next *n, __u32 me, const struct segment *seg)
+{
+	__u32 you = me ^ 1, end = seg->seq + seg->len + !!(seg->flags & TCP_FIN), most, win;
+	bool both = !st->end[you & 1].from;
+
+	if ((seg->flags & (TCP_SYN | TCP_RST | TCP_ACK)) != TCP_ACK || st->phase[0] < FL_PHASE_ESTABLISHED ||
+	    st->phase[1] < FL_PHASE_ESTABLISHED)
+		return false;
+	n->taken = both ? 3 : 1 << (me & 1);
+	win = (__u32)seg->win << tcp_scale(n, me);
+	most = seg->ack + at_least_one(win);
+	tcp_note_window(n, me, win);
+	if (both || seq_is_behind(seg->ack, n->seq_lo[you & 1]))
+		n->seq_lo[you & 1] = seg->ack;
+	if (both || seq_is_behind(most, n->seq_hi[you & 1]))
+		n->seq_hi[you & 1] = most;
+	n->seq_lo[me & 1] = end;
+	n->seq_hi[me & 1] = end + at_least_one(tcp_window(n, you));
+	if (seg->flags & TCP_FIN)
+		tcp_set_closing(n, me);
+	tcp_acknowledge(n, you);
 	return true;
 }
 

@@ -36,7 +36,8 @@ struct fl_control {
 	__u32 alive_until;  /* low word of jiffies64: until then a daemon watches routes and neighbours */
 	__u8 policy[2];	    /* enum fl_policy, of each set */
 	__u8 vips;	    /* 1: there are virtual addresses */
-	__u8 pad[5];
+	__u8 sync;	    /* enum fl_sync: what peers want to hear of */
+	__u8 pad[4];
 	/* for daemons only: whose maps and programs these are. Written once */
 	__u64 netns;	   /* SO_NETNS_COOKIE: the network namespace that they work in */
 	char instance[64]; /* its name */

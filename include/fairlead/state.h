@@ -50,13 +50,14 @@ struct fl_tuple {
 enum fl_state_flags {
 	FL_STATE_LOOSE = 1 << 0,      /* no window tracking */
 	FL_STATE_PROBE = 1 << 1,      /* of the daemon's, by a gateway whatever rules and routes say */
-	FL_STATE_PEER = 1 << 2,	      /* came from the peer, and has not been seen here */
+	FL_STATE_PEER = 1 << 2,	      /* the last news of it came from a peer: no packet of it here since */
 	FL_STATE_STARTER = 1 << 3,    /* end 1 began it; else end 0 */
 	FL_STATE_OWN = 1 << 4,	      /* the router itself began it */
 	FL_STATE_TURNED = 1 << 5,     /* of a twin: its end 0 is end 1 of the entry with the state */
 	FL_STATE_COUNTED = 1 << 5,    /* of any other: in fl_rule_sources */
 	FL_STATE_TRANSLATED = 1 << 6, /* has a twin */
-	FL_STATE_ERROR = 1 << 7,      /* an ICMP error came for it */
+	FL_STATE_ERROR = 1 << 7,      /* of ICMP: an error came for it */
+	FL_STATE_MOVED = 1 << 7, /* of TCP: from a peer. An end without a way takes sequence numbers as they come */
 };
 
 /* How far an end is: pf's names (pf.c), for TCP those of RFC 9293; for others the last three. */

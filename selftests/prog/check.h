@@ -60,7 +60,7 @@ struct procedure {
 extern const struct suite forward_suites[], tunnel_suites[], npt_suites[], mss_suites[], icmp_suites[], out_suites[];
 extern const struct procedure procedures[], npt_procedures[], icmp_procedures[], cache_procedures[], wire_procedures[],
 	fuzz_procedures[], nat_procedures[], nat_error_procedures[], nat_choose_procedures[], reject_procedures[];
-extern const struct procedure states_procedures[], states_both_procedures[], tcp_procedures[];
+extern const struct procedure states_procedures[], states_both_procedures[], states_peer_procedures[], tcp_procedures[];
 
 extern const struct procedure event_procedures[], policy_procedures[], rules_procedures[];
 

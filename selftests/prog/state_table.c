@@ -43,6 +43,8 @@ static int sizes(struct state_table *t, __u32 buckets)
 	if (!r)
 		r = bpf_map__set_max_entries(t->skel->maps.fl_state_counts, FL_STATE_COUNTS_CPU(t->cpus));
 	if (!r)
+		r = bpf_map__set_max_entries(t->skel->maps.fl_sync_log, t->cpus);
+	if (!r)
 		r = bpf_map__set_max_entries(t->skel->maps.fl_rule_stats, FL_RULE_STATS_INDEX(t->cpus + 1, 0));
 	return r;
 }

@@ -43,6 +43,7 @@ void control_write(struct datapath *dp)
 	for (int set = 0; set < 2; set++)
 		__atomic_store_n(&to->policy[set], from->policy[set], __ATOMIC_RELAXED);
 	__atomic_store_n(&to->vips, from->vips, __ATOMIC_RELAXED);
+	__atomic_store_n(&to->sync, from->sync, __ATOMIC_RELAXED);
 	__atomic_store_n(&to->gen, from->gen, __ATOMIC_RELEASE);
 }
 

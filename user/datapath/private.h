@@ -54,6 +54,7 @@
 	X(STATES, "fl_states") \
 	X(STATE_CONTROL, "fl_state_control") \
 	X(STATE_COUNTS, "fl_state_counts") \
+	X(SYNC_LOG, "fl_sync_log") \
 	X(EVENTS, "fl_events") \
 	X(EVENT_STATS, "fl_event_stats") \
 	X(FRAGMENTS, "fl_fragments") \

@@ -197,7 +197,7 @@ static void rule_account(struct states *t, uint16_t rule, uint64_t packets, uint
 	stats->bytes += bytes;
 }
 
-static void rule_leave(struct states *t, const struct fl_state *st, uint16_t rule)
+void states_rule_leave(struct states *t, const struct fl_state *st, uint16_t rule)
 {
 	if (!rule || rule >= FL_RULE_IDS_MAX)
 		return;
@@ -216,7 +216,7 @@ static void account(struct states *t, const struct fl_state *st)
 		if (i && st->rule[1] == st->rule[0])
 			break;
 		rule_account(t, st->rule[i], packets, bytes);
-		rule_leave(t, st, st->rule[i]);
+		states_rule_leave(t, st, st->rule[i]);
 	}
 	if (!(st->nat & FL_STATE_NPT))
 		rule_account(t, st->nat, packets, bytes);

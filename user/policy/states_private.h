@@ -40,8 +40,36 @@ static inline bool states_twin_lives(const struct states *t, const struct fl_sta
 	return FL_TAG_KIND(main) != FL_KIND_FREE && FL_TAG_SERIAL(main) == twin->made;
 }
 
+/* ---- states_place.c ---- */
+
+struct fl_tuple states_key_of(const struct fl_state *st);
+
+/* The published entry with the key, a state's or a twin's. */
+bool states_find_key(const struct states *t, const struct fl_tuple *key, const struct fl_state_place *place,
+		     uint32_t *slot);
+
+/* A state to be made, and with FL_STATE_TRANSLATED its twin's key and flags. */
+struct states_image {
+	struct fl_state state, twin;
+	uint8_t kind;
+};
+
+/*
+ * Makes it; the caller has not found the key, and has entered it with its rules. 0; -ENOSPC: there is no place, or another one's translation has
+ * the twin's key; -EEXIST: a program has made the same meanwhile, and this one has ended, also for its rules.
+ */
+int states_put(struct states *t, const struct states_image *image, uint32_t *slot, uint64_t *tag);
+
+/* Programs may be at it: nothing goes back that they have written. */
+void states_merge(struct fl_state *st, const struct fl_state *other);
+
+/* ---- states.c ---- */
+
 /* Adds to the daemon's counts and to those that the limits are held against. */
 void states_count(struct states *t, int64_t states, int64_t embryonic);
+
+/* The rule has one state less. */
+void states_rule_leave(struct states *t, const struct fl_state *st, uint16_t rule);
 
 /* How many there are as the counters say, which an error may have made less than none. */
 void states_sums(const struct states *t, int64_t *states, int64_t *embryonic);

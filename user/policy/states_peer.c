@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The state table: what a peer tells of. */
+#include "user/policy/states_peer.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+
+#include <bpf/bpf.h>
+
+#include "user/policy/states_private.h"
+
+#define BOTH_S \
+	1 /* a connection of which a packet came here so lately is not taken for one that has gone over to the peer, if it is loose */
+
+static bool is_later(uint32_t a, uint32_t b)
+{
+	return (int32_t)(a - b) > 0;
+}
+
+unsigned int states_tuple(struct fl_tuple *tuple, const union fl_addr *src, const union fl_addr *dst, __be16 sport,
+			  __be16 dport, uint8_t proto)
+{
+	int order = memcmp(src, dst, sizeof(*src));
+	unsigned int side = order ? order > 0 : ntohs(sport) > ntohs(dport);
+
+	memset(tuple, 0, sizeof(*tuple));
+	tuple->addr[side] = *src;
+	tuple->addr[side ^ 1] = *dst;
+	tuple->port[side] = sport;
+	tuple->port[side ^ 1] = dport;
+	tuple->proto = proto;
+	return side;
+}
+
+static struct fl_state_place place_of(const struct states *t, const struct fl_tuple *key)
+{
+	return fl_state_hash(key, t->control->key, t->control->buckets);
+}
+
+/* ---- looking ---- */
+
+bool states_at(const struct states *t, uint32_t slot, struct states_entry *entry)
+{
+	const struct fl_state *twin;
+	unsigned int turned;
+
+	if (slot >= states_slots(t))
+		return false;
+	entry->slot = slot;
+	entry->tag = states_tag(t, slot);
+	entry->state = t->entries[slot];
+	memcpy(entry->addr, entry->state.addr, sizeof(entry->addr));
+	memcpy(entry->port, entry->state.port, sizeof(entry->port));
+	entry->translated = entry->state.flags & FL_STATE_TRANSLATED;
+	if (!states_is_state(entry->tag))
+		return false;
+	if (entry->translated) {
+		if (entry->state.twin >= states_slots(t))
+			return false;
+		twin = &t->entries[entry->state.twin];
+		turned = twin->flags & FL_STATE_TURNED ? 1 : 0;
+		for (unsigned int i = 0; i < 2; i++) {
+			entry->addr[i] = twin->addr[i ^ turned];
+			entry->port[i] = twin->port[i ^ turned];
+		}
+		if (twin->twin != slot || twin->made != FL_TAG_SERIAL(entry->tag))
+			return false;
+	}
+	return states_tag(t, slot) == entry->tag;
+}
+
+/* The slot of the state with the key, or of that of which a twin has it. */
+static bool find_main(const struct states *t, const struct fl_tuple *key, uint32_t *slot, bool *by_twin)
+{
+	struct fl_state_place place = place_of(t, key);
+	const struct fl_state *st;
+
+	if (!states_find_key(t, key, &place, slot))
+		return false;
+	st = &t->entries[*slot];
+	*by_twin = FL_TAG_KIND(states_tag(t, *slot)) == FL_KIND_TWIN;
+	if (!*by_twin)
+		return true;
+	if (!states_twin_lives(t, st))
+		return false;
+	*slot = st->twin;
+	return true;
+}
+
+bool states_find(const struct states *t, const struct fl_tuple *tuple, uint32_t now, struct states_entry *entry)
+{
+	uint32_t slot;
+	bool by_twin;
+
+	return find_main(t, tuple, &slot, &by_twin) && states_at(t, slot, entry) &&
+	       !fl_state_is_expired(&entry->state, t->control, now);
+}
+
+bool states_is_at(const struct states *t, uint32_t slot, uint32_t serial)
+{
+	uint64_t tag = slot < states_slots(t) ? states_tag(t, slot) : 0;
+
+	return states_is_state(tag) && FL_TAG_SERIAL(tag) == serial;
+}
+
+/* ---- ending, owning ---- */
+
+bool states_drop(struct states *t, uint32_t slot, uint32_t serial)
+{
+	uint64_t tag = slot < states_slots(t) ? states_tag(t, slot) : 0;
+
+	return states_is_state(tag) && FL_TAG_SERIAL(tag) == serial &&
+	       __atomic_load_n(&t->entries[slot].flags, __ATOMIC_RELAXED) & FL_STATE_PEER &&
+	       states_remove(t, slot, tag);
+}
+
+void states_own(struct states *t, uint32_t slot, uint32_t serial)
+{
+	if (states_is_at(t, slot, serial))
+		__atomic_fetch_and(&t->entries[slot].flags, (uint8_t)~FL_STATE_PEER, __ATOMIC_RELAXED);
+}
+
+/* ---- its rules ---- */
+
+static void source_enter(struct states *t, const struct fl_state *st, uint16_t rule)
+{
+	struct fl_rule_source key = { .addr = st->addr[states_starter(st)], .rule = rule };
+	uint32_t states = 0;
+
+	if (t->sources < 0)
+		return;
+	bpf_map_lookup_elem(t->sources, &key, &states);
+	states++;
+	bpf_map_update_elem(t->sources, &key, &states, BPF_ANY);
+}
+
+/* The limits are not asked: whoever let it begin has done so. */
+static void rules_enter(struct states *t, const struct fl_state *st, bool enter)
+{
+	for (int i = 0; i < 2; i++) {
+		uint16_t rule = i && st->rule[1] == st->rule[0] ? 0 : st->rule[i];
+
+		if (!rule || rule >= FL_RULE_IDS_MAX)
+			continue;
+		if (!enter) {
+			states_rule_leave(t, st, rule);
+			continue;
+		}
+		__atomic_fetch_add((uint32_t *)&t->rule_states[rule], 1, __ATOMIC_RELAXED);
+		if (st->flags & FL_STATE_COUNTED)
+			source_enter(t, st, rule);
+	}
+}
+
+/* ---- making ---- */
+
+static void image_of(const struct states_news *news, struct states_image *image)
+{
+	struct fl_tuple key;
+
+	image->state = news->state;
+	image->state.flags |= FL_STATE_PEER;
+	if (news->state.proto == FL_PROTO_TCP)
+		image->state.flags |= FL_STATE_MOVED;
+	image->kind = news->kind;
+	if (!(news->state.flags & FL_STATE_TRANSLATED))
+		return;
+	memset(&image->twin, 0, sizeof(image->twin));
+	if (states_tuple(&key, &news->addr[0], &news->addr[1], news->port[0], news->port[1], news->state.proto))
+		image->twin.flags = FL_STATE_TURNED;
+	memcpy(image->twin.addr, key.addr, sizeof(key.addr));
+	memcpy(image->twin.port, key.port, sizeof(key.port));
+	image->twin.proto = key.proto;
+}
+
+/* Ends who gives way in the buckets of the key: what has run out, or is embryonic. */
+static bool make_room(struct states *t, const struct fl_tuple *key, uint32_t now)
+{
+	struct fl_state_place place = place_of(t, key);
+
+	for (uint32_t way = 0; way < 2 * FL_BUCKET_WAYS; way++) {
+		uint32_t slot = place.bucket[way / FL_BUCKET_WAYS] * FL_BUCKET_WAYS + way % FL_BUCKET_WAYS;
+		uint64_t tag = states_tag(t, slot);
+
+		if (states_is_state(tag) &&
+		    (FL_TAG_KIND(tag) == FL_KIND_EMBRYONIC ||
+		     fl_state_is_expired(&t->entries[slot], t->control, now)) &&
+		    states_remove(t, slot, tag))
+			return true;
+	}
+	return false;
+}
+
+static bool is_full(const struct states *t, uint8_t kind)
+{
+	const struct fl_state_counts *all = &t->counts[FL_STATE_COUNTS_SHARED];
+
+	return kind == FL_KIND_EMBRYONIC &&
+	       (all->states >= t->control->limit || all->embryonic >= t->control->embryonic_limit);
+}
+
+static int put_with_rules(struct states *t, const struct states_image *image, uint32_t *slot, uint64_t *tag)
+{
+	int err;
+
+	rules_enter(t, &image->state, true);
+	err = states_put(t, image, slot, tag);
+	if (err == -ENOSPC)
+		rules_enter(t, &image->state, false);
+	return err;
+}
+
+/* A tuple of another connection's, which is not over and no news of a peer. */
+static bool is_others(struct states *t, const struct fl_tuple *key, uint32_t now)
+{
+	struct states_entry other;
+	uint32_t slot;
+	bool by_twin;
+
+	if (!find_main(t, key, &slot, &by_twin) || !states_at(t, slot, &other))
+		return false;
+	if (fl_state_is_expired(&other.state, t->control, now) || other.state.flags & FL_STATE_PEER) {
+		states_remove(t, slot, other.tag);
+		return false;
+	}
+	return true;
+}
+
+static enum states_took make(struct states *t, const struct states_news *news, uint32_t now, uint32_t *slot,
+			     uint64_t *tag)
+{
+	struct fl_tuple key = states_key_of(&news->state), twin;
+	struct states_image image;
+	int err;
+
+	if (is_full(t, news->kind))
+		return STATES_NO_ROOM;
+	image_of(news, &image);
+	twin = states_key_of(news->state.flags & FL_STATE_TRANSLATED ? &image.twin : &news->state);
+	if (news->state.flags & FL_STATE_TRANSLATED && is_others(t, &twin, now))
+		return STATES_OTHERS;
+	err = put_with_rules(t, &image, slot, tag);
+	if (err == -ENOSPC && news->kind == FL_KIND_ESTABLISHED && make_room(t, &key, now) + make_room(t, &twin, now))
+		err = put_with_rules(t, &image, slot, tag);
+	return err == -ENOSPC ? STATES_NO_ROOM : err ? STATES_OTHERS : STATES_MADE;
+}
+
+/* ---- merging ---- */
+
+static bool is_same_translation(const struct states_entry *e, const struct states_news *news)
+{
+	if (e->translated != !!(news->state.flags & FL_STATE_TRANSLATED))
+		return false;
+	return !e->translated || (!memcmp(e->addr, news->addr, sizeof(e->addr)) && e->port[0] == news->port[0] &&
+				  e->port[1] == news->port[1]);
+}
+
+static bool is_closing(const struct fl_state *st)
+{
+	return st->proto == FL_PROTO_TCP && st->phase[0] >= FL_PHASE_CLOSING && st->phase[1] >= FL_PHASE_CLOSING;
+}
+
+/* The entry is of an older connection with the same tuple. */
+static bool is_past(const struct states *t, const struct states_entry *e, const struct states_news *news, uint32_t now)
+{
+	if (fl_state_is_expired(&e->state, t->control, now))
+		return true;
+	if (is_closing(&e->state) && !is_closing(&news->state) && is_later(news->state.made, e->state.made))
+		return true;
+	return e->state.flags & FL_STATE_PEER && !is_same_translation(e, news);
+}
+
+/* Each node has seen more of one direction than the other. */
+static bool is_split(const struct fl_state *st, const struct fl_state *news)
+{
+	uint64_t mine[2] = { fl_state_packets(st, 0), fl_state_packets(st, 1) };
+	uint64_t peers[2] = { fl_state_packets(news, 0), fl_state_packets(news, 1) };
+
+	return (mine[0] > peers[0] && mine[1] < peers[1]) || (mine[0] < peers[0] && mine[1] > peers[1]);
+}
+
+/* No packet has come here since the last news: that one's numbers hold. */
+static void numbers_follow(struct fl_state *st, const struct fl_state *news)
+{
+	for (int i = 0; i < 2; i++) {
+		st->end[i].seq_lo = news->end[i].seq_lo;
+		st->end[i].seq_hi = news->end[i].seq_hi;
+		st->end[i].max_win = news->end[i].max_win;
+	}
+}
+
+static void flags_set(struct fl_state *st, uint8_t flags)
+{
+	if ((st->flags & flags) != flags)
+		__atomic_fetch_or(&st->flags, flags, __ATOMIC_RELAXED);
+}
+
+/* The peer has it now. Ways are this node's, but what has come by them meanwhile nobody here knows. */
+static void hand_over(struct fl_state *st)
+{
+	st->end[0].from = st->end[1].from = 0;
+	flags_set(st, FL_STATE_PEER | (st->proto == FL_PROTO_TCP ? FL_STATE_MOVED : 0));
+}
+
+static void merge(struct states *t, uint32_t slot, const struct states_news *news, uint32_t now)
+{
+	struct fl_state *st = &t->entries[slot];
+	const struct fl_state *told = &news->state;
+	bool newer = is_later(told->seen, st->seen), ours = !(st->flags & FL_STATE_PEER);
+	bool split = told->proto == FL_PROTO_TCP && ours && is_split(st, told);
+	bool here = now - st->seen < BOTH_S * t->hz;
+
+	if (!ours && told->proto == FL_PROTO_TCP && newer)
+		numbers_follow(st, told);
+	states_merge(st, told);
+	if (split || told->flags & FL_STATE_LOOSE)
+		flags_set(st, FL_STATE_LOOSE);
+	if (newer && (!ours || !(st->flags & FL_STATE_LOOSE && here)))
+		hand_over(st);
+}
+
+static void promote(struct states *t, uint32_t slot, uint64_t *tag)
+{
+	uint64_t next = FL_TAG_AS(*tag, FL_KIND_ESTABLISHED);
+
+	if (FL_TAG_KIND(*tag) != FL_KIND_EMBRYONIC || !states_tag_swap(t, slot, *tag, next))
+		return;
+	*tag = next;
+	states_count(t, 0, -1);
+}
+
+enum states_took states_take(struct states *t, const struct states_news *news, uint32_t now, uint32_t *slot,
+			     uint64_t *tag)
+{
+	struct fl_tuple key = states_key_of(&news->state);
+	struct states_entry is;
+	bool by_twin;
+
+	if (!find_main(t, &key, slot, &by_twin) || !states_at(t, *slot, &is))
+		return make(t, news, now, slot, tag);
+	if (by_twin ? fl_state_is_expired(&is.state, t->control, now) || is.state.flags & FL_STATE_PEER
+		    : is_past(t, &is, news, now)) {
+		states_remove(t, *slot, is.tag);
+		return make(t, news, now, slot, tag);
+	}
+	if (by_twin || is.state.flags & (FL_STATE_OWN | FL_STATE_PROBE) || !is_same_translation(&is, news))
+		return STATES_OTHERS;
+	*tag = is.tag;
+	merge(t, *slot, news, now);
+	if (news->kind == FL_KIND_ESTABLISHED)
+		promote(t, *slot, tag);
+	return STATES_MERGED;
+}

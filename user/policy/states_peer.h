@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* States that a peer tells of, in this node's table. Programs are at work on it meanwhile: the rules of user/policy/states.h hold. */
+#pragma once
+
+#include "user/policy/states.h"
+
+/* A connection as this node's table would have it: numbers of its own rules and gateways, times of its own clock. */
+struct states_news {
+	struct fl_state state; /* the key's ends in order; no ways, no twin */
+	union fl_addr addr[2]; /* with FL_STATE_TRANSLATED: of each end, as the other side sees them */
+	__be16 port[2];
+	uint8_t kind; /* FL_KIND_EMBRYONIC, FL_KIND_ESTABLISHED */
+};
+
+enum states_took { STATES_MADE, STATES_MERGED, STATES_NO_ROOM, STATES_OTHERS };
+
+/*
+ * Makes it, or tells the entry that is there already: of that the later phases and the higher numbers count, and FL_STATE_PEER is set if
+ * the news is newer than its last packet. FL_STATE_LOOSE where both nodes forward a direction each. *tag: of the entry. STATES_OTHERS: a
+ * connection of this node's has one of its two tuples; STATES_NO_ROOM: no place for it.
+ */
+enum states_took states_take(struct states *t, const struct states_news *news, uint32_t now, uint32_t *slot,
+			     uint64_t *tag);
+
+/* The tuple of a packet, its ends in order. Returns which of them is `src`. */
+unsigned int states_tuple(struct fl_tuple *tuple, const union fl_addr *src, const union fl_addr *dst, __be16 sport,
+			  __be16 dport, uint8_t proto);
+
+/* The state that a packet with the tuple belongs to, as either side sees it. False: none that has not run out. */
+bool states_find(const struct states *t, const struct fl_tuple *tuple, uint32_t now, struct states_entry *entry);
+/* The state in the slot, if there is one. */
+bool states_at(const struct states *t, uint32_t slot, struct states_entry *entry);
+
+/* Whether the slot still has the state with that serial. */
+bool states_is_at(const struct states *t, uint32_t slot, uint32_t serial);
+/* Ends it if it still is the one, and no packet of it has come here since the peer's last news. */
+bool states_drop(struct states *t, uint32_t slot, uint32_t serial);
+/* It is this node's from now on, if it is still the one. */
+void states_own(struct states *t, uint32_t slot, uint32_t serial);
