@@ -49,8 +49,67 @@ static void run_last(void *arg, const json_t *request, struct control_answer *an
 	answer->last = true;
 }
 
+/* ---- answers that come later: those of "later" when somebody says "now" ---- */
+
+static struct waiter {
+	struct client *client;
+} waiters[8];
+
+static void waiter_begin(void *arg, struct client *client)
+{
+	((struct waiter *)arg)->client = client;
+}
+
+static void waiter_gone(void *arg)
+{
+	((struct waiter *)arg)->client = NULL;
+}
+
+static void run_later(void *arg, const json_t *request, struct control_answer *answer)
+{
+	static const struct control_later later = { waiter_begin, waiter_gone };
+	struct waiter *w = waiters;
+
+	(void)arg, (void)request;
+	while (w->client)
+		w++;
+	answer->later = &later;
+	answer->later_arg = w;
+}
+
+static int count_waiters(void)
+{
+	int n = 0;
+
+	for (size_t i = 0; i < sizeof(waiters) / sizeof(waiters[0]); i++)
+		n += waiters[i].client != NULL;
+	return n;
+}
+
+static void run_now(void *arg, const json_t *request, struct control_answer *answer)
+{
+	(void)arg, (void)request;
+	answer->result = json_integer(count_waiters());
+	for (size_t i = 0; i < sizeof(waiters) / sizeof(waiters[0]); i++) {
+		struct control_answer later = { .result = json_string("later") };
+
+		if (waiters[i].client)
+			control_answer(waiters[i].client, &later);
+		else
+			json_decref(later.result);
+		waiters[i].client = NULL;
+	}
+}
+
+static void run_waiting(void *arg, const json_t *request, struct control_answer *answer)
+{
+	(void)arg, (void)request;
+	answer->result = json_integer(count_waiters());
+}
+
 static const struct control_command commands[] = {
-	{ "echo", run_echo }, { "big", run_big }, { "fail", run_fail }, { "last", run_last }, { NULL, NULL },
+	{ "echo", run_echo },	{ "big", run_big }, { "fail", run_fail },	{ "last", run_last },
+	{ "later", run_later }, { "now", run_now }, { "waiting", run_waiting }, { NULL, NULL },
 };
 
 static void renew(evutil_socket_t fd, short what, void *arg)
@@ -469,4 +528,119 @@ Test(control, the_end_comes_also_when_nobody_waits_for_the_last_answer)
 	close(fd);
 	cr_assert_eq(waitpid(server, &status, 0), server);
 	cr_assert(WIFEXITED(status) && !WEXITSTATUS(status));
+}
+
+/* ---- answers that come later ---- */
+
+/* It is with the command then, and the number of those that wait is as said. */
+static void wait_for_waiters(int n)
+{
+	const struct timespec pause = { .tv_nsec = 10000000 };
+
+	for (int i = 0; i < 1000; i++) {
+		int fd = dial();
+		FILE *from = fdopen(fd, "r");
+		json_t *answer;
+		json_int_t got;
+
+		put(fd, "{\"command\":\"waiting\"}\n");
+		answer = get(from);
+		got = json_integer_value(json_object_get(answer, "result"));
+		json_decref(answer);
+		fclose(from);
+		if (got == n)
+			return;
+		nanosleep(&pause, NULL);
+	}
+	cr_assert_fail("never %d that wait", n);
+}
+
+static void assert_text(FILE *from, const char *want)
+{
+	json_t *answer = get(from);
+
+	cr_assert_eq(status_of(answer), 0);
+	cr_assert_str_eq(json_string_value(json_object_get(answer, "result")), want);
+	json_decref(answer);
+}
+
+/* More than the time of silent clients passes; what is asked behind it keeps its turn. */
+Test(control, later)
+{
+	const struct timespec pause = { .tv_sec = TIMEOUT_S, .tv_nsec = 300000000 };
+	int fd = dial();
+	FILE *from = fdopen(fd, "r");
+
+	put(fd, "{\"command\":\"later\"}\n{\"command\":\"echo\",\"value\":\"next\"}\n");
+	wait_for_waiters(1);
+	nanosleep(&pause, NULL);
+	assert_alive();
+	cr_assert_not(closed_within(fd, 0));
+	assert_answer("{\"command\":\"now\"}", 0, "1");
+	assert_text(from, "later");
+	assert_text(from, "next");
+	fclose(from);
+}
+
+Test(control, later_for_several)
+{
+	int a = dial(), b = dial();
+	FILE *from_a = fdopen(a, "r"), *from_b = fdopen(b, "r");
+
+	put(a, "{\"command\":\"later\"}\n");
+	put(b, "{\"command\":\"later\"}\n");
+	shutdown(b, SHUT_WR);
+	wait_for_waiters(2);
+	assert_answer("{\"command\":\"now\"}", 0, "2");
+	assert_text(from_a, "later");
+	assert_text(from_b, "later");
+	fclose(from_b);
+	/* the answer has its end, and the connection goes on */
+	put(a, "{\"command\":\"echo\",\"value\":\"on\"}\n");
+	assert_text(from_a, "on");
+	fclose(from_a);
+}
+
+/* What is sent to who is gone is lost, and nothing else. */
+Test(control, later_for_nobody)
+{
+	int fd = dial(), other;
+
+	put(fd, "{\"command\":\"later\"}\n");
+	wait_for_waiters(1);
+	close(fd);
+	assert_alive();
+	assert_answer("{\"command\":\"now\"}", 0, "1");
+	assert_alive();
+	/* one that talks on without end is broken, and let go */
+	other = dial();
+	put(other, "{\"command\":\"later\"}\n");
+	wait_for_waiters(1);
+	for (int i = 0; i < 100; i++) {
+		static char much[1 << 20];
+
+		memset(much, 'x', sizeof(much));
+		if (send(other, much, sizeof(much), MSG_NOSIGNAL) <= 0)
+			break;
+	}
+	close(other);
+	wait_for_waiters(0);
+	assert_alive();
+}
+
+Test(control, later_and_the_daemon_ends)
+{
+	int fd = dial();
+	FILE *from = fdopen(fd, "r");
+	json_t *answer;
+
+	put(fd, "{\"command\":\"later\"}\n");
+	wait_for_waiters(1);
+	assert_answer("{\"command\":\"last\"}", 0, "\"bye\"");
+	answer = get(from);
+	cr_assert_eq(status_of(answer), 1);
+	cr_assert(strstr(json_string_value(json_object_get(answer, "error")), "ends"));
+	json_decref(answer);
+	fclose(from);
+	waitpid(server, NULL, 0);
 }

@@ -31,6 +31,8 @@ struct client {
 	bool last;			     /* then the event loop ends too */
 	const struct control_stream *stream; /* NULL: none; else nothing more is asked */
 	void *stream_arg;
+	const struct control_later *later; /* NULL: no answer is due */
+	void *later_arg;
 };
 
 struct control {
@@ -119,6 +121,8 @@ static void client_free(struct client *client)
 		event_base_loopexit(control->base, NULL);
 	if (client->stream)
 		client->stream->ended(client->stream_arg);
+	if (client->later)
+		client->later->gone(client->later_arg);
 	LIST_REMOVE(client, entry);
 	control->n_clients--;
 	control->held -= client->held;
@@ -142,6 +146,24 @@ static void stream_begin(struct client *client, const struct control_answer *ans
 	client->stream_arg = answer->stream_arg;
 	bufferevent_set_timeouts(client->bev, NULL, NULL);
 	client->stream->begin(client->stream_arg, client);
+}
+
+/* No time runs out for a client that can't but wait. */
+static void later_begin(struct client *client, const struct control_answer *answer)
+{
+	client->later = answer->later;
+	client->later_arg = answer->later_arg;
+	bufferevent_set_timeouts(client->bev, NULL, NULL);
+	client->later->begin(client->later_arg, client);
+}
+
+void control_answer(struct client *client, struct control_answer *answer)
+{
+	const struct timeval idle = { .tv_sec = client->control->timeout_s };
+
+	client->later = NULL;
+	bufferevent_set_timeouts(client->bev, &idle, &idle);
+	send_answer(client, answer);
 }
 
 void control_send(struct client *client, const char *line)
@@ -254,6 +276,10 @@ static bool take(struct client *client)
 	client->request = NULL;
 	run(client->control, request, &answer);
 	json_decref(request);
+	if (answer.later) {
+		later_begin(client, &answer);
+		return true;
+	}
 	send_answer(client, &answer);
 	if (answer.stream)
 		stream_begin(client, &answer);
@@ -292,7 +318,7 @@ static void pump(struct client *client)
 		pump_stream(client);
 		return;
 	}
-	if (evbuffer_get_length(bufferevent_get_output(client->bev)))
+	if (evbuffer_get_length(bufferevent_get_output(client->bev)) || (client->later && !client->closing))
 		return;
 	if (!client->closing && !client->last && take(client)) {
 		account(client);
@@ -486,6 +512,22 @@ int control_open(struct control **out, struct event_base *base, const char *path
 	return 0;
 }
 
+/* As far as the socket takes it at once: it is one line. */
+static void tell_end(struct client *client)
+{
+	struct evbuffer *out = bufferevent_get_output(client->bev);
+	struct control_answer answer = { 0 };
+
+	client->later->gone(client->later_arg);
+	control_fail(
+		&answer, 1,
+		"the daemon ends before this was done; `fairlead show history` tells what the next one begins with");
+	control_answer(client, &answer);
+	evbuffer_unfreeze(out, 1);
+	evbuffer_write(out, bufferevent_getfd(client->bev));
+	evbuffer_freeze(out, 1);
+}
+
 void control_close(struct control *control)
 {
 	struct client *client;
@@ -495,6 +537,8 @@ void control_close(struct control *control)
 	if (control->listener)
 		evconnlistener_free(control->listener);
 	while ((client = LIST_FIRST(&control->clients))) {
+		if (client->later)
+			tell_end(client);
 		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): LIST_REMOVE in client_free() is not understood */
 		client->last = false;
 		client_free(client);

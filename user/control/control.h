@@ -7,7 +7,8 @@
  * again takes longer than to load it. Its answer is one line
  * `{"status": 0, "result": …, "error": "…", "findings": […], "file": "…"}`, where status is the exit status that the CLI returns and
  * all but status may be absent. A connection may ask any number of times, one after the other. What is to be followed (`log`) is a line for
- * each thing that happens, after the answer; nothing more can be asked on that connection.
+ * each thing that happens, after the answer; nothing more can be asked on that connection. An answer that depends on another machine comes
+ * when that has spoken; a client that closes its end before does not take back what it has asked.
  *
  * The socket is root's alone (0600), yet a client may be broken: lines, connections and the memory for all of them
  * together are limited, a client that neither sends nor reads is dropped, and none of it holds up another.
@@ -35,6 +36,15 @@ struct control_stream {
 	void (*ended)(void *arg);	      /* the client is gone */
 };
 
+/*
+ * An answer that comes later: the command has returned, others are served meanwhile, and control_answer() ends it. What more its client asks
+ * waits for it.
+ */
+struct control_later {
+	void (*begin)(void *arg, struct client *client); /* whom control_answer() is to be called for */
+	void (*gone)(void *arg); /* nobody waits any more: the client is broken, or the socket is closed */
+};
+
 struct control_answer {
 	int status; /* 0 done, 1 failed, 2 the request is wrong */
 	json_t *result;
@@ -44,6 +54,8 @@ struct control_answer {
 	bool last;			     /* when it is sent, the event loop ends */
 	const struct control_stream *stream; /* NULL: it ends here */
 	void *stream_arg;
+	const struct control_later *later; /* then all of the above is nothing yet; NULL: this is it */
+	void *later_arg;
 };
 
 /* One row of the table; the last one has no name. arg is that of control_open(). */
@@ -65,6 +77,9 @@ int control_open(struct control **out, struct event_base *base, const char *path
 int control_renew(struct control *control);
 /* Closes all connections and removes the socket. NULL is allowed. */
 void control_close(struct control *control);
+
+/* The answer that was to come later; takes over what is in it. The client is not to be used after that. */
+void control_answer(struct client *client, struct control_answer *answer);
 
 /* Queues a line of a stream, and the newline. Never waits: who does not want the queue to grow asks control_waiting(). */
 void control_send(struct client *client, const char *line);
