@@ -530,16 +530,16 @@ static void tell_end(struct client *client)
 
 void control_close(struct control *control)
 {
-	struct client *client;
+	struct client *client, *next;
 
 	if (!control)
 		return;
 	if (control->listener)
 		evconnlistener_free(control->listener);
-	while ((client = LIST_FIRST(&control->clients))) {
+	for (client = LIST_FIRST(&control->clients); client; client = next) {
+		next = LIST_NEXT(client, entry);
 		if (client->later)
 			tell_end(client);
-		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): LIST_REMOVE in client_free() is not understood */
 		client->last = false;
 		client_free(client);
 	}
