@@ -13,6 +13,15 @@ static inline long long clock_ms(clockid_t id)
 	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
 }
 
+/* The same in microseconds */
+static inline uint64_t clock_us(clockid_t id)
+{
+	struct timespec ts;
+
+	clock_gettime(id, &ts);
+	return ts.tv_sec * 1000000ull + ts.tv_nsec / 1000;
+}
+
 /*
  * Jiffies a second, the kernel's CONFIG_HZ, which is in no file on many machines. The coarse clocks tick once a jiffy, and
  * clock_getres(2) says how long that is: 1000000000 / CONFIG_HZ, rounded (TICK_NSEC in include/linux/jiffies.h). 0: can't be told.

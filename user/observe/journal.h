@@ -35,6 +35,7 @@ enum journal_kind {
 	JOURNAL_NAME,
 	JOURNAL_HOOK,
 	JOURNAL_VIP,
+	JOURNAL_SYNC,
 	JOURNAL_KINDS
 };
 

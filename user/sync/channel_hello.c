@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The first frame each way: who is it, and what does it speak. It comes by TLS, so that the key vouches for it, and the addresses in it are
+ * those of the connection: nobody in between can lead a node to another one than it means, or to itself.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "user/sync/channel_internal.h"
+
+#define NAME_MAX_BYTES 255
+
+/* ---- ours ---- */
+
+static json_t *keys_json(const struct sync_keys *keys)
+{
+	json_t *ids = json_array();
+	char id[SYNC_KEY_ID_DIGITS + 1];
+
+	for (unsigned int i = 0; i < keys->n; i++)
+		json_array_append_new(ids, json_string(sync_key_id_text(&keys->key[i], id)));
+	return ids;
+}
+
+static json_t *hello_json(const struct conn *conn)
+{
+	const struct channel *c = conn->channel;
+	char local[ADDR_STRLEN], peer[ADDR_STRLEN];
+	json_t *hello =
+		json_pack("{s:[i,i],s:s,s:s,s:I,s:I,s:s,s:s,s:s,s:o}", "protocol", SYNC_PROTOCOL_MIN, SYNC_PROTOCOL_MAX,
+			  "software", FAIRLEAD_VERSION, "node", c->node, "number", (json_int_t)c->number, "epoch",
+			  (json_int_t)c->epoch, "role", c->role, "local", addr_format(&c->local, local), "peer",
+			  addr_format(&conn->peer->addr, peer), "keys", keys_json(&c->keys));
+
+	for (size_t i = 0; i < c->n_parts; i++) {
+		const struct sync_part *part = c->parts[i];
+		json_t *its = part->hello ? part->hello(part->arg, conn->peer) : NULL;
+
+		if (its)
+			json_object_set_new(hello, part->name, its);
+	}
+	return hello;
+}
+
+static int send_json(struct conn *conn, uint16_t type, json_t *json)
+{
+	char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+	int err = text ? conn_send(conn, type, text, strlen(text)) : -ENOMEM;
+
+	free(text);
+	json_decref(json);
+	return err;
+}
+
+int hello_send(struct conn *conn)
+{
+	return send_json(conn, SYNC_HELLO, hello_json(conn));
+}
+
+int keys_send(struct conn *conn)
+{
+	return send_json(conn, SYNC_KEYS, json_pack("{s:o}", "keys", keys_json(&conn->channel->keys)));
+}
+
+/* ---- theirs ---- */
+
+static bool is_name(const char *text)
+{
+	size_t len = strlen(text);
+
+	for (const char *c = text; *c; c++)
+		if (iscntrl((unsigned char)*c))
+			return false;
+	return len && len <= NAME_MAX_BYTES;
+}
+
+static bool is_address(const char *text, const struct addr *addr)
+{
+	struct addr its;
+
+	return !addr_parse(text, &its) && addr_equal(&its, addr);
+}
+
+/* The one with the lower maximum is the older one. */
+static bool speaks(struct conn *conn, const char *node, int min, int max)
+{
+	struct sync_peer *peer = conn->peer;
+
+	peer->protocol = max < SYNC_PROTOCOL_MAX ? max : SYNC_PROTOCOL_MAX;
+	if (min <= max && min <= SYNC_PROTOCOL_MAX && max >= SYNC_PROTOCOL_MIN)
+		return true;
+	conn_end(conn, "version",
+		 "%s speaks versions %d to %d of the sync protocol, %s %d to %d: update fairlead on %s",
+		 conn->channel->node, SYNC_PROTOCOL_MIN, SYNC_PROTOCOL_MAX, node, min, max,
+		 max < SYNC_PROTOCOL_MIN ? node : conn->channel->node);
+	return false;
+}
+
+static bool meant(struct conn *conn, const char *local, const char *to)
+{
+	if (is_address(local, &conn->peer->addr) && is_address(to, &conn->channel->local))
+		return true;
+	conn_end(conn, "address",
+		 "its connection is from %.64s to %.64s, as it says itself: somebody leads it elsewhere", local, to);
+	return false;
+}
+
+/* What a newer one adds is left to those who know it. */
+static bool unpack(struct conn *conn, json_t *hello)
+{
+	const char *node, *local, *to, *role;
+	struct sync_peer *peer = conn->peer;
+	json_int_t number, epoch;
+	json_error_t error;
+	int min, max;
+
+	if (json_unpack_ex(hello, &error, 0, "{s:[i,i],s:s,s:I,s:I,s:s,s:s,s:s}", "protocol", &min, &max, "node", &node,
+			   "number", &number, "epoch", &epoch, "role", &role, "local", &local, "peer", &to) ||
+	    !is_name(node)) {
+		conn_end(conn, "protocol", "its HELLO can't be understood: %s", error.text);
+		return false;
+	}
+	if (!meant(conn, local, to) || !speaks(conn, node, min, max))
+		return false;
+	free(peer->name);
+	peer->name = strdup(node);
+	peer->number = number;
+	return true;
+}
+
+bool hello_take(struct conn *conn, const uint8_t *data, size_t len)
+{
+	json_t *hello = json_loadb((const char *)data, len, 0, NULL);
+
+	if (!hello) {
+		conn_end(conn, "protocol", "its HELLO is no JSON");
+		return false;
+	}
+	if (!unpack(conn, hello)) {
+		json_decref(hello);
+		return false;
+	}
+	json_decref(conn->peer->hello);
+	conn->peer->hello = hello;
+	return true;
+}
+
+void keys_take(struct conn *conn, const uint8_t *data, size_t len)
+{
+	json_t *frame = json_loadb((const char *)data, len, 0, NULL);
+	json_t *keys = json_object_get(frame, "keys");
+
+	if (json_is_array(keys))
+		json_object_set(conn->peer->hello, "keys", keys);
+	json_decref(frame);
+}
+
+bool hello_has_key(const struct sync_peer *peer, const struct sync_key *key)
+{
+	char id[SYNC_KEY_ID_DIGITS + 1];
+	json_t *its;
+	size_t i;
+
+	sync_key_id_text(key, id);
+	json_array_foreach(json_object_get(peer->hello, "keys"), i, its) {
+		if (json_is_string(its) && !strcmp(json_string_value(its), id))
+			return true;
+	}
+	return false;
+}
