@@ -151,6 +151,8 @@ void config_free(struct config *config)
 	free_paths(config->hooks_gateway, config->n_hooks_gateway);
 	free_paths(config->hooks_vip, config->n_hooks_vip);
 	free_checks(config->checks, config->n_checks);
+	free(config->drill.targets);
+	free(config->drill.from);
 	free(config->routes);
 	free(config->translations);
 	policy_free(config);
@@ -181,6 +183,8 @@ void draft_free(struct draft *d)
 	free_paths(d->hooks_gateway, d->n_hooks_gateway);
 	free_paths(d->hooks_vip, d->n_hooks_vip);
 	free_checks(d->checks, d->n_checks);
+	free(d->drill.targets);
+	free(d->drill.from);
 	for (i = 0; i < d->n_routes; i++)
 		free(d->routes[i].gateway);
 	free(d->routes);
@@ -373,8 +377,10 @@ static void take_checks(struct config *config, struct draft *d)
 {
 	config->checks = d->checks;
 	config->n_checks = d->n_checks;
+	config->drill = d->drill;
 	d->checks = NULL;
 	d->n_checks = 0;
+	d->drill = (struct config_drill){ 0 };
 }
 
 struct config *draft_build(struct draft *d)

@@ -200,6 +200,20 @@ struct config_check {
 	uint32_t when;
 };
 
+struct config_service {
+	struct addr addr;
+	uint16_t port; /* host byte order */
+};
+
+#define CONFIG_NO_LIMIT UINT32_MAX
+
+struct config_drill {
+	struct config_service *targets;
+	size_t n_targets;
+	char *from; /* as ssh names it; NULL: nowhere */
+	uint32_t max_gap_ms, max_lost_flows;
+};
+
 struct config {
 	char *text; /* as it was read: a tree of it takes seven times the memory */
 	size_t text_len;
@@ -234,6 +248,7 @@ struct config {
 	size_t n_hooks_gateway, n_hooks_vip;
 	struct config_check *checks;
 	size_t n_checks;
+	struct config_drill drill;
 };
 
 /* Findings of a load, in the order of the file. */

@@ -197,6 +197,7 @@ struct draft {
 	size_t n_hooks_gateway, n_hooks_vip;
 	struct config_check *checks;
 	size_t n_checks;
+	struct config_drill drill;
 };
 
 /* tables.c: the whole file; its struct is a struct draft */

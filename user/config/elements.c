@@ -244,6 +244,56 @@ void element_when(struct schema_walk *walk, const struct path *path, const json_
 	}
 }
 
+/* ---- ADDRESS:PORT ---- */
+
+/* Behind the last colon; NULL: it is none. */
+static const char *port_of(const char *text, uint16_t *port)
+{
+	const char *colon = strrchr(text, ':');
+	unsigned long n = 0;
+
+	for (const char *c = colon ? colon + 1 : ""; *c && n <= UINT16_MAX; c++) {
+		if (*c < '0' || *c > '9')
+			return NULL;
+		n = n * 10 + (unsigned long)(*c - '0');
+	}
+	if (!n || n > UINT16_MAX || colon[1] == '0')
+		return NULL;
+	*port = (uint16_t)n;
+	return colon;
+}
+
+/* An IPv6 address stands in brackets. */
+static bool take_service(const char *text, struct config_service *to)
+{
+	const char *colon = port_of(text, &to->port);
+	size_t len = colon ? (size_t)(colon - text) : 0;
+	bool brackets = len > 2 && text[0] == '[' && text[len - 1] == ']';
+	char addr[ADDR_STRLEN];
+
+	if (brackets) {
+		text++;
+		len -= 2;
+	}
+	if (!len || len >= sizeof(addr))
+		return false;
+	memcpy(addr, text, len);
+	addr[len] = '\0';
+	return !addr_parse(addr, &to->addr) && brackets == (to->addr.family == AF_INET6);
+}
+
+void element_service(struct schema_walk *walk, const struct path *path, const json_t *value,
+		     const struct schema_key *key, void *item)
+{
+	struct config_service service = { 0 };
+	const char *text = json_string_value(value);
+
+	if (text && take_service(text, &service))
+		*(struct config_service *)item = service;
+	else
+		schema_refuse(walk, path, value, key->accepts);
+}
+
 /* ---- ports, protocols ---- */
 
 /* What was meant by a number in quotes, by pf's FIRST:LAST, or by a service's name, which is no port here: it depends on the machine. */

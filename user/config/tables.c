@@ -449,7 +449,11 @@ static const struct schema_key top_keys[] = {
 	  LIST(struct draft, checks),
 	  .object = &table_check,
 	  .accepts = "a check of your own: an object with \"name\" and \"command\"" },
-	LATER("drill", "there are no failover tests yet; take \"drill\" out"),
+	{ .key = "drill",
+	  .kind = SCHEMA_OBJECT,
+	  .object = &table_drill,
+	  .fallback = "{}",
+	  .accepts = "an object with \"targets\", \"from\" and limits" },
 	END,
 };
 

@@ -34,7 +34,7 @@
 #define STATES_MAX 10000000 /* 192 bytes each */
 
 /* tables_settings.c */
-extern const struct schema_object table_limits, table_timeouts, table_log, table_check;
+extern const struct schema_object table_limits, table_timeouts, table_log, table_check, table_drill;
 extern const struct schema_word table_optimizations[];
 
 /* tables_gateways.c */

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Tables of what holds for the state table and the logs as a whole, and of checks of the user's own. */
+/* Tables of what holds for the state table and the logs as a whole, of checks of the user's own, and of drills. */
 #include <syslog.h>
 
 #include "user/config/elements.h"
 #include "user/config/tables.h"
 
 #define SECONDS_MAX 2147483647
+#define GAP_MAX_MS 3600000
+#define FLOWS_MAX 1000000
 
 static const struct schema_key limits_keys[] = {
 	{ .key = "states", .kind = SCHEMA_NUMBER, FIELD(struct draft, states), .min = 1, .max = STATES_MAX },
@@ -143,3 +145,62 @@ const struct schema_object table_check = {
 	.size = sizeof(struct config_check),
 	.done = check_done,
 };
+
+/* ---- drill ---- */
+
+/* ssh takes what begins with a dash for an option. */
+static const char *from_fault(const char *text)
+{
+	const char *c;
+
+	for (c = text; (unsigned char)*c > ' ' && *c != 0x7f; c++)
+		;
+	return c == text || *c || *text == '-' ? "a machine as ssh names it, \"monitor@10.0.1.50\" for instance" : NULL;
+}
+
+static int compare_services(const void *a, const void *b)
+{
+	const struct config_service *x = a, *y = b;
+
+	return x->port != y->port ? (x->port < y->port ? -1 : 1) : addr_compare(&x->addr, &y->addr);
+}
+
+static const struct schema_key drill_keys[] = {
+	{ .key = "targets",
+	  .kind = SCHEMA_LIST,
+	  .flags = SCHEMA_NOT_EMPTY,
+	  LIST_IN(struct draft, drill, targets),
+	  .element = element_service,
+	  .compare = compare_services,
+	  .accepts = "an address and a TCP port, \"198.51.100.1:443\" or \"[2001:db8::1]:443\"" },
+	{ .key = "from",
+	  .kind = SCHEMA_STRING,
+	  FIELD(struct draft, drill.from),
+	  .fault = from_fault,
+	  .accepts = "a machine as ssh names it" },
+	{ .key = "max_gap_ms",
+	  .kind = SCHEMA_NUMBER,
+	  FIELD(struct draft, drill.max_gap_ms),
+	  .min = 0,
+	  .max = GAP_MAX_MS },
+	{ .key = "max_lost_flows",
+	  .kind = SCHEMA_NUMBER,
+	  FIELD(struct draft, drill.max_lost_flows),
+	  .min = 0,
+	  .max = FLOWS_MAX },
+	DESCRIPTION,
+	END,
+};
+
+static void drill_done(struct schema_walk *walk, const struct path *path, const json_t *value, void *item)
+{
+	struct draft *draft = item;
+
+	(void)walk, (void)path;
+	if (!json_object_get(value, "max_gap_ms"))
+		draft->drill.max_gap_ms = CONFIG_NO_LIMIT;
+	if (!json_object_get(value, "max_lost_flows"))
+		draft->drill.max_lost_flows = CONFIG_NO_LIMIT;
+}
+
+const struct schema_object table_drill = { .keys = drill_keys, .done = drill_done };
