@@ -226,6 +226,8 @@ int fl_tc_in(struct fl_ctx *ctx)
 	}
 	if (r < 0)
 		return drop(ctx, &s->pkt, -r);
+	if ((r == STAGE_DELIVER || r == STAGE_PASS) && control->vips && !vip_may_come(ctx, &s->pkt, port))
+		return refuse(ctx, &s->pkt, FL_DROP_NOT_OWNER);
 	if (ctx->vlan_present && (r == STAGE_GO || r == STAGE_ERROR)) /* a priority tag ends here */
 		bpf_skb_vlan_pop(ctx);
 	switch (r) {
@@ -236,10 +238,6 @@ int fl_tc_in(struct fl_ctx *ctx)
 		if (s->pkt.family == FL_INET && s->pkt.proto == IPPROTO_IPV6) {
 			port_count_rx(s->pkt.l2_port, ctx_len(ctx));
 			return drop(ctx, &s->pkt, FL_DROP_TUNNEL_STRANGER);
-		}
-		if (control->vips && !vip_may_come(ctx, &s->pkt, port)) {
-			port_count_rx(s->pkt.l2_port, ctx_len(ctx));
-			return drop(ctx, &s->pkt, FL_DROP_NOT_OWNER);
 		}
 		pmtu_learn(ctx, &s->pkt);
 		if (s->offered) /* packet sockets have it, and the kernel neither forwards nor answers it */

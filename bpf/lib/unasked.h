@@ -1,9 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What the router itself needs passes without a rule: neighbour discovery, DHCP, and what tells of a tunnel's path. */
+/*
+ * What the router itself needs passes without a rule: neighbour discovery, DHCP, what tells of a tunnel's path, and what nodes of a pair tell
+ * each other.
+ */
 #pragma once
 
+#include "fairlead/vip.h"
 #include "lib/transport.h"
 #include "lib/tunnel.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 2 * FL_PEERS_MAX);
+	__uint(map_flags, BPF_F_RDONLY_PROG);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, struct fl_pair_key);
+	__type(value, __u8);
+} fl_pairs SEC(".maps"); /* Daemon writes */
+
+#define IPPROTO_CARP 112
 
 /* DHCP and DHCPv6 between a client and a server: of the ports one is `server`'s and the other `client`'s. */
 static __always_inline bool is_dhcp(const struct subject *sub, bool to_client)
@@ -43,10 +58,35 @@ static __always_inline bool is_discovery(const struct scratch *s)
 	return (type >= 133 && type <= 137 && s->pkt.hops == 255) || (type >= 130 && type <= 132) || type == 143;
 }
 
+/*
+ * What nodes that share addresses tell each other: CARP, and between two that the configuration names as a pair, on their link, what goes to or
+ * from their port. `own`: the router's.
+ */
+GLOBAL bool is_of_pair(const struct scratch *s, bool own)
+{
+	const struct fl_port *port = s ? port_get(s->pkt.set, s->pkt.port) : NULL;
+	struct fl_pair_key key = {};
+
+	if (!port)
+		return false;
+	if (s->pkt.proto == IPPROTO_CARP)
+		return port->flags & FL_PORT_VIP;
+	if (!(port->flags & FL_PORT_SYNC) || (s->pkt.proto != IPPROTO_TCP && s->pkt.proto != IPPROTO_UDP))
+		return false;
+	key.local = own ? s->subject.src : s->subject.dst;
+	key.remote = own ? s->subject.dst : s->subject.src;
+	key.ifindex = port->ifindex;
+	key.port = s->subject.dport;
+	if (bpf_map_lookup_elem(&fl_pairs, &key))
+		return true;
+	key.port = s->subject.sport;
+	return bpf_map_lookup_elem(&fl_pairs, &key);
+}
+
 /* What the router itself needs passes without a rule: what comes for it, and (own) what it sends. */
 static __always_inline bool is_unasked(struct fl_ctx *ctx, const struct scratch *s, bool own)
 {
-	if (is_discovery(s) || is_dhcp(&s->subject, !own))
+	if (is_discovery(s) || is_dhcp(&s->subject, !own) || is_of_pair(s, own))
 		return true;
 	/* what it means for a tunnel, lib/pmtu.h knows */
 	return !own && s->message == MESSAGE_ERROR && s->pkt.family == FL_INET && s->quote.proto == IPPROTO_IPV6 &&

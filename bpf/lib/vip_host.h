@@ -156,10 +156,12 @@ static __always_inline bool vip_may_leave(struct fl_ctx *ctx, const struct fl_po
 	return ctx->protocol != bpf_htons(ETH_P_IP) || vip_ip4_uses(ctx, l3, true) != VIP_ANOTHERS;
 }
 
-/* What is for the router itself. */
+/* What goes up to the kernel; pkt->family is 0 where it has not been parsed, since the port leaves it to the kernel. */
 static __always_inline bool vip_may_come(struct fl_ctx *ctx, const struct pkt *pkt, const struct fl_port *port)
 {
-	if (pkt->family == FL_INET6)
+	if (pkt->family == FL_INET6 || (!pkt->family && ctx->protocol == bpf_htons(ETH_P_IPV6)))
 		return vip_ip6_comes(ctx, pkt->l3, port->ifindex) != VIP_ANOTHERS;
-	return vip_ip4_uses(ctx, pkt->l3, false) != VIP_ANOTHERS;
+	if (pkt->family == FL_INET || ctx->protocol == bpf_htons(ETH_P_IP))
+		return vip_ip4_uses(ctx, pkt->l3, false) != VIP_ANOTHERS;
+	return true;
 }

@@ -15,6 +15,7 @@
 #define FL_NEXTHOPS_MAX 16384	    /* neighbours on fairlead's ports; index 0 is none */
 #define FL_FAILED_MAX 4096	    /* neighbours that have not answered of late */
 #define FL_VIP_ADDRESSES_MAX 4096   /* virtual addresses */
+#define FL_PEERS_MAX 32		    /* nodes besides this one */
 #define FL_LOCALS_MAX 4096	    /* addresses of the router */
 #define FL_HELD_MAX 65536	    /* destinations whose routes a change of configuration moves */
 #define FL_ROUTE_MTUS_MAX 256	    /* different MTUs that routes are locked to */

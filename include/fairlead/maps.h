@@ -98,6 +98,7 @@ enum fl_port_flags {
 	FL_PORT_OWN6 = 1 << 10,
 	FL_PORT_MEMBER = 1 << 11, /* a gateway here is a member of a group that routes lead to */
 	FL_PORT_VIP = 1 << 12,	  /* has virtual MACs: fl_vmacs */
+	FL_PORT_SYNC = 1 << 13,	  /* other nodes are there: fl_pairs */
 };
 
 #define FL_UNDERLAY_GROUP 0xffff /* a group is the underlay: the ports that fl_ep_in names */

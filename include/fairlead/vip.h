@@ -38,3 +38,11 @@ struct fl_vip {
 	__u8 vhid;
 	__u8 pad;
 };
+
+/* fl_pairs: hash -> 1, of nodes that tell each other what they know, on a port with FL_PORT_SYNC. Daemon writes */
+struct fl_pair_key {
+	union fl_addr local, remote;
+	__u32 ifindex; /* of the port's device */
+	__be16 port;   /* TCP or UDP, of either end */
+	__u16 pad;
+};

@@ -42,6 +42,9 @@
 #define INTERFACES(mode) \
 	"'default_action':'pass','interfaces':{'lan':{'device':'lan','mode':'" mode \
 	"'},'vlan':{'device':'lan.7'},'wan':{'device':'wan'}}"
+#define BLOCKING(mode) \
+	"'default_action':'block','interfaces':{'lan':{'device':'lan','mode':'" mode \
+	"'},'wan':{'device':'wan','mode':'" mode "'}}"
 #define LAN_SHARED \
 	"'lan_vip':{'interface':'lan','vhid':42,'password_file':'/k','address':['192.0.2.100/24','2001:db8:2::100/64'," \
 	"'fe80::100/64']}"
@@ -493,6 +496,114 @@ Test(vips, pass_by_leases_in_tc)
 {
 	apply("{" INTERFACES("tc") ",'vips':{" LAN_SHARED "," VLAN_SHARED "}}");
 	passes();
+}
+
+/* Whatever families are fairlead's there. */
+Test(vips, of_a_family_that_is_the_hosts)
+{
+	struct frame f;
+
+	apply("{'interfaces':{'lan':{'device':'lan','family':'inet6'}},'vips':{" LAN_SHARED "}}");
+	own("lan_vip", true);
+	send_ip(lan_mac, 0, "192.0.2.9", VIP, 1, 1);
+	send_ip(lan_mac, 0, "192.0.2.9", "192.0.2.1", 1, 1);
+	cr_expect_not(comes(far_wire, is_ip_from, VIP, is_ip_from, "192.0.2.1", &f));
+	cr_expect_geq(not_owners(), 1);
+	lease("lan_vip", FL_LEASE_FOREVER);
+	send_ip(lan_vmac, 0, "192.0.2.9", VIP, 1, 1);
+	cr_expect(comes(far_wire, is_ip_from, VIP, NULL, NULL, &f));
+}
+
+/* ---- what passes without a rule ---- */
+
+#define CARP 112
+#define PORT 7241
+#define PAIR \
+	"'ha':{'interface':'wan','local':'203.0.113.1','peers':['203.0.113.9','203.0.113.8'],'key_file':'/k','port':7241}"
+
+/* UDP with nothing but `mark` as its source port */
+static void send_datagram(const char *src, const char *dst, uint16_t mark)
+{
+	static const uint8_t wan_mac[6] = { 2, 0, 0, 0, 1, 1 };
+	struct frame f;
+	uint8_t *ip = ether(&f, wan_mac, ETH_P_IP, 0);
+
+	memcpy(ip, (uint8_t[]){ 0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17 }, 10);
+	inet_pton(AF_INET, src, ip + 12);
+	inet_pton(AF_INET, dst, ip + 16);
+	put16(ip + 10, sum(ip, 20, 0));
+	put16(ip + 20, mark);
+	put16(ip + 22, PORT);
+	put16(ip + 24, 8);
+	f.n += 28;
+	send_frame(net_wire, &f);
+}
+
+/* Of the next datagram: its source port, or an advert's mark */
+static unsigned int next_mark(int fd, bool raw)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	struct sockaddr_in from = {};
+	socklen_t len = sizeof(from);
+	uint8_t b[64] = {};
+
+	cr_assert_eq(poll(&p, 1, PATIENCE_MS), 1, "nothing came");
+	cr_assert_geq(recvfrom(fd, b, sizeof(b), 0, (struct sockaddr *)&from, &len), 0);
+	return raw ? (unsigned int)(b[4] << 8 | b[5]) : ntohs(from.sin_port);
+}
+
+static void strangers_stay_out(void)
+{
+	struct sockaddr_in any = { .sin_family = AF_INET, .sin_port = htons(PORT) };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	cr_assert_eq(bind(fd, (struct sockaddr *)&any, sizeof(any)), 0);
+	send_datagram("203.0.113.7", "203.0.113.1", 1);
+	send_datagram("203.0.113.9", "192.0.2.1", 2);
+	send_datagram("203.0.113.8", "203.0.113.1", 3);
+	cr_expect_eq(next_mark(fd, false), 3);
+	apply("{" BLOCKING("auto") ",'vips':{" LAN_SHARED "}}");
+	send_datagram("203.0.113.9", "203.0.113.1", 4);
+	apply("{" BLOCKING("auto") ",'vips':{" LAN_SHARED "}," PAIR "}");
+	send_datagram("203.0.113.9", "203.0.113.1", 5);
+	cr_expect_eq(next_mark(fd, false), 5, "only with `ha`");
+	close(fd);
+}
+
+static void adverts_pass(void)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET };
+	int fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, CARP);
+	struct frame f;
+
+	cr_assert_geq(fd, 0);
+	send_ip((uint8_t[]){ 2, 0, 0, 0, 1, 1 }, 0, "203.0.113.9", "203.0.113.1", CARP, 1); /* by lan: not that way */
+	send_ip(lan_mac, 0, "192.0.2.9", "192.0.2.1", CARP, 2);
+	cr_expect_eq(next_mark(fd, true), 2);
+	inet_pton(AF_INET, "203.0.113.9", &to.sin_addr);
+	sendto(fd, "wan", 3, 0, (struct sockaddr *)&to, sizeof(to)); /* no vip there */
+	inet_pton(AF_INET, "192.0.2.9", &to.sin_addr);
+	cr_expect_eq(sendto(fd, "lan", 3, 0, (struct sockaddr *)&to, sizeof(to)), 3);
+	cr_expect(comes(far_wire, is_ip_from, "192.0.2.1", NULL, NULL, &f));
+	cr_expect_eq(f.b[23], CARP);
+	close(fd);
+}
+
+static void pair_passes(const char *text)
+{
+	apply(text);
+	adverts_pass();
+	strangers_stay_out();
+}
+
+Test(vips, pair_needs_no_rule_in_xdp)
+{
+	pair_passes("{" BLOCKING("native") ",'vips':{" LAN_SHARED "}," PAIR "}");
+}
+
+Test(vips, pair_needs_no_rule_in_tc)
+{
+	pair_passes("{" BLOCKING("tc") ",'vips':{" LAN_SHARED "}," PAIR "}");
 }
 
 /* ---- what is on the machine ---- */

@@ -49,6 +49,7 @@ struct scene {
 #define PUBLIC4 "198.51.100.77"
 
 #define FROM(port, from, to) .c.in = port, .c.pkt.src = from, .c.pkt.dst = to
+#define CARP .c.pkt.proto = 112, .c.pkt.l4 = L4_RAW
 #define PORTS_ARE(from, to) .c.pkt.sport = from, .c.pkt.dport = to
 #define TCP_DATA(bits, s, a) .c.pkt.l4 = L4_TCP, .c.pkt.tflags = bits, .c.pkt.seq = s, .c.pkt.ack = a
 #define TCP(bits, s, a) TCP_DATA(bits, s, a), .c.pkt.payload = NIL
@@ -372,6 +373,29 @@ static const struct scene scenes[] = {
 	{ "unasked-tunnel-errors", "\"default_action\":\"block\"",
 	  .steps = { { FROM(WAN, SERVER4, LOCAL4), ERROR_ABOUT(quoted_outer), .c.want = DELIVER, .states = 0 },
 	    { FROM(WAN, SERVER4, LOCAL4), ERROR_ABOUT(quoted_snat), DROPPED(FL_DROP_RULE), .states = 0 } } },
+	{ "unasked-carp", "\"default_action\":\"block\"",
+	  .steps = { { FROM(LAN, LAN_HOST4, "224.0.0.18"), CARP, .c.want = DELIVER, .states = 0 },
+	    { FROM(LAN, LAN_HOST4, ROUTER4), CARP, .c.want = DELIVER, .states = 0 },
+	    { FROM(LAN, "fe80::10", "ff02::12"), CARP, .c.want = DELIVER, .states = 0 },
+	    { FROM(LAN, ROUTER4, "224.0.0.18"), CARP, .c.own = true, .c.want = PASS, .states = 0 },
+	    { FROM(LAN, "fe80::1", "ff02::12"), CARP, .c.own = true, .c.want = PASS, .states = 0 },
+	    { FROM(LAN, LAN_HOST4, NET_HOST4), CARP, DROPPED(FL_DROP_RULE), .states = 0 },
+	    { FROM(LAN, LAN_HOST4, ROUTER4), .c.pkt.proto = 113, .c.pkt.l4 = L4_RAW, DROPPED(FL_DROP_RULE), .states = 0 },
+	    { FROM(WAN, "198.51.100.254", WAN4), CARP, DROPPED(FL_DROP_RULE), .states = 0 },
+	    { FROM(WAN, WAN4, "198.51.100.254"), CARP, .c.own = true, DROPPED(FL_DROP_RULE), .states = 0 } } },
+	{ "unasked-sync", "\"default_action\":\"block\"",
+	  .steps = { { FROM(LAN, LAN_HOST4, ROUTER4), PORTS_ARE(4000, 7241), .c.want = DELIVER, .states = 0 },
+	    { FROM(LAN, LAN_HOST, ROUTER), PORTS_ARE(7241, 4000), .c.want = DELIVER, .states = 0 },
+	    { FROM(LAN, LAN_HOST, ROUTER), TCP(TCP_SYN, 1, NIL), .c.pkt.dport = 7241, .c.want = DELIVER, .states = 0 },
+	    { FROM(LAN, ROUTER, LAN_HOST), TCP(TCP_SYN | TCP_ACK, 1, 2), .c.pkt.sport = 7241, .c.own = true, .c.want = PASS, .states = 0 },
+	    { FROM(LAN, ROUTER4, LAN_HOST4), PORTS_ARE(4000, 7241), .c.own = true, .c.want = PASS, .states = 0 } } },
+	{ "unasked-sync-strangers", "\"default_action\":\"block\"",
+	  .steps = { { FROM(LAN, "192.0.2.11", ROUTER4), PORTS_ARE(4000, 7241), DROPPED(FL_DROP_RULE), .states = 0 },
+	    { FROM(LAN, LAN_HOST4, WAN4), PORTS_ARE(4000, 7241), DROPPED(FL_DROP_RULE), .states = 0 },
+	    { FROM(LAN, LAN_HOST4, ROUTER4), PORTS_ARE(4000, 7242), DROPPED(FL_DROP_RULE), .states = 0 },
+	    { FROM(LAN, ROUTER4, "192.0.2.11"), PORTS_ARE(4000, 7241), .c.own = true, DROPPED(FL_DROP_RULE), .states = 0 },
+	    { FROM(LAN, LAN_HOST4, ROUTER4), .c.pkt.l4 = L4_SCTP, PORTS_ARE(4000, 7241), DROPPED(FL_DROP_RULE), .states = 0 },
+	    { FROM(WAN, LAN_HOST4, ROUTER4), PORTS_ARE(4000, 7241), DROPPED(FL_DROP_RULE), .states = 0 } } },
 	{ "groups-have-no-states", LAN_OUT,
 	  .steps = { { FROM(LAN, LAN_HOST4, "224.0.0.251"), .c.want = DELIVER, .states = 0 },
 	    { FROM(LAN, LAN_HOST, "ff02::fb"), .c.want = DELIVER, .states = 0 } }, .counted = { { "go", 2 } } },

@@ -11,6 +11,7 @@
 
 #include "fairlead/gateway.h"
 #include "fairlead/npt_math.h"
+#include "fairlead/vip.h"
 #include "selftests/prog/env.h"
 
 #include "xdp.skel.h"
@@ -24,7 +25,7 @@ static const struct {
 	enum endpoint endpoint;
 	const char *addr4, *addr6;
 } ports[] = {
-	{ LAN, LAN, FL_PORT_XDP_XMIT, 0, FL_BOTH, 1500, 0, "192.0.2.1", "2001:db8:10::1" },
+	{ LAN, LAN, FL_PORT_XDP_XMIT | FL_PORT_VIP | FL_PORT_SYNC, 0, FL_BOTH, 1500, 0, "192.0.2.1", "2001:db8:10::1" },
 	{ WAN, WAN, FL_PORT_XDP_XMIT | FL_PORT_OUTSIDE, 0, FL_BOTH, 1500, 0, "198.51.100.1", "2001:db8:20::1" },
 	{ HE0, HE0, FL_PORT_TUNNEL, 0, FL_INET6, 1480, EP_HE0, NULL, "2001:db8:80::1" },
 	{ BK0, BK0, FL_PORT_TUNNEL | FL_PORT_BROKER, 0, FL_INET6, 1480, 0, NULL, "2001:db8:80::2" },
@@ -114,6 +115,15 @@ static void empty(int map)
 	while (!bpf_map_get_next_key(map, NULL, key))
 		bpf_map_delete_elem(map, key);
 }
+
+static const struct {
+	enum port port;
+	const char *local, *remote;
+	int number;
+} pairs[] = {
+	{ LAN, "192.0.2.1", "192.0.2.10", 7241 },
+	{ LAN, "2001:db8:10::1", "2001:db8:10::10", 7241 },
+};
 
 static __u32 set_in_force(const struct env *env)
 {
@@ -496,6 +506,15 @@ static int fill(struct env *env)
 				translations[i].port);
 	for (i = 0; i < (size_t)neighbours_count; i++)
 		r |= fill_nexthop(env, i);
+	for (i = 0; i < COUNT(pairs); i++) {
+		struct fl_pair_key key = { .local = addr_of(pairs[i].local),
+					   .remote = addr_of(pairs[i].remote),
+					   .ifindex = env->ifindex[pairs[i].port],
+					   .port = htons(pairs[i].number) };
+		__u8 is = 1;
+
+		r |= set(MAP(env, fl_pairs), &key, &is);
+	}
 	for (i = 0; i < COUNT(more_locals); i++) {
 		union fl_addr addr = addr_of(more_locals[i]);
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "fairlead/limits.h"
 #include "user/config/check_match.h"
 
 /* ---- names ---- */
@@ -184,6 +185,8 @@ static void check_nodes(struct check *c)
 	char text[ADDR_STRLEN];
 	size_t i;
 
+	if (ha->n_peers > FL_PEERS_MAX)
+		check_error(c, AT("ha", "peers"), "found %zu; accepted: at most %d", ha->n_peers, FL_PEERS_MAX);
 	for (i = 0; i < ha->n_peers; i++) {
 		const char *const *at = AT("ha", "peers", NUMBER(i));
 

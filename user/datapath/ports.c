@@ -188,6 +188,13 @@ static bool has_vip(const struct config *config, const struct config_interface *
 	return false;
 }
 
+/* Flags that the configuration of an interface says. */
+static uint16_t flags_of(const struct config *config, const struct config_interface *interface)
+{
+	return (interface->antispoof ? FL_PORT_ANTISPOOF : 0) | (is_outside(config, interface) ? FL_PORT_OUTSIDE : 0) |
+	       (has_vip(config, interface) ? FL_PORT_VIP : 0) | (config->ha.interface == interface ? FL_PORT_SYNC : 0);
+}
+
 static int plan_interfaces(struct datapath *dp, const struct config *config, struct port *next, bool *matched,
 			   struct config_report *report, char **why)
 {
@@ -209,9 +216,7 @@ static int plan_interfaces(struct datapath *dp, const struct config *config, str
 		snprintf(port->device, sizeof(port->device), "%s", interface->device);
 		port_take_link(port, link);
 		port->value.family = link ? interface->family : 0;
-		port->value.flags |= link && interface->antispoof ? FL_PORT_ANTISPOOF : 0;
-		port->value.flags |= link && is_outside(config, interface) ? FL_PORT_OUTSIDE : 0;
-		port->value.flags |= link && has_vip(config, interface) ? FL_PORT_VIP : 0;
+		port->value.flags |= link ? flags_of(config, interface) : 0;
 		matched[port->number] = true;
 	}
 	return 0;

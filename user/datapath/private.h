@@ -62,7 +62,8 @@
 	X(WAITED, "fl_waited") \
 	X(LEASES, "fl_leases") \
 	X(VMACS, "fl_vmacs") \
-	X(VIPS, "fl_vips")
+	X(VIPS, "fl_vips") \
+	X(PAIRS, "fl_pairs")
 
 enum dp_map_id {
 #define DP_MAP_ENUM(id, name) DP_MAP_##id,

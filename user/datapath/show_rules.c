@@ -148,6 +148,16 @@ static bool has_probes(const struct config *config)
 	return false;
 }
 
+static bool has_vips(const struct config *config)
+{
+	return config->n_vips;
+}
+
+static bool has_peers(const struct config *config)
+{
+	return config->ha.n_peers;
+}
+
 static bool has_updates(const struct config *config)
 {
 	for (size_t i = 0; i < config->n_tunnels; i++)
@@ -169,6 +179,9 @@ static const struct unasked {
 	  "none", NULL },
 	{ "ICMP errors of known states", "in+out", "what quotes a packet of a state", "none", NULL },
 	{ "tunnel outers", "in+out", "inet proto ipv6 between a tunnel's remote and its local", "none", has_tunnels },
+	{ "CARP", "in+out", "proto carp of the router's own and for it, on interfaces with vips", "none", has_vips },
+	{ "sync", "in+out", "proto tcp,udp to or from ha.port between ha.local and ha.peers on ha.interface", "none",
+	  has_peers },
 	{ "fairlead's probes", "out", "from self to what gateways are probed by", "keep", has_probes },
 	{ "what brokers are told", "out", "from a tunnel's local by its gateway to the host of update's url", "keep",
 	  has_updates },

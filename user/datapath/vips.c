@@ -7,6 +7,7 @@
  * go on, whatever becomes of an apply.
  */
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,9 +37,15 @@ struct rows {
 	uint8_t *records;
 };
 
+/* The maps' rows, as they are or shall be. */
+struct vip_tables {
+	struct rows macs, addresses;
+	struct rows pairs; /* whom this node tells what it knows */
+};
+
 struct vips {
 	struct holder holders[FL_VIPS_MAX];
-	struct rows macs, addresses;
+	struct vip_tables now;
 	uint64_t *leases; /* mapped */
 };
 
@@ -48,6 +55,8 @@ static struct rows rows_of(enum dp_map_id map)
 {
 	if (map == DP_MAP_VMACS)
 		return (struct rows){ map, sizeof(struct fl_vmac_key), sizeof(struct fl_vmac), 0, 0, NULL };
+	if (map == DP_MAP_PAIRS)
+		return (struct rows){ map, sizeof(struct fl_pair_key), 1, 0, 0, NULL };
 	return (struct rows){ map, sizeof(struct fl_vip_key), sizeof(struct fl_vip), 0, 0, NULL };
 }
 
@@ -115,6 +124,13 @@ static void *rows_find(const struct rows *rows, const void *key)
 	return NULL;
 }
 
+static void vip_tables_free(struct vip_tables *tables)
+{
+	free(tables->macs.records);
+	free(tables->addresses.records);
+	free(tables->pairs.records);
+}
+
 /* ---- open, close ---- */
 
 struct reading {
@@ -145,12 +161,12 @@ static void find_holders(struct vips *vips)
 	struct fl_vmac vmac;
 	struct fl_vip vip;
 
-	for (size_t i = 0; i < vips->macs.n; i++) {
-		memcpy(&vmac, row_at(&vips->macs, i) + vips->macs.key_size, sizeof(vmac));
+	for (size_t i = 0; i < vips->now.macs.n; i++) {
+		memcpy(&vmac, row_at(&vips->now.macs, i) + vips->now.macs.key_size, sizeof(vmac));
 		vips->holders[vmac.lease % FL_VIPS_MAX].found = true;
 	}
-	for (size_t i = 0; i < vips->addresses.n; i++) {
-		memcpy(&vip, row_at(&vips->addresses, i) + vips->addresses.key_size, sizeof(vip));
+	for (size_t i = 0; i < vips->now.addresses.n; i++) {
+		memcpy(&vip, row_at(&vips->now.addresses, i) + vips->now.addresses.key_size, sizeof(vip));
 		vips->holders[vip.lease % FL_VIPS_MAX].found = true;
 	}
 }
@@ -167,8 +183,9 @@ int vip_maps_open(struct datapath *dp)
 	if (leases == MAP_FAILED)
 		return log_ret(errno, "cannot map fl_leases");
 	vips->leases = leases;
-	err = rows_read(dp, &vips->macs, DP_MAP_VMACS);
-	err = err ?: rows_read(dp, &vips->addresses, DP_MAP_VIPS);
+	err = rows_read(dp, &vips->now.macs, DP_MAP_VMACS);
+	err = err ?: rows_read(dp, &vips->now.addresses, DP_MAP_VIPS);
+	err = err ?: rows_read(dp, &vips->now.pairs, DP_MAP_PAIRS);
 	if (err)
 		return log_ret(err, "cannot read the virtual addresses of an earlier daemon");
 	find_holders(vips);
@@ -181,8 +198,7 @@ void vip_maps_close(struct datapath *dp)
 		return;
 	if (dp->vips->leases)
 		munmap(dp->vips->leases, LEASES_BYTES);
-	free(dp->vips->macs.records);
-	free(dp->vips->addresses.records);
+	vip_tables_free(&dp->vips->now);
 	free(dp->vips);
 	dp->vips = NULL;
 }
@@ -194,12 +210,17 @@ static void lease_end(struct vips *vips, size_t number)
 
 /* ---- numbers ---- */
 
-static const struct port *port_of_vip(const struct port *ports, const struct config_vip *vip)
+static const struct port *port_of(const struct port *ports, const struct config_interface *interface)
 {
 	for (size_t i = 1; i < FL_PORTS_MAX; i++)
-		if (ports[i].kind == PORT_INTERFACE && strcmp(ports[i].name, vip->interface->name) == 0)
+		if (ports[i].kind == PORT_INTERFACE && strcmp(ports[i].name, interface->name) == 0)
 			return ports[i].present ? &ports[i] : NULL;
 	return NULL;
+}
+
+static const struct port *port_of_vip(const struct port *ports, const struct config_vip *vip)
+{
+	return port_of(ports, vip->interface);
 }
 
 static bool is_holder(const struct holder *holder, const struct config_vip *vip)
@@ -219,7 +240,7 @@ static size_t number_of(const struct vips *vips, const struct config_vip *vip)
 static size_t number_found(const struct vips *vips, const struct config_vip *vip, const struct port *port)
 {
 	struct fl_vmac_key key = { .ifindex = port ? port->value.ifindex : 0, .vhid = vip->vhid };
-	const void *value = rows_find(&vips->macs, &key);
+	const void *value = rows_find(&vips->now.macs, &key);
 	struct fl_vmac vmac;
 
 	if (!value)
@@ -302,13 +323,27 @@ static int plan_addresses(struct rows *addresses, const struct config_vip *vip, 
 	return err;
 }
 
-static int plan(const struct vips *vips, const struct config *config, const struct port *ports, struct rows *macs,
-		struct rows *addresses)
+static int plan_pairs(struct rows *pairs, const struct config_ha *ha, const struct port *ports)
 {
+	const struct port *port = ha->interface ? port_of(ports, ha->interface) : NULL;
+	struct fl_pair_key key = { .local = addr_to_map(&ha->local), .port = htons(ha->port) };
+	const uint8_t is = 1;
 	int err = 0;
 
-	*macs = rows_of(DP_MAP_VMACS);
-	*addresses = rows_of(DP_MAP_VIPS);
+	for (size_t i = 0; port && i < ha->n_peers && !err; i++) {
+		key.ifindex = port->value.ifindex;
+		key.remote = addr_to_map(&ha->peers[i]);
+		err = rows_put(pairs, &key, &is);
+	}
+	return err;
+}
+
+static int plan(const struct vips *vips, const struct config *config, const struct port *ports, struct vip_tables *p)
+{
+	int err;
+
+	*p = (struct vip_tables){ rows_of(DP_MAP_VMACS), rows_of(DP_MAP_VIPS), rows_of(DP_MAP_PAIRS) };
+	err = config ? plan_pairs(&p->pairs, &config->ha, ports) : 0;
 	for (size_t i = 0; config && i < config->n_vips && !err; i++) {
 		const struct config_vip *vip = &config->vips[i];
 		const struct port *port = port_of_vip(ports, vip);
@@ -317,11 +352,12 @@ static int plan(const struct vips *vips, const struct config *config, const stru
 		if (number == NO_LEASE)
 			continue;
 		if (port && !(port->value.flags & FL_PORT_L3))
-			err = plan_macs(macs, vip, number, port);
-		err = err ?: plan_addresses(addresses, vip, number, port ? port->value.ifindex : 0);
+			err = plan_macs(&p->macs, vip, number, port);
+		err = err ?: plan_addresses(&p->addresses, vip, number, port ? port->value.ifindex : 0);
 	}
-	rows_sort(macs);
-	rows_sort(addresses);
+	rows_sort(&p->macs);
+	rows_sort(&p->addresses);
+	rows_sort(&p->pairs);
 	return err;
 }
 
@@ -393,19 +429,19 @@ static void vips_add_back(struct datapath *dp, const void *data)
 int vips_add(struct datapath *dp, const struct config *config, const struct port *ports, struct undo *undo, char **why)
 {
 	struct vips *vips = dp->vips;
-	struct rows macs = {}, addresses = {};
+	struct vip_tables planned = {};
 	int err;
 
-	if (!config->n_vips)
+	if (!config->n_vips && !config->ha.interface)
 		return 0;
 	undo_push(undo, vips_add_back, NULL, 0);
 	err = number_all(vips, config, ports);
-	err = err ?: plan(vips, config, ports, &macs, &addresses);
-	err = err ?: rows_add(dp, &vips->macs, &macs);
-	err = err ?: rows_add(dp, &vips->addresses, &addresses);
-	free(macs.records);
-	free(addresses.records);
-	if (!err && !dp->control.vips) {
+	err = err ?: plan(vips, config, ports, &planned);
+	err = err ?: rows_add(dp, &vips->now.macs, &planned.macs);
+	err = err ?: rows_add(dp, &vips->now.addresses, &planned.addresses);
+	err = err ?: rows_add(dp, &vips->now.pairs, &planned.pairs);
+	vip_tables_free(&planned);
+	if (!err && config->n_vips && !dp->control.vips) {
 		dp->control.vips = 1;
 		control_write(dp);
 	}
@@ -433,23 +469,22 @@ static int own(struct datapath *dp, const struct config_vip *vip, const struct p
 	return err;
 }
 
-/* Whether the vhid that has it by `macs` and `addresses` is on that device. */
-static bool is_wanted(const struct rows *macs, const struct rows *addresses, const struct fl_vip_key *key,
-		      uint32_t ifindex)
+/* Whether the vhid that has it by `tables` is on that device. */
+static bool is_wanted(const struct vip_tables *tables, const struct fl_vip_key *key, uint32_t ifindex)
 {
 	struct fl_vmac_key mac = { .ifindex = ifindex };
-	const void *value = rows_find(addresses, key);
+	const void *value = rows_find(&tables->addresses, key);
 	struct fl_vip vip;
 
 	if (!value)
 		return false;
 	memcpy(&vip, value, sizeof(vip));
 	mac.vhid = vip.vhid;
-	return rows_find(macs, &mac);
+	return rows_find(&tables->macs, &mac);
 }
 
 /* Those that were put there for a vip that is no more, or is on another device, by this daemon or an earlier one of this instance. */
-static void addresses_sweep(struct datapath *dp, const struct rows *macs, const struct rows *addresses)
+static void addresses_sweep(struct datapath *dp, const struct vip_tables *wanted)
 {
 	const struct system_addr *a;
 
@@ -457,8 +492,8 @@ static void addresses_sweep(struct datapath *dp, const struct rows *macs, const 
 		struct fl_vip_key key = vip_key(&a->prefix.addr, a->ifindex);
 		int err;
 
-		if (a->protocol != ADDRPROT_FAIRLEAD || !rows_find(&dp->vips->addresses, &key) ||
-		    is_wanted(macs, addresses, &key, a->ifindex))
+		if (a->protocol != ADDRPROT_FAIRLEAD || !rows_find(&dp->vips->now.addresses, &key) ||
+		    is_wanted(wanted, &key, a->ifindex))
 			continue;
 		err = device_share_addresses(dp->system, a->ifindex, &a->prefix, 1, false, NULL);
 		if (err && err != -ENODEV)
@@ -507,27 +542,26 @@ static void leases_end(struct vips *vips, const struct config *config)
 void vips_settle(struct datapath *dp, const struct config *config, const struct port *ports)
 {
 	struct vips *vips = dp->vips;
-	struct rows macs = {}, addresses = {};
+	struct vip_tables planned = {};
 	int err;
 
-	if (!vips || (!vips->macs.n && !vips->addresses.n && !(config && config->n_vips)))
+	if (!vips || (!vips->now.macs.n && !vips->now.addresses.n && !vips->now.pairs.n &&
+		      !(config && (config->n_vips || config->ha.interface))))
 		return;
 	system_dispatch(dp->system); /* the addresses of a moment ago */
 	leases_end(vips, config);
-	err = plan(vips, config, ports, &macs, &addresses);
+	err = plan(vips, config, ports, &planned);
 	if (err) { /* nothing is taken away until the next time */
-		free(macs.records);
-		free(addresses.records);
+		vip_tables_free(&planned);
 		log_ret(err, "cannot take away what was shared");
 		return;
 	}
-	addresses_sweep(dp, &macs, &addresses);
-	rows_remove(dp, &vips->macs, &macs);
-	rows_remove(dp, &vips->addresses, &addresses);
-	free(vips->macs.records);
-	free(vips->addresses.records);
-	vips->macs = macs;
-	vips->addresses = addresses;
+	addresses_sweep(dp, &planned);
+	rows_remove(dp, &vips->now.macs, &planned.macs);
+	rows_remove(dp, &vips->now.addresses, &planned.addresses);
+	rows_remove(dp, &vips->now.pairs, &planned.pairs);
+	vip_tables_free(&vips->now);
+	vips->now = planned;
 	addresses_put_back(dp, config, ports);
 	dp->control.vips = config && config->n_vips;
 	control_write(dp);
