@@ -100,7 +100,7 @@ int cmd_unload(const struct cli *cli, int argc, char **argv)
 	if (argc < 2) {
 		fprintf(stderr,
 			"fairlead: this would take the programs of instance \"%s\" off all interfaces, remove its maps, tunnel\n"
-			"devices and routes, put the forwarding switches back to what they were, and end the daemon.\n"
+			"devices, shared addresses and routes, put the forwarding switches back to what they were, and end the daemon.\n"
 			"Packets then go as the kernel alone decides. Nothing was done; `fairlead unload --yes` does it.\n",
 			cli->instance);
 		return CLI_WRONG;

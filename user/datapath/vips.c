@@ -492,8 +492,9 @@ static void addresses_sweep(struct datapath *dp, const struct vip_tables *wanted
 		struct fl_vip_key key = vip_key(&a->prefix.addr, a->ifindex);
 		int err;
 
-		if (a->protocol != ADDRPROT_FAIRLEAD || !rows_find(&dp->vips->now.addresses, &key) ||
-		    is_wanted(wanted, &key, a->ifindex))
+		if (a->protocol != ADDRPROT_FAIRLEAD || is_wanted(wanted, &key, a->ifindex))
+			continue;
+		if (!rows_find(&dp->vips->now.addresses, &key) && others_at_work(dp)) /* another instance's */
 			continue;
 		err = device_share_addresses(dp->system, a->ifindex, &a->prefix, 1, false, NULL);
 		if (err && err != -ENODEV)
