@@ -300,21 +300,6 @@ Test(vhids, bows_out)
 	cr_expect_arr_eq(last + 34, ((uint8_t[]){ 0x21, VHID, 255, 7, 0, 255 }), 6);
 }
 
-Test(vhids, a_lease_ends_before_a_backup_takes_over)
-{
-	uint64_t before;
-
-	setup.set.fast_ms = 50;
-	setup.set.advskew = 0;
-	node.guarded = true;
-	begin("love");
-	cr_expect_geq(until(CARP_MASTER, 3000), 0);
-	before = leases[1];
-	cr_expect(before > now_ns() && before <= now_ns() + 100 * MS);
-	until(CARP_INIT, 200);
-	cr_expect_gt(leases[1], before, "renewed");
-}
-
 Test(vhids, a_dead_daemons_lease_goes_on_until_a_master_is_heard)
 {
 	leases[1] = UINT64_MAX;

@@ -12,7 +12,7 @@
 	"'vips':{'off':{'interface':'wan','address':'203.0.113.9/24','vhid':9," FILES ",'disabled':true}," \
 	"'wan_vip':{'interface':'wan','address':['203.0.113.100/24','2001:db8:20::100/64','203.0.113.101/24'],'vhid':1," \
 	"'advskew':0,'advbase_s':2,'fast_ms':50,'peers':['203.0.113.3'],'preempt':false,'announce_repeat':5," \
-	"'announce_refresh_s':60,'independent':true," FILES "}," \
+	"'announce_refresh_s':60,'independent':true,'plain_peers':true,'link_local_in_digest':false," FILES "}," \
 	"'lan_vip':{'interface':'lan','address':'192.0.2.1/24','vhid':2," FILES "}}"
 #define HA \
 	"'ha':{'interface':'lan','local':'192.0.2.2','peers':['192.0.2.3','192.0.2.4'],'key_file':'/etc/fairlead/sync.key'," \

@@ -150,6 +150,8 @@ struct config_vip {
 	bool preempt;
 	uint32_t announce_repeat, announce_refresh_s;
 	bool independent;
+	bool plain_peers;	   /* of a pair: adverts that none of its nodes has signed are believed, too */
+	bool link_local_in_digest; /* of those that this node sends */
 };
 
 enum config_role { CONFIG_ROLE_NONE, CONFIG_ROLE_PRIMARY, CONFIG_ROLE_SECONDARY };

@@ -65,6 +65,7 @@ struct daemon {
 	struct names *names;
 	struct updates *updates;
 	struct vips *vips;
+	struct pairing *pairing; /* of vips */
 	/* events.c */
 	struct event *on_system;
 	struct event *on_raw;

@@ -10,25 +10,16 @@
 
 #include "user/daemon/daemon.h"
 #include "user/daemon/gateways_internal.h"
+#include "user/daemon/pairing.h"
+#include "user/daemon/vips_internal.h"
 #include "user/lib/clock.h"
 #include "user/lib/file.h"
 #include "user/lib/instance.h"
 #include "user/lib/log.h"
 #include "user/lib/secret.h"
+#include "user/vip/beat.h"
 
-#define READY_MAX_S 30	     /* since the start, until gateways are known; then it takes over without that */
 #define MAINTENANCE_SKEW 254 /* behind all others */
-
-struct vips {
-	struct event *on_events;
-	const struct config *config; /* whose vips the timekeeper has; NULL: none yet */
-	struct vhid_facts *facts;    /* in its order */
-	bool *owned;		     /* the kernel has the addresses */
-	json_t *disabled;	     /* names -> true; over a restart, not over a boot */
-	char *disabled_path, *maintenance_path;
-	bool maintenance;
-	bool ready, ready_late;
-};
 
 /* ---- what people have said ---- */
 
@@ -119,10 +110,10 @@ static void facts_of(struct daemon *d, struct vips *v)
 	}
 }
 
-static void tell_facts(struct daemon *d)
+void vips_tell_facts(struct daemon *d)
 {
 	struct vips *v = d->vips;
-	const struct vhid_node node = { .ready = v->ready };
+	const struct vhid_node node = { .ready = !v->waits };
 
 	if (!v->config)
 		return;
@@ -130,44 +121,15 @@ static void tell_facts(struct daemon *d)
 	timekeeper_vip_facts(d->gateways->timekeeper, v->facts, &node);
 }
 
-/* Gateways are known, also those that are down. */
-static bool is_ready(struct daemon *d)
-{
-	struct timekeeper_snapshot *s = timekeeper_show(d->gateways->timekeeper);
-	bool ready = s != NULL;
-
-	for (size_t i = 0; s && i < s->n_gateways; i++)
-		ready &= s->gateways[i].view.status != MONITOR_UNKNOWN;
-	timekeeper_snapshot_free(s);
-	return ready;
-}
-
-void vips_tick(struct daemon *d)
-{
-	struct vips *v = d->vips;
-	bool late;
-
-	if (v->ready || !v->config || !v->config->n_vips)
-		return;
-	late = clock_ms(CLOCK_BOOTTIME) - d->start_ms > READY_MAX_S * 1000;
-	v->ready = is_ready(d) || late;
-	if (!v->ready)
-		return;
-	if (late)
-		journal_write(d->journal, JOURNAL_WARNING, JOURNAL_VIP, "", "ready, too late", NULL,
-			      "not all gateways are known after %d s: virtual addresses are taken without that",
-			      READY_MAX_S);
-	tell_facts(d);
-}
-
 void vips_system_changed(struct daemon *d)
 {
-	tell_facts(d);
+	pairing_system_changed(d);
+	vips_tell_facts(d);
 }
 
 /* ---- what follows ---- */
 
-static const struct config_vip *vip_of(const struct vips *v, const char *name, size_t *i)
+const struct config_vip *vips_find(const struct vips *v, const char *name, size_t *i)
 {
 	for (*i = 0; v->config && *i < v->config->n_vips; ++*i)
 		if (!strcmp(v->config->vips[*i].name, name))
@@ -195,113 +157,6 @@ static void own(struct daemon *d)
 	free(views);
 }
 
-static const char *role_text(enum carp_role role)
-{
-	static const char *const texts[] = {
-		[CARP_INIT] = "init", [CARP_BACKUP] = "backup", [CARP_MASTER] = "master", [CARP_DISABLED] = "disabled"
-	};
-
-	return texts[role];
-}
-
-/* As BSD's kernels log it, for what reads logs: disabled is INIT there. */
-static const char *role_logged(enum carp_role role)
-{
-	static const char *const texts[] = {
-		[CARP_INIT] = "INIT", [CARP_BACKUP] = "BACKUP", [CARP_MASTER] = "MASTER", [CARP_DISABLED] = "INIT"
-	};
-
-	return texts[role];
-}
-
-static const char *hold_text(unsigned int holds)
-{
-	return holds & CARP_HOLD_DISABLED ? "disabled by hand"
-	       : holds & CARP_HOLD_KEY	  ? "its password file can't be used"
-	       : holds & CARP_HOLD_LINK	  ? "its link is down"
-					  : "its device has no address to send adverts from";
-}
-
-static void put_why(const struct vhid_event *e, char *to, size_t len)
-{
-	char from[ADDR_STRLEN] = "another node";
-
-	if (e->from.family)
-		addr_format(&e->from, from);
-	switch (e->why) {
-	case CARP_WHY_START:
-		snprintf(to, len, "it can take part");
-		break;
-	case CARP_WHY_HELD:
-		snprintf(to, len, "%s", hold_text(e->holds));
-		break;
-	case CARP_WHY_TIMEOUT:
-		snprintf(to, len, "no advert has come for too long");
-		break;
-	case CARP_WHY_LEFT:
-		snprintf(to, len, "%s gives them up", from);
-		break;
-	case CARP_WHY_BETTER:
-		snprintf(to, len, "better than %s, and preempts", from);
-		break;
-	case CARP_WHY_DEMOTED:
-		snprintf(to, len, "%s is demoted further", from);
-		break;
-	case CARP_WHY_YIELDS:
-		snprintf(to, len, "%s is better", from);
-		break;
-	case CARP_WHY_HANDS_OVER:
-		snprintf(to, len, "handed over by hand");
-		break;
-	}
-}
-
-static void tell_role(struct daemon *d, const struct config_vip *vip, const struct vhid_event *e)
-{
-	char why[128], what[32];
-
-	put_why(e, why, sizeof(why));
-	snprintf(what, sizeof(what), "%s -> %s", role_text(e->before), role_text(e->role));
-	journal_say(d->journal, JOURNAL_NOTICE, "carp: %s %u: state transition: %s -> %s", vip->interface->device,
-		    e->vhid, role_logged(e->before), role_logged(e->role));
-	journal_write(d->journal, JOURNAL_NOTICE, JOURNAL_VIP, e->name, what,
-		      json_pack("{s:s,s:i}", "interface", vip->interface->name, "vhid", e->vhid), "%s", why);
-}
-
-static void tell_event(struct daemon *d, const struct vhid_event *e)
-{
-	char from[ADDR_STRLEN];
-	const struct config_vip *vip;
-	size_t i;
-
-	vip = vip_of(d->vips, e->name, &i);
-	if (!vip)
-		return;
-	switch (e->kind) {
-	case VHID_ROLE:
-		tell_role(d, vip, e);
-		break;
-	case VHID_FAULT:
-		journal_write(d->journal, JOURNAL_WARNING, JOURNAL_VIP, e->name, "bad advert",
-			      json_pack("{s:s,s:i,s:s}", "interface", vip->interface->name, "vhid", e->vhid, "from",
-					addr_format(&e->from, from)),
-			      "from %s: %s", from, carp_fault_text(e->fault));
-		break;
-	case VHID_UNSENT:
-		journal_write(d->journal, JOURNAL_WARNING, JOURNAL_VIP, e->name, "can't send", NULL, "adverts: %s",
-			      strerror(-e->err));
-		break;
-	case VHID_SENT:
-		journal_write(d->journal, JOURNAL_NOTICE, JOURNAL_VIP, e->name, "can send", NULL,
-			      "adverts leave again");
-		break;
-	case VHID_LEASE:
-		journal_write(d->journal, JOURNAL_NOTICE, JOURNAL_VIP, e->name, "another has it", NULL,
-			      "what the last daemon had is another node's now");
-		break;
-	}
-}
-
 /* First the kernel, then people. */
 static void on_events(evutil_socket_t fd, short what, void *arg)
 {
@@ -314,7 +169,7 @@ static void on_events(evutil_socket_t fd, short what, void *arg)
 	eventfd_read(fd, &count);
 	own(d);
 	while (timekeeper_vip_event(d->gateways->timekeeper, &e, &lost))
-		tell_event(d, &e);
+		vips_tell(d, &e);
 	if (lost)
 		journal_write(d->journal, JOURNAL_WARNING, JOURNAL_VIP, "", "untold", NULL,
 			      "%u changes of virtual addresses came too fast to be told", lost);
@@ -355,6 +210,10 @@ static void setup_of(struct daemon *d, const struct config_vip *vip, struct vhid
 				      .peers = vip->peers,
 				      .n_peers = vip->n_peers,
 				      .independent = vip->independent,
+				      .plain_peers = vip->plain_peers,
+				      .interface = beat_interface(vip->interface->name),
+				      .variant = vip->link_local_in_digest ? CARP_WITH_LINK_LOCAL
+									   : CARP_WITHOUT_LINK_LOCAL,
 				      .router = true,
 				      .announce_repeat = vip->announce_repeat,
 				      .announce_refresh_s = vip->announce_refresh_s };
@@ -389,6 +248,7 @@ void vips_configure(struct daemon *d, const struct config *config)
 	int err = facts && owned ? 0 : -ENOMEM;
 	size_t i, old;
 
+	pairing_configure(d, config);
 	err = err ?: setups_tell(d, config);
 	if (err) {
 		free(facts);
@@ -398,14 +258,15 @@ void vips_configure(struct daemon *d, const struct config *config)
 	}
 	/* what is no more the data plane has taken away; one with other addresses gets them anew */
 	for (i = 0; v->config && i < config->n_vips; i++)
-		if (vip_of(v, config->vips[i].name, &old))
+		if (vips_find(v, config->vips[i].name, &old))
 			owned[i] = false;
 	free(v->facts);
 	free(v->owned);
 	v->facts = facts;
 	v->owned = owned;
 	v->config = config;
-	tell_facts(d);
+	vips_ready_configure(d, config);
+	vips_tell_facts(d);
 	own(d);
 }
 
@@ -420,6 +281,7 @@ void vips_warn(const struct config *config, struct config_report *report)
 		if (trouble)
 			config_report_add(report, false, pointer, "%s: %s", config->vips[i].password_file, trouble);
 	}
+	pairing_warn(config, report);
 }
 
 /* ---- by hand ---- */
@@ -443,7 +305,7 @@ int vips_disable(struct daemon *d, const char *name, bool disable)
 	if (err)
 		return err;
 	keep_disabled(v);
-	tell_facts(d);
+	vips_tell_facts(d);
 	own(d);
 	return 0;
 }
@@ -453,10 +315,11 @@ void vips_maintenance(struct daemon *d, bool on)
 	struct vips *v = d->vips;
 
 	v->maintenance = on;
+	pairing_maintenance(d, on);
 	keep(v->maintenance_path, on ? "on\n" : "off\n");
 	if (!v->config || setups_tell(d, v->config))
 		return;
-	tell_facts(d);
+	vips_tell_facts(d);
 	if (on)
 		timekeeper_vip_hand_over(d->gateways->timekeeper, SIZE_MAX);
 	own(d);
@@ -480,20 +343,35 @@ static json_t *addresses_json(const struct config_vip *vip)
 	return all;
 }
 
+static json_t *demotions_json(const struct vhid_demotions *d)
+{
+	const struct {
+		const char *reason;
+		uint32_t by;
+	} all[] = { { "links", d->links }, { "sending", d->sending }, { "segment", d->segment }, { "node", d->node } };
+	json_t *json = json_object();
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+		if (all[i].by)
+			json_object_set_new(json, all[i].reason, json_integer(all[i].by));
+	return json;
+}
+
 static json_t *row_of(struct vips *v, const struct config_vip *vip, const struct vhid_view *view)
 {
-	char master[ADDR_STRLEN] = "";
+	char master[ADDR_STRLEN] = "", not_ready[VIPS_WAITS_TEXT];
 
 	if (view->master.family)
 		addr_format(&view->master, master);
-	return json_pack("{s:s,s:s,s:o,s:i,s:s,s:o,s:i,s:o,s:s,s:o,s:I,s:I,s:I,s:s}", "name", vip->name, "interface",
-			 vip->interface->name, "address", addresses_json(vip), "vhid", vip->vhid, "role",
-			 role_text(view->carp.role), "since_ms", since_ms(view->carp.since_ns), "advskew",
-			 carp_advskew(&view->carp), "demotion",
-			 view->carp.demotion ? json_pack("{s:i}", "links", (int)view->carp.demotion) : json_object(),
-			 "master", master, "last_advert_ms", since_ms(view->heard_ns), "adverts_sent",
-			 (json_int_t)view->sent, "adverts_received", (json_int_t)view->received, "adverts_bad",
-			 (json_int_t)view->bad, "not_ready", v->ready ? "" : "not all gateways are known yet");
+	vips_waits_text(v, not_ready, sizeof(not_ready));
+	return json_pack("{s:s,s:s,s:o,s:i,s:s,s:o,s:i,s:o,s:s,s:o,s:I,s:I,s:I,s:s,s:o}", "name", vip->name,
+			 "interface", vip->interface->name, "address", addresses_json(vip), "vhid", vip->vhid, "role",
+			 vips_role_text(view->carp.role), "since_ms", since_ms(view->carp.since_ns), "advskew",
+			 carp_advskew(&view->carp), "demotion", demotions_json(&view->demotions), "master", master,
+			 "last_advert_ms", since_ms(view->heard_ns), "adverts_sent", (json_int_t)view->sent,
+			 "adverts_received", (json_int_t)view->received, "adverts_bad", (json_int_t)view->bad,
+			 "not_ready", not_ready, "announced_ms",
+			 view->announced_ns ? json_real((double)view->announced_ns / 1e6) : json_null());
 }
 
 json_t *vips_show(struct daemon *d)
@@ -510,6 +388,34 @@ json_t *vips_show(struct daemon *d)
 	return rows;
 }
 
+#define SPLIT_BRAIN_TOLD_MS 60000 /* after its end */
+
+static void reasons_of(const struct config_vip *vip, const struct vhid_view *view, json_t *reasons)
+{
+	long long now_ms = clock_ms(CLOCK_MONOTONIC), dual_ms = now_ms - (long long)(view->dual_ns / 1000000);
+	char peer[ADDR_STRLEN];
+
+	if (view->carp.role == CARP_INIT || view->carp.role == CARP_DISABLED)
+		json_array_append_new(reasons, json_sprintf("vip %s: %s", vip->name, vips_hold_text(view->carp.holds)));
+	if (view->dual)
+		json_array_append_new(reasons,
+				      json_sprintf("split-brain: vip %s: %s is master too, since %lld s", vip->name,
+						   addr_format(&view->dual_peer, peer), dual_ms / 1000));
+	else if (view->dual_ns && dual_ms < SPLIT_BRAIN_TOLD_MS)
+		json_array_append_new(reasons,
+				      json_sprintf("split-brain: vip %s: %s was master too, until %lld s ago",
+						   vip->name, addr_format(&view->dual_peer, peer), dual_ms / 1000));
+	if (view->split)
+		json_array_append_new(
+			reasons, json_sprintf("segment-split: vip %s: adverts to or from %s go by the sync link "
+					      "only: the segment of %s is cut, or a switch drops them",
+					      vip->name, addr_format(&view->split_peer, peer), vip->interface->name));
+	if (view->demotions.segment)
+		json_array_append_new(reasons, json_sprintf("vip %s: demoted: nothing comes in by its segment, or "
+							    "another's",
+							    vip->name));
+}
+
 void vips_reasons(struct daemon *d, json_t *reasons)
 {
 	struct vips *v = d->vips;
@@ -518,12 +424,11 @@ void vips_reasons(struct daemon *d, json_t *reasons)
 
 	n = views ? timekeeper_vips_show(d->gateways->timekeeper, views, n) : 0;
 	for (size_t i = 0; i < n; i++)
-		if (views[i].carp.role == CARP_INIT || views[i].carp.role == CARP_DISABLED)
-			json_array_append_new(reasons, json_sprintf("vip %s: %s", v->config->vips[i].name,
-								    hold_text(views[i].carp.holds)));
+		reasons_of(&v->config->vips[i], &views[i], reasons);
 	if (v->maintenance)
 		json_array_append_new(reasons,
 				      json_string("in maintenance: virtual addresses are left to any other node"));
+	pairing_reasons(d, reasons);
 	free(views);
 }
 
@@ -547,7 +452,10 @@ int vips_open(struct daemon *d)
 	if (!v->maintenance_path || !v->disabled_path)
 		return log_ret(ENOMEM, "vips");
 	load_disabled(v);
+	vips_ready_open(d);
 	v->maintenance = is_maintained(v->maintenance_path);
+	if (pairing_open(d, v->maintenance))
+		return -ENOMEM;
 	v->on_events =
 		event_new(d->base, timekeeper_vip_fd(d->gateways->timekeeper), EV_READ | EV_PERSIST, on_events, d);
 	return v->on_events && !event_add(v->on_events, NULL) ? 0 : log_ret(ENOMEM, "vips");
@@ -559,6 +467,7 @@ void vips_close(struct daemon *d)
 
 	if (!v)
 		return;
+	pairing_close(d);
 	if (v->on_events)
 		event_free(v->on_events);
 	free(v->facts);

@@ -24,6 +24,13 @@ void vips_warn(const struct config *config, struct config_report *report);
 void vips_system_changed(struct daemon *d); /* links or addresses */
 void vips_tick(struct daemon *d);	    /* once a second */
 
+/* What must be there before this node takes addresses over. Each is waited for so long and no longer, see vips_ready.c. */
+enum vips_cause { VIPS_STATES, VIPS_GATEWAYS, VIPS_PROGRAMS, VIPS_CAUSES };
+
+/* Of the main thread; what has no part in it says nothing. false: from now on it is waited for */
+void vips_ready(struct daemon *d, enum vips_cause cause, bool ready);
+bool vips_is_ready(const struct daemon *d);
+
 /* NAME NULL: all. -ENOENT: there is none of that name */
 int vips_disable(struct daemon *d, const char *name, bool disable);
 void vips_maintenance(struct daemon *d, bool on);

@@ -98,6 +98,10 @@ int timekeeper_force(struct timekeeper *tk, uint16_t number, enum monitor_forced
 /* ---- vhids: user/vip/vhids.h; whether their links are up this thread knows ---- */
 
 int timekeeper_vips(struct timekeeper *tk, const struct vhid_setup *setups, size_t n);
+/* As vhids_pair() and its likes */
+int timekeeper_pair(struct timekeeper *tk, const struct pair_setup *setup);
+void timekeeper_pair_epoch(struct timekeeper *tk, uint64_t node, uint64_t epoch);
+size_t timekeeper_pair_show(struct timekeeper *tk, struct pair_view *views, size_t max);
 void timekeeper_vip_facts(struct timekeeper *tk, const struct vhid_facts *facts, const struct vhid_node *node);
 void timekeeper_vip_hand_over(struct timekeeper *tk, size_t which);
 size_t timekeeper_vips_show(struct timekeeper *tk, struct vhid_view *views, size_t max);

@@ -9,7 +9,7 @@
 #define EVENTS_MAX 1024 /* all gateways at once, and their groups */
 
 /* Events of the thread's epoll besides the prober's */
-enum keeper_wake { WAKE_TIMER = PROBE_EVENTS, WAKE_LINK, WAKE_STOP, WAKE_CARP, WAKES_END = WAKE_CARP + CARP_EVENTS };
+enum keeper_wake { WAKE_TIMER = PROBE_EVENTS, WAKE_LINK, WAKE_STOP, WAKE_CARP, WAKES_END = WAKE_CARP + VHIDS_EVENTS };
 
 struct keeper_target {
 	int slot;    /* of the prober, or -errno: why it has none */

@@ -24,6 +24,35 @@ int timekeeper_vips(struct timekeeper *tk, const struct vhid_setup *setups, size
 	return err;
 }
 
+int timekeeper_pair(struct timekeeper *tk, const struct pair_setup *setup)
+{
+	int err;
+
+	pthread_mutex_lock(&tk->mutex);
+	err = vhids_pair(tk->vhids, setup, keeper_now());
+	keeper_vip_links(tk);
+	keeper_round(tk, false);
+	pthread_mutex_unlock(&tk->mutex);
+	return err;
+}
+
+void timekeeper_pair_epoch(struct timekeeper *tk, uint64_t node, uint64_t epoch)
+{
+	pthread_mutex_lock(&tk->mutex);
+	vhids_pair_epoch(tk->vhids, node, epoch);
+	pthread_mutex_unlock(&tk->mutex);
+}
+
+size_t timekeeper_pair_show(struct timekeeper *tk, struct pair_view *views, size_t max)
+{
+	size_t n;
+
+	pthread_mutex_lock(&tk->mutex);
+	n = vhids_pair_show(tk->vhids, views, max);
+	pthread_mutex_unlock(&tk->mutex);
+	return n;
+}
+
 void timekeeper_vip_facts(struct timekeeper *tk, const struct vhid_facts *facts, const struct vhid_node *node)
 {
 	pthread_mutex_lock(&tk->mutex);

@@ -34,6 +34,7 @@ static const struct {
 } levels[] = {
 	[JOURNAL_NOTICE] = { "notice", LOG_NOTICE },
 	[JOURNAL_WARNING] = { "warning", LOG_WARNING },
+	[JOURNAL_ALERT] = { "alert", LOG_ALERT },
 };
 
 struct journal {
@@ -241,7 +242,7 @@ static bool wanted_on_stderr(const struct journal *journal)
 
 static void log_line(struct journal *journal, enum journal_level level, const char *text)
 {
-	if (wanted_on_stderr(journal) && level == JOURNAL_WARNING)
+	if (wanted_on_stderr(journal) && level != JOURNAL_NOTICE)
 		log_warnx("%s", text);
 	else if (wanted_on_stderr(journal))
 		log_info("%s", text);

@@ -41,7 +41,7 @@ enum journal_kind {
 
 extern const char *const journal_kinds[JOURNAL_KINDS]; /* as in the file */
 
-enum journal_level { JOURNAL_NOTICE, JOURNAL_WARNING }; /* syslog's of the same name */
+enum journal_level { JOURNAL_NOTICE, JOURNAL_WARNING, JOURNAL_ALERT }; /* syslog's of the same name */
 
 struct journal; /* opaque */
 

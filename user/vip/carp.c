@@ -30,12 +30,18 @@ uint64_t carp_interval_ns(const struct carp *c)
 	return carp_interval_of(c->set.advbase_s, carp_advskew(c));
 }
 
-/* A worse node waits longer, so that the best of them is the first. */
-static uint64_t patience_ns(const struct carp *c)
+/* Without what makes a node worse than the best */
+static uint64_t shortest_ns(const struct carp *c)
 {
-	if (!c->set.fast_ms && !c->set.advbase_s)
-		return LOST * carp_interval_of(0, carp_advskew(c));
-	return (LOST - 1) * (c->set.fast_ms ? c->set.fast_ms * MS : c->set.advbase_s * SECOND) + carp_interval_ns(c);
+	return c->set.fast_ms	  ? c->set.fast_ms * MS
+	       : c->set.advbase_s ? c->set.advbase_s * SECOND
+				  : carp_interval_of(0, carp_advskew(c));
+}
+
+/* A worse node waits longer, so that the best of them is the first. */
+uint64_t carp_patience_ns(const struct carp *c)
+{
+	return (LOST - 1) * shortest_ns(c) + carp_interval_ns(c);
 }
 
 /* ---- changes ---- */
@@ -50,7 +56,7 @@ static unsigned int become(struct carp *c, enum carp_role role, enum carp_why wh
 	c->role = role;
 	c->why = why;
 	if (role == CARP_BACKUP)
-		c->next_ns = now_ns + patience_ns(c);
+		c->next_ns = now_ns + carp_patience_ns(c);
 	else if (role == CARP_MASTER)
 		c->next_ns = now_ns + carp_interval_ns(c);
 	else
@@ -66,7 +72,7 @@ static enum carp_role role_of_holds(unsigned int holds)
 {
 	if (holds & CARP_HOLD_DISABLED)
 		return CARP_DISABLED;
-	return holds & (CARP_HOLD_LINK | CARP_HOLD_SOURCE | CARP_HOLD_KEY) ? CARP_INIT : CARP_BACKUP;
+	return holds & ~(unsigned int)CARP_HOLD_NOT_READY ? CARP_INIT : CARP_BACKUP;
 }
 
 void carp_init(struct carp *c, const struct carp_settings *set, uint64_t node, uint64_t now_ns)
@@ -83,7 +89,7 @@ unsigned int carp_settings(struct carp *c, const struct carp_settings *set, uint
 {
 	c->set = *set;
 	if (c->role == CARP_BACKUP)
-		c->next_ns = now_ns + patience_ns(c);
+		c->next_ns = now_ns + carp_patience_ns(c);
 	else if (c->role == CARP_MASTER)
 		c->next_ns = now_ns; /* the others should know at once */
 	return 0;
@@ -113,15 +119,15 @@ unsigned int carp_facts(struct carp *c, unsigned int holds, uint32_t demotion, u
 
 /* ---- adverts ---- */
 
-/* < 0: this node is better; > 0: the other one; 0: neither */
+/* < 0: this node is better; > 0: the other one; 0: neither. In us, as claims are told */
 static int compare(const struct carp *c, const struct carp_claim *claim)
 {
-	uint64_t mine = carp_interval_ns(c);
+	uint64_t mine = carp_interval_ns(c) / 1000, its = claim->interval_ns / 1000;
 
 	if (c->demotion != claim->demotion)
 		return c->demotion < claim->demotion ? -1 : 1;
-	if (mine != claim->interval_ns)
-		return mine < claim->interval_ns ? -1 : 1;
+	if (mine != its)
+		return mine < its ? -1 : 1;
 	return 0;
 }
 
@@ -136,7 +142,7 @@ static bool stays(const struct carp *c, const struct carp_claim *claim)
 /* The master takes its time: to a node that waits less, it is dead between two adverts. */
 static bool is_too_slow(const struct carp *c, const struct carp_claim *claim)
 {
-	return claim->interval_ns > patience_ns(c);
+	return claim->interval_ns > carp_patience_ns(c);
 }
 
 static unsigned int heard_as_backup(struct carp *c, const struct carp_claim *claim, uint64_t now_ns)
@@ -149,7 +155,7 @@ static unsigned int heard_as_backup(struct carp *c, const struct carp_claim *cla
 		return become(c, CARP_MASTER, CARP_WHY_DEMOTED, now_ns);
 	if (may_take && c->set.preempt && compare(c, claim) < 0)
 		return become(c, CARP_MASTER, CARP_WHY_BETTER, now_ns);
-	c->next_ns = now_ns + patience_ns(c);
+	c->next_ns = now_ns + carp_patience_ns(c);
 	return 0;
 }
 
@@ -187,7 +193,7 @@ unsigned int carp_run(struct carp *c, uint64_t now_ns)
 		return 0;
 	if (!(c->holds & CARP_HOLD_NOT_READY))
 		return become(c, CARP_MASTER, CARP_WHY_TIMEOUT, now_ns);
-	c->next_ns = now_ns + patience_ns(c);
+	c->next_ns = now_ns + carp_patience_ns(c);
 	return 0;
 }
 
@@ -196,4 +202,14 @@ unsigned int carp_hand_over(struct carp *c, uint64_t now_ns)
 	if (c->role != CARP_MASTER)
 		return 0;
 	return CARP_ACT_BOW_OUT | become(c, CARP_BACKUP, CARP_WHY_HANDS_OVER, now_ns);
+}
+
+bool carp_is_late(const struct carp *c, uint64_t now_ns)
+{
+	return c->role == CARP_MASTER && now_ns + carp_interval_ns(c) > c->next_ns + LOST * shortest_ns(c);
+}
+
+unsigned int carp_lapse(struct carp *c, uint64_t now_ns)
+{
+	return become(c, CARP_BACKUP, CARP_WHY_LATE, now_ns);
 }

@@ -34,6 +34,7 @@ enum carp_hold {
 	CARP_HOLD_SOURCE = 1 << 2,    /* nothing to send adverts from */
 	CARP_HOLD_KEY = 1 << 4,	      /* its password is not known */
 	CARP_HOLD_NOT_READY = 1 << 3, /* hears, and yields, but does not take over */
+	CARP_HOLD_PAIR_KEY = 1 << 5,  /* the pair's key is not known */
 };
 
 /* What an advert says of its sender. */
@@ -56,13 +57,14 @@ enum carp_act {
 /* Why the last change was; for events. */
 enum carp_why {
 	CARP_WHY_START,
-	CARP_WHY_HELD,	    /* `holds` says by what */
-	CARP_WHY_TIMEOUT,   /* no advert for too long */
-	CARP_WHY_LEFT,	    /* the master said that it leaves */
-	CARP_WHY_BETTER,    /* this node is, and preempts */
-	CARP_WHY_DEMOTED,   /* the master is more demoted than this node */
-	CARP_WHY_YIELDS,    /* to a better master */
-	CARP_WHY_HANDS_OVER /* asked to */
+	CARP_WHY_HELD,	     /* `holds` says by what */
+	CARP_WHY_TIMEOUT,    /* no advert for too long */
+	CARP_WHY_LEFT,	     /* the master said that it leaves */
+	CARP_WHY_BETTER,     /* this node is, and preempts */
+	CARP_WHY_DEMOTED,    /* the master is more demoted than this node */
+	CARP_WHY_YIELDS,     /* to a better master */
+	CARP_WHY_HANDS_OVER, /* asked to */
+	CARP_WHY_LATE,	     /* it was held up for so long that another has them */
 };
 
 struct carp {
@@ -89,6 +91,12 @@ unsigned int carp_run(struct carp *c, uint64_t now_ns);
 /* Gives its addresses up if it has them, and waits for another to take them before it would again. */
 unsigned int carp_hand_over(struct carp *c, uint64_t now_ns);
 
+/* A master that has not run for as long as a backup waits: it is to give them up, since another has them by now. */
+bool carp_is_late(const struct carp *c, uint64_t now_ns);
+unsigned int carp_lapse(struct carp *c, uint64_t now_ns);
+
+/* How long it waits for a master's next advert. */
+uint64_t carp_patience_ns(const struct carp *c);
 /* What this node's adverts say: of its skew, with its demotion; and how often they come. */
 uint8_t carp_advskew(const struct carp *c);
 uint64_t carp_interval_ns(const struct carp *c);

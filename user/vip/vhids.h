@@ -13,17 +13,21 @@
 #include "user/vip/carp.h"
 #include "user/vip/carp_packet.h"
 #include "user/vip/carp_wire.h"
+#include "user/vip/pair.h"
 
 #define VHID_NAME_MAX 64
 #define VHID_DEMOTION 240 /* of one problem: more than any advskew that people give, and as FreeBSD has it */
 #define VHID_EVENTS_MAX 256
 
+enum { VHIDS_EVENTS = CARP_EVENTS + 3 };
+
 struct vhids; /* opaque */
 
 struct vhid_setup {
 	const char *name;
-	uint16_t lease;	  /* its number in fl_leases */
-	uint32_t ifindex; /* 0: the device is not there */
+	uint16_t lease;	    /* its number in fl_leases */
+	uint32_t ifindex;   /* 0: the device is not there */
+	uint64_t interface; /* beat_interface() of its name: nodes of a pair have the same names */
 	uint8_t vhid;
 	struct carp_settings set;
 	const struct carp_key *key; /* NULL: not known; it can't take part */
@@ -33,6 +37,7 @@ struct vhid_setup {
 	const struct addr *peers; /* none: multicast */
 	size_t n_peers;
 	bool independent; /* of the other vhids' links */
+	bool plain_peers; /* of a pair: adverts that nobody has signed are believed, too */
 	bool router;	  /* announced as one, IPv6 */
 	bool leased;	  /* from a daemon that has died: until a master is heard, or its time is over, that goes on */
 	uint32_t announce_repeat, announce_refresh_s;
@@ -48,8 +53,6 @@ struct vhid_facts {
 struct vhid_node {
 	uint32_t demotion; /* by what is no link of a vhid */
 	bool ready;	   /* may take over */
-	bool guarded;	   /* a ready peer is there, which takes over when this node is silent: leases end */
-	uint64_t name;	   /* of the node, as a number; 0: not told */
 };
 
 enum vhid_event_kind {
@@ -58,6 +61,15 @@ enum vhid_event_kind {
 	VHID_UNSENT, /* adverts can't be sent */
 	VHID_SENT,   /* they can again */
 	VHID_LEASE,  /* what a dead daemon had is another's */
+	/* of a pair; `from`: the peer's address of the sync link */
+	VHID_SPLIT_BRAIN, /* both are master; ns: for how long now */
+	VHID_ONE_MASTER,  /* no longer: `role` has won or not; ns: so long it was */
+	VHID_SEGMENT,	  /* split: adverts are told by the sync link only */
+	VHID_SEGMENT_WHOLE,
+	VHID_DEAF,	/* no frames come in, though they do at the other end: demoted */
+	VHID_HEARS,	/* again */
+	VHID_ANNOUNCED, /* the peer has seen where the addresses are; ns: after so long */
+	VHID_PEER,	/* `peer` has changed */
 };
 
 struct vhid_event {
@@ -72,6 +84,13 @@ struct vhid_event {
 	struct addr from; /* whose advert it was; AF_UNSPEC: nobody's */
 	enum carp_fault fault;
 	int err;
+	uint64_t ns;
+	enum pair_state peer;
+};
+
+/* By reason; 0: none */
+struct vhid_demotions {
+	uint32_t links, sending, segment, node;
 };
 
 struct vhid_view {
@@ -81,6 +100,13 @@ struct vhid_view {
 	struct addr master; /* AF_UNSPEC: this node, or not known */
 	uint64_t heard_ns;  /* the last advert; 0: none */
 	uint64_t sent, received, bad;
+	struct vhid_demotions demotions;
+	bool guarded; /* its lease ends when this node is silent, for a peer takes over */
+	bool dual, split;
+	uint64_t dual_ns, split_ns; /* since when; dual_ns: or when it was over; 0: never */
+	struct addr dual_peer, split_peer;
+	uint64_t
+		announced_ns; /* so long after it became master a peer had seen all its announcements; 0: it has not told */
 };
 
 struct vhids_plane {
@@ -89,7 +115,7 @@ struct vhids_plane {
 	void *arg;
 };
 
-/* 0 or -errno, logged. Hears by epoll events first_event … + CARP_EVENTS - 1; tells of events by the eventfd `notify`. */
+/* 0 or -errno, logged. Hears by epoll events first_event … + VHIDS_EVENTS - 1; tells of events by the eventfd `notify`. */
 int vhids_open(struct vhids **out, int epoll, uint64_t first_event, int notify, const struct vhids_plane *plane);
 /* Gives up all that it has: the others are told, and leases end. */
 void vhids_close(struct vhids *v, uint64_t now_ns);
@@ -99,6 +125,11 @@ void vhids_close(struct vhids *v, uint64_t now_ns);
  * 0 or -errno: the old ones stay.
  */
 int vhids_configure(struct vhids *v, const struct vhid_setup *setups, size_t n, uint64_t now_ns);
+/* The pair that shares them: copied. 0; -errno: beats can't be sent or heard, and all else is as the setup has it. */
+int vhids_pair(struct vhids *v, const struct pair_setup *setup, uint64_t now_ns);
+/* What an authenticated peer says of its epoch: what it sent in any other is refused. */
+void vhids_pair_epoch(struct vhids *v, uint64_t node, uint64_t epoch);
+size_t vhids_pair_show(const struct vhids *v, struct pair_view *views, size_t max);
 /* In the order of the configuration. */
 void vhids_facts(struct vhids *v, const struct vhid_facts *facts, const struct vhid_node *node, uint64_t now_ns);
 /* A device's link is up, or not; one that is not said of is down. */

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The pair, as the timekeeper has to know it: keys, epochs, addresses; and what it finds out about the other nodes. */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "user/config/config.h"
+#include "user/vip/vhids.h"
+
+struct daemon;
+struct pairing; /* opaque */
+
+int pairing_open(struct daemon *d, bool maintenance); /* 0 or -ENOMEM */
+void pairing_close(struct daemon *d);		      /* NULL is allowed */
+void pairing_configure(struct daemon *d, const struct config *config);
+void pairing_system_changed(struct daemon *d);
+void pairing_maintenance(struct daemon *d, bool on);
+void pairing_tick(struct daemon *d); /* once a second */
+
+void pairing_tell(struct daemon *d, const struct vhid_event *e);
+void pairing_reasons(struct daemon *d, json_t *reasons);
+/* What `apply` and `check` should know. */
+void pairing_warn(const struct config *config, struct config_report *report);
+
+/* Of this start of the daemon; greater than all before it. */
+uint64_t pairing_epoch(const struct daemon *d);
+/* What a peer says of its own on a channel that it is known by: what it sent in another is refused from now on. */
+void pairing_peer_epoch(struct daemon *d, uint64_t node, uint64_t epoch);

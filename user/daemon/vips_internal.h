@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the files of virtual addresses share. */
+#pragma once
+
+#include <event2/event.h>
+
+#include "user/daemon/vips.h"
+#include "user/vip/vhids.h"
+
+#define VIPS_WAITS_TEXT 64
+
+struct vips {
+	struct event *on_events;
+	const struct config *config; /* whose vips the timekeeper has; NULL: none yet */
+	struct vhid_facts *facts;    /* in its order */
+	bool *owned;		     /* the kernel has the addresses */
+	json_t *disabled;	     /* names -> true; over a restart, not over a boot */
+	char *disabled_path, *maintenance_path;
+	bool maintenance;
+	/* vips_ready.c */
+	unsigned int waits;		 /* for what; enum vips_cause bits */
+	long long since_ms[VIPS_CAUSES]; /* CLOCK_BOOTTIME */
+	unsigned int limit_ms[VIPS_CAUSES];
+};
+
+void vips_tell_facts(struct daemon *d);
+const struct config_vip *vips_find(const struct vips *v, const char *name, size_t *i); /* NULL: there is none */
+
+/* ---- vips_tell.c ---- */
+
+void vips_tell(struct daemon *d, const struct vhid_event *e);
+const char *vips_role_text(enum carp_role role);
+const char *vips_hold_text(unsigned int holds);
+
+/* ---- vips_ready.c ---- */
+
+void vips_ready_open(struct daemon *d);
+void vips_ready_configure(struct daemon *d, const struct config *config);
+/* The names of what is waited for, "" when ready */
+void vips_waits_text(const struct vips *v, char *text, size_t len);

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What vhids hear on their segments. */
+#include "user/vip/vhids_internal.h"
+
+#define FAULT_PAUSE_NS (60 * SECOND) /* between two events about the same fault */
+
+/* Whose advert it is, and what it says. */
+struct advert {
+	struct carp_claim claim;
+	struct pair_peer *peer; /* NULL: of no pair's node */
+	struct ext ext;
+	unsigned int key;
+};
+
+static struct vhid *vhid_of(struct vhids *v, const struct carp_heard *heard)
+{
+	for (size_t i = 0; i < v->n; i++)
+		if (v->all[i].ifindex == heard->ifindex && heard->len > 1 && v->all[i].vhid == heard->data[1])
+			return &v->all[i];
+	return NULL;
+}
+
+static bool is_from_peer(const struct vhid *one, const struct addr *from)
+{
+	for (size_t i = 0; i < one->n_peers; i++)
+		if (addr_equal(&one->peers[i], from))
+			return true;
+	return !one->n_peers;
+}
+
+static void fault(struct vhids *v, struct vhid *one, const struct carp_heard *heard, enum carp_fault fault)
+{
+	struct vhid_event *e;
+
+	one->bad++;
+	if (fault == CARP_STRANGE_KEY && pair_keys_are_fresh(v))
+		return;
+	if (one->fault_ns[fault] && v->now_ns - one->fault_ns[fault] < FAULT_PAUSE_NS)
+		return;
+	one->fault_ns[fault] = v->now_ns;
+	e = vhid_event_add(v, one, VHID_FAULT);
+	if (!e)
+		return;
+	e->fault = fault;
+	e->from = heard->from;
+}
+
+/* With fast_ms all nodes are fairlead's, and have the same: adverts say in seconds what plain ones should believe. */
+static uint64_t interval_of(const struct vhid *one, const struct carp_advert *advert)
+{
+	uint64_t fast = one->carp.set.fast_ms * 1000000ull;
+
+	return fast ? fast + advert->advskew * fast / 256 : carp_interval_of(advert->advbase_s, advert->advskew);
+}
+
+/* ---- what a node of the pair has signed ---- */
+
+static enum carp_fault extension(struct vhids *v, struct vhid *one, const struct carp_heard *heard, struct advert *a)
+{
+	bool six = heard->from.family == AF_INET6;
+	enum carp_fault bad = ext_get(heard->data, heard->len, &v->pair.keys, &a->ext, &a->key);
+	struct pair_peer *peer;
+	struct vhid_peer *say;
+
+	if (bad)
+		return bad;
+	peer = pair_peer_of(v, a->ext.node);
+	if (!peer)
+		return CARP_STRANGER;
+	say = &one->say[peer - v->pair.peers];
+	if (a->ext.mark.epoch < peer->mark.epoch || !sign_is_newer(&say->marks[six], &a->ext.mark))
+		return CARP_REPLAYED;
+	say->marks[six] = a->ext.mark;
+	say->heard_ns = v->now_ns;
+	a->peer = peer;
+	a->claim = (struct carp_claim){ .interval_ns = a->ext.interval_us * 1000ull,
+					.demotion = a->ext.demotion,
+					.node = a->ext.node,
+					.leaves = a->ext.flags & EXT_LEAVES };
+	peer->advert_ns = v->now_ns;
+	peer->advert_interval_ns = a->claim.interval_ns;
+	peer->ready = a->ext.flags & EXT_READY;
+	pair_heard(peer, &a->ext.mark, a->key);
+	return CARP_OK;
+}
+
+static void read_plain(const struct vhid *one, const struct carp_advert *advert, struct advert *a)
+{
+	a->claim = (struct carp_claim){ .interval_ns = interval_of(one, advert),
+					.demotion = advert->demotion,
+					.leaves = advert->advbase_s == 255 && advert->advskew == 255 };
+}
+
+static enum carp_fault judge_advert(struct vhids *v, struct vhid *one, const struct carp_heard *heard,
+				    const struct carp_advert *plain, struct advert *a)
+{
+	enum carp_fault bad;
+
+	read_plain(one, plain, a);
+	if (!v->pair.n)
+		return CARP_OK;
+	bad = extension(v, one, heard, a);
+	return bad == CARP_UNSIGNED && one->plain_peers ? CARP_OK : bad;
+}
+
+/* ---- hearing ---- */
+
+static void take_claim(struct vhids *v, struct vhid *one, const struct carp_heard *heard, const struct advert *a)
+{
+	size_t peer = a->peer ? (size_t)(a->peer - v->pair.peers) : 0;
+	enum carp_role before = one->carp.role;
+
+	if (a->peer && !vhid_is_news(&one->say[peer], &a->ext.mark))
+		return;
+	if (a->peer && !a->claim.leaves && !(a->ext.flags & EXT_NEW))
+		vhid_watch_dual(v, one, peer, 0);
+	vhid_act(v, one, before, carp_heard(&one->carp, &a->claim, v->now_ns), &heard->from);
+	if (!a->claim.leaves)
+		vhid_inherit_ends(v, one);
+	if (one->carp.role == CARP_BACKUP)
+		one->master = a->claim.leaves ? (struct addr){ 0 } : heard->from;
+}
+
+static void hear(void *arg, const struct carp_heard *heard)
+{
+	struct vhids *v = arg;
+	struct vhid *one = vhid_of(v, heard);
+	struct advert a = { .peer = NULL };
+	struct carp_advert advert;
+	enum carp_fault bad;
+
+	if (!one || one->carp.role == CARP_DISABLED || one->carp.role == CARP_INIT)
+		return;
+	bad = heard->ttl != 255 || !is_from_peer(one, &heard->from)
+		      ? CARP_FAR
+		      : carp_get(heard->data, heard->len, &one->key, &advert);
+	if (bad == CARP_OTHER || (!bad && advert.counter == one->counter)) /* its own, come back */
+		return;
+	bad = bad ?: judge_advert(v, one, heard, &advert, &a);
+	if (bad) {
+		fault(v, one, heard, bad);
+		return;
+	}
+	one->received++;
+	one->heard_ns = v->now_ns;
+	take_claim(v, one, heard, &a);
+}
+
+void vhids_receive(struct vhids *v, uint64_t event, uint64_t now_ns)
+{
+	vhids_wake(v, now_ns);
+	if (event < v->pair_event)
+		carp_wire_receive(v->wire, event, hear, v);
+	else if (event == v->pair_event + PAIR_BEATS)
+		pair_receive(v);
+	else
+		vhids_watch_announced(v, (unsigned int)(event - v->pair_event));
+}

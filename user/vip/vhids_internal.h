@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the files of vhids share. */
+#pragma once
+
+#include "user/vip/beat.h"
+#include "user/vip/ext.h"
+#include "user/vip/pair_wire.h"
+#include "user/vip/vhids.h"
+
+#define SECOND 1000000000ull
+#define MS 1000000ull
+
+/* What a node of the pair says of one vhid. */
+struct vhid_peer {
+	struct sign_mark marks[2]; /* of its adverts, IPv4 and IPv6 */
+	struct sign_mark judged;   /* of the newest that carp.h has heard, by whichever way it came */
+	uint64_t heard_ns;	   /* its last advert on this segment; 0: none */
+	uint64_t told_ns;	   /* its last beat that has told of it; 0: none */
+	uint64_t unheard_ns; /* since when it says that it hears no adverts of this node; 0: it does, or need not */
+	struct beat_entry told;
+};
+
+/* Two masters at the same time, for longer than a change takes. */
+struct vhid_dual {
+	bool is;
+	uint64_t began_ns, seen_ns; /* seen_ns: the last that told of it */
+	size_t peer;
+};
+
+/* Whether the segment carries this vhid's frames, while the sync link tells that it should. */
+struct vhid_segment {
+	bool split;
+	uint64_t since_ns;
+	size_t peer;
+	uint64_t received, moved_ns; /* frames, and when that was seen to grow */
+	bool deaf;		     /* no frame comes, though frames do at the other end */
+	uint64_t deaf_ns;
+};
+
+/* One vhid on one device. */
+struct vhid {
+	char name[VHID_NAME_MAX];
+	uint16_t lease;
+	uint32_t ifindex;
+	uint64_t interface;
+	uint8_t vhid;
+	bool independent, router, plain_peers;
+	bool link_up;
+	bool inherits; /* the lease of a dead daemon */
+	struct carp carp;
+	struct carp_key key;
+	bool has_key;
+	enum carp_variant variant;
+	struct prefix *addresses;
+	size_t n_addresses;
+	struct addr *peers;
+	size_t n_peers;
+	uint32_t announce_repeat, announce_refresh_s;
+	struct vhid_facts facts;
+	uint64_t counter; /* the same in each advert, so that its own are known */
+
+	uint64_t announce_ns; /* the next one is due; CARP_NEVER */
+	uint32_t announce_left;
+	struct addr master;
+	uint64_t heard_ns, sent, received, bad;
+	unsigned int send_errors, send_successes;
+	bool unsent; /* told */
+	uint64_t fault_ns[CARP_FAULTS];
+
+	/* of a pair */
+	struct vhid_peer *say; /* by peer */
+	bool guarded;	       /* a ready peer takes over when this node is silent */
+	struct vhid_dual dual;
+	struct vhid_segment segment;
+	uint64_t *seen_ns;     /* by address: the last announcement by another; 0: none */
+	uint64_t announced_ns; /* so long after it became master a peer had seen all addresses announced; 0: not yet */
+	struct vhid_demotions demotions;
+};
+
+struct pair_peer {
+	struct addr addr;
+	uint64_t node;
+	struct sign_mark mark;	/* the highest of all that was heard of it */
+	struct sign_mark beats; /* of beats */
+	enum pair_state state;
+	uint64_t since_ns;
+	uint64_t beat_ns, beat_interval_ns;	/* 0: none yet */
+	uint64_t advert_ns, advert_interval_ns; /* on any segment */
+	bool ready, ending, maintenance;
+	int key; /* by which it was heard last; -1: it was not */
+	uint64_t sent, received, bad;
+	uint64_t fault_ns[CARP_FAULTS];
+};
+
+struct pair {
+	struct pair_wire wire;
+	struct sign_keys keys;
+	uint64_t keys_ns; /* since when they are these */
+	uint64_t node;
+	struct sign_mark mark; /* of the last that this node has sent */
+	bool maintenance, link_up;
+	struct pair_peer *peers;
+	size_t n; /* 0: there is no pair */
+	uint64_t started_ns;
+	uint64_t next_beat_ns, next_look_ns; /* CARP_NEVER */
+	bool beat_now;
+};
+
+struct vhids {
+	struct vhids_plane plane;
+	struct carp_wire *wire;
+	uint64_t pair_event; /* the first of the pair's */
+	int notify;
+	struct vhid *all;
+	size_t n;
+	struct vhid_node node;
+	struct pair pair;
+	struct vhid_event events[VHID_EVENTS_MAX];
+	unsigned int first_event, n_events, lost_events;
+	uint64_t now_ns; /* of the call that is under way */
+};
+
+/* ---- vhids.c ---- */
+
+struct vhid_event *vhid_event_add(struct vhids *v, const struct vhid *one,
+				  enum vhid_event_kind kind); /* NULL: no room */
+struct vhid_event *vhid_event_node(struct vhids *v, enum vhid_event_kind kind);
+/* Does what carp.h has said: `acts`. from: whose advert or beat it was; NULL: nobody's */
+void vhid_act(struct vhids *v, struct vhid *one, enum carp_role before, unsigned int acts, const struct addr *from);
+void vhid_lease(struct vhids *v, const struct vhid *one);
+void vhid_inherit_ends(struct vhids *v, struct vhid *one);
+void vhids_judge(struct vhids *v);
+/* Gives up what a node that was held up can't have any more. At the beginning of whatever follows from time or packets */
+void vhids_wake(struct vhids *v, uint64_t now_ns);
+
+/* ---- vhids_send.c ---- */
+
+void vhid_send_advert(struct vhids *v, struct vhid *one, bool leaves);
+void vhid_announce_begin(struct vhids *v, struct vhid *one);
+void vhid_announce_run(struct vhids *v, struct vhid *one);
+bool vhid_has_family(const struct vhid *one, int family);
+
+/* ---- vhids_pair.c ---- */
+
+struct pair_peer *pair_peer_of(struct vhids *v, uint64_t node);
+/* Which key to send with: a peer's, or of all of them (NULL). NULL: there is none */
+const struct sign_key *pair_key(struct vhids *v, const struct pair_peer *peer);
+struct sign_mark pair_next_mark(struct vhids *v);
+/* It was heard validly. */
+void pair_heard(struct pair_peer *peer, const struct sign_mark *mark, unsigned int key);
+bool vhid_is_guarded(const struct vhids *v, const struct vhid *one);
+bool pair_is_up(const struct vhids *v, const struct pair_peer *peer);
+bool pair_keys_are_fresh(const struct vhids *v); /* others may not have changed theirs yet */
+void pair_receive(struct vhids *v);
+void pair_run(struct vhids *v); /* states of peers, beats that are due */
+void pair_beats(struct vhids *v, bool ending);
+/* Whether a claim is to be judged: nothing later was before it. */
+bool vhid_is_news(struct vhid_peer *say, const struct sign_mark *mark);
+/* What peers say of one vhid, in the order of pair->peers; `said`: by those of `before`, which may be NULL. NULL: no memory */
+struct vhid_peer *vhid_say_make(const struct pair *pair, const struct pair *before, const struct vhid_peer *said);
+
+/* ---- vhids_watch.c ---- */
+
+void vhids_watch(struct vhids *v);
+/* A master's claim came; of interest if this node is one too. since_ns: since when the other is; 0: it did not say */
+void vhid_watch_dual(struct vhids *v, struct vhid *one, size_t peer, uint64_t since_ns);
+void vhid_watch_seen(struct vhids *v, struct vhid *one, const struct pair_peer *peer, const struct beat_entry *told);
+void vhids_watch_announced(struct vhids *v, unsigned int event);
+uint32_t vhid_seen_us(const struct vhid *one, uint64_t now_ns);
+bool vhid_receives(const struct vhid *one, uint64_t now_ns);

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What vhids say on their segments: adverts, and where the addresses are. */
+#include <errno.h>
+
+#include "user/vip/announce.h"
+#include "user/vip/vhids_internal.h"
+
+#define SEND_ERRORS 3		 /* in a row, before that is told and demotes; as many successes take it back */
+#define ANNOUNCE_PAUSE_NS SECOND /* between repetitions */
+#define NEW_INTERVALS 2
+
+bool vhid_has_family(const struct vhid *one, int family)
+{
+	for (size_t i = 0; i < one->n_addresses; i++)
+		if (one->addresses[i].addr.family == family)
+			return true;
+	return false;
+}
+
+/* Whoever can't be reached must not believe that it is heard: a master that can't send is none for the others. */
+static void note_sending(struct vhids *v, struct vhid *one, int err)
+{
+	struct vhid_event *e;
+
+	one->send_errors = err ? one->send_errors + 1 : 0;
+	one->send_successes = err ? 0 : one->send_successes + 1;
+	if (one->unsent ? one->send_successes < SEND_ERRORS : one->send_errors < SEND_ERRORS)
+		return;
+	one->unsent = !one->unsent;
+	e = vhid_event_add(v, one, one->unsent ? VHID_UNSENT : VHID_SENT);
+	if (e)
+		e->err = err;
+}
+
+/* ---- adverts ---- */
+
+/* The advert's length with what a pair's nodes say behind it. */
+static size_t extend(struct vhids *v, const struct vhid *one, uint8_t packet[CARP_LEN + EXT_LEN], bool leaves)
+{
+	const struct sign_key *key = pair_key(v, NULL);
+	struct ext ext = { .node = v->pair.node,
+			   .interval_us = (uint32_t)(carp_interval_ns(&one->carp) / 1000),
+			   .demotion = one->carp.demotion };
+
+	if (!key)
+		return CARP_LEN;
+	ext.flags = leaves ? EXT_LEAVES : EXT_MASTER;
+	ext.flags |= v->node.ready ? EXT_READY : 0;
+	if (v->now_ns - one->carp.since_ns < NEW_INTERVALS * carp_interval_ns(&one->carp))
+		ext.flags |= EXT_NEW;
+	ext.mark = pair_next_mark(v);
+	ext_put(packet + CARP_LEN, packet, &ext, key);
+	return CARP_LEN + EXT_LEN;
+}
+
+static int send_by(struct vhids *v, const struct vhid *one, unsigned int six, const uint8_t *advert, size_t len)
+{
+	struct carp_path path = { .ifindex = one->ifindex, .vhid = one->vhid, .source = one->facts.sources[six] };
+	int err = 0, r;
+	size_t i;
+
+	if (!one->n_peers)
+		return carp_wire_send(v->wire, &path, advert, len);
+	for (i = 0; i < one->n_peers; i++) {
+		if (one->peers[i].family != path.source.family)
+			continue;
+		path.peer = one->peers[i];
+		r = carp_wire_send(v->wire, &path, advert, len);
+		err = err ? err : r;
+	}
+	return err;
+}
+
+/* One by each family that it has addresses of, as FreeBSD and OpenBSD do */
+void vhid_send_advert(struct vhids *v, struct vhid *one, bool leaves)
+{
+	const struct carp_advert advert = { .vhid = one->vhid,
+					    .advskew = leaves ? 255 : carp_advskew(&one->carp),
+					    .advbase_s = leaves ? 255 : one->carp.set.advbase_s,
+					    .demotion = one->carp.demotion < 255 ? one->carp.demotion : 255,
+					    .counter = one->counter };
+	uint8_t packet[CARP_LEN + EXT_LEN];
+	int err = 0, tried = 0;
+
+	carp_put(packet, &advert, &one->key, one->variant);
+	for (unsigned int six = 0; six < 2; six++) {
+		if (!vhid_has_family(one, six ? AF_INET6 : AF_INET) || one->facts.sources[six].family == AF_UNSPEC)
+			continue;
+		tried++;
+		err = send_by(v, one, six, packet, extend(v, one, packet, leaves)) ?: err;
+	}
+	one->sent += tried && !err;
+	if (!leaves)
+		note_sending(v, one, tried ? err : -EADDRNOTAVAIL);
+}
+
+/* ---- announcements ---- */
+
+static void announce(struct vhids *v, const struct vhid *one)
+{
+	const uint8_t mac[6] = { 0x00, 0x00, 0x5e, 0x00, 0x01, one->vhid };
+	uint8_t frame[ANNOUNCE_MAX];
+
+	for (size_t i = 0; i < one->n_addresses; i++)
+		carp_wire_frame(v->wire, one->ifindex, frame,
+				announce_build(&one->addresses[i].addr, mac, one->router, frame));
+}
+
+void vhid_announce_begin(struct vhids *v, struct vhid *one)
+{
+	announce(v, one);
+	one->announce_left = one->announce_repeat;
+	one->announce_ns = v->now_ns + ANNOUNCE_PAUSE_NS;
+}
+
+void vhid_announce_run(struct vhids *v, struct vhid *one)
+{
+	if (one->carp.role != CARP_MASTER) {
+		one->announce_ns = CARP_NEVER;
+		return;
+	}
+	if (v->now_ns < one->announce_ns)
+		return;
+	if (one->announce_left || one->announce_refresh_s)
+		announce(v, one);
+	one->announce_left -= !!one->announce_left;
+	if (one->announce_left)
+		one->announce_ns = v->now_ns + ANNOUNCE_PAUSE_NS;
+	else
+		one->announce_ns = one->announce_refresh_s ? v->now_ns + one->announce_refresh_s * SECOND : CARP_NEVER;
+}
