@@ -39,8 +39,10 @@ USER_SRC   := $(sort $(wildcard user/*/*.c))
 LIB_SRC    := $(filter user/lib/% user/config/%,$(USER_SRC))
 CLI_SRC    := $(filter user/cli/%,$(USER_SRC))
 HTTPS_SRC  := $(filter user/https/%,$(USER_SRC))
-DAEMON_SRC := $(filter-out user/cli/% $(HTTPS_SRC),$(USER_SRC))
-MAIN_SRC   := user/daemon/main.c user/cli/main.c user/https/main.c
+FAULT_SRC  := $(filter user/fault/%,$(USER_SRC))
+PROBE_SRC  := $(filter user/probe/%,$(USER_SRC))
+DAEMON_SRC := $(filter-out user/cli/% $(HTTPS_SRC) $(FAULT_SRC) $(PROBE_SRC),$(USER_SRC))
+MAIN_SRC   := user/daemon/main.c user/cli/main.c user/https/main.c user/fault/main.c user/probe/main.c
 # Criterion programs with all of user/: that of selftests/unit needs no root, the other does
 TEST_DIRS  := $(patsubst selftests/%/,%,$(sort $(dir $(wildcard selftests/unit/*.c selftests/net/*.c))))
 
@@ -76,7 +78,7 @@ BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Werror -Iinclude -Ibpf -I. -I/u
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(BUILD)/fairleadd $(BUILD)/fairlead $(BUILD)/fairlead-https
+all: $(BUILD)/fairleadd $(BUILD)/fairlead $(BUILD)/fairlead-https $(BUILD)/fairlead-fault $(BUILD)/fairlead-probe
 
 skeletons: $(BPF_SKEL)
 
@@ -113,6 +115,14 @@ $(BUILD)/fairlead: $(call obj,$(CLI_SRC) $(LIB_SRC))
 # beside the daemon, which starts it for a request: libcurl is not in the daemon's memory
 $(BUILD)/fairlead-https: $(call obj,$(HTTPS_SRC))
 	$(call say,LINK,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(call pkg_libs,$(HTTPS_PKGS))
+
+# beside the daemon too: what it does for a drill must be undone without it
+$(BUILD)/fairlead-fault: $(call obj,$(FAULT_SRC) $(LIB_SRC))
+	$(call say,LINK,$@)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(call pkg_libs,$(CLI_PKGS))
+
+# needs nothing where it is sent to
+$(BUILD)/fairlead-probe: $(call obj,$(PROBE_SRC))
+	$(call say,LINK,$@)$(CC) $(CFLAGS) $(LDFLAGS) -static -s -o $@ $^
 
 # Criterion brings main() along
 define test_rule
@@ -229,7 +239,7 @@ install: all
 	install -d $(SBIN) $(LIBEXEC) $(SHARE)/fairlead/examples/hooks $(SHARE)/doc/fairlead $(SHARE)/man/man5 $(SHARE)/man/man8 $(UNITS) \
 		$(DESTDIR)/etc/fairlead
 	install -m 0755 $(BUILD)/fairleadd $(BUILD)/fairlead $(SBIN)
-	install -m 0755 $(BUILD)/fairlead-https $(LIBEXEC)
+	install -m 0755 $(BUILD)/fairlead-https $(BUILD)/fairlead-fault $(BUILD)/fairlead-probe $(LIBEXEC)
 	$(if $(wildcard docs/man/*.5),install -m 0644 $(wildcard docs/man/*.5) $(SHARE)/man/man5)
 	install -m 0644 $(wildcard docs/man/*.8) $(SHARE)/man/man8
 	install -m 0644 README.md $(wildcard docs/*.md) $(SHARE)/doc/fairlead

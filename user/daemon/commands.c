@@ -5,6 +5,7 @@
 
 #include "user/config/suggest.h"
 #include "user/daemon/daemon.h"
+#include "user/daemon/drill.h"
 #include "user/lib/addr.h"
 #include "user/lib/log.h"
 
@@ -416,5 +417,6 @@ const struct control_command daemon_commands[] = {
 	{ "kill", command_kill },
 	{ "gateway", command_gateway },
 	{ "vip", command_vip },
+	{ "drill", command_drill },
 	{ NULL, NULL },
 };

@@ -36,6 +36,7 @@ enum journal_kind {
 	JOURNAL_HOOK,
 	JOURNAL_VIP,
 	JOURNAL_SYNC,
+	JOURNAL_DRILL,
 	JOURNAL_KINDS
 };
 

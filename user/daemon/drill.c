@@ -1,0 +1,397 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "user/daemon/drill.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "user/daemon/daemon.h"
+#include "user/fault/fault.h"
+#include "user/lib/clock.h"
+#include "user/lib/file.h"
+#include "user/lib/instance.h"
+
+#define ID_MAX 63
+#define RESERVE_MAX_S 900
+#define EVENTS_MAX 4000
+#define FAULT_ARGUMENTS_MAX 64
+
+struct order {
+	const char *id;
+	const json_t *request;
+	struct control_answer *answer;
+};
+
+static long long number_of(const struct order *o, const char *key)
+{
+	return json_integer_value(json_object_get(o->request, key));
+}
+
+static const char *text_of(const struct order *o, const char *key)
+{
+	const char *text = json_string_value(json_object_get(o->request, key));
+
+	return text ? text : "";
+}
+
+static void done(const struct order *o)
+{
+	if (!o->answer->status && !o->answer->result)
+		o->answer->result = json_object();
+}
+
+/* ---- whose the node is: in a file, since this process may be killed by the drill; /run is empty after a boot ---- */
+
+static void reservation_path(const struct daemon *d, char path[128])
+{
+	snprintf(path, 128, INSTANCE_RUN_DIR "/%s.drill", d->options.instance);
+}
+
+/* Whose it is; NULL: nobody's. The caller's */
+static char *reserved_by(const struct daemon *d)
+{
+	char path[128], *id = NULL;
+	json_t *reservation;
+
+	reservation_path(d, path);
+	reservation = json_load_file(path, 0, NULL);
+	if (json_integer_value(json_object_get(reservation, "until_ms")) > clock_ms(CLOCK_BOOTTIME) &&
+	    json_string_value(json_object_get(reservation, "id")))
+		id = strdup(json_string_value(json_object_get(reservation, "id")));
+	json_decref(reservation);
+	return id;
+}
+
+/* Whether the order's drill has it; if not, it was told. */
+static bool has_node(const struct daemon *d, const struct order *o)
+{
+	char *by = reserved_by(d);
+	bool has = by && !strcmp(by, o->id);
+
+	if (!has)
+		control_fail(o->answer, 1, by ? "another drill is under way here" : "no drill is under way here");
+	free(by);
+	return has;
+}
+
+static bool fault_runs(const struct daemon *d);
+
+static void order_reserve(struct daemon *d, const struct order *o)
+{
+	long long seconds = number_of(o, "seconds");
+	char path[128], *by = reserved_by(d), *text;
+	json_t *reservation;
+
+	if (by && strcmp(by, o->id))
+		control_fail(o->answer, 1, "another drill is under way at %s; one at a time", d->apply.running->node);
+	else if (fault_runs(d))
+		control_fail(o->answer, 1, "%s still undoes what an earlier drill did to it; try again in a minute",
+			     d->apply.running->node);
+	else if (seconds < 1 || seconds > RESERVE_MAX_S)
+		control_fail(o->answer, 2, "seconds: 1 to %d", RESERVE_MAX_S);
+	free(by);
+	if (o->answer->status)
+		return;
+	reservation = json_pack("{s:s,s:I}", "id", o->id, "until_ms",
+				(json_int_t)(clock_ms(CLOCK_BOOTTIME) + seconds * 1000));
+	text = json_dumps(reservation, JSON_COMPACT);
+	reservation_path(d, path);
+	if (!text || file_replace_soon(path, text, strlen(text), 0600))
+		control_fail(o->answer, 1, "%s can't be written", path);
+	free(text);
+	json_decref(reservation);
+}
+
+static void order_release(struct daemon *d, const struct order *o)
+{
+	const char *result = text_of(o, "result");
+	char path[128];
+
+	if (!has_node(d, o))
+		return;
+	reservation_path(d, path);
+	unlink(path);
+	journal_write(d->journal, !strcmp(result, "passed") ? JOURNAL_NOTICE : JOURNAL_WARNING, JOURNAL_DRILL,
+		      text_of(o, "scenario"), *result ? result : "called off", NULL, "ordered by %s",
+		      *text_of(o, "by") ? text_of(o, "by") : "nobody who gave a name");
+}
+
+/* ---- the process that does it ---- */
+
+/* Its process ID, 0: none runs */
+static pid_t fault_pid(const struct daemon *d)
+{
+	char path[128], text[16] = "";
+	int fd;
+	pid_t pid = 0;
+
+	snprintf(path, sizeof(path), FAULT_LOCK, d->options.instance);
+	fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return 0;
+	if (flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK && pread(fd, text, sizeof(text) - 1, 0) > 0)
+		pid = atoi(text);
+	close(fd);
+	return pid;
+}
+
+static bool fault_runs(const struct daemon *d)
+{
+	return fault_pid(d) > 0;
+}
+
+/* Beside this program, where it was built; installed in ../libexec/fairlead, for nobody runs it by hand. */
+static bool find_program(char path[PATH_MAX])
+{
+	static const char *const places[] = { "", "/../libexec/fairlead" };
+	char own[PATH_MAX];
+	ssize_t len = readlink("/proc/self/exe", own, sizeof(own) - 1);
+
+	if (len <= 0)
+		return false;
+	own[len] = '\0';
+	*strrchr(own, '/') = '\0';
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+		if (snprintf(path, PATH_MAX, "%s%s/" FAULT_PROGRAM, own, places[i]) < PATH_MAX && !access(path, X_OK))
+			return true;
+	return false;
+}
+
+/* systemd says which process it watches over: the environment may be inherited from another one. */
+static bool is_supervised(void)
+{
+	const char *pid = getenv("SYSTEMD_EXEC_PID");
+
+	return pid && atoi(pid) == getpid();
+}
+
+/* With the daemon's standard files: a daemon that it starts again is to have them. */
+static int prepare(posix_spawn_file_actions_t *files, posix_spawnattr_t *attributes)
+{
+	sigset_t all, none;
+	int err;
+
+	sigfillset(&all);
+	sigemptyset(&none);
+	err = posix_spawn_file_actions_addclosefrom_np(files, STDERR_FILENO + 1);
+	err = err ?: posix_spawn_file_actions_addchdir_np(files, "/");
+	err = err ?: posix_spawnattr_setsigdefault(attributes, &all);
+	err = err ?: posix_spawnattr_setsigmask(attributes, &none);
+	return err
+		       ?: posix_spawnattr_setflags(attributes,
+						   POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+}
+
+/* It is its child's parent for some milliseconds only. The exit status, or -errno */
+static int run_program(const char *path, char *const *argv)
+{
+	char *const env[] = { NULL };
+	posix_spawn_file_actions_t files;
+	posix_spawnattr_t attributes;
+	int err = posix_spawn_file_actions_init(&files), status;
+	pid_t pid;
+
+	if (err)
+		return -err;
+	err = posix_spawnattr_init(&attributes);
+	if (!err) {
+		err = prepare(&files, &attributes);
+		err = err ?: posix_spawn(&pid, path, &files, &attributes, argv, env);
+		posix_spawnattr_destroy(&attributes);
+	}
+	posix_spawn_file_actions_destroy(&files);
+	if (err)
+		return -err;
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
+static void start_fault(struct daemon *d, const struct order *o, char *const *argv)
+{
+	char path[PATH_MAX];
+	int status = find_program(path) ? run_program(path, argv) : -ENOENT;
+
+	if (!status)
+		journal_write(d->journal, JOURNAL_WARNING, JOURNAL_DRILL, text_of(o, "fault"), "begins", NULL,
+			      "ordered by %s; it ends by itself after %lld s at the latest",
+			      *text_of(o, "by") ? text_of(o, "by") : "nobody who gave a name", number_of(o, "seconds"));
+	else if (status < 0)
+		control_fail(o->answer, 1,
+			     FAULT_PROGRAM " can't be started: %s; it lies beside fairleadd, or in libexec",
+			     strerror(-status));
+	else
+		control_fail(o->answer, 1, FAULT_PROGRAM " has not begun; the daemon's log says why");
+}
+
+/* Names of the configuration become devices; a gateway's stays. False: told */
+static bool take_targets(struct daemon *d, const struct order *o, const char **argv, size_t *n)
+{
+	const struct config_interface *interface;
+	const json_t *targets = json_object_get(o->request, "targets");
+	bool links = strcmp(text_of(o, "fault"), "gateway") != 0;
+
+	for (size_t i = 0; i < json_array_size(targets); i++) {
+		const char *name = json_string_value(json_array_get(targets, i));
+
+		interface = name && links ? config_find_interface(d->apply.running, name) : NULL;
+		if (*n == FAULT_ARGUMENTS_MAX || !name || (links && !interface)) {
+			control_fail(o->answer, 2, "%s has no interface \"%s\"", d->apply.running->node,
+				     name ? name : "");
+			return false;
+		}
+		argv[(*n)++] = interface ? interface->device : name;
+	}
+	return true;
+}
+
+static bool is_fault(const char *name)
+{
+	static const char *const known[] = FAULT_NAMES;
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (!strcmp(known[i], name))
+			return true;
+	return false;
+}
+
+static void order_fault(struct daemon *d, const struct order *o)
+{
+	const char *argv[FAULT_ARGUMENTS_MAX + 1] = { FAULT_PROGRAM, "--instance", d->options.instance, "--id", o->id };
+	long long seconds = number_of(o, "seconds");
+	char limit[16], pid[16];
+	size_t n = 5;
+
+	if (!has_node(d, o))
+		return;
+	if (!is_fault(text_of(o, "fault")) || seconds < 1 || seconds > FAULT_SECONDS_MAX) {
+		control_fail(o->answer, 2, "no fault \"%s\" of %lld s", text_of(o, "fault"), seconds);
+		return;
+	}
+	snprintf(limit, sizeof(limit), "%lld", seconds);
+	snprintf(pid, sizeof(pid), "%d", getpid());
+	argv[n++] = "--seconds";
+	argv[n++] = limit;
+	argv[n++] = "--daemon";
+	argv[n++] = pid;
+	if (is_supervised())
+		argv[n++] = "--supervised";
+	argv[n++] = text_of(o, "fault");
+	if (take_targets(d, o, argv, &n))
+		start_fault(d, o, (char *const *)argv);
+}
+
+static void order_end(struct daemon *d, const struct order *o)
+{
+	pid_t pid = has_node(d, o) ? fault_pid(d) : 0;
+
+	if (pid > 0)
+		kill(pid, SIGUSR1);
+}
+
+/* ---- looking ---- */
+
+static json_t *last_fault(const struct daemon *d)
+{
+	char *dir = instance_state_dir(d->options.instance), *path = NULL;
+	json_t *fault = NULL;
+
+	if (dir && asprintf(&path, "%s/" FAULT_RESULT, dir) > 0)
+		fault = json_load_file(path, 0, NULL);
+	free(path);
+	free(dir);
+	return fault;
+}
+
+static void order_look(struct daemon *d, const struct order *o)
+{
+	char *by = reserved_by(d);
+
+	o->answer->result = json_pack("{s:s,s:I,s:s?,s:b,s:o?}", "node", d->apply.running->node, "time_ms",
+				      (json_int_t)clock_ms(CLOCK_REALTIME), "reserved", by, "running", fault_runs(d),
+				      "fault", last_fault(d));
+	free(by);
+}
+
+static bool is_of_interest(const json_t *event)
+{
+	static const enum journal_kind kinds[] = { JOURNAL_VIP, JOURNAL_SYNC, JOURNAL_DAEMON, JOURNAL_GATEWAY,
+						   JOURNAL_GROUP };
+	const char *kind = json_string_value(json_object_get(event, "kind"));
+
+	for (size_t i = 0; kind && i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (!strcmp(kind, journal_kinds[kinds[i]]))
+			return true;
+	return false;
+}
+
+static void add_events(json_t *events, const char *lines)
+{
+	while (*lines && json_array_size(events) < EVENTS_MAX) {
+		size_t len = strcspn(lines, "\n");
+		json_t *event = json_loadb(lines, len, 0, NULL);
+
+		if (is_of_interest(event))
+			json_array_append(events, event);
+		json_decref(event);
+		lines += len + (lines[len] == '\n');
+	}
+}
+
+/* Those of a few minutes: not so many that others would have to wait. */
+static void order_events(struct daemon *d, const struct order *o)
+{
+	const struct journal_query query = { .since_ms = number_of(o, "since_ms") };
+	struct journal_cursor *cursor = NULL;
+	json_t *events = json_array();
+	const char *lines;
+	int more = journal_read_open(&cursor, journal_path(d->journal), &query) ? 0 : 1;
+
+	while (more > 0 && json_array_size(events) < EVENTS_MAX) {
+		more = journal_read_go(cursor, &lines);
+		if (more >= 0)
+			add_events(events, lines);
+	}
+	journal_read_close(cursor);
+	o->answer->result = events;
+}
+
+/* ---- all of them ---- */
+
+static const struct {
+	const char *name;
+	void (*run)(struct daemon *d, const struct order *o);
+	bool free; /* for everybody, without an ID */
+} orders[] = {
+	{ "look", order_look, true },	 { "events", order_events, true }, { "reserve", order_reserve, false },
+	{ "fault", order_fault, false }, { "end", order_end, false },	   { "release", order_release, false },
+};
+
+void command_drill(void *arg, const json_t *request, struct control_answer *answer)
+{
+	struct order o = { .request = request, .answer = answer };
+	const char *name = text_of(&o, "order");
+
+	o.id = text_of(&o, "id");
+	for (size_t i = 0; i < sizeof(orders) / sizeof(orders[0]); i++) {
+		if (strcmp(orders[i].name, name))
+			continue;
+		if (!orders[i].free && (!*o.id || strlen(o.id) > ID_MAX)) {
+			control_fail(answer, 2, "id: 1 to %d characters", ID_MAX);
+			return;
+		}
+		orders[i].run(arg, &o);
+		done(&o);
+		return;
+	}
+	control_fail(answer, 2, "\"%s\" is no order of a drill", name);
+}

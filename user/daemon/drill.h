@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What `fairlead drill` orders of a node: of its own by the control socket, of the other by the channel. At most one drill at a time has
+ * both, by an ID that it chooses and a time after which nobody hinders others any more. Faults are done, and undone, by a process of
+ * their own (user/fault/), for this one may be what is killed.
+ *
+ *	{ "command": "drill", "order": …, "id": ID }
+ *
+ *	look	 what is the matter here: no ID
+ *	reserve	 for "seconds"; refused while another one has it
+ *	fault	 "fault", "targets": [], "seconds": begin
+ *	end	 the fault, before its time
+ *	mute	 "seconds" without adverts and beats, neither sent nor heard; 0: no more
+ *	events	 "since_ms": what happened here that says who had which addresses; no ID
+ *	release	 "scenario", "result": they become an event
+ */
+#pragma once
+
+#include <jansson.h>
+
+#include "user/control/control.h"
+
+struct daemon;
+
+void command_drill(void *arg, const json_t *request, struct control_answer *answer);
