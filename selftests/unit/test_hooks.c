@@ -300,6 +300,41 @@ Test(hooks, a_thousand_at_once)
 	cr_assert(strstr(content("events.log"), "\"events\":743"), "%s", content("events.log"));
 }
 
+/* One thing that changes all the time must not take another one's only news away. */
+Test(hooks, the_last_of_each_is_kept)
+{
+	with_script(
+		"[ $FAIRLEAD_NAME = first ] && while [ ! -e $D/go ]; do sleep 0.05; done; echo $FAIRLEAD_NAME >> $D/out");
+	run("first");
+	run("calm");
+	for (int i = 0; i < 2 * HOOK_QUEUE; i++)
+		run("restless");
+	run("last");
+	cr_assert_eq(file_replace(tempdir_file(&dir, "go"), "", 0, 0644), 0);
+	cr_assert(wait_for("out", "last\n"));
+	cr_expect_eq(times("out", "calm\n"), 1);
+	cr_expect_eq(times("out", "\n"), HOOK_QUEUE + 1);
+}
+
+Test(hooks, finish_waits_for_all)
+{
+	with_script("yes | head -n 50000; echo $FAIRLEAD_NAME >> $D/out");
+	run("a");
+	run("b");
+	hooks_finish(hooks, 30000);
+	cr_expect_str_eq(content("out"), "a\nb\n");
+}
+
+Test(hooks, finish_does_not_wait_forever)
+{
+	long long begun = clock_ms(CLOCK_MONOTONIC);
+
+	with_script("sleep 30");
+	run("a");
+	hooks_finish(hooks, 100);
+	cr_expect_lt(clock_ms(CLOCK_MONOTONIC) - begun, 10000);
+}
+
 Test(hooks, two_scripts_side_by_side)
 {
 	char other[128];

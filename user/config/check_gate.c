@@ -16,14 +16,7 @@ static void gate_ha(struct check *c)
 		refuse(c, AT("ha"), "nodes don't work in pairs yet");
 }
 
-static void gate_hooks(struct check *c)
-{
-	if (c->draft->n_hooks_vip)
-		refuse(c, AT("hooks", "vip"), "there are no shared addresses yet");
-}
-
 void check_gate(struct check *c)
 {
 	gate_ha(c);
-	gate_hooks(c);
 }

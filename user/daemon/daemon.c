@@ -63,7 +63,7 @@ int daemon_check(struct daemon *d)
 /* ---- starting ---- */
 
 /* What hinders scripts is no reason to refuse a configuration: they may come later. */
-static void warn_of_hooks(char *const *paths, size_t n, const char *section, struct config_report *report)
+static void warn_of_scripts(char *const *paths, size_t n, const char *section, struct config_report *report)
 {
 	char pointer[64];
 
@@ -74,6 +74,12 @@ static void warn_of_hooks(char *const *paths, size_t n, const char *section, str
 		if (trouble)
 			config_report_add(report, true, pointer, "%s would not be run: %s", paths[i], trouble);
 	}
+}
+
+static void warn_of_hooks(const struct config *config, struct config_report *report)
+{
+	warn_of_scripts(config->hooks_gateway, config->n_hooks_gateway, "gateway", report);
+	warn_of_scripts(config->hooks_vip, config->n_hooks_vip, "vip", report);
 }
 
 static int apply_to_datapath(void *arg, const struct config *config, struct config_report *report, char **why)
@@ -88,7 +94,7 @@ static int apply_to_datapath(void *arg, const struct config *config, struct conf
 	if (err)
 		return err;
 	journal_configure(d->journal, &config->log);
-	warn_of_hooks(config->hooks_gateway, config->n_hooks_gateway, "gateway", report);
+	warn_of_hooks(config, report);
 	hooks_configure(d->gateway_hooks, config->node, config->hooks_gateway, config->n_hooks_gateway);
 	updates_warn(config, report);
 	names_configure(d, config);
@@ -104,7 +110,7 @@ static int preview_datapath(void *arg, const struct config *config, struct confi
 {
 	struct daemon *d = arg;
 
-	warn_of_hooks(config->hooks_gateway, config->n_hooks_gateway, "gateway", report);
+	warn_of_hooks(config, report);
 	updates_warn(config, report);
 	vips_warn(config, report);
 	return datapath_preview(d->datapath, config, report, why);

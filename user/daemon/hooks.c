@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,7 @@
 /* An event that waits: the environment of its run. */
 struct run {
 	STAILQ_ENTRY(run) entry;
+	uint32_t about; /* a hash of what says what it is about; runs of the same thing have the same */
 	size_t n;
 	char *env[]; /* n of them, malloc'ed, and a NULL */
 };
@@ -110,6 +112,16 @@ static bool add_common(const struct hooks *hooks, struct run *run)
 	       add_variable(run, "NODE", hooks->node ? hooks->node : "") && add_variable(run, "TIME_MS", time);
 }
 
+/* FNV-1a */
+static uint32_t hash_of(const char *text)
+{
+	uint32_t hash = 2166136261u;
+
+	for (; *text; text++)
+		hash = (hash ^ (unsigned char)*text) * 16777619u;
+	return hash;
+}
+
 static struct run *new_run(const struct hooks *hooks, const struct hook_variable *variables, size_t n)
 {
 	struct run *run = calloc(1, sizeof(*run) + (COMMON_VARIABLES + n + 1) * sizeof(*run->env));
@@ -117,6 +129,8 @@ static struct run *new_run(const struct hooks *hooks, const struct hook_variable
 
 	for (size_t i = 0; done && i < n; i++)
 		done = add_variable(run, variables[i].name, variables[i].value ? variables[i].value : "");
+	if (done && n)
+		run->about = hash_of(run->env[COMMON_VARIABLES]);
 	if (done)
 		return run;
 	if (run)
@@ -124,7 +138,32 @@ static struct run *new_run(const struct hooks *hooks, const struct hook_variable
 	return NULL;
 }
 
-/* The last state of things is what a script must learn: of too many the oldest goes. */
+static bool is_outdated(const struct run *run)
+{
+	for (const struct run *later = run; (later = STAILQ_NEXT(later, entry));)
+		if (later->about == run->about && !strcmp(later->env[COMMON_VARIABLES], run->env[COMMON_VARIABLES]))
+			return true;
+	return false;
+}
+
+/* The last state of each thing is what a script must learn: the oldest goes of which there is a newer one. */
+static void drop_one(struct script *s)
+{
+	struct run *run;
+
+	STAILQ_FOREACH(run, &s->waiting, entry)
+	{
+		if (is_outdated(run))
+			break;
+	}
+	if (!run)
+		run = STAILQ_FIRST(&s->waiting);
+	STAILQ_REMOVE(&s->waiting, run, run, entry);
+	s->n_waiting--;
+	s->dropped++;
+	run_free(run);
+}
+
 static void enqueue(struct script *s, const struct hook_variable *variables, size_t n)
 {
 	struct run *run = new_run(s->hooks, variables, n);
@@ -135,10 +174,8 @@ static void enqueue(struct script *s, const struct hook_variable *variables, siz
 	}
 	if (!run)
 		s->dropped++;
-	if (s->n_waiting <= HOOK_QUEUE)
-		return;
-	run_free(first_run(s));
-	s->dropped++;
+	if (s->n_waiting > HOOK_QUEUE)
+		drop_one(s);
 }
 
 static void tell_dropped(struct script *s, const char *why)
@@ -554,6 +591,34 @@ struct hooks *hooks_open(struct event_base *base, struct journal *journal, const
 	hooks->instance = instance;
 	LIST_INIT(&hooks->scripts);
 	return hooks;
+}
+
+/* Its output is read meanwhile, or it would wait for that. */
+static bool ends_before(struct script *s, long long until)
+{
+	for (;;) {
+		struct pollfd p[] = { { .fd = s->pidfd, .events = POLLIN }, { .fd = s->out, .events = POLLIN } };
+		long long left = until - clock_ms(CLOCK_MONOTONIC);
+
+		if (poll(p, 2, left > 0 ? (int)left : 0) <= 0 || left <= 0)
+			return false;
+		if (p[0].revents)
+			return true;
+		if (p[1].revents && !read_output(s))
+			close_output(s);
+	}
+}
+
+void hooks_finish(struct hooks *hooks, unsigned int ms)
+{
+	long long until = clock_ms(CLOCK_MONOTONIC) + ms;
+	struct script *s = LIST_FIRST(&hooks->scripts), *next;
+
+	for (; s; s = next) {
+		next = LIST_NEXT(s, entry);
+		while (s->pid && s->configured && ends_before(s, until))
+			on_ended(s->pidfd, EV_READ, s);
+	}
 }
 
 /* They had their time: what has not ended then, is. */

@@ -15,9 +15,9 @@
 #include "user/observe/journal.h"
 
 #define HOOK_TIMEOUT_S 10
-#define HOOK_GRACE_S 2	   /* from SIGTERM to SIGKILL */
-#define HOOK_QUEUE 256	   /* events that wait for a script; beyond, the oldest are dropped, counted and told */
-#define HOOK_LINES 100	   /* of output that a run may log */
+#define HOOK_GRACE_S 2 /* from SIGTERM to SIGKILL */
+#define HOOK_QUEUE 256 /* events that wait for a script; beyond, some are dropped, counted and told: see hooks_run() */
+#define HOOK_LINES 100 /* of output that a run may log */
 #define HOOK_LINE_MAX 1024 /* bytes of each */
 
 struct hooks; /* opaque */
@@ -35,6 +35,9 @@ struct hooks *hooks_open(struct event_base *base, struct journal *journal, const
 /* Ends what runs: it has a second to follow SIGTERM. NULL is allowed. */
 void hooks_close(struct hooks *hooks);
 
+/* Before the daemon ends: what runs and waits has so long at most. The event loop does not go on meanwhile. */
+void hooks_finish(struct hooks *hooks, unsigned int ms);
+
 /* Why this script would not be run as it is now, and what to do; a literal. NULL: nothing speaks against it. */
 const char *hooks_trouble(const char *path);
 
@@ -44,5 +47,8 @@ const char *hooks_trouble(const char *path);
  */
 void hooks_configure(struct hooks *hooks, const char *node, char *const *paths, size_t n);
 
-/* Something has happened: each script is run with these variables, and FAIRLEAD_EVENT, _INSTANCE, _NODE and _TIME_MS. */
+/*
+ * Something has happened: each script is run with these variables, and FAIRLEAD_EVENT, _INSTANCE, _NODE and _TIME_MS. The first one says of
+ * what: of too many that wait those go first of which there is a newer one, so that a script always learns the last state of each thing.
+ */
 void hooks_run(struct hooks *hooks, const struct hook_variable *variables, size_t n);

@@ -137,16 +137,21 @@ const struct config_vip *vips_find(const struct vips *v, const char *name, size_
 	return NULL;
 }
 
+size_t vips_views(struct daemon *d, struct vhid_view **views)
+{
+	size_t n = d->vips->config ? d->vips->config->n_vips : 0;
+
+	*views = calloc(n + 1, sizeof(**views));
+	return *views ? timekeeper_vips_show(d->gateways->timekeeper, *views, n) : 0;
+}
+
 /* The kernel has the addresses while the node does. */
 static void own(struct daemon *d)
 {
 	struct vips *v = d->vips;
-	size_t n = v->config ? v->config->n_vips : 0;
-	struct vhid_view *views = calloc(n + 1, sizeof(*views));
+	struct vhid_view *views;
+	size_t n = vips_views(d, &views);
 
-	if (!views)
-		return;
-	n = timekeeper_vips_show(d->gateways->timekeeper, views, n);
 	for (size_t i = 0; i < n; i++) {
 		if (views[i].owns == v->owned[i])
 			continue;
@@ -173,6 +178,7 @@ static void on_events(evutil_socket_t fd, short what, void *arg)
 	if (lost)
 		journal_write(d->journal, JOURNAL_WARNING, JOURNAL_VIP, "", "untold", NULL,
 			      "%u changes of virtual addresses came too fast to be told", lost);
+	vips_settle_hooks(d);
 }
 
 /* ---- a configuration ---- */
@@ -248,6 +254,7 @@ void vips_configure(struct daemon *d, const struct config *config)
 	int err = facts && owned ? 0 : -ENOMEM;
 	size_t i, old;
 
+	vip_hooks_configure(v->hooks, config);
 	pairing_configure(d, config);
 	err = err ?: setups_tell(d, config);
 	if (err) {
@@ -268,6 +275,7 @@ void vips_configure(struct daemon *d, const struct config *config)
 	vips_ready_configure(d, config);
 	vips_tell_facts(d);
 	own(d);
+	vips_settle_hooks(d);
 }
 
 void vips_warn(const struct config *config, struct config_report *report)
@@ -377,11 +385,10 @@ static json_t *row_of(struct vips *v, const struct config_vip *vip, const struct
 json_t *vips_show(struct daemon *d)
 {
 	struct vips *v = d->vips;
-	size_t n = v->config ? v->config->n_vips : 0;
-	struct vhid_view *views = calloc(n + 1, sizeof(*views));
+	struct vhid_view *views;
+	size_t n = vips_views(d, &views);
 	json_t *rows = json_array();
 
-	n = views ? timekeeper_vips_show(d->gateways->timekeeper, views, n) : 0;
 	for (size_t i = 0; i < n; i++)
 		json_array_append_new(rows, row_of(v, &v->config->vips[i], &views[i]));
 	free(views);
@@ -419,10 +426,9 @@ static void reasons_of(const struct config_vip *vip, const struct vhid_view *vie
 void vips_reasons(struct daemon *d, json_t *reasons)
 {
 	struct vips *v = d->vips;
-	size_t n = v->config ? v->config->n_vips : 0;
-	struct vhid_view *views = calloc(n + 1, sizeof(*views));
+	struct vhid_view *views;
+	size_t n = vips_views(d, &views);
 
-	n = views ? timekeeper_vips_show(d->gateways->timekeeper, views, n) : 0;
 	for (size_t i = 0; i < n; i++)
 		reasons_of(&v->config->vips[i], &views[i], reasons);
 	if (v->maintenance)
@@ -451,6 +457,9 @@ int vips_open(struct daemon *d)
 	free(dir);
 	if (!v->maintenance_path || !v->disabled_path)
 		return log_ret(ENOMEM, "vips");
+	v->hooks = vip_hooks_open(d->base, d->journal, d->options.instance);
+	if (!v->hooks)
+		return log_ret(ENOMEM, "hooks");
 	load_disabled(v);
 	vips_ready_open(d);
 	v->maintenance = is_maintained(v->maintenance_path);
@@ -461,12 +470,34 @@ int vips_open(struct daemon *d)
 	return v->on_events && !event_add(v->on_events, NULL) ? 0 : log_ret(ENOMEM, "vips");
 }
 
+/* The others take over at once, by what the timekeeper tells them; then the kernel's addresses and scripts follow. */
+static void give_up(struct daemon *d)
+{
+	static const char why[] = "the daemon ends";
+	struct vips *v = d->vips;
+	struct vhid_view *views;
+	size_t n = vips_views(d, &views);
+
+	timekeeper_vip_end(d->gateways->timekeeper);
+	for (size_t i = 0; i < n; i++) {
+		if (v->owned[i])
+			datapath_vip_own(d->datapath, &v->config->vips[i], false);
+		if (views[i].carp.role == CARP_MASTER || views[i].carp.role == CARP_BACKUP)
+			vips_log_role(d, &v->config->vips[i], views[i].carp.role, CARP_INIT, why);
+	}
+	free(views);
+	vip_hooks_end(v->hooks, why);
+}
+
 void vips_close(struct daemon *d)
 {
 	struct vips *v = d->vips;
 
 	if (!v)
 		return;
+	if (v->config)
+		give_up(d);
+	vip_hooks_close(v->hooks);
 	pairing_close(d);
 	if (v->on_events)
 		event_free(v->on_events);

@@ -15,7 +15,8 @@ struct vips; /* opaque */
 
 /* After gateways_open(). 0 or -errno, logged. */
 int vips_open(struct daemon *d);
-void vips_close(struct daemon *d); /* before the timekeeper ends, which then gives up what it has; NULL is allowed */
+/* Gives up all that this node has. Before the timekeeper ends, and while events are kept */
+void vips_close(struct daemon *d);
 
 /* Of a configuration that is in force. */
 void vips_configure(struct daemon *d, const struct config *config);

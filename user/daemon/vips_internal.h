@@ -4,6 +4,7 @@
 
 #include <event2/event.h>
 
+#include "user/daemon/vip_hooks.h"
 #include "user/daemon/vips.h"
 #include "user/vip/vhids.h"
 
@@ -11,6 +12,7 @@
 
 struct vips {
 	struct event *on_events;
+	struct vip_hooks *hooks;
 	const struct config *config; /* whose vips the timekeeper has; NULL: none yet */
 	struct vhid_facts *facts;    /* in its order */
 	bool *owned;		     /* the kernel has the addresses */
@@ -24,12 +26,17 @@ struct vips {
 };
 
 void vips_tell_facts(struct daemon *d);
+/* All of them as they are, in the configuration's order; malloc'ed, also where the number is 0. */
+size_t vips_views(struct daemon *d, struct vhid_view **views);
 const struct config_vip *vips_find(const struct vips *v, const char *name, size_t *i); /* NULL: there is none */
 
 /* ---- vips_tell.c ---- */
 
 void vips_tell(struct daemon *d, const struct vhid_event *e);
-const char *vips_role_text(enum carp_role role);
+void vips_log_role(struct daemon *d, const struct config_vip *vip, enum carp_role before, enum carp_role role,
+		   const char *why);
+void vips_settle_hooks(struct daemon *d);
+const char *vips_role_text(enum carp_role role); /* as in `show vips` */
 const char *vips_hold_text(unsigned int holds);
 
 /* ---- vips_ready.c ---- */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Events of virtual addresses, for people and programs. */
+/* Events of virtual addresses, for people, scripts and programs. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "user/daemon/daemon.h"
@@ -72,16 +73,44 @@ static void put_why(const struct vhid_event *e, char *to, size_t len)
 	}
 }
 
+void vips_log_role(struct daemon *d, const struct config_vip *vip, enum carp_role before, enum carp_role role,
+		   const char *why)
+{
+	char what[32];
+
+	snprintf(what, sizeof(what), "%s -> %s", vips_role_text(before), vips_role_text(role));
+	if (strcmp(role_logged(before), role_logged(role)) != 0)
+		journal_say(d->journal, JOURNAL_NOTICE, "carp: %s %u: state transition: %s -> %s",
+			    vip->interface->device, vip->vhid, role_logged(before), role_logged(role));
+	journal_write(d->journal, JOURNAL_NOTICE, JOURNAL_VIP, vip->name, what,
+		      json_pack("{s:s,s:i}", "interface", vip->interface->name, "vhid", vip->vhid), "%s", why);
+}
+
 static void tell_role(struct daemon *d, const struct config_vip *vip, const struct vhid_event *e)
 {
-	char why[128], what[32];
+	char why[128];
 
 	put_why(e, why, sizeof(why));
-	snprintf(what, sizeof(what), "%s -> %s", vips_role_text(e->before), vips_role_text(e->role));
-	journal_say(d->journal, JOURNAL_NOTICE, "carp: %s %u: state transition: %s -> %s", vip->interface->device,
-		    e->vhid, role_logged(e->before), role_logged(e->role));
-	journal_write(d->journal, JOURNAL_NOTICE, JOURNAL_VIP, e->name, what,
-		      json_pack("{s:s,s:i}", "interface", vip->interface->name, "vhid", e->vhid), "%s", why);
+	vips_log_role(d, vip, e->before, e->role, why);
+	vip_hooks_tell(d->vips->hooks, e->name, e->role, why);
+}
+
+/* What no event has told scripts. */
+void vips_settle_hooks(struct daemon *d)
+{
+	struct vhid_view *views;
+	size_t n = vips_views(d, &views);
+
+	for (size_t i = 0; i < n; i++) {
+		const struct vhid_event e = { .why = views[i].carp.why,
+					      .holds = views[i].carp.holds,
+					      .from = views[i].master };
+		char why[128];
+
+		put_why(&e, why, sizeof(why));
+		vip_hooks_settle(d->vips->hooks, &views[i], why);
+	}
+	free(views);
 }
 
 static json_t *details_of(const struct config_vip *vip, const struct vhid_event *e, const char *from)

@@ -69,6 +69,14 @@ void timekeeper_vip_hand_over(struct timekeeper *tk, size_t which)
 	pthread_mutex_unlock(&tk->mutex);
 }
 
+void timekeeper_vip_end(struct timekeeper *tk)
+{
+	pthread_mutex_lock(&tk->mutex);
+	vhids_end(tk->vhids, keeper_now());
+	keeper_round(tk, false);
+	pthread_mutex_unlock(&tk->mutex);
+}
+
 size_t timekeeper_vips_show(struct timekeeper *tk, struct vhid_view *views, size_t max)
 {
 	size_t n;

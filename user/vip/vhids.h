@@ -117,7 +117,8 @@ struct vhids_plane {
 
 /* 0 or -errno, logged. Hears by epoll events first_event … + VHIDS_EVENTS - 1; tells of events by the eventfd `notify`. */
 int vhids_open(struct vhids **out, int epoll, uint64_t first_event, int notify, const struct vhids_plane *plane);
-/* Gives up all that it has: the others are told, and leases end. */
+/* Gives up all that it has: the others are told, and leases end. From then on there are no vhids, and this node is silent. */
+void vhids_end(struct vhids *v, uint64_t now_ns);
 void vhids_close(struct vhids *v, uint64_t now_ns);
 
 /*

@@ -159,16 +159,23 @@ int vhids_configure(struct vhids *v, const struct vhid_setup *setups, size_t n, 
 
 /* ---- the end ---- */
 
-void vhids_close(struct vhids *v, uint64_t now_ns)
+void vhids_end(struct vhids *v, uint64_t now_ns)
 {
-	if (!v)
-		return;
 	v->now_ns = now_ns;
 	for (size_t i = 0; i < v->n; i++)
 		vhid_ends(v, &v->all[i]);
 	pair_beats(v, true);
 	for (size_t i = 0; i < v->n; i++)
 		vhid_free(&v->all[i]);
+	v->n = 0;
+	v->pair.n = 0;
+}
+
+void vhids_close(struct vhids *v, uint64_t now_ns)
+{
+	if (!v)
+		return;
+	vhids_end(v, now_ns);
 	free(v->all);
 	free(v->pair.peers);
 	explicit_bzero(&v->pair.keys, sizeof(v->pair.keys));
