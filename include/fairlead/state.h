@@ -153,7 +153,12 @@ struct fl_state_control {
 	 * gets another size (lib/tcp_track.h: tcp_learn())
 	 */
 	__u32 learn_until;
-	__u32 pad[3];
+	/*
+	 * The daemon's, random: whose the entries are. A table that another one is copied to has its lineage; an empty one, after a boot, has one
+	 * of its own.
+	 */
+	__u32 lineage, id;
+	__u32 pad;
 };
 _Static_assert(sizeof(struct fl_state_control) == 128, "two cache lines");
 

@@ -69,6 +69,10 @@ int states_init(struct states *t, uint32_t n_buckets)
 	while (!t->control->key[0])
 		if (getrandom(t->control->key, sizeof(t->control->key), 0) < 0)
 			return -errno;
+	while (!t->control->lineage || !t->control->id)
+		if (getrandom(&t->control->lineage, sizeof(t->control->lineage), 0) < 0 ||
+		    getrandom(&t->control->id, sizeof(t->control->id), 0) < 0)
+			return -errno;
 	return 0;
 }
 
@@ -166,6 +170,7 @@ void states_carry(const struct states *from, struct states *to)
 	struct fl_state_counts *mine = &to->counts[FL_STATE_COUNTS_DAEMON];
 	struct states_numbers n;
 
+	to->control->lineage = from->control->lineage;
 	states_numbers(from, &n);
 	mine->made = n.made;
 	mine->refused_full = n.refused_full;
@@ -241,6 +246,16 @@ static void release(struct states *t, uint32_t slot, uint64_t was)
 	__atomic_store_n(states_tag_at(t, slot), FL_TAG(0, FL_TAG_SERIAL(was) + 1, FL_KIND_FREE), __ATOMIC_RELEASE);
 }
 
+void states_log(struct states *t, uint32_t slot)
+{
+	struct fl_sync_log *log = t->log;
+
+	if (!log)
+		return;
+	log->slot[log->head % FL_SYNC_LOG] = slot;
+	__atomic_store_n(&log->head, log->head + 1, __ATOMIC_RELEASE);
+}
+
 bool states_remove(struct states *t, uint32_t slot, uint64_t tag)
 {
 	const struct fl_state *st;
@@ -253,6 +268,8 @@ bool states_remove(struct states *t, uint32_t slot, uint64_t tag)
 		twin_remove(t, st->twin, slot, tag);
 	states_count(t, -1, FL_TAG_KIND(tag) == FL_KIND_EMBRYONIC ? -1 : 0);
 	release(t, slot, tag);
+	if (FL_TAG_KIND(tag) == FL_KIND_ESTABLISHED)
+		states_log(t, slot);
 	return true;
 }
 

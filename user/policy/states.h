@@ -11,6 +11,7 @@
 
 #include "fairlead/rules.h"
 #include "fairlead/state.h"
+#include "fairlead/sync.h"
 
 #define STATES_STUCK_MAX 64
 
@@ -20,8 +21,9 @@ struct states {
 	struct fl_state_control *control;
 	struct fl_state_counts *counts;
 	struct fl_rule_stats *rule_stats;
-	uint64_t *rule_states; /* an array's elements have eight bytes at least */
-	int sources;	       /* fd of fl_rule_sources; -1: none are counted */
+	uint64_t *rule_states;	 /* an array's elements have eight bytes at least */
+	int sources;		 /* fd of fl_rule_sources; -1: none are counted */
+	struct fl_sync_log *log; /* the daemon's own; NULL: nobody reads it */
 	uint32_t cpus, hz;
 	uint32_t timeout_s[FL_TIMEOUTS]; /* as configured, before they adapt */
 	/* elements that were being worked on at the last recount */
@@ -155,7 +157,7 @@ uint32_t states_copy(const struct states *from, struct states *to);
 /* The same of those only that have seen a packet since then. */
 uint32_t states_copy_since(const struct states *from, struct states *to, uint32_t since);
 
-/* What another table, from which this one was made, has counted of what is past. */
+/* What another table, from which this one was made, has counted of what is past; and its lineage. */
 void states_carry(const struct states *from, struct states *to);
 
 /* Until then (jiffies; 0: no more) what fits no window of a connection moves it: both tables, while packets may pass by either. */

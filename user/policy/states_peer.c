@@ -117,8 +117,10 @@ bool states_drop(struct states *t, uint32_t slot, uint32_t serial)
 
 void states_own(struct states *t, uint32_t slot, uint32_t serial)
 {
-	if (states_is_at(t, slot, serial))
-		__atomic_fetch_and(&t->entries[slot].flags, (uint8_t)~FL_STATE_PEER, __ATOMIC_RELAXED);
+	if (!states_is_at(t, slot, serial) || !(t->entries[slot].flags & FL_STATE_PEER))
+		return;
+	__atomic_fetch_and(&t->entries[slot].flags, (uint8_t)~FL_STATE_PEER, __ATOMIC_RELAXED);
+	states_log(t, slot);
 }
 
 /* ---- its rules ---- */
@@ -280,7 +282,7 @@ static bool is_split(const struct fl_state *st, const struct fl_state *news)
 	return (mine[0] > peers[0] && mine[1] < peers[1]) || (mine[0] < peers[0] && mine[1] > peers[1]);
 }
 
-/* No packet has come here since the last news: that one's numbers hold. */
+/* No packet has come here since the last news: the peer's numbers hold, also where they have gone half round. */
 static void numbers_follow(struct fl_state *st, const struct fl_state *news)
 {
 	for (int i = 0; i < 2; i++) {
@@ -310,14 +312,17 @@ static void merge(struct states *t, uint32_t slot, const struct states_news *new
 	bool newer = is_later(told->seen, st->seen), ours = !(st->flags & FL_STATE_PEER);
 	bool split = told->proto == FL_PROTO_TCP && ours && is_split(st, told);
 	bool here = now - st->seen < BOTH_S * t->hz;
+	bool known = st->phase[0] <= told->phase[0] && st->phase[1] <= told->phase[1];
 
-	if (!ours && told->proto == FL_PROTO_TCP && newer)
+	if (!ours && newer)
 		numbers_follow(st, told);
 	states_merge(st, told);
 	if (split || told->flags & FL_STATE_LOOSE)
 		flags_set(st, FL_STATE_LOOSE);
-	if (newer && (!ours || !(st->flags & FL_STATE_LOOSE && here)))
+	if (newer && (!ours || (known && !(st->flags & FL_STATE_LOOSE && here))))
 		hand_over(st);
+	if (ours && st->flags & FL_STATE_PEER)
+		states_log(t, slot);
 }
 
 static void promote(struct states *t, uint32_t slot, uint64_t *tag)

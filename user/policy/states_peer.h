@@ -16,7 +16,7 @@ enum states_took { STATES_MADE, STATES_MERGED, STATES_NO_ROOM, STATES_OTHERS };
 
 /*
  * Makes it, or tells the entry that is there already: of that the later phases and the higher numbers count, and FL_STATE_PEER is set if
- * the news is newer than its last packet. FL_STATE_LOOSE where both nodes forward a direction each. *tag: of the entry. STATES_OTHERS: a
+ * the news is newer than its last packet, and knows of all that has come here. FL_STATE_LOOSE where both nodes forward a direction each. *tag: of the entry. STATES_OTHERS: a
  * connection of this node's has one of its two tuples; STATES_NO_ROOM: no place for it.
  */
 enum states_took states_take(struct states *t, const struct states_news *news, uint32_t now, uint32_t *slot,

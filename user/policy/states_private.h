@@ -68,6 +68,9 @@ void states_merge(struct fl_state *st, const struct fl_state *other);
 /* Adds to the daemon's counts and to those that the limits are held against. */
 void states_count(struct states *t, int64_t states, int64_t embryonic);
 
+/* As bpf/lib/state_log.h: peers are to hear of it. */
+void states_log(struct states *t, uint32_t slot);
+
 /* The rule has one state less. */
 void states_rule_leave(struct states *t, const struct fl_state *st, uint16_t rule);
 

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* State replication: peers, and whose turn it is. */
+#include "user/sync/states.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "user/policy/states_private.h"
+#include "user/sync/states_private.h"
+
+#define BUSY_US 1000
+#define IDLE_US 4000
+
+void peer_tell(struct states_sync_peer *peer, const char *event, const char *why)
+{
+	const struct states_host *host = &peer->sync->host;
+
+	host->tell(host->arg, peer->arg, event, why);
+}
+
+void peer_ask(struct states_sync_peer *peer, const char *why)
+{
+	peer->resyncs++;
+	peer_tell(peer, "resync", why);
+	peer_send(peer, STATES_RESYNC, why, strlen(why));
+}
+
+/* The peer's text is a peer's: it is told as ours. */
+static void asked(struct states_sync_peer *peer)
+{
+	peer->resyncs++;
+	peer->send.again = true;
+	peer_tell(peer, "resync", "the peer has asked for it");
+}
+
+struct states_sync *states_sync_new(const struct states_host *host)
+{
+	struct states_sync *sync = calloc(1, sizeof(*sync));
+
+	if (!sync)
+		return NULL;
+	sync->host = *host;
+	sync->slots = states_slots(host->table);
+	return sync;
+}
+
+void states_sync_free(struct states_sync *sync)
+{
+	if (!sync)
+		return;
+	while (sync->peers)
+		states_sync_remove(sync, sync->peers);
+	free(sync);
+}
+
+void states_sync_table(struct states_sync *sync, const struct states_host *host)
+{
+	sync->host = *host;
+	sync->slots = states_slots(host->table);
+	for (struct states_sync_peer *peer = sync->peers; peer; peer = peer->next) {
+		receiving_table(peer);
+		sending_free(peer);
+		peer->send.again = true;
+		peer->send.bulk = peer->send.done = false;
+		if (peer->open)
+			peer_ask(peer, "the state table has got another size");
+	}
+}
+
+void states_sync_names(struct states_sync *sync)
+{
+	for (struct states_sync_peer *peer = sync->peers; peer; peer = peer->next) {
+		receiving_understand(peer);
+		if (peer->open)
+			sending_names(peer);
+	}
+}
+
+struct states_sync_peer *states_sync_add(struct states_sync *sync, void *arg)
+{
+	struct states_sync_peer *peer = calloc(1, sizeof(*peer));
+
+	if (!peer)
+		return NULL;
+	peer->receive.numbers = calloc(1, sizeof(*peer->receive.numbers));
+	if (!peer->receive.numbers) {
+		free(peer);
+		return NULL;
+	}
+	peer->sync = sync;
+	peer->arg = arg;
+	peer->receive.match = -1;
+	peer->next = sync->peers;
+	sync->peers = peer;
+	return peer;
+}
+
+void states_sync_remove(struct states_sync *sync, struct states_sync_peer *peer)
+{
+	struct states_sync_peer **at = &sync->peers;
+
+	while (*at != peer)
+		at = &(*at)->next;
+	*at = peer->next;
+	sending_free(peer);
+	receiving_free(peer);
+	free(peer);
+}
+
+void states_sync_opened(struct states_sync_peer *peer, const struct states_pipe *pipe)
+{
+	peer->pipe = *pipe;
+	peer->open = true;
+	receiving_closed(peer);
+	sending_opened(peer);
+}
+
+void states_sync_closed(struct states_sync_peer *peer)
+{
+	peer->open = false;
+	sending_free(peer);
+	peer->send.bulk = peer->send.done = peer->send.again = false;
+	receiving_closed(peer);
+}
+
+int states_sync_message(struct states_sync_peer *peer, uint16_t type, const uint8_t *data, size_t len)
+{
+	switch (type) {
+	case STATES_RESYNC:
+		asked(peer);
+		return 0;
+	case STATES_MARK:
+		peer_send(peer, STATES_MARK_BACK, data, len);
+		return 0;
+	case STATES_MARK_BACK:
+		sending_marked(peer, data, len);
+		return 0;
+	case STATES_WANT:
+		sending_want(peer, data, len);
+		return 0;
+	default:
+		return receiving_message(peer, type, data, len);
+	}
+}
+
+uint32_t states_sync_turn(struct states_sync *sync)
+{
+	bool busy = false;
+
+	for (struct states_sync_peer *peer = sync->peers; peer; peer = peer->next) {
+		if (!peer->open)
+			continue;
+		busy |= sending_turn(peer);
+		receiving_turn(peer);
+	}
+	return busy ? BUSY_US : IDLE_US;
+}
+
+void states_sync_again(struct states_sync_peer *peer, const char *why)
+{
+	if (!peer->open)
+		return;
+	peer_ask(peer, why);
+	peer->send.again = true;
+}
+
+void states_sync_numbers(const struct states_sync_peer *peer, struct states_sync_numbers *numbers)
+{
+	*numbers = (struct states_sync_numbers){
+		.sent = peer->sent,
+		.received = peer->received,
+		.refused = peer->refused,
+		.resyncs = peer->resyncs,
+		.overruns = peer->overruns,
+		.wanted = peer->wanted,
+		.theirs = peer->receive.theirs,
+		.lag_ms = (double)sending_lag_ns(peer) / 1000000,
+		.connected = peer->open,
+		.has_all = peer->receive.done,
+		.has_sent_all = peer->send.done,
+		.digest_match = peer->receive.match,
+	};
+}

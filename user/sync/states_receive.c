@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* State replication: a peer's entries in this table. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "user/policy/states_peer.h"
+#include "user/policy/states_private.h"
+#include "user/sync/states_private.h"
+#include "user/vip/sign.h"
+
+#define SLOTS_MAX (1u << 28) /* of a peer's table: some hundred million states */
+#define WANT_MAX 256
+#define TURNS 10000 /* in which the mirror is looked through once: ten seconds, at one each ms */
+
+/* ---- the mirror ---- */
+
+static void unown(struct receiving *r, uint32_t slot, const struct mirrored *m)
+{
+	if (m->slot != NOWHERE && r->owners[m->slot] == slot + 1)
+		r->owners[m->slot] = 0;
+}
+
+/* The peer's slot has nothing any more. Where the entry is that was of it; NOWHERE: none is, or not by it. */
+static uint32_t slot_clear(struct states_sync_peer *peer, uint32_t slot)
+{
+	uint32_t here = NOWHERE;
+	struct receiving *r = &peer->receive;
+	struct mirrored *m = &r->mirror[slot];
+
+	if (!m->peer_serial)
+		return NOWHERE;
+	digest_take(&r->digest, slot, m->peer_serial);
+	if (m->slot != NOWHERE) {
+		here = r->owners[m->slot] == slot + 1 ? m->slot : NOWHERE;
+		unown(r, slot, m);
+		r->theirs--;
+	}
+	*m = (struct mirrored){};
+	return here;
+}
+
+/* What is here of it ends, if it still is the peer's. */
+static void slot_end(struct states_sync_peer *peer, uint32_t slot)
+{
+	uint32_t serial = peer->receive.mirror[slot].serial, here = slot_clear(peer, slot);
+
+	if (here != NOWHERE)
+		states_drop(peer->sync->host.table, here, serial);
+}
+
+static bool is_claimed(const struct states_sync *sync, uint32_t here)
+{
+	for (const struct states_sync_peer *peer = sync->peers; peer; peer = peer->next)
+		if (peer->receive.owners && peer->receive.owners[here])
+			return true;
+	return false;
+}
+
+/*
+ * Another one has told the peer of it: as a rule this node. Where each has told the other, and nobody claims it any more, it is his whose table
+ * has the lower lineage.
+ */
+static void slot_disclaimed(struct states_sync_peer *peer, uint32_t slot)
+{
+	uint32_t serial = peer->receive.mirror[slot].serial, here = slot_clear(peer, slot);
+	struct states *table = peer->sync->host.table;
+
+	if (here != NOWHERE && !is_claimed(peer->sync, here) && table->control->lineage < peer->receive.lineage)
+		states_own(table, here, serial);
+}
+
+static void slot_set(struct states_sync_peer *peer, const struct states_id *id, uint32_t here, uint32_t serial)
+{
+	struct receiving *r = &peer->receive;
+	struct mirrored *m = &r->mirror[id->slot];
+
+	if (!m->peer_serial)
+		digest_add(&r->digest, id->slot, id->serial);
+	else if (m->slot != NOWHERE)
+		r->theirs--;
+	if (m->peer_serial && m->slot != here)
+		unown(r, id->slot, m);
+	*m = (struct mirrored){ .peer_serial = id->serial | SERIAL_IS, .slot = here, .serial = serial };
+	if (here == NOWHERE)
+		return;
+	r->owners[here] = id->slot + 1;
+	r->theirs++;
+}
+
+/* The entry here. One that the peer has told of by another slot is of an older connection with the same tuple: that has ended there. */
+static uint32_t entry_take(struct states_sync_peer *peer, uint32_t slot, const struct states_news *news, uint32_t now,
+			   uint64_t *tag)
+{
+	struct receiving *r = &peer->receive;
+	enum states_took took;
+	uint32_t here, owner;
+
+	took = states_take(peer->sync->host.table, news, now, &here, tag);
+	owner = took == STATES_MERGED ? r->owners[here] : 0;
+	if (owner && owner != slot + 1) {
+		slot_end(peer, owner - 1);
+		took = states_take(peer->sync->host.table, news, now, &here, tag);
+	}
+	return took > STATES_MERGED ? NOWHERE : here;
+}
+
+static int take_record(struct states_sync_peer *peer, const uint8_t *data, size_t size,
+		       const struct states_clock *clock)
+{
+	struct receiving *r = &peer->receive;
+	uint32_t here = NOWHERE;
+	struct states_news news;
+	struct states_id id;
+	uint64_t tag = 0;
+	int err = states_record_get(data, size, r->numbers, clock, &id, &news);
+
+	id.serial &= 0xffffff;
+	if (id.slot >= r->slots)
+		return -EPROTO;
+	peer->received++;
+	if (r->mirror[id.slot].peer_serial && r->mirror[id.slot].peer_serial != (id.serial | SERIAL_IS))
+		slot_end(peer, id.slot);
+	if (!err)
+		here = entry_take(peer, id.slot, &news, clock->now, &tag);
+	peer->refused += here == NOWHERE;
+	slot_set(peer, &id, here, FL_TAG_SERIAL(tag));
+	return 0;
+}
+
+static int take_batch(struct states_sync_peer *peer, const uint8_t *data, size_t len)
+{
+	struct states_clock clock = clock_of(peer);
+	size_t size, n;
+	int err = 0;
+
+	if (!peer->receive.mirror) /* it was asked for all */
+		return 0;
+	if (len < BATCH_HEADER)
+		return -EPROTO;
+	size = get_be16(data);
+	n = get_be16(data + 2);
+	if (size < STATES_RECORD_MIN || size > STATES_RECORD_MAX || len != BATCH_HEADER + n * size)
+		return -EPROTO;
+	for (size_t i = 0; i < n && !err; i++)
+		err = take_record(peer, data + BATCH_HEADER + i * size, size, &clock);
+	return err;
+}
+
+static int take_pairs(struct states_sync_peer *peer, const uint8_t *data, size_t len,
+		      void (*each)(struct states_sync_peer *peer, uint32_t slot))
+{
+	struct receiving *r = &peer->receive;
+
+	if (!r->mirror)
+		return 0;
+	if (len % PAIR_BYTES)
+		return -EPROTO;
+	for (size_t i = 0; i < len; i += PAIR_BYTES) {
+		uint32_t slot = get_be32(data + i), serial = get_be32(data + i + 4) | SERIAL_IS;
+
+		if (slot >= r->slots)
+			return -EPROTO;
+		peer->received++;
+		if (r->mirror[slot].peer_serial == serial)
+			each(peer, slot);
+	}
+	return 0;
+}
+
+/* ---- bulk ---- */
+
+static void mirror_free(struct receiving *r)
+{
+	free(r->mirror);
+	free(r->owners);
+	r->mirror = NULL;
+	r->owners = NULL;
+	r->slots = 0;
+	r->theirs = 0;
+	r->digest = (struct digest){};
+}
+
+static void left_free(struct receiving *r)
+{
+	free(r->left);
+	r->left = NULL;
+	r->n_left = 0;
+}
+
+/* What there is of the peer is kept in mind, beside what is left of an earlier bulk that came to no end. */
+static int left_add(struct receiving *r)
+{
+	struct leftover *left = reallocarray(r->left, r->n_left + r->theirs + 1, sizeof(*left));
+
+	if (!left)
+		return -ENOMEM;
+	r->left = left;
+	for (uint32_t slot = 0; slot < r->slots; slot++)
+		if (r->mirror[slot].peer_serial && r->mirror[slot].slot != NOWHERE)
+			r->left[r->n_left++] = (struct leftover){ r->mirror[slot].slot, r->mirror[slot].serial };
+	return 0;
+}
+
+/* The peer has been restarted and knows none of these: they are this node's, and go back to it. */
+static void left_own(struct states_sync_peer *peer)
+{
+	struct receiving *r = &peer->receive;
+
+	for (size_t i = 0; i < r->n_left; i++)
+		states_own(peer->sync->host.table, r->left[i].slot, r->left[i].serial);
+	if (r->n_left)
+		peer->send.again = true;
+	left_free(r);
+}
+
+static bool is_confirmed(const struct receiving *r, const struct leftover *left)
+{
+	uint32_t owner = r->owners[left->slot];
+
+	return owner && r->mirror[owner - 1].slot == left->slot && r->mirror[owner - 1].serial == left->serial;
+}
+
+static void bulk_end(struct states_sync_peer *peer)
+{
+	struct receiving *r = &peer->receive;
+
+	for (size_t i = 0; i < r->n_left; i++)
+		if (!is_confirmed(r, &r->left[i]))
+			states_drop(peer->sync->host.table, r->left[i].slot, r->left[i].serial);
+	left_free(r);
+	r->bulk = false;
+	r->done = true;
+}
+
+static int bulk_begin(struct states_sync_peer *peer, const uint8_t *data, size_t len)
+{
+	struct receiving *r = &peer->receive;
+	uint32_t lineage, slots;
+
+	if (len < 12)
+		return -EPROTO;
+	lineage = get_be32(data);
+	slots = get_be32(data + 8);
+	if (!slots || slots > SLOTS_MAX)
+		return -EPROTO;
+	if (left_add(r))
+		return -ENOMEM;
+	if (r->lineage && lineage != r->lineage)
+		left_own(peer);
+	mirror_free(r);
+	r->mirror = calloc(slots, sizeof(*r->mirror));
+	r->owners = calloc(peer->sync->slots, sizeof(*r->owners));
+	if (!r->mirror || !r->owners) {
+		mirror_free(r);
+		return -ENOMEM;
+	}
+	r->slots = slots;
+	r->lineage = lineage;
+	r->bulk = true;
+	r->at = 0;
+	r->match = -1;
+	return 0;
+}
+
+/* ---- what tells whether it is all there ---- */
+
+static int take_digest(struct states_sync_peer *peer, const uint8_t *data, size_t len)
+{
+	struct receiving *r = &peer->receive;
+	bool match;
+
+	if (!r->mirror)
+		return 0;
+	if (len < 16)
+		return -EPROTO;
+	match = get_be64(data) == r->digest.count && get_be64(data + 8) == r->digest.sum;
+	if (!match && r->match == 0) {
+		peer_ask(peer, "what the peer has sent and what is here of it are not the same");
+		r->match = -1;
+		return 0;
+	}
+	r->match = match;
+	return 0;
+}
+
+/* Entries that are no longer here though the peer has them: somebody has ended them, or they have run out before the peer said more. */
+void receiving_turn(struct states_sync_peer *peer)
+{
+	struct receiving *r = &peer->receive;
+	uint32_t n = r->slots / TURNS + 1, want = 0;
+	uint8_t message[WANT_MAX * 4];
+
+	if (!r->mirror || r->bulk || peer->pipe.protocol < 2)
+		return;
+	if (r->at >= r->slots)
+		r->at = 0;
+	for (; n && r->at < r->slots && want < WANT_MAX; n--, r->at++) {
+		struct mirrored *m = &r->mirror[r->at];
+
+		if (!m->peer_serial || m->slot == NOWHERE || states_is_at(peer->sync->host.table, m->slot, m->serial))
+			continue;
+		put_be32(message + 4 * want++, r->at);
+	}
+	peer->wanted += want;
+	if (want)
+		peer_send(peer, STATES_WANT, message, want * 4);
+}
+
+/* ---- names ---- */
+
+void receiving_understand(struct states_sync_peer *peer)
+{
+	const struct states_host *host = &peer->sync->host;
+	struct receiving *r = &peer->receive;
+
+	memset(r->numbers, 0, sizeof(*r->numbers));
+	if (r->names)
+		host->understand(host->arg, r->names, r->names_len, r->numbers);
+}
+
+static int take_names(struct states_sync_peer *peer, const uint8_t *data, size_t len)
+{
+	struct receiving *r = &peer->receive;
+	char *names = malloc(len + 1);
+
+	if (!names)
+		return -ENOMEM;
+	memcpy(names, data, len);
+	names[len] = 0;
+	free(r->names);
+	r->names = names;
+	r->names_len = len;
+	memset(r->numbers, 0, sizeof(*r->numbers));
+	return peer->sync->host.understand(peer->sync->host.arg, names, len, r->numbers) == -EINVAL ? -EPROTO : 0;
+}
+
+/* ---- */
+
+int receiving_message(struct states_sync_peer *peer, uint16_t type, const uint8_t *data, size_t len)
+{
+	switch (type) {
+	case STATES_BULK_BEGIN:
+		return bulk_begin(peer, data, len);
+	case STATES_BULK_END:
+		if (!peer->receive.bulk)
+			return -EPROTO;
+		bulk_end(peer);
+		return 0;
+	case STATES_BATCH:
+		return take_batch(peer, data, len);
+	case STATES_DELETE:
+		return take_pairs(peer, data, len, slot_end);
+	case STATES_DISCLAIM:
+		return take_pairs(peer, data, len, slot_disclaimed);
+	case STATES_NAMES:
+		return take_names(peer, data, len);
+	case STATES_DIGEST:
+		return take_digest(peer, data, len);
+	default:
+		return 0; /* a newer peer's */
+	}
+}
+
+void receiving_closed(struct states_sync_peer *peer)
+{
+	peer->receive.done = peer->receive.bulk = false;
+	peer->receive.match = -1;
+}
+
+void receiving_table(struct states_sync_peer *peer)
+{
+	mirror_free(&peer->receive);
+	left_free(&peer->receive);
+	peer->receive.done = peer->receive.bulk = false;
+}
+
+void receiving_free(struct states_sync_peer *peer)
+{
+	receiving_table(peer);
+	free(peer->receive.numbers);
+	free(peer->receive.names);
+}
