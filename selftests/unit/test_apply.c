@@ -13,7 +13,7 @@
  */
 struct plane {
 	char runs[32];
-	const char *refuse, *foresees, *warn;
+	const char *refuse, *foresees, *warn, *unusable;
 	int calls;
 };
 
@@ -46,6 +46,14 @@ static int plane_preview(void *arg, const struct config *config, struct config_r
 		return 0;
 	*why = strdup("the plane would say no");
 	return -EIO;
+}
+
+static void plane_check(void *arg, const struct config *config, struct config_report *report)
+{
+	const struct plane *p = arg;
+
+	if (p->unusable && !strcmp(p->unusable, config->node))
+		config_report_add(report, false, "/node", "its file can't be read");
 }
 
 static const char *text_for(const char *node)
@@ -85,7 +93,7 @@ static void write_own(const char *node)
 /* What main does at the start of a daemon */
 static void start(const char *expect_running)
 {
-	const struct apply_target target = { plane_apply, &plane, plane_preview };
+	const struct apply_target target = { plane_apply, &plane, plane_preview, plane_check };
 	struct config_report report = { 0 };
 	struct config *config = NULL;
 	struct apply_result result;
@@ -212,6 +220,19 @@ Test(apply, dry_run_refuses_what_the_plane_would)
 	cr_assert_eq(run(text_for("two"), 0, true, false, NULL), 1);
 	assert_state("one", "one", 1);
 	cr_assert_eq(plane.calls, 1);
+}
+
+/* A start takes it all the same. */
+Test(apply, files_that_can_not_be_used)
+{
+	plane.unusable = "two";
+	cr_assert_eq(run(text_for("two"), 0, false, false, NULL), 2);
+	cr_assert_eq(run(text_for("two"), 0, true, false, NULL), 2);
+	assert_state("one", "one", 1);
+	cr_assert_eq(plane.calls, 1);
+	apply_fini(&apply);
+	plane.unusable = "one";
+	start("one");
 }
 
 Test(apply, wrong_configuration_changes_nothing)

@@ -29,9 +29,11 @@ const struct cli_command cli_commands[] = {
 	  "While a configuration is on trial, `rollback` without N ends the trial.\n",
 	  cmd_rollback },
 	{ "status", "", "is all as it should be? Exit status 1 when not",
-	  "The first line is `OK`, or `DEGRADED:` and why.\n", cmd_status },
+	  "The first line is `OK`, or `DEGRADED:` and why. Of a pair both nodes are told of, this one's on the left; what\n"
+	  "is wrong with the other one alone is no reason here.\n",
+	  cmd_status },
 	{ "show",
-	  "interfaces|tunnels|translations|routes|gateways|groups|rules|nat|aliases|drops|config|history|states|events …",
+	  "interfaces|tunnels|translations|routes|gateways|groups|rules|nat|aliases|vips|sync|drops|config|history|states|events …",
 	  "one table each",
 	  "  interfaces    mode that runs and why, packets\n"
 	  "  tunnels       ends, MTU, packets, drops by reason\n"
@@ -42,6 +44,8 @@ const struct cli_command cli_commands[] = {
 	  "  rules         in the file's order, what they have counted; then what passes or not without one\n"
 	  "  nat           translations of addresses, the same\n"
 	  "  aliases       what they hold, with those that they name, and how much of it came at run time\n"
+	  "  vips          shared addresses, and who has them\n"
+	  "  sync          the peers: connected or not and why, what both have of each other\n"
 	  "  drops         by reason and interface\n"
 	  "  config        the running configuration\n"
 	  "  history       its versions, the newest first\n"
@@ -54,7 +58,7 @@ const struct cli_command cli_commands[] = {
 	  "    --count        only how many\n"
 	  "  events        what happened, the newest last\n"
 	  "    --since        45s, 30m, 1h, 2d, 1w ago, or since YYYY-MM-DD[ HH:MM[:SS]], local time unless a Z follows\n"
-	  "    --kind         daemon, apply, alias, states, nat, interface, gateway, group, tunnel, name or hook\n"
+	  "    --kind         daemon, apply, alias, states, nat, interface, gateway, group, tunnel, name, hook, vip or sync\n"
 	  "    --name         of the gateway, alias, …\n",
 	  cmd_show },
 	{ "explain", "--in IF|self --src A --dst A --proto P [--sport N] [--dport N] [--tcp-flags F] [--icmp-type T]",
@@ -108,6 +112,10 @@ const struct cli_command cli_commands[] = {
 	  "Says what is no longer protected; the daemon ends. Works without a daemon too: then `fairleadd --unload`\n"
 	  "takes away what the last one left. Without --yes nothing is done, exit status 2.\n",
 	  cmd_unload },
+	{ "keygen", "", "a key for a pair, printed; needs no daemon",
+	  "The same goes into ha.key_file of each node, a file of mode 0600:\n"
+	  "  (umask 077; fairlead keygen > /etc/fairlead/sync.key)\n",
+	  cmd_keygen },
 	{ "help", "[COMMAND]", "the commands, or more on one", "", cmd_help },
 	{ 0 },
 };

@@ -17,6 +17,10 @@ static const struct {
 	{ "gateways", "name interface address status rtt_ms loss_pct since_ms reason states", "no gateways" },
 	{ "vips", "name interface address vhid role since_ms advskew demotion master adverts_bad not_ready",
 	  "no virtual addresses" },
+	{ "sync",
+	  "peer connected role sent received lag_ms resyncs digest_match config_match config_version pending states_local "
+	  "states_peer last_error since_ms",
+	  "no peers" },
 	{ "groups", "name family trigger failback active since_ms members", "no gateway groups" },
 	{ "rules",
 	  "index name action direction interface match quick log live state route_to reply_to packets bytes states",

@@ -12,8 +12,8 @@ static void refuse(struct check *c, const char *const *at, const char *why)
 
 static void gate_ha(struct check *c)
 {
-	if (c->draft->ha.interface)
-		refuse(c, AT("ha"), "nodes don't work in pairs yet");
+	if (c->draft->ha.item.role != CONFIG_ROLE_NONE)
+		refuse(c, AT("ha", "sync_config"), "configurations are not pushed yet");
 }
 
 void check_gate(struct check *c)

@@ -249,6 +249,12 @@ static int preview(struct apply *apply, const struct config *config, const struc
 	char *why = NULL;
 	int err = 0;
 
+	if (apply->target.check)
+		apply->target.check(apply->target.arg, config, &result->report);
+	if (result->report.n_errors) {
+		fail(result, 2, "the configuration can't be used as it is; nothing was changed");
+		return result->status;
+	}
 	if (apply->target.preview && (request->strict || request->dry_run))
 		err = apply->target.preview(apply->target.arg, config, &result->report, &why);
 	if (err)

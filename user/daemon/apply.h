@@ -25,6 +25,8 @@ struct apply_target {
 	void *arg;
 	/* what apply would warn of, or refuse, nothing being changed: for a dry run, and where a warning is a failure; or NULL */
 	int (*preview)(void *arg, const struct config *config, struct config_report *report, char **why);
+	/* what files say that it names; an error refuses it, but where it is what ran before, or at a start; or NULL */
+	void (*check)(void *arg, const struct config *config, struct config_report *report);
 };
 
 struct apply {

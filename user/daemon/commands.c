@@ -94,6 +94,7 @@ static const struct {
 	{ "rules", show_rules },
 	{ "nat", show_nat },
 	{ "vips", vips_show },
+	{ "sync", ha_show },
 	{ "aliases", show_aliases },
 	{ "config", show_config },
 	{ "history", show_history },
@@ -136,19 +137,13 @@ static void run_show(void *arg, const json_t *request, struct control_answer *an
 }
 
 /* Of a command that takes nothing. */
-static bool is_bare(const json_t *request, struct control_answer *answer)
+bool command_is_bare(const json_t *request, struct control_answer *answer)
 {
 	const char *command;
 	json_error_t error;
 
 	return command_unpacked(json_unpack_ex((json_t *)request, &error, JSON_STRICT, "{s:s}", "command", &command),
 				&error, answer);
-}
-
-static void run_status(void *arg, const json_t *request, struct control_answer *answer)
-{
-	if (is_bare(request, answer))
-		answer->result = status_build(arg, &answer->status);
 }
 
 /* ---- the configuration ---- */
@@ -209,7 +204,7 @@ static void run_confirm(void *arg, const json_t *request, struct control_answer 
 	struct apply_result result;
 	struct daemon *d = arg;
 
-	if (!is_bare(request, answer))
+	if (!command_is_bare(request, answer))
 		return;
 	apply_confirm(&d->apply, &result);
 	daemon_tell_result(d, "confirm", &result);
@@ -387,7 +382,7 @@ static void run_unload(void *arg, const json_t *request, struct control_answer *
 	json_t *effects;
 	int err;
 
-	if (!is_bare(request, answer))
+	if (!command_is_bare(request, answer))
 		return;
 	effects = unload_effects(d->apply.running);
 	err = datapath_unload(d->datapath);
@@ -405,18 +400,11 @@ static void run_unload(void *arg, const json_t *request, struct control_answer *
 }
 
 const struct control_command daemon_commands[] = {
-	{ "show", run_show },
-	{ "status", run_status },
-	{ "apply", run_apply },
-	{ "confirm", run_confirm },
-	{ "rollback", run_rollback },
-	{ "explain", run_explain },
-	{ "unload", run_unload },
-	{ "log", command_log },
-	{ "alias", command_alias },
-	{ "kill", command_kill },
-	{ "gateway", command_gateway },
-	{ "vip", command_vip },
-	{ "drill", command_drill },
-	{ NULL, NULL },
+	{ "show", run_show },		{ "status", command_status },
+	{ "apply", run_apply },		{ "confirm", run_confirm },
+	{ "rollback", run_rollback },	{ "explain", run_explain },
+	{ "unload", run_unload },	{ "log", command_log },
+	{ "alias", command_alias },	{ "kill", command_kill },
+	{ "gateway", command_gateway }, { "vip", command_vip },
+	{ "drill", command_drill },	{ NULL, NULL },
 };

@@ -101,6 +101,7 @@ static int apply_to_datapath(void *arg, const struct config *config, struct conf
 	updates_configure(d, config);
 	updates_tick(d);
 	vips_configure(d, config);
+	ha_configure(d, config);
 	if (d->observe)
 		observe_configure(d->observe, &config->log);
 	return 0;
@@ -112,14 +113,21 @@ static int preview_datapath(void *arg, const struct config *config, struct confi
 
 	warn_of_hooks(config, report);
 	updates_warn(config, report);
-	vips_warn(config, report);
 	return datapath_preview(d->datapath, config, report, why);
+}
+
+/* What is in other files that the configuration names. */
+static void check_files(void *arg, const struct config *config, struct config_report *report)
+{
+	(void)arg;
+	vips_warn(config, report);
+	ha_check(config, report);
 }
 
 /* What is on disk but for the own file: the configuration's history, and events. */
 static int open_state(struct daemon *d)
 {
-	const struct apply_target target = { apply_to_datapath, d, preview_datapath };
+	const struct apply_target target = { apply_to_datapath, d, preview_datapath, check_files };
 	char *dir = instance_state_dir(d->options.instance);
 	int err = dir ? apply_init(&d->apply, d->base, &target, d->file, dir) : -ENOMEM;
 
@@ -239,7 +247,7 @@ int daemon_open(struct daemon *d)
 		goto out;
 	datapath_report_to(d->datapath, d->journal);
 	open_observe(d);
-	if (gateways_open(d) || vips_open(d))
+	if (gateways_open(d) || vips_open(d) || ha_open(d))
 		goto out;
 	apply_start(&d->apply, own.config, own.text, own.len, &result);
 	tell_start(d->file, &result);
@@ -263,6 +271,7 @@ void daemon_close(struct daemon *d)
 	control_close(d->control);
 	observe_close(d->observe);
 	hooks_close(d->gateway_hooks);
+	ha_close(d);
 	vips_close(d);
 	gateways_close(d);
 	updates_close(d);

@@ -14,6 +14,7 @@
 #include "user/control/control.h"
 #include "user/daemon/apply.h"
 #include "user/daemon/gateways.h"
+#include "user/daemon/ha.h"
 #include "user/daemon/hooks.h"
 #include "user/daemon/names.h"
 #include "user/daemon/update.h"
@@ -66,6 +67,8 @@ struct daemon {
 	struct updates *updates;
 	struct vips *vips;
 	struct pairing *pairing; /* of vips */
+	struct ha *ha;
+	struct ha_requests *ha_requests;
 	/* events.c */
 	struct event *on_system;
 	struct event *on_raw;
@@ -125,6 +128,8 @@ extern const struct control_command daemon_commands[];
 
 /* Whether json_unpack_ex() has understood the request; if not, it was told. */
 bool command_unpacked(int err, const json_error_t *error, struct control_answer *answer);
+/* Whether the request has nothing but its command; if not, it was told. */
+bool command_is_bare(const json_t *request, struct control_answer *answer);
 /* Whether the configuration has an interface or tunnel of that name; if not, it was told. */
 bool command_knows_port(const struct config *config, const char *name, struct control_answer *answer);
 void command_show_events(struct daemon *d, const json_t *request, struct control_answer *answer);

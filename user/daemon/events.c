@@ -49,6 +49,7 @@ static void on_refresh(evutil_socket_t fd, short what, void *arg)
 		names_system_changed(d);
 		updates_tick(d);
 		vips_system_changed(d);
+		ha_system_changed(d);
 	}
 	events_watch_raw(d, false);
 }
@@ -82,6 +83,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	gateways_tick(d);
 	updates_tick(d);
 	vips_tick(d);
+	ha_tick(d);
 	/* an apply, or an answer about ten thousand clients, needed much; with nothing to give back this takes 50 us */
 	malloc_trim(0);
 }

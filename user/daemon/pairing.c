@@ -14,7 +14,6 @@
 #include "user/lib/file.h"
 #include "user/lib/instance.h"
 #include "user/lib/log.h"
-#include "user/lib/secret.h"
 #include "user/sync/keys.h"
 
 #define SAVE_MS 10000 /* how often it is kept how far peers have come */
@@ -150,14 +149,6 @@ static void read_keys(struct pairing *p)
 	for (unsigned int i = 0; i < read.n; i++)
 		sign_key_make(&p->keys.key[i], read.key[i].id, read.key[i].advert);
 	sync_keys_clear(&read);
-}
-
-void pairing_warn(const struct config *config, struct config_report *report)
-{
-	const char *trouble = config->ha.interface ? secret_trouble(config->ha.key_file) : NULL;
-
-	if (trouble)
-		config_report_add(report, false, "/ha/key_file", "%s: %s", config->ha.key_file, trouble);
 }
 
 /* ---- telling the timekeeper ---- */

@@ -21,8 +21,6 @@ void pairing_tick(struct daemon *d); /* once a second */
 
 void pairing_tell(struct daemon *d, const struct vhid_event *e);
 void pairing_reasons(struct daemon *d, json_t *reasons);
-/* What `apply` and `check` should know. */
-void pairing_warn(const struct config *config, struct config_report *report);
 
 /* Of this start of the daemon; greater than all before it. */
 uint64_t pairing_epoch(const struct daemon *d);

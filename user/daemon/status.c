@@ -248,6 +248,7 @@ static json_t *reasons_of(struct daemon *d, const json_t *interfaces, const json
 	check_routes(d, reasons);
 	gateways_reasons(d, reasons);
 	vips_reasons(d, reasons);
+	ha_reasons(d, reasons);
 	check_missing(d, reasons);
 	check_states(d, reasons);
 	check_history(&d->apply.store, reasons);
@@ -255,6 +256,21 @@ static json_t *reasons_of(struct daemon *d, const json_t *interfaces, const json
 	check_own_file(d, reasons);
 	check_trial(&d->apply, reasons);
 	return reasons;
+}
+
+/* Who has what: in short, `show vips` has more. */
+static json_t *vips_json(struct daemon *d)
+{
+	json_t *rows = vips_show(d), *all = json_array(), *row;
+	size_t i;
+
+	json_array_foreach(rows, i, row) {
+		json_array_append_new(all, json_pack("{s:O,s:O,s:O}", "name", json_object_get(row, "name"), "interface",
+						     json_object_get(row, "interface"), "role",
+						     json_object_get(row, "role")));
+	}
+	json_decref(rows);
+	return all;
 }
 
 json_t *status_build(struct daemon *d, int *status)
@@ -267,10 +283,10 @@ json_t *status_build(struct daemon *d, int *status)
 	*status = json_array_size(reasons) ? 1 : 0;
 	config = json_pack("{s:s,s:I,s:I,s:b}", "file", d->file, "version", (json_int_t)store_newest(&d->apply.store),
 			   "since_ms", (json_int_t)d->apply.running_since_ms, "on_trial", d->apply.before != NULL);
-	return json_pack("{s:s,s:o,s:s,s:n,s:s,s:s,s:i,s:I,s:o,s:o?,s:o?,s:o?,s:I}", "state",
+	return json_pack("{s:s,s:o,s:s,s:n,s:s,s:s,s:i,s:I,s:o,s:o?,s:o?,s:o?,s:o,s:I}", "state",
 			 *status ? "degraded" : "ok", "reasons", reasons, "node", d->apply.running->node, "peer",
 			 "instance", d->options.instance, "version", FAIRLEAD_VERSION, "pid", (int)getpid(),
 			 "uptime_ms", (json_int_t)(clock_ms(CLOCK_BOOTTIME) - d->start_ms), "config", config,
-			 "interfaces", interfaces, "tunnels", tunnels, "states", states_json(d), "events_lost",
-			 (json_int_t)journal_lost(d->journal));
+			 "interfaces", interfaces, "tunnels", tunnels, "states", states_json(d), "vips", vips_json(d),
+			 "events_lost", (json_int_t)journal_lost(d->journal));
 }

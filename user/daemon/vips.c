@@ -289,7 +289,6 @@ void vips_warn(const struct config *config, struct config_report *report)
 		if (trouble)
 			config_report_add(report, false, pointer, "%s: %s", config->vips[i].password_file, trouble);
 	}
-	pairing_warn(config, report);
 }
 
 /* ---- by hand ---- */

@@ -20,7 +20,7 @@ void vips_close(struct daemon *d);
 
 /* Of a configuration that is in force. */
 void vips_configure(struct daemon *d, const struct config *config);
-/* What `apply` and `check` should know: password files that can't be used. */
+/* Password files that can't be used. */
 void vips_warn(const struct config *config, struct config_report *report);
 void vips_system_changed(struct daemon *d); /* links or addresses */
 void vips_tick(struct daemon *d);	    /* once a second */
