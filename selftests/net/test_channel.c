@@ -78,3 +78,24 @@ Test(channel, shown)
 	cr_expect_gt(number(row, "bytes_received"), 100);
 	json_decref(rows);
 }
+
+static bool clock_is_known(void)
+{
+	json_t *rows = channel_show(nodes[1].channel);
+	bool known = json_is_integer(json_object_get(json_array_get(rows, 0), "clock_offset_ms"));
+
+	json_decref(rows);
+	return known;
+}
+
+/* Both have the same clock, and an answer takes no second. */
+Test(channel, clocks)
+{
+	json_t *rows;
+
+	pair_open();
+	cr_assert(until(clock_is_known, 10));
+	rows = channel_show(nodes[1].channel);
+	cr_expect_lt(llabs(number(json_array_get(rows, 0), "clock_offset_ms")), 1000);
+	json_decref(rows);
+}

@@ -2,6 +2,7 @@
 /* One connection, from its beginning to its end. */
 #include <arpa/inet.h>
 #include <ctype.h>
+#include <endian.h>
 #include <errno.h>
 #include <event2/buffer.h>
 #include <netinet/tcp.h>
@@ -297,15 +298,37 @@ static void opened(struct conn *conn)
 	open_parts(peer);
 }
 
+#define ECHO_MAX 56 /* bytes of a PING that come back, before 8 of time */
+
+/* What came, and what time it is here. */
+static void send_pong(struct conn *conn, const uint8_t *data, size_t len)
+{
+	uint64_t now = htobe64(clock_us(CLOCK_REALTIME));
+	uint8_t pong[ECHO_MAX + sizeof(now)];
+
+	len = len < ECHO_MAX ? len : ECHO_MAX;
+	memcpy(pong, data, len);
+	memcpy(pong + len, &now, sizeof(now));
+	conn_send(conn, SYNC_PONG, pong, len + sizeof(now));
+}
+
 static void take_pong(struct conn *conn, const uint8_t *data, size_t len)
 {
-	uint64_t then, now = clock_us(CLOCK_MONOTONIC);
+	uint64_t then, time, now = clock_us(CLOCK_MONOTONIC);
+	struct sync_peer *peer = conn->peer;
 
-	if (len != sizeof(then))
+	if (len < sizeof(then))
 		return;
 	memcpy(&then, data, sizeof(then));
-	if (then <= now)
-		conn->peer->rtt_us = now - then;
+	if (then > now)
+		return;
+	peer->rtt_us = now - then;
+	if (len < sizeof(then) + sizeof(time))
+		return;
+	/* it was written half a round trip ago */
+	memcpy(&time, data + sizeof(then), sizeof(time));
+	peer->clock_offset_us = (int64_t)(be64toh(time) + peer->rtt_us / 2 - clock_us(CLOCK_REALTIME));
+	peer->clock_known = true;
 }
 
 static void take_part(struct conn *conn, uint16_t type, const uint8_t *data, size_t len)
@@ -327,7 +350,7 @@ static void take(struct conn *conn, uint16_t type, const uint8_t *data, size_t l
 		if (hello_take(conn, data, len))
 			opened(conn);
 	} else if (type == SYNC_PING)
-		conn_send(conn, SYNC_PONG, data, len < 64 ? len : 64);
+		send_pong(conn, data, len);
 	else if (type == SYNC_PONG)
 		take_pong(conn, data, len);
 	else if (type == SYNC_KEYS)

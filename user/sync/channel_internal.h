@@ -62,6 +62,8 @@ struct sync_peer {
 	long long heard_ms;	 /* 0: never */
 	uint64_t sent, received; /* of connections that are over */
 	uint64_t rtt_us;
+	int64_t clock_offset_us; /* its CLOCK_REALTIME is so much ahead */
+	bool clock_known;
 	unsigned int pause; /* ticks until the next try */
 	char last_error[ERROR_MAX];
 	void *data[SYNC_PARTS_MAX];
