@@ -471,6 +471,19 @@ const struct config_gateway *config_find_gateway(const struct config *c, const c
 	return NULL;
 }
 
+const struct addr *config_vip_address(const struct config_vip *vip, int family)
+{
+	size_t i;
+
+	for (i = 0; i < vip->n_addresses; i++) {
+		const struct addr *addr = &vip->addresses[i].addr;
+
+		if (addr->family == family && !addr_is_link_local(addr))
+			return addr;
+	}
+	return NULL;
+}
+
 unsigned int config_families(const struct addr *address, bool tunnel, const struct config_interface *interface)
 {
 	if (tunnel)

@@ -249,18 +249,6 @@ static int build_rules(struct config *config, struct draft *d)
 	return err;
 }
 
-/* The first address that the VIP has of the family; NULL: none. */
-static const struct addr *vip_address(const struct config_vip *vip, int family)
-{
-	size_t i;
-
-	for (i = 0; i < vip->n_addresses; i++) {
-		if (vip->addresses[i].addr.family == family)
-			return &vip->addresses[i].addr;
-	}
-	return NULL;
-}
-
 static int build_one_nat(struct config *config, const struct draft_nat *from, const struct addr *address,
 			 unsigned int families)
 {
@@ -279,7 +267,7 @@ static int build_one_nat(struct config *config, const struct draft_nat *from, co
 static int build_nat_to_vip(struct config *config, const struct draft_nat *from)
 {
 	const struct config_vip *vip = from->target.vip_ref->built;
-	const struct addr *v4 = vip_address(vip, AF_INET), *v6 = vip_address(vip, AF_INET6);
+	const struct addr *v4 = config_vip_address(vip, AF_INET), *v6 = config_vip_address(vip, AF_INET6);
 	int err = 0;
 
 	if (v4 && from->match.families & FL_INET)

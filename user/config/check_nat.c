@@ -17,6 +17,15 @@ static void resolve_target(struct check_item *it, struct draft_nat *n)
 			check_vip_name(it->c, ITEM_AT(it, "translate_to"), n->target.vip, it->disabled, it->what, true);
 }
 
+/* What it can translate to: a link-local address is none for what goes further. */
+static unsigned int target_families(const struct draft_vip *v)
+{
+	unsigned int families = (config_vip_address(&v->item, AF_INET) ? FL_INET : 0) |
+				(config_vip_address(&v->item, AF_INET6) ? FL_INET6 : 0);
+
+	return families ?: check_vip_families(v);
+}
+
 /* Keys of single types, and nothing at all of what is not translated. */
 static void check_keys(struct check_item *it, const struct config_nat *n)
 {
@@ -121,7 +130,7 @@ static void check_translation(struct check_item *it, const struct draft_nat *n)
 	check_port_range(it, n);
 	check_one_to_one(it, n);
 	if (n->target.vip_ref)
-		check_narrow(it, check_vip_families(n->target.vip_ref), ITEM_AT(it, "translate_to"), "translate_to");
+		check_narrow(it, target_families(n->target.vip_ref), ITEM_AT(it, "translate_to"), "translate_to");
 	else if (n->target.address.family != AF_UNSPEC)
 		check_narrow(it, n->target.address.family == AF_INET ? FL_INET : FL_INET6, ITEM_AT(it, "translate_to"),
 			     "translate_to");

@@ -292,6 +292,8 @@ const struct config_interface *config_tunnel_underlay(const struct config_tunnel
 const struct config_gateway *config_find_gateway(const struct config *c, const char *name);
 const struct config_group *config_find_group(const struct config *c, const char *name);
 const struct config_vip *config_find_vip(const struct config *c, const char *name);
+/* What it translates to: its first address of the family that is not link-local; NULL: it has none. */
+const struct addr *config_vip_address(const struct config_vip *vip, int family);
 const char *config_via_name(const struct config_via *via); /* NULL: neither */
 
 /*

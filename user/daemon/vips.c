@@ -121,12 +121,6 @@ void vips_tell_facts(struct daemon *d)
 	timekeeper_vip_facts(d->gateways->timekeeper, v->facts, &node);
 }
 
-void vips_system_changed(struct daemon *d)
-{
-	pairing_system_changed(d);
-	vips_tell_facts(d);
-}
-
 /* ---- what follows ---- */
 
 const struct config_vip *vips_find(const struct vips *v, const char *name, size_t *i)
@@ -198,11 +192,51 @@ static const struct carp_key *key_of(const struct config_vip *vip, struct carp_k
 	return password ? key : NULL;
 }
 
-static void setup_of(struct daemon *d, const struct config_vip *vip, struct vhid_setup *setup, struct carp_key *key)
+/* An address of this node: all nodes may have the same list. */
+static bool is_own(struct daemon *d, const struct addr *addr)
+{
+	const struct system_addr *a;
+
+	for (size_t i = 0; (a = system_addr_at(d->system, i)); i++)
+		if (a->protocol != ADDRPROT_FAIRLEAD && addr_equal(&a->prefix.addr, addr))
+			return true;
+	return false;
+}
+
+/* The other nodes, to `to`; how many. */
+static size_t peers_of(struct daemon *d, const struct config_vip *vip, struct addr *to)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < vip->n_peers; i++)
+		if (!is_own(d, &vip->peers[i]))
+			to[n++] = vip->peers[i];
+	return n;
+}
+
+/* What setups point to. */
+struct made {
+	struct carp_key key;
+	struct addr *peers;
+};
+
+static void made_free(struct made *made, size_t n)
+{
+	for (size_t i = 0; made && i < n; i++)
+		free(made[i].peers);
+	if (made)
+		explicit_bzero(made, n * sizeof(*made));
+	free(made);
+}
+
+static int setup_of(struct daemon *d, const struct config_vip *vip, struct vhid_setup *setup, struct made *made)
 {
 	uint8_t skew = d->vips->maintenance ? MAINTENANCE_SKEW : vip->advskew, mac[6];
 	int lease = datapath_vip_lease(d->datapath, vip);
 
+	made->peers = calloc(vip->n_peers + 1, sizeof(*made->peers));
+	if (!made->peers)
+		return -ENOMEM;
 	*setup = (struct vhid_setup){ .name = vip->name,
 				      .lease = lease < 0 ? 0 : (uint16_t)lease,
 				      .vhid = vip->vhid,
@@ -210,11 +244,11 @@ static void setup_of(struct daemon *d, const struct config_vip *vip, struct vhid
 					       .advskew = skew,
 					       .fast_ms = vip->fast_ms,
 					       .preempt = vip->preempt },
-				      .key = key_of(vip, key),
+				      .key = key_of(vip, &made->key),
 				      .addresses = vip->addresses,
 				      .n_addresses = vip->n_addresses,
-				      .peers = vip->peers,
-				      .n_peers = vip->n_peers,
+				      .peers = made->peers,
+				      .n_peers = peers_of(d, vip, made->peers),
 				      .independent = vip->independent,
 				      .plain_peers = vip->plain_peers,
 				      .interface = beat_interface(vip->interface->name),
@@ -227,38 +261,73 @@ static void setup_of(struct daemon *d, const struct config_vip *vip, struct vhid
 		datapath_vip_device(d->datapath, vip, &setup->ifindex, mac);
 		setup->leased = datapath_leases(d->datapath)[lease] > (uint64_t)clock_ms(CLOCK_MONOTONIC) * 1000000;
 	}
+	return 0;
 }
 
 /* What the timekeeper must know anew: the configuration, devices, maintenance. */
-static int setups_tell(struct daemon *d, const struct config *config)
+static int setups_tell(struct daemon *d, const struct config *config, struct followed *followed)
 {
 	struct vhid_setup *setups = calloc(config->n_vips + 1, sizeof(*setups));
-	struct carp_key *keys = calloc(config->n_vips + 1, sizeof(*keys));
-	int err = setups && keys ? 0 : -ENOMEM;
+	struct made *made = calloc(config->n_vips + 1, sizeof(*made));
+	int err = setups && made ? 0 : -ENOMEM;
 
 	for (size_t i = 0; i < config->n_vips && !err; i++)
-		setup_of(d, &config->vips[i], &setups[i], &keys[i]);
+		err = setup_of(d, &config->vips[i], &setups[i], &made[i]);
 	err = err ?: timekeeper_vips(d->gateways->timekeeper, setups, config->n_vips);
-	if (keys)
-		explicit_bzero(keys, config->n_vips * sizeof(*keys));
-	free(keys);
+	for (size_t i = 0; i < config->n_vips && !err; i++)
+		followed[i] = (struct followed){ setups[i].ifindex, setups[i].n_peers };
+	made_free(made, config->n_vips);
 	free(setups);
 	return err;
+}
+
+/* A device has come, or is another one; or an address that `peers` names has become this node's, or is no more. */
+static bool is_another(struct daemon *d, const struct config_vip *vip, const struct followed *followed)
+{
+	size_t n = vip->n_peers;
+	uint32_t ifindex = 0;
+	uint8_t mac[6];
+
+	datapath_vip_device(d->datapath, vip, &ifindex, mac);
+	for (size_t i = 0; i < vip->n_peers; i++)
+		n -= is_own(d, &vip->peers[i]);
+	return ifindex != followed->ifindex || n != followed->n_peers;
+}
+
+void vips_system_changed(struct daemon *d)
+{
+	struct vips *v = d->vips;
+	bool another = false;
+
+	pairing_system_changed(d);
+	for (size_t i = 0; v->config && i < v->config->n_vips; i++) {
+		if (!is_another(d, &v->config->vips[i], &v->followed[i]))
+			continue;
+		another = true;
+		v->owned[i] = false; /* the new device has no addresses yet */
+	}
+	if (another)
+		setups_tell(d, v->config, v->followed); /* else again at the next change */
+	vips_tell_facts(d);
+	if (another)
+		own(d);
 }
 
 void vips_configure(struct daemon *d, const struct config *config)
 {
 	struct vhid_facts *facts = calloc(config->n_vips + 1, sizeof(*facts));
+	struct followed *followed = calloc(config->n_vips + 1, sizeof(*followed));
 	bool *owned = calloc(config->n_vips + 1, sizeof(*owned));
 	struct vips *v = d->vips;
-	int err = facts && owned ? 0 : -ENOMEM;
+	int err = facts && followed && owned ? 0 : -ENOMEM;
 	size_t i, old;
 
 	vip_hooks_configure(v->hooks, config);
 	pairing_configure(d, config);
-	err = err ?: setups_tell(d, config);
+	err = err ?: setups_tell(d, config, followed);
 	if (err) {
 		free(facts);
+		free(followed);
 		free(owned);
 		log_ret(err, "virtual addresses are as they were before");
 		return;
@@ -268,8 +337,10 @@ void vips_configure(struct daemon *d, const struct config *config)
 		if (vips_find(v, config->vips[i].name, &old))
 			owned[i] = false;
 	free(v->facts);
+	free(v->followed);
 	free(v->owned);
 	v->facts = facts;
+	v->followed = followed;
 	v->owned = owned;
 	v->config = config;
 	vips_ready_configure(d, config);
@@ -324,7 +395,7 @@ void vips_maintenance(struct daemon *d, bool on)
 	v->maintenance = on;
 	pairing_maintenance(d, on);
 	keep(v->maintenance_path, on ? "on\n" : "off\n");
-	if (!v->config || setups_tell(d, v->config))
+	if (!v->config || setups_tell(d, v->config, v->followed))
 		return;
 	vips_tell_facts(d);
 	if (on)
@@ -350,34 +421,69 @@ static json_t *addresses_json(const struct config_vip *vip)
 	return all;
 }
 
-static json_t *demotions_json(const struct vhid_demotions *d)
-{
-	const struct {
-		const char *reason;
-		uint32_t by;
-	} all[] = { { "links", d->links }, { "sending", d->sending }, { "segment", d->segment }, { "node", d->node } };
-	json_t *json = json_object();
+/* Reasons by name: how much, since when, and what ends it. */
+struct demotion {
+	json_t *by, *since, *ends;
+};
 
-	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
-		if (all[i].by)
-			json_object_set_new(json, all[i].reason, json_integer(all[i].by));
-	return json;
+static void demotion_add(struct demotion *to, const char *kind, const char *interface, uint64_t ns, const char *ends)
+{
+	json_int_t before;
+	char key[96];
+
+	snprintf(key, sizeof(key), "%s:%s", kind, interface);
+	before = json_integer_value(json_object_get(to->by, key)); /* of another vip there */
+	json_object_set_new(to->by, key, json_integer(before + VHID_DEMOTION));
+	json_object_set_new(to->since, key, since_ms(ns));
+	json_object_set_new(to->ends, key, json_string(ends));
 }
 
-static json_t *row_of(struct vips *v, const struct config_vip *vip, const struct vhid_view *view)
+/* Of the i-th: what fails of it, and of those that it moves together with. As the timekeeper counts it. */
+static struct demotion demotion_of(const struct vips *v, const struct vhid_view *views, size_t n, size_t i)
+{
+	struct demotion to = { json_object(), json_object(), json_object() };
+	const struct config_vip *vips = v->config->vips;
+
+	for (size_t j = 0; j < n; j++) {
+		const char *interface = vips[j].interface->name;
+
+		if (views[j].carp.role == CARP_DISABLED || (j != i && (vips[i].independent || vips[j].independent)))
+			continue;
+		if (views[j].down_ns)
+			demotion_add(&to, "link", interface, views[j].down_ns, "its link is up");
+		else if (views[j].unsent_ns)
+			demotion_add(&to, "send", interface, views[j].unsent_ns, "adverts leave by it again");
+		else if (views[j].deaf_ns)
+			demotion_add(&to, "segment", interface, views[j].deaf_ns, "frames come in by it again");
+	}
+	if (views[i].demotions.node)
+		json_object_set_new(to.by, "node", json_integer(views[i].demotions.node));
+	return to;
+}
+
+/* Whom the adverts come from: of this node's, the device's own address. */
+static const struct addr *master_of(const struct vhid_view *view, const struct vhid_facts *facts)
+{
+	if (view->carp.role != CARP_MASTER)
+		return &view->master;
+	return facts->sources[0].family ? &facts->sources[0] : &facts->sources[1];
+}
+
+static json_t *row_of(struct vips *v, const struct config_vip *vip, const struct vhid_view *view,
+		      const struct addr *from, struct demotion demotion)
 {
 	char master[ADDR_STRLEN] = "", not_ready[VIPS_WAITS_TEXT];
 
-	if (view->master.family)
-		addr_format(&view->master, master);
+	if (from->family)
+		addr_format(from, master);
 	vips_waits_text(v, not_ready, sizeof(not_ready));
-	return json_pack("{s:s,s:s,s:o,s:i,s:s,s:o,s:i,s:o,s:s,s:o,s:I,s:I,s:I,s:s,s:o}", "name", vip->name,
+	return json_pack("{s:s,s:s,s:o,s:i,s:s,s:o,s:i,s:o,s:o,s:o,s:s,s:o,s:I,s:I,s:I,s:s,s:o}", "name", vip->name,
 			 "interface", vip->interface->name, "address", addresses_json(vip), "vhid", vip->vhid, "role",
 			 vips_role_text(view->carp.role), "since_ms", since_ms(view->carp.since_ns), "advskew",
-			 carp_advskew(&view->carp), "demotion", demotions_json(&view->demotions), "master", master,
-			 "last_advert_ms", since_ms(view->heard_ns), "adverts_sent", (json_int_t)view->sent,
-			 "adverts_received", (json_int_t)view->received, "adverts_bad", (json_int_t)view->bad,
-			 "not_ready", not_ready, "announced_ms",
+			 view->carp.set.advskew, "demotion", demotion.by, "demotion_since_ms", demotion.since,
+			 "demotion_ends", demotion.ends, "master", master, "last_advert_ms", since_ms(view->heard_ns),
+			 "adverts_sent", (json_int_t)view->sent, "adverts_received", (json_int_t)view->received,
+			 "adverts_bad", (json_int_t)view->bad, "not_ready", not_ready, "announced_ms",
 			 view->announced_ns ? json_real((double)view->announced_ns / 1e6) : json_null());
 }
 
@@ -389,7 +495,8 @@ json_t *vips_show(struct daemon *d)
 	json_t *rows = json_array();
 
 	for (size_t i = 0; i < n; i++)
-		json_array_append_new(rows, row_of(v, &v->config->vips[i], &views[i]));
+		json_array_append_new(rows, row_of(v, &v->config->vips[i], &views[i],
+						   master_of(&views[i], &v->facts[i]), demotion_of(v, views, n, i)));
 	free(views);
 	return rows;
 }
@@ -403,6 +510,8 @@ static void reasons_of(const struct config_vip *vip, const struct vhid_view *vie
 
 	if (view->carp.role == CARP_INIT || view->carp.role == CARP_DISABLED)
 		json_array_append_new(reasons, json_sprintf("vip %s: %s", vip->name, vips_hold_text(view->carp.holds)));
+	else if (view->unsent_ns)
+		json_array_append_new(reasons, json_sprintf("vip %s: its adverts can't be sent", vip->name));
 	if (view->dual)
 		json_array_append_new(reasons,
 				      json_sprintf("split-brain: vip %s: %s is master too, since %lld s", vip->name,
@@ -501,6 +610,7 @@ void vips_close(struct daemon *d)
 	if (v->on_events)
 		event_free(v->on_events);
 	free(v->facts);
+	free(v->followed);
 	free(v->owned);
 	json_decref(v->disabled);
 	free(v->disabled_path);

@@ -10,11 +10,18 @@
 
 #define VIPS_WAITS_TEXT 64
 
+/* What the timekeeper has been told of it, and may become another. */
+struct followed {
+	uint32_t ifindex;
+	size_t n_peers;
+};
+
 struct vips {
 	struct event *on_events;
 	struct vip_hooks *hooks;
 	const struct config *config; /* whose vips the timekeeper has; NULL: none yet */
-	struct vhid_facts *facts;    /* in its order */
+	struct vhid_facts *facts;    /* in its order, as the next two */
+	struct followed *followed;
 	bool *owned;		     /* the kernel has the addresses */
 	json_t *disabled;	     /* names -> true; over a restart, not over a boot */
 	char *disabled_path, *maintenance_path;

@@ -12,6 +12,7 @@
 
 /* ---- what the compiler asks ---- */
 
+/* What is shared does not count here: rules are the same whoever has it. */
 static int port_facts(struct datapath *dp, const struct port *port, struct policy_port *fact)
 {
 	const struct system_addr *a;
@@ -22,7 +23,7 @@ static int port_facts(struct datapath *dp, const struct port *port, struct polic
 	for (size_t i = 0; (a = system_addr_at(dp->system, i)); i++) {
 		struct prefix *grown;
 
-		if (a->ifindex != port->value.ifindex)
+		if (a->ifindex != port->value.ifindex || a->protocol == ADDRPROT_FAIRLEAD)
 			continue;
 		grown = reallocarray(fact->addresses, fact->n_addresses + 1, sizeof(*grown));
 		if (!grown)
@@ -57,26 +58,42 @@ static void via_facts(struct datapath *dp, const struct config *config, struct p
 								    group_is_up(dp, config, i) };
 }
 
-static int facts_make(struct datapath *dp, const struct config *config, const struct port *ports,
-		      struct policy_facts *facts)
+/* The router's own, and what it shares, also while another node has that. */
+static int self_facts(struct datapath *dp, const struct config *config, struct policy_facts *facts)
 {
 	const struct system_addr *a;
 	size_t n = 0;
-	int err = 0;
 
-	*facts = (struct policy_facts){ .now = time(NULL) };
 	while (system_addr_at(dp->system, n))
 		n++;
-	facts->ports = calloc(FL_PORTS_MAX, sizeof(*facts->ports));
+	for (size_t i = 0; i < config->n_vips; i++)
+		n += config->vips[i].n_addresses;
 	facts->self = calloc(n + 1, sizeof(*facts->self));
-	facts->vias = calloc(config->n_gateways + config->n_groups + 1, sizeof(*facts->vias));
-	if (!facts->ports || !facts->self || !facts->vias)
+	if (!facts->self)
 		return -ENOMEM;
+	for (size_t i = 0; (a = system_addr_at(dp->system, i)); i++)
+		if (a->protocol != ADDRPROT_FAIRLEAD)
+			facts->self[facts->n_self++] = a->prefix.addr;
+	for (size_t i = 0; i < config->n_vips; i++)
+		for (size_t j = 0; j < config->vips[i].n_addresses; j++)
+			facts->self[facts->n_self++] = config->vips[i].addresses[j].addr;
+	return 0;
+}
+
+static int facts_make(struct datapath *dp, const struct config *config, const struct port *ports,
+		      struct policy_facts *facts)
+{
+	int err;
+
+	*facts = (struct policy_facts){ .now = time(NULL) };
+	facts->ports = calloc(FL_PORTS_MAX, sizeof(*facts->ports));
+	facts->vias = calloc(config->n_gateways + config->n_groups + 1, sizeof(*facts->vias));
+	if (!facts->ports || !facts->vias)
+		return -ENOMEM;
+	err = self_facts(dp, config, facts);
 	for (size_t i = 1; i < FL_PORTS_MAX && !err; i++)
 		if (ports[i].present && (ports[i].kind == PORT_INTERFACE || ports[i].kind == PORT_TUNNEL))
 			err = port_facts(dp, &ports[i], &facts->ports[facts->n_ports++]);
-	for (size_t i = 0; (a = system_addr_at(dp->system, i)); i++)
-		facts->self[facts->n_self++] = a->prefix.addr;
 	via_facts(dp, config, facts);
 	return err;
 }

@@ -183,6 +183,7 @@ void vhids_link(struct vhids *v, uint32_t ifindex, bool up, uint64_t now_ns)
 		if (v->all[i].ifindex != ifindex || v->all[i].link_up == up)
 			continue;
 		v->all[i].link_up = up;
+		v->all[i].link_ns = now_ns;
 		changed = true;
 	}
 	if (changed)
@@ -294,6 +295,9 @@ static void view_of(const struct vhids *v, const struct vhid *one, struct vhid_v
 				    .received = one->received,
 				    .bad = one->bad,
 				    .demotions = one->demotions,
+				    .down_ns = one->link_up ? 0 : one->link_ns,
+				    .unsent_ns = one->unsent ? one->unsent_ns : 0,
+				    .deaf_ns = one->segment.deaf ? one->segment.deaf_ns : 0,
 				    .guarded = one->guarded,
 				    .dual = one->dual.is,
 				    .dual_ns = one->dual.is ? one->dual.began_ns : one->dual.seen_ns,

@@ -101,7 +101,8 @@ struct vhid_view {
 	uint64_t heard_ns;  /* the last advert; 0: none */
 	uint64_t sent, received, bad;
 	struct vhid_demotions demotions;
-	bool guarded; /* its lease ends when this node is silent, for a peer takes over */
+	uint64_t down_ns, unsent_ns, deaf_ns; /* what demotes by it: since when. 0: it does not */
+	bool guarded;			      /* its lease ends when this node is silent, for a peer takes over */
 	bool dual, split;
 	uint64_t dual_ns, split_ns; /* since when; dual_ns: or when it was over; 0: never */
 	struct addr dual_peer, split_peer;

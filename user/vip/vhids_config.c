@@ -49,7 +49,8 @@ static int vhid_make(struct vhid *one, const struct vhid_setup *setup, const str
 			      .n_peers = setup->n_peers,
 			      .announce_repeat = setup->announce_repeat,
 			      .announce_refresh_s = setup->announce_refresh_s,
-			      .announce_ns = CARP_NEVER };
+			      .announce_ns = CARP_NEVER,
+			      .link_ns = v->now_ns };
 	snprintf(one->name, sizeof(one->name), "%s", setup->name);
 	if (setup->key)
 		one->key = *setup->key;
@@ -83,6 +84,8 @@ static void vhid_goes_on(struct vhid *one, const struct vhid *before, const stru
 	one->received = before->received;
 	one->bad = before->bad;
 	one->unsent = before->unsent;
+	one->unsent_ns = before->unsent_ns;
+	one->link_ns = before->link_ns;
 	memcpy(one->say, before->say, n_peers * sizeof(*one->say));
 	one->guarded = before->guarded;
 	one->dual = before->dual;

@@ -64,7 +64,8 @@ struct vhid {
 	struct addr master;
 	uint64_t heard_ns, sent, received, bad;
 	unsigned int send_errors, send_successes;
-	bool unsent; /* told */
+	bool unsent;		     /* told */
+	uint64_t link_ns, unsent_ns; /* since when `link_up` and `unsent` are as they are */
 	uint64_t fault_ns[CARP_FAULTS];
 
 	/* of a pair */

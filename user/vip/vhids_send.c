@@ -27,6 +27,7 @@ static void note_sending(struct vhids *v, struct vhid *one, int err)
 	if (one->unsent ? one->send_successes < SEND_ERRORS : one->send_errors < SEND_ERRORS)
 		return;
 	one->unsent = !one->unsent;
+	one->unsent_ns = v->now_ns;
 	e = vhid_event_add(v, one, one->unsent ? VHID_UNSENT : VHID_SENT);
 	if (e)
 		e->err = err;
