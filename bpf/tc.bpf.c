@@ -9,6 +9,7 @@
 #include "lib/pmtu.h"
 #include "lib/policy_own.h"
 #include "lib/silence.h"
+#include "lib/stray.h"
 #include "lib/vip_host.h"
 #include "lib/waiting.h"
 
@@ -210,6 +211,8 @@ int fl_tc_in(struct fl_ctx *ctx)
 		r = decide(ctx, s, control, port);
 		flow = &s->way;
 	}
+	if (stray_or(r) == STAGE_STRAY && stray_offer(ctx, s))
+		return CTX_DROP;
 	if (r == STAGE_GO)
 		r = forward_check(ctx, &s->pkt, control, &s->way);
 	if (r == STAGE_GO && hop_has_failed(&s->hop))

@@ -5,6 +5,7 @@
 #include "ctx/xdp_short.h"
 #include "ctx/xdp_vip.h"
 #include "lib/icmp_build.h"
+#include "lib/stray.h"
 
 char _license[] SEC("license") = "GPL";
 
@@ -30,6 +31,7 @@ static __always_inline int long_way(struct fl_ctx *ctx, bool generic)
 	r = parse(ctx, &s->pkt, port, proto);
 	if (r == STAGE_GO)
 		r = decide(ctx, s, control, port);
+	r = stray_or(r); /* tc hands such up */
 	if (r == STAGE_GO)
 		r = forward_check(ctx, &s->pkt, control, &s->way);
 	if (r < 0) {

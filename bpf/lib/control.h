@@ -68,6 +68,8 @@ static __always_inline void control_learned(void)
 		__sync_fetch_and_add(&learned->gen, 1);
 }
 
+#define DAEMON_LATE_S 2 /* a busy machine's may be; what one that has died was given meanwhile the next one has */
+
 /* Whether a daemon is at work. now: low word of jiffies64 */
 static __always_inline bool daemon_is_alive(__u32 now)
 {

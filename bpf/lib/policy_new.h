@@ -229,6 +229,7 @@ static __always_inline int policy_arrive(struct fl_ctx *ctx, struct scratch *s)
 	if (is_offer(s)) /* tc knows to whom it goes */
 		return STAGE_DELIVER;
 #endif
+	s->stranger = true;
 	r = rules_judge(s, FL_LIST_IN, s->pkt.port, !s->local);
 	if (r)
 		return is_offer(s) ? offer_deliver(s) : r;

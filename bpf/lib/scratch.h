@@ -64,6 +64,7 @@ struct scratch {
 	bool judged_out; /* the last was an `out` rule */
 	bool offered;	 /* to an address that is to be the router's, by DHCP */
 	bool missed;	 /* XDP's short way has looked for conn's state, and found none. Set before the run begins */
+	bool stranger;	 /* rules judge it, for no state of this node knows it */
 	bool diverted;	 /* rule[1] has sent it another way than it was routed */
 	bool even_down;	 /* by `steer` also when that is down: an answer, whose way is said by who asked, or a probe */
 	__u16 steer;	 /* gateway of this packet; 0: as routed */
@@ -106,7 +107,8 @@ static __always_inline struct scratch *scratch_get(void)
 		return NULL;
 	__builtin_memset(&s->pkt, 0, sizeof(s->pkt));
 	s->doing = DOING_NOTHING;
-	s->translate = s->by_state = s->keep_way = s->sends = s->offered = s->diverted = s->even_down = false;
+	s->translate = s->by_state = s->keep_way = s->sends = s->offered = s->diverted = s->even_down = s->stranger =
+		false;
 	s->log = 0;
 	s->rule[0] = s->rule[1] = s->steer = s->reply = s->routed = s->probe = 0;
 	if (fl_dry_run) { /* explain reads these whatever the stage */

@@ -62,7 +62,7 @@ extern const struct procedure procedures[], npt_procedures[], icmp_procedures[],
 	fuzz_procedures[], nat_procedures[], nat_error_procedures[], nat_choose_procedures[], reject_procedures[];
 extern const struct procedure states_procedures[], states_both_procedures[], states_peer_procedures[], tcp_procedures[];
 
-extern const struct procedure event_procedures[], policy_procedures[], rules_procedures[];
+extern const struct procedure stray_procedures[], event_procedures[], policy_procedures[], rules_procedures[];
 
 /* cases_policy.c: scenes by number; NULL: no more. What is wrong with one is in env->why */
 const char *policy_scene_name(size_t i);

@@ -102,6 +102,7 @@ static void run_cases(struct env *env, const char *where, char **names, int coun
 	run_procedures(env, wire_procedures, where, names, count, t);
 	run_scenes(env, where, names, count, t);
 	run_procedures(env, policy_procedures, where, names, count, t);
+	run_procedures(env, stray_procedures, where, names, count, t);
 }
 
 int main(int argc, char **argv)

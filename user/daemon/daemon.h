@@ -73,6 +73,7 @@ struct daemon {
 	struct event *on_system;
 	struct event *on_raw;
 	struct event *on_waiting, *waiting_pause;
+	struct event *on_strays, *strays_pause;
 	struct event *refresh;
 	struct event *tick;
 	struct event *on_signal[3];

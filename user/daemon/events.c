@@ -11,6 +11,7 @@
 #define REFRESH_US 20000 /* at most one refresh in this time: a flapping link brings messages by the hundred */
 #define TICK_S 1
 #define WAITING_US 2000 /* until what waits for another packet is looked at again */
+#define STRAYS_US 2000
 
 static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
 #define N_SIGNALS (sizeof(signals) / sizeof(signals[0]))
@@ -129,6 +130,20 @@ static void on_waiting(evutil_socket_t fd, short what, void *arg)
 		event_add(d->on_waiting, NULL);
 }
 
+/* ---- packets that peers may know ---- */
+
+static void on_strays(evutil_socket_t fd, short what, void *arg)
+{
+	const struct timeval pause = { .tv_usec = STRAYS_US };
+	struct daemon *d = arg;
+
+	(void)fd, (void)what;
+	if (datapath_strays(d->datapath))
+		evtimer_add(d->strays_pause, &pause);
+	else
+		event_add(d->on_strays, NULL);
+}
+
 /* ---- signals ---- */
 
 static void on_signal(evutil_socket_t number, short what, void *arg)
@@ -178,12 +193,17 @@ int events_watch(struct daemon *d)
 		return -ENOMEM;
 	if (!d->waiting_pause || !d->on_waiting || event_add(d->on_waiting, NULL))
 		return -ENOMEM;
+	d->on_strays = event_new(d->base, datapath_strays_fd(d->datapath), EV_READ, on_strays, d);
+	d->strays_pause = evtimer_new(d->base, on_strays, d);
+	if (!d->strays_pause || !d->on_strays || event_add(d->on_strays, NULL))
+		return -ENOMEM;
 	return 0;
 }
 
 void events_close(struct daemon *d)
 {
-	struct event **all[] = { &d->on_system, &d->on_raw, &d->on_waiting, &d->waiting_pause, &d->refresh, &d->tick };
+	struct event **all[] = { &d->on_system, &d->on_raw,	  &d->on_waiting, &d->waiting_pause,
+				 &d->on_strays, &d->strays_pause, &d->refresh,	  &d->tick };
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
 		if (*all[i])

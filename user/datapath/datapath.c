@@ -85,6 +85,7 @@ int datapath_open(struct datapath **out, const char *instance, struct system *sy
 	err = err ?: health_open(dp);
 	err = err ?: policy_open(dp);
 	err = err ?: waiting_open(dp);
+	err = err ?: strays_open(dp);
 	err = err ?: vip_maps_open(dp);
 	err = err ?: adopt(dp);
 	err = err ?: nexthops_adopt(dp);
@@ -199,6 +200,8 @@ void datapath_close(struct datapath *dp)
 		dp->control.reassembly_until_ns = 0; /* else the kernel would answer for a socket that is gone */
 	}
 	waiting_close(dp);
+	strays_close(dp);
+	dp->control.sync = 0; /* nobody is there to tell peers, or to ask them */
 	vip_maps_close(dp);
 	dp->control.alive_until = 0;
 	if (dp->config)

@@ -10,6 +10,7 @@
 
 #include "fairlead/gateway.h"
 #include "fairlead/maps.h"
+#include "fairlead/state.h"
 #include "user/config/config.h"
 #include "user/observe/journal.h"
 #include "user/system/system.h"
@@ -274,6 +275,18 @@ json_t *datapath_explain(struct datapath *dp, const struct explain_query *query,
  */
 int datapath_waiting_fd(const struct datapath *dp);
 bool datapath_waiting(struct datapath *dp);
+
+/*
+ * Strays (include/fairlead/sync.h). Asks the peers about a tuple, as the packet has it: whether it does; then datapath_stray_answer() is due, or
+ * 20 ms later it is as if nobody knew.
+ */
+typedef bool datapath_ask_fn(void *arg, const struct fl_tuple *tuple);
+void datapath_strays_ask(struct datapath *dp, datapath_ask_fn *ask, void *arg); /* NULL: nobody is there to be asked */
+/* `known`: the state is in the table now. Packets of the tuple come in again. */
+void datapath_stray_answer(struct datapath *dp, const struct fl_tuple *tuple, bool known);
+/* Readable -> datapath_strays(); true: again after a moment, whether readable or not. */
+int datapath_strays_fd(const struct datapath *dp);
+bool datapath_strays(struct datapath *dp);
 
 /* Outer fragments: the raw protocol-41 socket. Readable -> datapath_reassembled(). -1: none. */
 int datapath_raw_fd(const struct datapath *dp);

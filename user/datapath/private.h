@@ -63,7 +63,10 @@
 	X(LEASES, "fl_leases") \
 	X(VMACS, "fl_vmacs") \
 	X(VIPS, "fl_vips") \
-	X(PAIRS, "fl_pairs")
+	X(PAIRS, "fl_pairs") \
+	X(STRAYS, "fl_strays") \
+	X(ASKED, "fl_asked") \
+	X(STRAY_STATS, "fl_stray_stats")
 
 enum dp_map_id {
 #define DP_MAP_ENUM(id, name) DP_MAP_##id,
@@ -150,6 +153,7 @@ struct neighbour;    /* nexthop.c */
 struct join;	     /* join.c */
 struct reassembly;   /* fragments.c */
 struct waiting;	     /* waiting.c */
+struct strays;	     /* strays.c */
 struct moves;	     /* moves.c */
 struct orphans;	     /* orphans.c */
 struct dry_run;	     /* explain.c */
@@ -236,6 +240,7 @@ struct datapath {
 	bool saved_changed; /* the file does not have all of it yet */
 	struct reassembly *reassembly;
 	struct waiting *waiting;
+	struct strays *strays;
 	struct moves *moves;	 /* connections are being ended; NULL: none */
 	struct orphans *orphans; /* the same, since their address is gone */
 	struct dry_run *dry_run;
@@ -571,6 +576,10 @@ void vip_maps_close(struct datapath *dp);
 int vips_add(struct datapath *dp, const struct config *config, const struct port *ports, struct undo *undo, char **why);
 /* config NULL: nothing is left */
 void vips_settle(struct datapath *dp, const struct config *config, const struct port *ports);
+
+/* ---- strays.c ---- */
+int strays_open(struct datapath *dp);
+void strays_close(struct datapath *dp);
 
 /* ---- waiting.c ---- */
 int waiting_open(struct datapath *dp);

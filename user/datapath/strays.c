@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Strays (include/fairlead/sync.h): fl_tc_in hands them up, somebody asks the peers about them, and when the answer is there, or does not come,
+ * they come in again. Whoever sends more of them than there is room for has them judged without an answer.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fairlead/sync.h"
+#include "user/datapath/private.h"
+#include "user/lib/log.h"
+
+#define HELD_MAX 256
+#define HELD_NS 20000000ULL /* for an answer */
+#define KNOWN_MS 100	    /* by then a state that a peer has sent is there: what it does not fit is judged … */
+#define UNKNOWN_MS 1000	    /* … and as long what no peer knows */
+#define TAKE 64		    /* frames of one call: the event loop has other things to do */
+
+struct strays {
+	struct ring_buffer *ring;
+	int pass;	       /* for inject_frame() */
+	struct fl_stray *held; /* HELD_MAX, in a circle, as they came; time_ns 0: gone */
+	unsigned int first, n; /* those that are gone between others included */
+	unsigned int left;     /* that this call may still take */
+	datapath_ask_fn *ask;
+	void *arg;
+};
+
+static struct fl_stray *held_at(const struct strays *s, unsigned int i)
+{
+	return &s->held[(s->first + i) % HELD_MAX];
+}
+
+/* Until then nobody is asked about the tuple. */
+static void note_asked(struct datapath *dp, const struct fl_tuple *tuple, bool known)
+{
+	uint32_t until = datapath_jiffies(dp) + dp->hz * (known ? KNOWN_MS : UNKNOWN_MS) / 1000;
+
+	map_put(dp, DP_MAP_ASKED, tuple, &until);
+}
+
+static void put_in(struct datapath *dp, struct fl_stray *stray)
+{
+	int err = stray->len ? inject_frame(dp->strays->pass, stray->ifindex, stray->frame, stray->len) : 0;
+
+	if (err) /* its device is gone, or down */
+		log_debug("a packet that a peer was asked about can't come in again: %s", strerror(-err));
+	stray->time_ns = 0;
+}
+
+void datapath_stray_answer(struct datapath *dp, const struct fl_tuple *tuple, bool known)
+{
+	struct strays *s = dp->strays;
+	bool noted = false;
+
+	for (unsigned int i = 0; i < s->n; i++) {
+		struct fl_stray *stray = held_at(s, i);
+
+		if (!stray->time_ns || memcmp(&stray->key, tuple, sizeof(*tuple)) != 0)
+			continue;
+		if (!noted)
+			note_asked(dp, tuple, known);
+		noted = true;
+		put_in(dp, stray);
+	}
+}
+
+static bool is_asked_about(const struct strays *s, const struct fl_tuple *tuple)
+{
+	for (unsigned int i = 0; i < s->n; i++) {
+		const struct fl_stray *stray = held_at(s, i);
+
+		if (stray->time_ns && memcmp(&stray->key, tuple, sizeof(*tuple)) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Negative ends the batch: this one was taken, those behind it stay in the ring. */
+static int take(void *arg, void *data, size_t len)
+{
+	const struct fl_stray *stray = data;
+	struct datapath *dp = arg;
+	struct strays *s = dp->strays;
+	bool asked;
+
+	if (len < sizeof(*stray) || stray->len > sizeof(stray->frame))
+		return 0;
+	if (s->n == HELD_MAX) {
+		const struct fl_tuple oldest = held_at(s, 0)->key;
+
+		if (held_at(s, 0)->time_ns)
+			datapath_stray_answer(dp, &oldest, false);
+		s->first = (s->first + 1) % HELD_MAX;
+		s->n--;
+	}
+	asked = is_asked_about(s, &stray->key);
+	memcpy(held_at(s, s->n), stray, offsetof(struct fl_stray, frame) + stray->len);
+	s->n++;
+	if (!asked && (!s->ask || !s->ask(s->arg, &stray->key)))
+		datapath_stray_answer(dp, &stray->key, false);
+	return --s->left ? 0 : -EAGAIN;
+}
+
+bool datapath_strays(struct datapath *dp)
+{
+	struct strays *s = dp->strays;
+	uint64_t now;
+
+	s->left = TAKE;
+	ring_buffer__consume(s->ring);
+	now = monotonic_ns();
+	for (; s->n; s->first = (s->first + 1) % HELD_MAX, s->n--) {
+		const struct fl_tuple oldest = held_at(s, 0)->key;
+
+		if (held_at(s, 0)->time_ns && now - held_at(s, 0)->time_ns < HELD_NS)
+			break;
+		if (held_at(s, 0)->time_ns)
+			datapath_stray_answer(dp, &oldest, false);
+	}
+	return s->n || !s->left;
+}
+
+int datapath_strays_fd(const struct datapath *dp)
+{
+	return ring_buffer__epoll_fd(dp->strays->ring);
+}
+
+void datapath_strays_ask(struct datapath *dp, datapath_ask_fn *ask, void *arg)
+{
+	dp->strays->ask = ask;
+	dp->strays->arg = arg;
+	dp->control.sync = ask ? dp->control.sync | FL_SYNC_ASK : dp->control.sync & ~FL_SYNC_ASK;
+	control_write(dp);
+}
+
+void strays_close(struct datapath *dp)
+{
+	struct strays *s = dp->strays;
+
+	if (!s)
+		return;
+	ring_buffer__free(s->ring);
+	if (s->pass >= 0)
+		close(s->pass);
+	free(s->held);
+	free(s);
+	dp->strays = NULL;
+}
+
+int strays_open(struct datapath *dp)
+{
+	struct strays *s = calloc(1, sizeof(*s));
+	int err = 0;
+
+	if (!s)
+		return -ENOMEM;
+	dp->strays = s;
+	s->pass = inject_open();
+	s->held = calloc(HELD_MAX, sizeof(*s->held));
+	s->ring = ring_buffer__new(dp->maps[DP_MAP_STRAYS].fd, take, dp, NULL);
+	if (!s->ring)
+		err = -errno;
+	else if (!s->held)
+		err = -ENOMEM;
+	return err ? log_ret(err, "packets that peers may know can't be read") : 0;
+}
