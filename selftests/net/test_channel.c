@@ -99,3 +99,146 @@ Test(channel, clocks)
 	cr_expect_lt(llabs(number(json_array_get(rows, 0), "clock_offset_ms")), 1000);
 	json_decref(rows);
 }
+
+/* ---- the end of it, and what comes after ---- */
+
+static bool node_0_has_lost_it(void)
+{
+	return nodes[0].closed;
+}
+
+static bool both_lost(void)
+{
+	return nodes[0].closed && nodes[1].closed;
+}
+
+static bool connected_twice(void)
+{
+	return both_connected() && nodes[0].opened == 2 && nodes[1].opened == 2;
+}
+
+/* A node whose loop stands still is as good as dead. When it goes on it has lost nobody by its own fault, and is connected to again. */
+Test(channel, stands_still)
+{
+	pair_open();
+	nodes[1].still = true;
+	cr_assert(until(node_0_has_lost_it, 20));
+	cr_expect(strstr(sync_peer_last_error(peer_of(0)), "nothing was heard"), "%s",
+		  sync_peer_last_error(peer_of(0)));
+	cr_expect_geq(sync_peer_silent_ms(peer_of(0)), SYNC_DEAD_MS - 500);
+	nodes[1].still = false;
+	cr_assert(until(connected_twice, 20));
+}
+
+Test(channel, dropped)
+{
+	pair_open();
+	sync_drop(peer_of(0), "its table is another one");
+	cr_expect(sync_peer_connected(peer_of(0)), "not before the loop goes on");
+	cr_assert(until(both_lost, 20));
+	cr_expect_str_eq(sync_peer_last_error(peer_of(0)), "its table is another one");
+	cr_expect_str_eq(sync_peer_last_error(peer_of(1)), "it says: its table is another one");
+	cr_assert(until(connected_twice, 20));
+}
+
+static bool stops(void)
+{
+	return !strcmp(sync_peer_last_error(peer_of(1)), "it says: fairleadd stops");
+}
+
+static bool nobody_there(void)
+{
+	return !strcmp(sync_peer_last_error(peer_of(0)), "no fairleadd listens there");
+}
+
+Test(channel, restarts)
+{
+	pair_open();
+	channel_close(nodes[0].channel);
+	nodes[0].channel = NULL;
+	cr_assert(until(stops, 20));
+	cr_expect_eq(nodes[1].closed, 1);
+	channel_close(nodes[1].channel);
+	node_open(0);
+	cr_assert(until(nobody_there, 20), "%s", sync_peer_last_error(peer_of(0)));
+	node_open(1);
+	cr_assert(until(both_connected, 20));
+}
+
+/* ---- another configuration ---- */
+
+static const char *key_of_peer(int i)
+{
+	static char name[16];
+	json_t *rows = channel_show(nodes[i].channel);
+
+	snprintf(name, sizeof(name), "%s", text(json_array_get(rows, 0), "key"));
+	json_decref(rows);
+	return name;
+}
+
+static void use_keys(int i, uint8_t first, uint8_t second)
+{
+	nodes[i].keys = (struct sync_keys){ .n = second ? 2 : 1 };
+	key_of(&nodes[i].keys.key[0], first);
+	if (second)
+		key_of(&nodes[i].keys.key[1], second);
+	cr_assert_eq(channel_configure(nodes[i].channel, &nodes[i].settings), 0);
+}
+
+static bool both_use_the_new(void)
+{
+	return both_connected() && !strcmp(key_of_peer(0), "current") && !strcmp(key_of_peer(1), "current");
+}
+
+/* The one that connects first, or last. */
+static void change_keys(int first)
+{
+	pair_open();
+	use_keys(first, 2, 1);
+	go_ms(1500);
+	cr_expect_str_eq(key_of_peer(first), "old");
+	use_keys(!first, 2, 1);
+	cr_assert(until(both_use_the_new, 20));
+	use_keys(first, 2, 0);
+	use_keys(!first, 2, 0);
+	go_ms(300);
+	cr_expect(both_use_the_new());
+	cr_expect_eq(nodes[0].opened, 2, "another connection has taken the first one's place");
+	cr_expect_eq(nodes[0].closed, 1);
+	cr_expect_str_eq(sync_peer_last_error(peer_of(0)), "");
+	cr_expect_str_eq(sync_peer_last_error(peer_of(1)), "");
+}
+
+Test(channel, keys)
+{
+	change_keys(0);
+}
+
+Test(channel, keys_of_the_other)
+{
+	change_keys(1);
+}
+
+Test(channel, configured)
+{
+	struct sync_peer *before;
+
+	pair_open();
+	before = peer_of(0);
+	nodes[0].settings.n_peers = 2;
+	nodes[0].peers[1] = addr("127.0.0.9");
+	cr_assert_eq(channel_configure(nodes[0].channel, &nodes[0].settings), 0);
+	cr_expect_eq(peer_of(0), before);
+	cr_expect_eq(nodes[0].closed, 0, "the other peer is the same");
+	nodes[0].settings.role = "secondary";
+	cr_assert_eq(channel_configure(nodes[0].channel, &nodes[0].settings), 0);
+	cr_expect_eq(nodes[0].closed, 1, "the peer has to know that");
+	cr_assert(until(connected_twice, 20));
+	cr_expect_str_eq(text((json_t *)sync_peer_hello(peer_of(1)), "role"), "secondary");
+	nodes[0].settings.n_peers = 1;
+	nodes[0].peers[0] = addr("127.0.0.9");
+	cr_assert_eq(channel_configure(nodes[0].channel, &nodes[0].settings), 0);
+	cr_expect_eq(nodes[0].closed, 2);
+	cr_expect_null(channel_peer_at(nodes[0].channel, 1));
+}
