@@ -8,6 +8,7 @@
 
 #include "user/vip/vhids_internal.h"
 
+#define HELD_UP_NS (SECOND / 2) /* without a run: what peers have said meanwhile is still to be read */
 #define LEASE_FOREVER UINT64_MAX
 #define LEASE_INTERVALS 2 /* fewer than a backup waits */
 
@@ -177,8 +178,10 @@ void vhids_link(struct vhids *v, uint32_t ifindex, bool up, uint64_t now_ns)
 	bool changed = false;
 
 	vhids_wake(v, now_ns);
-	if (v->pair.wire.ifindex == ifindex)
+	if (v->pair.wire.ifindex == ifindex && v->pair.link_up != up) {
 		v->pair.link_up = up;
+		v->pair.woke_ns = now_ns; /* nothing could come before */
+	}
 	for (size_t i = 0; i < v->n; i++) {
 		if (v->all[i].ifindex != ifindex || v->all[i].link_up == up)
 			continue;
@@ -238,6 +241,8 @@ uint64_t vhids_next(const struct vhids *v)
 /* A peer that would take over was there when this node last ran: it has done so. */
 void vhids_wake(struct vhids *v, uint64_t now_ns)
 {
+	if (now_ns - v->now_ns > HELD_UP_NS)
+		v->pair.woke_ns = now_ns;
 	v->now_ns = now_ns;
 	for (size_t i = 0; i < v->n; i++) {
 		struct vhid *one = &v->all[i];

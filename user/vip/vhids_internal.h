@@ -30,7 +30,7 @@ struct vhid_dual {
 /* Whether the segment carries this vhid's frames, while the sync link tells that it should. */
 struct vhid_segment {
 	bool split;
-	uint64_t since_ns;
+	uint64_t since_ns, cut_ns; /* cut_ns: when it was seen to be cut the last time */
 	size_t peer;
 	uint64_t received, moved_ns; /* frames, and when that was seen to grow */
 	bool deaf;		     /* no frame comes, though frames do at the other end */
@@ -101,8 +101,8 @@ struct pair {
 	struct sign_mark mark; /* of the last that this node has sent */
 	bool maintenance, link_up;
 	struct pair_peer *peers;
-	size_t n; /* 0: there is no pair */
-	uint64_t started_ns;
+	size_t n;			     /* 0: there is no pair */
+	uint64_t started_ns, woke_ns;	     /* woke_ns: it could not run before that */
 	uint64_t next_beat_ns, next_look_ns; /* CARP_NEVER */
 	bool beat_now;
 };

@@ -11,7 +11,7 @@
 #define BEAT_LONGEST_NS (250 * MS)
 #define LOST 3			     /* beats or adverts, before nothing is expected any more */
 #define SILENCE_NS SECOND	     /* at least, before that is told */
-#define START_NS (3 * SECOND)	     /* in which a peer need not have said anything */
+#define START_NS (10 * SECOND)	     /* in which a peer need not have said anything */
 #define FRESH_KEYS_NS (3 * SECOND)   /* in which others may send by the key before */
 #define FAULT_PAUSE_NS (60 * SECOND) /* between two events about the same fault */
 #define DISORDER 64		     /* datagrams that may overtake each other */
@@ -150,6 +150,8 @@ static enum pair_state state_of(const struct vhids *v, const struct pair_peer *p
 		return PAIR_ENDED;
 	if (within(peer->beat_ns, beats_ns, v->now_ns))
 		return PAIR_UP;
+	if (v->now_ns - v->pair.woke_ns < SILENCE_NS)
+		return peer->state;
 	if (peer->state == PAIR_UNKNOWN && v->now_ns - v->pair.started_ns < START_NS)
 		return PAIR_UNKNOWN;
 	return !v->pair.link_up || within(peer->advert_ns, adverts_ns, v->now_ns) ? PAIR_LINK_DOWN : PAIR_SILENT;

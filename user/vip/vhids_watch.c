@@ -8,9 +8,10 @@
 #define CHANGE_NS (200 * MS) /* at least: two masters for less are a change, no split brain */
 #define CHANGE_INTERVALS 2
 #define UNHEARD_NS (500 * MS)	  /* at least, before a segment is taken for split */
-#define LOOK_NS SECOND		  /* how often a device's frames are counted while it matters */
+#define WHOLE_NS (3 * UNHEARD_NS) /* before it is taken for whole again */
+#define LOOK_NS (500 * MS)	  /* how often a device's frames are counted while it matters */
 #define RECEIVES_NS (2 * LOOK_NS) /* a frame in that time: it receives */
-#define DEAF_NS (3 * LOOK_NS)	  /* none in that time: it does not */
+#define DEAF_NS (4 * LOOK_NS)	  /* none in that time: it does not */
 #define SEEN_PAUSE_NS (100 * MS)  /* between two announcements of which the second is told at once too */
 
 static uint64_t longer(uint64_t a, uint64_t b)
@@ -39,7 +40,8 @@ static uint64_t change_ns(const struct vhid *one)
 
 void vhid_watch_dual(struct vhids *v, struct vhid *one, size_t peer, uint64_t since_ns)
 {
-	uint64_t both_ns = longer(one->carp.since_ns, since_ns);
+	/* where it does not say, it was none when its last beat came */
+	uint64_t both_ns = longer(one->carp.since_ns, since_ns ?: one->say[peer].told_ns);
 
 	if (one->carp.role != CARP_MASTER)
 		return;
@@ -107,7 +109,9 @@ static void watch_segment(struct vhids *v, struct vhid *one)
 
 	while (i < v->pair.n && !is_cut(v, one, i))
 		i++;
-	if (s->split == (i < v->pair.n))
+	if (i < v->pair.n)
+		s->cut_ns = v->now_ns;
+	if (s->split ? v->now_ns - s->cut_ns < WHOLE_NS : s->cut_ns != v->now_ns)
 		return;
 	s->split = !s->split;
 	s->peer = s->split ? i : s->peer;
@@ -198,9 +202,10 @@ void vhid_watch_seen(struct vhids *v, struct vhid *one, const struct pair_peer *
 	size_t i = (size_t)(peer - v->pair.peers);
 	uint64_t at_ns = v->now_ns - told->seen_us * 1000ull;
 
+	/* who came later than that can't have seen the first */
 	note_heard(v, one, &one->say[i]);
 	if (one->carp.role != CARP_MASTER || one->announced_ns || told->seen_us == BEAT_UNSEEN ||
-	    at_ns < one->carp.since_ns)
+	    at_ns < one->carp.since_ns || peer->since_ns > one->carp.since_ns)
 		return;
 	one->announced_ns = longer(at_ns - one->carp.since_ns, 1);
 	peer_event(v, one, VHID_ANNOUNCED, i, one->announced_ns);
