@@ -185,6 +185,42 @@ Test(carp, what_holds_it)
 	cr_expect_eq(c.next_ns, 105 * S);
 }
 
+Test(carp, a_backup_that_runs_late_waits_for_what_it_may_have_missed)
+{
+	struct carp c = backup_of(&plain);
+
+	cr_expect_eq(carp_run(&c, 3 * S + S / 2), 0u);
+	cr_expect_eq(c.next_ns, 4 * S + S / 2);
+	cr_expect_eq(carp_run(&c, 9 * S), CARP_ACT_TAKE | CARP_ACT_ADVERT | CARP_ACT_ANNOUNCE, "once");
+	c = backup_of(&plain);
+	cr_expect_eq(carp_run(&c, 3 * S + S / 4), CARP_ACT_TAKE | CARP_ACT_ADVERT | CARP_ACT_ANNOUNCE);
+}
+
+Test(carp, a_master_that_is_late_gives_them_up)
+{
+	struct carp c = master_of(&plain); /* since 3 s */
+
+	cr_expect(!carp_is_late(&c, 6 * S));
+	cr_expect(carp_is_late(&c, 6 * S + 1));
+	cr_expect_eq(carp_lapse(&c, 7 * S), CARP_ACT_RELEASE);
+	cr_expect_eq(c.role, CARP_BACKUP);
+	cr_expect_eq(c.next_ns, 10 * S);
+	cr_expect(!carp_is_late(&c, 99 * S));
+}
+
+/* Told in us, skews are no whole number of them: equals must be equal to both. */
+Test(carp, equals_know_each_other)
+{
+	for (uint8_t skew = 0; skew < 240; skew++) {
+		struct carp c = master_of(&(struct carp_settings){ .advbase_s = 1, .advskew = skew });
+		const struct carp_claim told = { .interval_ns = carp_interval_ns(&c) / 1000 * 1000, .node = 8 };
+
+		c.node = 5;
+		carp_heard(&c, &told, 99 * S);
+		cr_expect_eq(c.role, CARP_MASTER, "%u", skew);
+	}
+}
+
 /* ---- several of them ---- */
 
 #define NODES 3

@@ -55,6 +55,7 @@ static unsigned int become(struct carp *c, enum carp_role role, enum carp_why wh
 		c->since_ns = now_ns;
 	c->role = role;
 	c->why = why;
+	c->gave_time = false;
 	if (role == CARP_BACKUP)
 		c->next_ns = now_ns + carp_patience_ns(c);
 	else if (role == CARP_MASTER)
@@ -149,6 +150,7 @@ static unsigned int heard_as_backup(struct carp *c, const struct carp_claim *cla
 {
 	bool may_take = !(c->holds & CARP_HOLD_NOT_READY);
 
+	c->gave_time = false;
 	if (may_take && (claim->leaves || is_too_slow(c, claim)))
 		return become(c, CARP_MASTER, CARP_WHY_LEFT, now_ns);
 	if (may_take && c->demotion < claim->demotion)
@@ -179,6 +181,15 @@ unsigned int carp_heard(struct carp *c, const struct carp_claim *claim, uint64_t
 	return c->role == CARP_MASTER ? heard_as_master(c, claim, now_ns) : 0;
 }
 
+static bool gives_time(struct carp *c, uint64_t now_ns)
+{
+	if (c->gave_time || now_ns - c->next_ns < carp_interval_ns(c) / 2)
+		return false;
+	c->gave_time = true;
+	c->next_ns = now_ns + carp_interval_ns(c);
+	return true;
+}
+
 unsigned int carp_run(struct carp *c, uint64_t now_ns)
 {
 	if (now_ns < c->next_ns)
@@ -189,7 +200,7 @@ unsigned int carp_run(struct carp *c, uint64_t now_ns)
 			c->next_ns = now_ns + carp_interval_ns(c); /* late: what is missed is not made up for */
 		return CARP_ACT_ADVERT;
 	}
-	if (c->role != CARP_BACKUP)
+	if (c->role != CARP_BACKUP || gives_time(c, now_ns))
 		return 0;
 	if (!(c->holds & CARP_HOLD_NOT_READY))
 		return become(c, CARP_MASTER, CARP_WHY_TIMEOUT, now_ns);

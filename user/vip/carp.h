@@ -77,6 +77,7 @@ struct carp {
 	uint64_t since_ns;
 	uint64_t
 		insisted_ns; /* as master to another one; once an interval, or two that both believe to be better would never stop */
+	bool gave_time; /* since the last advert: see carp_run() */
 	uint64_t
 		next_ns; /* when carp_run() is due: the next advert, or the master's time is over. CARP_NEVER: not at all */
 };
@@ -87,6 +88,7 @@ void carp_init(struct carp *c, const struct carp_settings *set, uint64_t node, u
 unsigned int carp_settings(struct carp *c, const struct carp_settings *set, uint64_t now_ns);
 unsigned int carp_facts(struct carp *c, unsigned int holds, uint32_t demotion, uint64_t now_ns);
 unsigned int carp_heard(struct carp *c, const struct carp_claim *claim, uint64_t now_ns);
+/* Of a backup that runs late: what it should have heard meanwhile may be on its way to it still. So it waits for one interval more, once. */
 unsigned int carp_run(struct carp *c, uint64_t now_ns);
 /* Gives its addresses up if it has them, and waits for another to take them before it would again. */
 unsigned int carp_hand_over(struct carp *c, uint64_t now_ns);
