@@ -2,6 +2,8 @@
 /* What vhids hear on their segments. */
 #include "user/vip/vhids_internal.h"
 
+#define STRANGE_PAUSE_NS \
+	(3 * SECOND) /* while keys are changed, who does not know which of two the other has sends by both */
 #define FAULT_PAUSE_NS (60 * SECOND) /* between two events about the same fault */
 
 /* Whose advert it is, and what it says. */
@@ -33,7 +35,8 @@ static void fault(struct vhids *v, struct vhid *one, const struct carp_heard *he
 	struct vhid_event *e;
 
 	one->bad++;
-	if (fault == CARP_STRANGE_KEY && pair_keys_are_fresh(v))
+	if (fault == CARP_STRANGE_KEY &&
+	    (pair_keys_are_fresh(v) || (one->heard_ns && v->now_ns - one->heard_ns < STRANGE_PAUSE_NS)))
 		return;
 	if (one->fault_ns[fault] && v->now_ns - one->fault_ns[fault] < FAULT_PAUSE_NS)
 		return;

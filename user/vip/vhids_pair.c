@@ -339,7 +339,7 @@ static bool is_harmless(const struct vhids *v, const struct pair_peer *peer, enu
 {
 	if (fault == CARP_REPLAYED)
 		return beat->mark.epoch == peer->beats.epoch && beat->mark.sequence + DISORDER > peer->beats.sequence;
-	return fault == CARP_STRANGE_KEY && pair_keys_are_fresh(v);
+	return fault == CARP_STRANGE_KEY && (pair_keys_are_fresh(v) || within(peer->beat_ns, FRESH_KEYS_NS, v->now_ns));
 }
 
 static void beat_fault(struct vhids *v, struct pair_peer *peer, enum carp_fault fault)
@@ -463,15 +463,20 @@ static int peers_make(struct vhids *v, const struct pair_setup *setup, struct pa
 	return -ENOMEM;
 }
 
-/* Of keys that are others now it is not known which of them a peer has. */
+/* Which of them a peer has is known still, if it is one of these. */
 static void take_keys(struct vhids *v, const struct sign_keys *keys)
 {
-	if (keys->n == v->pair.keys.n && !memcmp(keys, &v->pair.keys, sizeof(*keys)))
+	const struct sign_keys before = v->pair.keys;
+
+	if (keys->n == before.n && !memcmp(keys, &before, sizeof(*keys)))
 		return;
 	v->pair.keys = *keys;
 	v->pair.keys_ns = v->now_ns;
-	for (size_t i = 0; i < v->pair.n; i++)
-		v->pair.peers[i].key = -1;
+	for (size_t i = 0; i < v->pair.n; i++) {
+		struct pair_peer *peer = &v->pair.peers[i];
+
+		peer->key = peer->key < 0 ? -1 : sign_find(keys, before.key[peer->key].id);
+	}
 }
 
 int vhids_pair(struct vhids *v, const struct pair_setup *setup, uint64_t now_ns)

@@ -1,0 +1,484 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What two nodes of a pair do with each other's adverts and beats: one thing at a time, and whatever comes. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "selftests/net/test_pair.h"
+
+#define A (&w.nodes[0])
+#define B (&w.nodes[1])
+#define FAST_NS (20 * MS)
+#define EXT_AT (14 + 20 + CARP_LEN) /* in a frame */
+
+static const struct carp_settings slow = { .advbase_s = 1, .preempt = true }, fast = { .fast_ms = 20, .preempt = true },
+				  humble = { .advbase_s = 1 };
+
+TestSuite(pair, .init = pair_world_open, .fini = pair_world_close, .timeout = 120);
+
+/* Node 0 is master, and both know it. */
+static void begin(const struct carp_settings *set)
+{
+	pair_begin(set);
+	pair_pass(5 * SECOND, NULL);
+	cr_assert(pair_role(A) == CARP_MASTER && pair_role(B) == CARP_BACKUP);
+	cr_assert(pair_peer_state(A) == PAIR_UP && pair_peer_state(B) == PAIR_UP);
+	cr_assert(pair_owns(A) && !pair_owns(B));
+	cr_assert(!A->happened[VHID_FAULT] && !B->happened[VHID_FAULT]);
+}
+
+/* ---- one thing at a time ---- */
+
+Test(pair, a_lost_link_relieves_at_once)
+{
+	begin(&slow);
+	pair_node_link(A, false);
+	pair_carry();
+	cr_expect(pair_role(A) == CARP_INIT && !pair_owns(A));
+	cr_expect(pair_role(B) == CARP_MASTER && pair_owns(B), "no time has passed");
+	pair_node_link(A, true);
+	pair_pass(SECOND, NULL);
+	cr_expect(pair_role(A) == CARP_MASTER && pair_role(B) == CARP_BACKUP);
+}
+
+Test(pair, who_bows_out_does_so_by_beats_too)
+{
+	begin(&humble);
+	pair_channel(LAN, true, 0);
+	vhids_hand_over(A->v, 0, w.now);
+	pair_carry();
+	cr_expect(pair_role(A) == CARP_BACKUP && pair_role(B) == CARP_MASTER);
+	vhids_hand_over(B->v, 0, w.now);
+	pair_carry();
+	cr_expect(pair_role(A) == CARP_MASTER && pair_role(B) == CARP_BACKUP);
+	vhids_close(A->v, w.now);
+	A->v = NULL;
+	A->runs = false;
+	pair_carry();
+	cr_expect(!pair_owns(A) && pair_role(B) == CARP_MASTER, "at its end");
+	cr_expect_eq(pair_peer_state(B), PAIR_ENDED);
+	cr_expect_eq(B->lease, UINT64_MAX);
+}
+
+Test(pair, demotion_relieves_at_once)
+{
+	begin(&slow);
+	pair_channel(LAN, true, 0);
+	A->fact.demotion = 1;
+	pair_node_facts(A);
+	pair_carry();
+	cr_expect(pair_role(A) == CARP_BACKUP && pair_role(B) == CARP_MASTER);
+}
+
+Test(pair, a_lease_ends_while_a_ready_peer_is_there)
+{
+	begin(&fast);
+	cr_expect(pair_view(A).guarded);
+	cr_expect_leq(A->lease, w.now + 2 * FAST_NS);
+	B->fact.ready = false;
+	pair_node_facts(B);
+	pair_carry();
+	cr_expect_eq(A->lease, UINT64_MAX, "it would not take over");
+	B->fact.ready = true;
+	pair_node_facts(B);
+	pair_carry();
+	cr_expect_leq(A->lease, w.now + 2 * FAST_NS);
+	pair_node_link(B, false);
+	pair_carry();
+	cr_expect_eq(A->lease, UINT64_MAX, "it could not");
+	pair_node_link(B, true);
+	pair_node_kill(B);
+	pair_pass(2 * SECOND, NULL);
+	cr_expect_eq(A->lease, UINT64_MAX, "it is dead");
+	cr_expect_eq(pair_peer_state(A), PAIR_SILENT);
+}
+
+static unsigned int both_own;
+
+static void count_both(void)
+{
+	both_own += pair_owns(A) && pair_owns(B);
+}
+
+Test(pair, a_killed_master_is_replaced_and_nothing_is_owned_twice)
+{
+	begin(&fast);
+	pair_node_kill(A);
+	pair_pass(90 * MS, count_both);
+	cr_expect(pair_role(B) == CARP_MASTER && pair_owns(B) && !pair_owns(A));
+	cr_expect_eq(both_own, 0u);
+	cr_expect_eq(B->lease, UINT64_MAX);
+}
+
+/* It finds its timer due, and what the other has said, in whatever order. */
+Test(pair, a_master_that_was_stopped_has_none_of_them_when_it_goes_on)
+{
+	begin(&fast);
+	A->setup.set.preempt = false;
+	pair_node_configure(A);
+	A->runs = false;
+	pair_pass(2 * SECOND, count_both);
+	cr_expect(pair_role(B) == CARP_MASTER);
+	A->runs = true;
+	vhids_run(A->v, w.now);
+	cr_expect(pair_role(A) == CARP_BACKUP && !pair_owns(A));
+	pair_pass(SECOND, count_both);
+	cr_expect(pair_role(A) == CARP_BACKUP && pair_role(B) == CARP_MASTER);
+	cr_expect_eq(both_own, 0u);
+	cr_expect_eq(A->happened[VHID_SPLIT_BRAIN] + B->happened[VHID_SPLIT_BRAIN], 0u);
+}
+
+Test(pair, a_cut_sync_link_moves_nothing)
+{
+	begin(&slow);
+	pair_channel(SYNC, true, 0);
+	pair_pass(20 * SECOND, count_both);
+	cr_expect(pair_role(A) == CARP_MASTER && pair_role(B) == CARP_BACKUP);
+	cr_expect_eq(pair_peer_state(B), PAIR_LINK_DOWN);
+	cr_expect_eq(both_own, 0u);
+	cr_expect_eq(A->lease, UINT64_MAX, "who would take over is not heard");
+	pair_channel(SYNC, false, 0);
+	pair_pass(SECOND, NULL);
+	cr_expect_eq(pair_peer_state(B), PAIR_UP);
+}
+
+/* Frames of others come in by both ends of the segment. */
+static void others(bool first, bool second)
+{
+	static const uint8_t frame[60] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 9, 0x88, 0xb5 };
+
+	if (first)
+		pair_put(0, LAN, frame, sizeof(frame));
+	if (second)
+		pair_put(1, LAN, frame, sizeof(frame));
+}
+
+Test(pair, a_segment_that_drops_adverts_is_told_and_moves_nothing)
+{
+	begin(&slow);
+	pair_channel(LAN, true, 0);
+	for (int i = 0; i < 40; i++) {
+		others(true, true);
+		pair_pass(250 * MS, count_both);
+	}
+	cr_expect(A->happened[VHID_SEGMENT] == 1 && B->happened[VHID_SEGMENT] == 1);
+	cr_expect(pair_view(A).split && pair_view(B).split);
+	cr_expect(pair_role(A) == CARP_MASTER && pair_role(B) == CARP_BACKUP);
+	pair_channel(LAN, false, 0);
+	pair_pass(5 * SECOND, count_both);
+	cr_expect(A->happened[VHID_SEGMENT_WHOLE] == 1 && B->happened[VHID_SEGMENT_WHOLE] == 1);
+	cr_expect_eq(both_own, 0u);
+}
+
+Test(pair, a_node_whose_segment_is_dead_is_relieved)
+{
+	begin(&slow);
+	pair_channel(LAN, true, 0);
+	for (int i = 0; i < 40; i++) {
+		others(false, true);
+		pair_pass(250 * MS, count_both);
+	}
+	cr_expect(A->happened[VHID_DEAF] == 1 && pair_view(A).demotions.segment == VHID_DEMOTION);
+	cr_expect(pair_role(A) == CARP_BACKUP && pair_role(B) == CARP_MASTER);
+	cr_expect_eq(B->happened[VHID_DEAF], 0u);
+	pair_channel(LAN, false, 0);
+	pair_pass(3 * SECOND, count_both);
+	cr_expect(A->happened[VHID_HEARS] == 1 && pair_role(A) == CARP_MASTER && pair_role(B) == CARP_BACKUP);
+	cr_expect_eq(both_own, 0u);
+}
+
+Test(pair, a_split_brain_is_told_and_heals)
+{
+	begin(&fast);
+	pair_channel(LAN, true, 0);
+	pair_channel(SYNC, true, 0);
+	pair_pass(10 * SECOND, NULL);
+	cr_expect(pair_role(A) == CARP_MASTER && pair_role(B) == CARP_MASTER);
+	cr_expect(pair_peer_state(A) == PAIR_SILENT && pair_peer_state(B) == PAIR_SILENT, "to each the other is dead");
+	cr_expect_eq(A->happened[VHID_SPLIT_BRAIN] + B->happened[VHID_SPLIT_BRAIN], 0u);
+	pair_channel(SYNC, false, 0);
+	pair_pass(FAST_NS, NULL);
+	cr_expect(pair_role(A) == CARP_MASTER && pair_role(B) == CARP_BACKUP && !pair_owns(B));
+	pair_channel(LAN, false, 0);
+	pair_pass(2 * SECOND, NULL);
+	cr_expect(A->happened[VHID_SPLIT_BRAIN] == 1 && B->happened[VHID_SPLIT_BRAIN] == 1);
+	cr_expect(A->happened[VHID_ONE_MASTER] == 1 && B->happened[VHID_ONE_MASTER] == 1);
+	cr_expect(!pair_view(A).dual && pair_view(A).dual_ns);
+}
+
+Test(pair, the_peer_tells_when_it_has_seen_the_announcements)
+{
+	begin(&humble);
+	vhids_hand_over(A->v, 0, w.now);
+	pair_carry();
+	cr_expect(pair_role(B) == CARP_MASTER && B->happened[VHID_ANNOUNCED] == 1);
+	cr_expect(pair_view(B).announced_ns && pair_view(B).announced_ns < MS);
+}
+
+/* ---- what is not from a peer, or not of now ---- */
+
+/* What B says to a frame: of each fault it tells once a minute. */
+static void expect_refused(const uint8_t *frame, size_t len, enum carp_fault fault)
+{
+	uint64_t bad = pair_view(B).bad;
+
+	pair_put(1, LAN, frame, len);
+	pair_carry();
+	cr_expect_eq(pair_view(B).bad, bad + 1, "%s", carp_fault_text(fault));
+	cr_expect_eq(B->faults[fault], 1u, "%s", carp_fault_text(fault));
+}
+
+/* The next that A sends */
+static size_t advert_of_a(uint8_t frame[FRAME_MAX])
+{
+	do
+		pair_pass(FAST_NS, NULL);
+	while (w.last[LAN][23] != CARP_PROTO);
+	memcpy(frame, w.last[LAN], w.last_len[LAN]);
+	cr_assert_eq(w.last_len[LAN], (size_t)EXT_AT + EXT_LEN);
+	return w.last_len[LAN];
+}
+
+static void sign_again(uint8_t *frame, const struct ext *ext, const struct sign_key *key)
+{
+	ext_put(frame + EXT_AT, frame + EXT_AT - CARP_LEN, ext, key);
+}
+
+/* As a plain node sends it */
+static size_t strip(uint8_t *frame)
+{
+	uint32_t sum = 0;
+
+	put_be16(frame + 16, 20 + CARP_LEN);
+	put_be16(frame + 24, 0);
+	for (int i = 0; i < 20; i += 2)
+		sum += get_be16(frame + 14 + i);
+	sum = (sum & 0xffff) + (sum >> 16);
+	put_be16(frame + 24, (uint16_t) ~(sum + (sum >> 16)));
+	return EXT_AT;
+}
+
+Test(pair, what_was_recorded_altered_or_stripped_is_refused)
+{
+	uint8_t frame[FRAME_MAX], other[FRAME_MAX];
+	struct ext ext;
+	unsigned int key;
+	size_t len;
+
+	begin(&fast);
+	len = advert_of_a(frame);
+	cr_assert_eq(ext_get(frame + EXT_AT - CARP_LEN, CARP_LEN + EXT_LEN, &A->keys, &ext, &key), CARP_OK);
+	pair_pass(SECOND, NULL);
+	expect_refused(frame, len, CARP_REPLAYED);
+	memcpy(other, frame, len);
+	other[EXT_AT + 39] ^= 1; /* its demotion */
+	expect_refused(other, len, CARP_FORGED);
+	memcpy(other, frame, len);
+	expect_refused(other, strip(other), CARP_UNSIGNED);
+	ext.mark.sequence += 1000000;
+	ext.node = 99;
+	sign_again(frame, &ext, &A->keys.key[0]);
+	expect_refused(frame, len, CARP_STRANGER);
+	cr_expect(pair_role(A) == CARP_MASTER && pair_role(B) == CARP_BACKUP);
+	ext.node = A->pair.node;
+	sign_again(frame, &ext, &A->keys.key[1]);
+	pair_node_kill(A);
+	pair_pass(5 * SECOND, NULL);
+	expect_refused(frame, len, CARP_STRANGE_KEY);
+	cr_expect_eq(pair_role(B), CARP_MASTER);
+}
+
+Test(pair, a_recording_is_none_the_better_after_a_restart)
+{
+	uint8_t frame[FRAME_MAX], beat[FRAME_MAX];
+	struct pair_view peer;
+	size_t len, beat_len;
+
+	begin(&fast);
+	len = advert_of_a(frame);
+	beat_len = w.last_len[SYNC];
+	memcpy(beat, w.last[SYNC], beat_len);
+	vhids_pair_show(B->v, &peer, 1);
+	pair_node_kill(A);
+	pair_node_kill(B);
+	B->peer.mark = peer.mark; /* as the daemon keeps it */
+	memset(B->faults, 0, sizeof(B->faults));
+	pair_node_start(B, 6);
+	pair_pass(MS, NULL);
+	expect_refused(frame, len, CARP_REPLAYED);
+	vhids_pair_show(B->v, &peer, 1);
+	cr_expect_eq(peer.bad, 0u);
+	pair_put(1, SYNC, beat, beat_len);
+	pair_carry();
+	vhids_pair_show(B->v, &peer, 1);
+	cr_expect(peer.bad == 1 && peer.received == 0);
+	pair_node_start(A, 6);
+	pair_pass(2 * SECOND, NULL);
+	cr_expect(pair_role(A) == CARP_MASTER && pair_role(B) == CARP_BACKUP, "what it says now is heard");
+}
+
+/* A clock that was wrong leaves an epoch behind that no other reaches, until the node says by the channel that this is its epoch now. */
+Test(pair, an_epoch_can_be_put_right)
+{
+	begin(&fast);
+	pair_node_kill(A);
+	pair_pass(SECOND, NULL);
+	pair_node_start(A, 3);
+	pair_pass(2 * SECOND, NULL);
+	cr_expect_eq(pair_peer_state(B), PAIR_SILENT);
+	vhids_pair_epoch(B->v, A->pair.node, 3);
+	pair_pass(2 * SECOND, NULL);
+	cr_expect_eq(pair_peer_state(B), PAIR_UP);
+	cr_expect(pair_role(A) == CARP_MASTER && pair_role(B) == CARP_BACKUP);
+}
+
+Test(pair, plain_peers_are_believed_where_that_is_wanted)
+{
+	uint8_t frame[FRAME_MAX];
+
+	begin(&fast);
+	B->setup.plain_peers = true;
+	pair_node_configure(B);
+	advert_of_a(frame);
+	pair_node_kill(A);
+	pair_pass(SECOND, NULL);
+	cr_expect_eq(pair_role(B), CARP_MASTER);
+	pair_put(1, LAN, frame, strip(frame));
+	pair_carry();
+	cr_expect_eq(pair_view(B).bad, 0u);
+	cr_expect_eq(pair_role(B), CARP_BACKUP, "it yields to what is better");
+}
+
+static void keys_are(struct node *n, unsigned int first, unsigned int count)
+{
+	static struct sign_keys both;
+
+	if (!both.n)
+		both = A->keys;
+	n->keys.key[0] = both.key[first];
+	n->keys.key[1] = both.key[!first];
+	n->keys.n = count;
+	pair_node_configure(n);
+	pair_pass(2 * SECOND, count_both);
+	cr_expect(pair_role(A) == CARP_MASTER && pair_role(B) == CARP_BACKUP);
+	cr_expect(pair_peer_state(A) == PAIR_UP && pair_peer_state(B) == PAIR_UP);
+}
+
+Test(pair, keys_are_changed_without_an_outage)
+{
+	begin(&fast);
+	keys_are(A, 1, 2);
+	keys_are(B, 1, 2);
+	keys_are(A, 1, 1);
+	keys_are(B, 1, 1);
+	cr_expect_eq(both_own, 0u);
+	cr_expect_eq(A->happened[VHID_FAULT] + B->happened[VHID_FAULT], 0u);
+	cr_expect_eq(A->happened[VHID_ROLE] + B->happened[VHID_ROLE], 3u, "those of the beginning");
+}
+
+/* ---- whatever comes ---- */
+
+static uint64_t both_since; /* both have the addresses, and can hear each other; 0: not */
+static uint64_t longest_both;
+
+static void watch_both(void)
+{
+	uint64_t clean = w.clean_since[LAN] < w.clean_since[SYNC] ? w.clean_since[LAN] : w.clean_since[SYNC];
+
+	if (!pair_owns(A) || !pair_owns(B) || !A->runs || !B->runs || clean == CARP_NEVER) {
+		both_since = 0;
+		return;
+	}
+	both_since = both_since ?: w.now;
+	if (w.now - both_since > longest_both)
+		longest_both = w.now - both_since;
+}
+
+static void something_happens(unsigned int *epoch)
+{
+	struct node *n = &w.nodes[rand() % 2];
+
+	switch (rand() % 8) {
+	case 0:
+		pair_channel(LAN, rand() % 2, rand() % 2 * 30);
+		break;
+	case 1:
+		pair_channel(SYNC, rand() % 2, rand() % 2 * 30);
+		break;
+	case 2:
+		n->runs = n->v && rand() % 2;
+		break;
+	case 3:
+		if (n->runs)
+			pair_node_kill(n);
+		break;
+	case 4:
+		if (!n->v)
+			pair_node_start(n, ++*epoch);
+		break;
+	case 5:
+		pair_node_link(n, rand() % 3);
+		if (!n->runs && n->v)
+			n->link_up = true;
+		break;
+	case 6:
+		n->fact.demotion = (unsigned int)rand() % 3;
+		if (n->runs)
+			pair_node_facts(n);
+		break;
+	default:
+		if (n->runs)
+			vhids_hand_over(n->v, 0, w.now);
+	}
+}
+
+static void all_is_well(unsigned int *epoch)
+{
+	pair_channel(LAN, false, 0);
+	pair_channel(SYNC, false, 0);
+	for (unsigned int i = 0; i < 2; i++) {
+		struct node *n = &w.nodes[i];
+
+		if (!n->v)
+			pair_node_start(n, ++*epoch);
+		n->runs = true;
+		pair_node_link(n, true);
+	}
+	pair_carry();
+}
+
+/* One dies: the other has the addresses within its patience, and the time that it was late itself. */
+static void one_dies(unsigned int *epoch)
+{
+	struct node *dies = &w.nodes[rand() % 2], *stays = dies == A ? B : A;
+	struct vhid_view view = pair_view(stays);
+
+	pair_node_kill(dies);
+	pair_pass(carp_patience_ns(&view.carp) + FAST_NS, NULL);
+	cr_expect(pair_role(stays) == CARP_MASTER && pair_owns(stays));
+	pair_node_start(dies, ++*epoch);
+}
+
+/* As long as one of the two ways is whole, no address is owned twice for longer than an interval; when all is well again there is one master. */
+Test(pair, histories)
+{
+	unsigned int epoch = 10;
+
+	pair_begin(&fast);
+	for (unsigned int seed = 0; seed < 60; seed++) {
+		srand(seed);
+		longest_both = both_since = 0;
+		for (int step = 0; step < 30; step++) {
+			something_happens(&epoch);
+			pair_pass(rand() % 100 * MS, watch_both);
+		}
+		cr_expect_leq(longest_both, 2 * FAST_NS, "seed %u: %.3f ms", seed, (double)longest_both / MS);
+		all_is_well(&epoch);
+		pair_pass(2 * FAST_NS, NULL);
+		cr_expect(!pair_owns(A) || !pair_owns(B), "seed %u", seed);
+		pair_pass(4 * FAST_NS + 3 * SECOND, NULL);
+		cr_expect_eq(pair_owns(A) + pair_owns(B), 1, "seed %u", seed);
+		cr_expect_eq((pair_role(A) == CARP_MASTER) + (pair_role(B) == CARP_MASTER), 1, "seed %u", seed);
+		one_dies(&epoch);
+		pair_pass(SECOND, NULL);
+	}
+}
