@@ -100,8 +100,8 @@ static int apply_to_datapath(void *arg, const struct config *config, struct conf
 	names_configure(d, config);
 	updates_configure(d, config);
 	updates_tick(d);
+	ha_configure(d, config); /* whose keys sign adverts */
 	vips_configure(d, config);
-	ha_configure(d, config);
 	if (d->observe)
 		observe_configure(d->observe, &config->log);
 	return 0;

@@ -164,6 +164,7 @@ void ha_tick(struct daemon *d)
 		return;
 	read_keys(d, ha->config->ha.key_file);
 	set_channel(d);
+	pairing_keys_changed(d);
 }
 
 /* ---- for others ---- */

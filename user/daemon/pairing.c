@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 
 #include "user/daemon/daemon.h"
@@ -24,8 +23,6 @@ struct pairing {
 	uint64_t epoch;
 	json_t *peers;
 	long long saved_ms;
-	struct sign_keys keys;
-	struct stat key_seen; /* the file, as it was read last */
 	const struct config *config;
 	uint32_t ifindex;
 	bool maintenance;
@@ -121,41 +118,22 @@ static struct sign_mark mark_of(const struct pairing *p, const struct addr *addr
 				   (uint64_t)json_integer_value(json_array_get(mark, 1)) };
 }
 
-/* ---- keys ---- */
-
-static bool key_changed(const struct pairing *p, struct stat *st)
-{
-	if (stat(p->config->ha.key_file, st))
-		return false;
-	return st->st_ino != p->key_seen.st_ino || st->st_size != p->key_seen.st_size ||
-	       st->st_mtim.tv_sec != p->key_seen.st_mtim.tv_sec || st->st_mtim.tv_nsec != p->key_seen.st_mtim.tv_nsec;
-}
-
-/* A file that can't be used leaves the keys that there are. */
-static void read_keys(struct pairing *p)
-{
-	const char *path = p->config->ha.key_file, *why;
-	struct sync_keys read;
-	struct stat st;
-
-	if (!key_changed(p, &st))
-		return;
-	p->key_seen = st;
-	if (sync_keys_read(path, &read, &why)) {
-		log_warnx("ha: %s: %s%s", path, why, p->keys.n ? "; the keys stay that were there before" : "");
-		return;
-	}
-	p->keys.n = read.n;
-	for (unsigned int i = 0; i < read.n; i++)
-		sign_key_make(&p->keys.key[i], read.key[i].id, read.key[i].advert);
-	sync_keys_clear(&read);
-}
-
 /* ---- telling the timekeeper ---- */
+
+static void make_keys(struct daemon *d, struct sign_keys *keys)
+{
+	const struct sync_keys *its = ha_keys(d);
+
+	memset(keys, 0, sizeof(*keys)); /* all of it: the timekeeper compares */
+	keys->n = its->n;
+	for (unsigned int i = 0; i < its->n; i++)
+		sign_key_make(&keys->key[i], its->key[i].id, its->key[i].advert);
+}
 
 static void tell(struct daemon *d)
 {
 	struct pairing *p = d->pairing;
+	struct sign_keys keys;
 	const struct config_ha *ha = &p->config->ha;
 	struct pair_setup_peer *peers = calloc(ha->n_peers + 1, sizeof(*peers));
 	struct pair_setup setup = { .node = ha->n_peers ? pair_node(&ha->local) : 0,
@@ -165,16 +143,18 @@ static void tell(struct daemon *d)
 				    .port = ha->port,
 				    .peers = peers,
 				    .n_peers = ha->interface ? ha->n_peers : 0,
-				    .keys = &p->keys,
+				    .keys = &keys,
 				    .maintenance = p->maintenance };
 	int err = peers ? 0 : -ENOMEM;
 
+	make_keys(d, &keys);
 	for (size_t i = 0; !err && i < ha->n_peers; i++)
 		peers[i] = (struct pair_setup_peer){ ha->peers[i], mark_of(p, &ha->peers[i]) };
 	err = err ?: timekeeper_pair(d->gateways->timekeeper, &setup);
 	if (err && err != p->err)
 		log_ret(err, "ha: beats can't be sent by the sync link");
 	p->err = err;
+	explicit_bzero(&keys, sizeof(keys));
 	free(peers);
 }
 
@@ -194,9 +174,13 @@ void pairing_configure(struct daemon *d, const struct config *config)
 		take_marks(d);
 	p->config = config;
 	p->ifindex = device_of(d, config);
-	if (config->ha.interface)
-		read_keys(p);
 	tell(d);
+}
+
+void pairing_keys_changed(struct daemon *d)
+{
+	if (d->pairing->config)
+		tell(d);
 }
 
 void pairing_system_changed(struct daemon *d)
@@ -221,14 +205,9 @@ void pairing_tick(struct daemon *d)
 {
 	struct pairing *p = d->pairing;
 	long long now_ms = clock_ms(CLOCK_MONOTONIC);
-	struct stat st;
 
 	if (!p->config || !p->config->ha.interface)
 		return;
-	if (key_changed(p, &st)) {
-		read_keys(p);
-		tell(d);
-	}
 	if (now_ms - p->saved_ms < SAVE_MS)
 		return;
 	p->saved_ms = now_ms;
@@ -306,7 +285,6 @@ void pairing_close(struct daemon *d)
 		return;
 	if (p->config && p->config->ha.interface && take_marks(d))
 		save(p, file_replace_soon);
-	explicit_bzero(&p->keys, sizeof(p->keys));
 	json_decref(p->peers);
 	free(p->path);
 	free(p);

@@ -15,6 +15,7 @@ struct pairing; /* opaque */
 int pairing_open(struct daemon *d, bool maintenance); /* 0 or -ENOMEM */
 void pairing_close(struct daemon *d);		      /* NULL is allowed */
 void pairing_configure(struct daemon *d, const struct config *config);
+void pairing_keys_changed(struct daemon *d); /* those of ha.h */
 void pairing_system_changed(struct daemon *d);
 void pairing_maintenance(struct daemon *d, bool on);
 void pairing_tick(struct daemon *d); /* once a second */
