@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Virtual addresses as the kernel has them: it gets and sends what is theirs while this node has the lease, and says where they are with the
- * virtual MAC. tc only.
+ * virtual MAC, as does whatever sends router advertisements. tc only.
  */
 #pragma once
 
@@ -28,10 +28,15 @@ struct neighbor_advert {
 	__u8 mac[ETH_ALEN];
 };
 
+#define ND_ROUTER 134
+#define ND_ROUTER_LEN 16 /* and its options (RFC 4861 4.2) */
 #define ND_ADVERT 136
+#define ND_OPTION_SOURCE 1
 #define ND_OPTION_TARGET 2
+#define ND_OPTIONS_MAX 16 /* looked at */
 
-enum vip_verdict { VIP_NONE, VIP_OURS, VIP_ANOTHERS };
+/* ROUTER: a router advertisement from an address that is ours; its vhid is in the byte above */
+enum vip_verdict { VIP_NONE, VIP_OURS, VIP_ANOTHERS, VIP_ROUTER };
 
 /* *vhid: of OURS. A link-local address belongs to a device. */
 static __always_inline enum vip_verdict vip_judge(const union fl_addr *addr, __u32 ifindex, __u8 *vhid)
@@ -100,7 +105,11 @@ GLOBAL int vip_ip6_leaves(struct fl_ctx *ctx, __u32 l3, __u32 ifindex)
 		return VIP_NONE;
 	if (!na || ip->nexthdr != IPPROTO_ICMPV6 || na->type != ND_ADVERT) {
 		__builtin_memcpy(&addr, &ip->saddr, sizeof(addr));
-		return vip_judge(&addr, ifindex, &vhid);
+		r = vip_judge(&addr, ifindex, &vhid);
+		if (r != VIP_OURS || !na || ip->nexthdr != IPPROTO_ICMPV6 || na->type != ND_ROUTER)
+			return r;
+		vmac_put(eth->h_source, vhid);
+		return VIP_ROUTER | vhid << 8;
 	}
 	__builtin_memcpy(&addr, &na->target, sizeof(addr));
 	r = vip_judge(&addr, ifindex, &vhid);
@@ -111,6 +120,33 @@ GLOBAL int vip_ip6_leaves(struct fl_ctx *ctx, __u32 l3, __u32 ifindex)
 	na->check = csum_replace(na->check, before, mac_sum(na->mac));
 	vmac_put(eth->h_source, vhid);
 	return r;
+}
+
+/* Hosts learn the virtual MAC from it, and none of them has to ask. */
+GLOBAL int vip_router_leaves(struct fl_ctx *ctx, __u32 l3, __u8 vhid)
+{
+	__u32 l4 = l3 + sizeof(struct ipv6hdr), off = ND_ROUTER_LEN;
+	struct neighbor_advert *ra;
+	__u64 before, after;
+
+	for (int i = 0; i < ND_OPTIONS_MAX; i++) {
+		__u8 *option = pkt_at(ctx, l4 + off, L4_MAX, 2 + ETH_ALEN);
+
+		if (!option || !option[1])
+			return 0;
+		if (option[0] != ND_OPTION_SOURCE) {
+			off = (off + option[1] * 8) & L4_MAX; /* the verifier wants a limit */
+			continue;
+		}
+		before = mac_sum(&option[2]);
+		vmac_put(&option[2], vhid);
+		after = mac_sum(&option[2]);
+		ra = pkt_at(ctx, l4, L4_MAX, 4);
+		if (ra)
+			ra->check = csum_replace(ra->check, before, after);
+		return 1;
+	}
+	return 0;
 }
 
 GLOBAL int vip_ip4_uses(struct fl_ctx *ctx, __u32 l3, bool source)
@@ -149,10 +185,16 @@ GLOBAL bool vmac_comes(struct fl_ctx *ctx, __u32 ifindex)
 /* What the router itself sends by a port. False: it bears a virtual address that another node has. */
 static __always_inline bool vip_may_leave(struct fl_ctx *ctx, const struct fl_port *port, __u32 l3)
 {
+	int r;
+
 	if (ctx->protocol == bpf_htons(ETH_P_ARP))
 		return l3 != ETH_HLEN || vip_arp_leaves(ctx) != VIP_ANOTHERS;
-	if (ctx->protocol == bpf_htons(ETH_P_IPV6))
-		return vip_ip6_leaves(ctx, l3, port->ifindex) != VIP_ANOTHERS;
+	if (ctx->protocol == bpf_htons(ETH_P_IPV6)) {
+		r = vip_ip6_leaves(ctx, l3, port->ifindex);
+		if ((r & 0xff) == VIP_ROUTER)
+			vip_router_leaves(ctx, l3, r >> 8);
+		return r != VIP_ANOTHERS;
+	}
 	return ctx->protocol != bpf_htons(ETH_P_IP) || vip_ip4_uses(ctx, l3, true) != VIP_ANOTHERS;
 }
 
