@@ -172,6 +172,13 @@ stop_process() {
 	wait "$1" 2> /dev/null
 }
 
+# kill_in_ns NAMESPACE: whatever runs there, also what began a session of its own; as when the machine loses its power
+kill_in_ns() {
+	local pids
+	mapfile -t pids < <(ip netns pids "$1" 2> /dev/null)
+	[ ${#pids[@]} -eq 0 ] || kill -KILL "${pids[@]}" 2> /dev/null
+}
+
 python_in_ns() {
 	in_ns "$1" "$FL_PYTHON" "$FL_NET/$2" "${@:3}"
 }
@@ -285,6 +292,7 @@ cleanup() {
 		stop_process "$pid"
 	done
 	for name in "${fl_names[@]}"; do
+		kill_in_ns "$name"
 		ip netns del "$name" 2> /dev/null
 	done
 	rm -rf /sys/fs/bpf/fairlead/"$FL_PREFIX"-* /run/fairlead/"$FL_PREFIX"-* /var/lib/fairlead/"$FL_PREFIX"-*

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "user/daemon/daemon.h"
 #include "user/daemon/gateways_internal.h"
@@ -48,8 +49,13 @@ static void keep(const char *path, const char *text)
 
 static void keep_disabled(struct vips *v)
 {
-	char *text = json_dumps(v->disabled, JSON_SORT_KEYS);
+	char *text;
 
+	if (!json_object_size(v->disabled)) {
+		unlink(v->disabled_path);
+		return;
+	}
+	text = json_dumps(v->disabled, JSON_SORT_KEYS);
 	keep(v->disabled_path, text);
 	free(text);
 }
@@ -162,13 +168,17 @@ static void on_events(evutil_socket_t fd, short what, void *arg)
 	struct daemon *d = arg;
 	struct vhid_event e;
 	eventfd_t count;
-	unsigned int lost;
+	unsigned int lost, some;
+	bool any = true;
 
 	(void)what;
 	eventfd_read(fd, &count);
-	own(d);
-	while (timekeeper_vip_event(d->gateways->timekeeper, &e, &lost))
-		vips_tell(d, &e);
+	for (lost = 0; any; lost += some) {
+		any = timekeeper_vip_event(d->gateways->timekeeper, &e, &some);
+		own(d); /* each time: roles may have changed since the one before */
+		if (any)
+			vips_tell(d, &e);
+	}
 	if (lost)
 		journal_write(d->journal, JOURNAL_WARNING, JOURNAL_VIP, "", "untold", NULL,
 			      "%u changes of virtual addresses came too fast to be told", lost);
