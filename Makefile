@@ -30,6 +30,7 @@ PACKAGES_BUILD := gcc libc6-dev pkg-config clang llvm bpftool libbpf-dev libxdp-
 PACKAGES_DEMO := iproute2 ethtool tcpdump iputils-ping procps netbase python3
 PACKAGES_TEST := $(PACKAGES_DEMO) libcriterion-dev iptables nftables python3-scapy python3-jsonschema \
 	curl ca-certificates xdp-tools qemu-system-x86 busybox-static kmod cpio xz-utils ppp systemd openvpn openssl \
+	kea-dhcp4-server radvd charon-systemd strongswan-swanctl libcharon-extra-plugins \
 	clang-19
 PACKAGES_CHECK := clang-format clang-tidy shellcheck mandoc
 
@@ -173,7 +174,14 @@ deps:
 deps-demo:
 	$(call install_packages,$(PACKAGES_BUILD) $(PACKAGES_DEMO))
 
+# their packages would start them, now and at each boot; tests run them in namespaces
+SERVICES_TEST := kea-dhcp4-server radvd strongswan
+
 deps-test:
+	@[ "$$(id -u)" != 0 ] || for unit in $(SERVICES_TEST); do \
+		[ -e /lib/systemd/system/$$unit.service ] || \
+			{ mkdir -p /etc/systemd/system && ln -sf /dev/null /etc/systemd/system/$$unit.service; }; \
+	done
 	$(call install_packages,$(PACKAGES_BUILD) $(PACKAGES_TEST))
 
 deps-check:
@@ -236,15 +244,17 @@ UNITS   := $(DESTDIR)$(PREFIX)/lib/systemd/system
 EXAMPLES = $(wildcard configs/*.json)
 
 install: all
-	install -d $(SBIN) $(LIBEXEC) $(SHARE)/fairlead/examples/hooks $(SHARE)/doc/fairlead $(SHARE)/man/man5 $(SHARE)/man/man8 $(UNITS) \
-		$(DESTDIR)/etc/fairlead
+	install -d $(SBIN) $(LIBEXEC) $(SHARE)/fairlead/examples/hooks $(SHARE)/fairlead/examples/wazuh $(SHARE)/doc/fairlead \
+		$(SHARE)/man/man5 $(SHARE)/man/man8 $(UNITS) $(DESTDIR)/etc/fairlead
 	install -m 0755 $(BUILD)/fairleadd $(BUILD)/fairlead $(SBIN)
 	install -m 0755 $(BUILD)/fairlead-https $(BUILD)/fairlead-fault $(BUILD)/fairlead-probe $(LIBEXEC)
 	$(if $(wildcard docs/man/*.5),install -m 0644 $(wildcard docs/man/*.5) $(SHARE)/man/man5)
 	install -m 0644 $(wildcard docs/man/*.8) $(SHARE)/man/man8
 	install -m 0644 README.md $(wildcard docs/*.md) $(SHARE)/doc/fairlead
 	$(if $(filter-out %.schema.json,$(EXAMPLES)),install -m 0644 $(filter-out %.schema.json,$(EXAMPLES)) $(SHARE)/fairlead/examples)
-	install -m 0755 $(wildcard configs/hooks/*) $(SHARE)/fairlead/examples/hooks
+	install -m 0755 $(wildcard configs/hooks/*.sh) $(SHARE)/fairlead/examples/hooks
+	install -m 0644 $(filter-out %.sh,$(wildcard configs/hooks/*)) $(SHARE)/fairlead/examples/hooks
+	install -m 0644 $(wildcard configs/wazuh/*) $(SHARE)/fairlead/examples/wazuh
 	$(if $(filter %.schema.json,$(EXAMPLES)),install -m 0644 $(filter %.schema.json,$(EXAMPLES)) $(SHARE)/fairlead)
 	for unit in $(notdir $(wildcard configs/systemd/*.service)); do \
 		sed 's|@sbindir@|$(PREFIX)/sbin|' configs/systemd/$$unit > $(UNITS)/$$unit && chmod 0644 $(UNITS)/$$unit || exit; \
