@@ -282,6 +282,77 @@ Test(vhids, one_with_another_password_is_ignored)
 	cr_expect_eq(faults, 1u, "told once a minute");
 }
 
+/* ---- as a node of a pair, with a plain one beside it ---- */
+
+static void pair_up(void)
+{
+	static const uint8_t id[SIGN_ID] = { 1 }, secret[32] = { 2 };
+	static struct pair_setup_peer peer;
+	static struct sign_keys keys;
+	struct pair_setup pair = { .epoch = 1, .port = 7241, .peers = &peer, .n_peers = 1, .keys = &keys };
+
+	sign_key_make(&keys.key[0], id, secret);
+	keys.n = 1;
+	addr_parse("172.16.255.1", &pair.local);
+	addr_parse("172.16.255.2", &peer.addr);
+	pair.node = pair_node(&pair.local);
+	cr_assert_eq(vhids_pair(v, &pair, now_ns()), 0);
+}
+
+/* One that ucarp has sent, within ms */
+static bool ucarp_advertises(long ms)
+{
+	uint64_t end = now_ns() + (uint64_t)ms * MS;
+	struct sockaddr_ll from;
+	uint8_t frame[256];
+
+	while (now_ns() < end) {
+		socklen_t len = sizeof(from);
+
+		until(CARP_INIT, 20);
+		while (recvfrom(wire, frame, sizeof(frame), 0, (struct sockaddr *)&from, &len) > 0)
+			if (from.sll_pkttype != PACKET_OUTGOING && frame[23] == CARP_PROTO && frame[12] == 8)
+				return true;
+	}
+	return false;
+}
+
+Test(vhids, a_plain_node_understands_those_of_a_pair)
+{
+	pair_up();
+	setup.set.advskew = 0;
+	begin("love");
+	cr_expect_geq(until(CARP_MASTER, 6000), 0);
+	watch();
+	ucarp_start("100", "love", false);
+	cr_expect(!ucarp_advertises(6000), "it hears that there is a master");
+	facts.disabled = true;
+	vhids_facts(v, &facts, &node, now_ns());
+	cr_expect(ucarp_advertises(6000), "it takes over");
+}
+
+Test(vhids, a_node_of_a_pair_yields_to_a_plain_one_if_that_is_wanted)
+{
+	pair_up();
+	setup.plain_peers = true;
+	ucarp_start("0", "love", false);
+	begin("love");
+	cr_expect_eq(until(CARP_MASTER, 6000), -1);
+	cr_expect(shown().received >= 2 && !shown().bad);
+}
+
+Test(vhids, a_node_of_a_pair_does_not_believe_a_plain_one)
+{
+	pair_up();
+	ucarp_start("0", "love", false);
+	begin("love");
+	cr_expect_geq(until(CARP_MASTER, 6000), 0);
+	cr_expect_eq(until(CARP_BACKUP, 3000), -1);
+	cr_expect(shown().bad >= 2 && !shown().received);
+}
+
+/* ---- */
+
 Test(vhids, bows_out)
 {
 	uint8_t frame[256], last[256] = { 0 };

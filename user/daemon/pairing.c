@@ -243,18 +243,39 @@ void pairing_tell(struct daemon *d, const struct vhid_event *e)
 			      states[e->peer].text);
 }
 
+static bool is_connected(struct daemon *d, const struct addr *addr)
+{
+	struct channel *channel = ha_channel(d);
+	struct sync_peer *peer;
+
+	for (size_t i = 0; channel && (peer = channel_peer_at(channel, i)); i++)
+		if (addr_equal(sync_peer_addr(peer), addr))
+			return sync_peer_connected(peer);
+	return false;
+}
+
+static void reason_of(struct daemon *d, const struct pair_view *view, json_t *reasons)
+{
+	char peer[ADDR_STRLEN];
+
+	addr_format(&view->addr, peer);
+	if (view->state == PAIR_SILENT && is_connected(d, &view->addr))
+		json_array_append_new(
+			reasons, json_sprintf("no beats: %s: it is connected, but its beats (UDP port %u) don't come",
+					      peer, d->pairing->config->ha.port));
+	else if (states[view->state].level != JOURNAL_NOTICE)
+		json_array_append_new(
+			reasons, json_sprintf("%s: %s: %s", states[view->state].event, peer, states[view->state].text));
+}
+
 void pairing_reasons(struct daemon *d, json_t *reasons)
 {
 	struct pair_view *views;
-	char peer[ADDR_STRLEN];
 	size_t n;
 
 	views = views_of(d, &n);
 	for (size_t i = 0; i < n; i++)
-		if (states[views[i].state].level != JOURNAL_NOTICE)
-			json_array_append_new(reasons, json_sprintf("%s: %s: %s", states[views[i].state].event,
-								    addr_format(&views[i].addr, peer),
-								    states[views[i].state].text));
+		reason_of(d, &views[i], reasons);
 	free(views);
 }
 
