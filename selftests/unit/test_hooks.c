@@ -12,6 +12,7 @@
 #include "user/lib/clock.h"
 #include "user/lib/file.h"
 #include "user/lib/log.h"
+#include "user/lib/script.h"
 
 static struct tempdir dir;
 static struct event_base *base;
@@ -214,7 +215,7 @@ Test(hooks, failures)
 Test(hooks, troubles)
 {
 	configure();
-	cr_assert_str_eq(hooks_trouble(script), "there is no such file");
+	cr_assert_str_eq(script_trouble(script), "there is no such file");
 	cr_assert_str_empty(content("events.log"));
 	run("a");
 	run("a");
@@ -234,7 +235,7 @@ Test(hooks, troubles)
 	rmdir(script);
 	cr_assert_eq(times("stderr", "ran"), 0);
 	write_script("echo ran");
-	cr_assert_null(hooks_trouble(script));
+	cr_assert_null(script_trouble(script));
 	run("a");
 	cr_assert(wait_for("stderr", "ran"));
 	cr_assert_eq(file_replace(script, "#!/no/such/interpreter\n", 23, 0755), 0);

@@ -10,6 +10,7 @@
 #include "user/lib/clock.h"
 #include "user/lib/instance.h"
 #include "user/lib/log.h"
+#include "user/lib/script.h"
 
 /* ---- the own file ---- */
 
@@ -68,7 +69,7 @@ static void warn_of_scripts(char *const *paths, size_t n, const char *section, s
 	char pointer[64];
 
 	for (size_t i = 0; i < n; i++) {
-		const char *trouble = hooks_trouble(paths[i]);
+		const char *trouble = script_trouble(paths[i]);
 
 		snprintf(pointer, sizeof(pointer), "/hooks/%s/%zu", section, i);
 		if (trouble)

@@ -12,12 +12,12 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/queue.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "user/lib/clock.h"
 #include "user/lib/log.h"
+#include "user/lib/script.h"
 
 #define READ_MAX 16384	   /* bytes of output at a time; then the loop does other things for … */
 #define READ_PAUSE_US 5000 /* … so long */
@@ -189,29 +189,10 @@ static void tell_dropped(struct script *s, const char *why)
 
 /* ---- what may be run ---- */
 
-/* Who could write it would be root by it. */
-const char *hooks_trouble(const char *path)
-{
-	struct stat st;
-
-	if (stat(path, &st))
-		return errno == ENOENT ? "there is no such file"
-				       : "it can't be looked at; is each directory above it readable?";
-	if (!S_ISREG(st.st_mode))
-		return "it is no regular file";
-	if (st.st_mode & S_IWOTH)
-		return "everybody may write it: chmod o-w";
-	if (st.st_uid && st.st_uid != geteuid())
-		return "it belongs to another user, who could change what is run here: chown root";
-	if (access(path, X_OK))
-		return "it is not executable: chmod +x";
-	return NULL;
-}
-
 /* Told once as long as it lasts. */
 static bool may_run(struct script *s)
 {
-	const char *trouble = hooks_trouble(s->path);
+	const char *trouble = script_trouble(s->path);
 
 	if (trouble && trouble != s->trouble)
 		journal_write(s->hooks->journal, JOURNAL_WARNING, JOURNAL_HOOK, s->path, "not run",

@@ -38,9 +38,6 @@ void hooks_close(struct hooks *hooks);
 /* Before the daemon ends: what runs and waits has so long at most. The event loop does not go on meanwhile. */
 void hooks_finish(struct hooks *hooks, unsigned int ms);
 
-/* Why this script would not be run as it is now, and what to do; a literal. NULL: nothing speaks against it. */
-const char *hooks_trouble(const char *path);
-
 /*
  * From now on these scripts (absolute paths, copied), and this FAIRLEAD_NODE. One that was there before goes on with what waits for it; one
  * that is gone is not run again.

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "user/daemon/daemon.h"
+#include "user/daemon/gateways_internal.h"
 #include "user/lib/clock.h"
 #include "user/lib/file.h"
 
@@ -283,10 +284,12 @@ json_t *status_build(struct daemon *d, int *status)
 	*status = json_array_size(reasons) ? 1 : 0;
 	config = json_pack("{s:s,s:I,s:I,s:b}", "file", d->file, "version", (json_int_t)store_newest(&d->apply.store),
 			   "since_ms", (json_int_t)d->apply.running_since_ms, "on_trial", d->apply.before != NULL);
-	return json_pack("{s:s,s:o,s:s,s:n,s:s,s:s,s:i,s:I,s:o,s:o?,s:o?,s:o?,s:o,s:I}", "state",
+	return json_pack("{s:s,s:o,s:s,s:n,s:s,s:s,s:i,s:I,s:o,s:o?,s:o?,s:o?,s:o,s:I,s:b,s:b}", "state",
 			 *status ? "degraded" : "ok", "reasons", reasons, "node", d->apply.running->node, "peer",
 			 "instance", d->options.instance, "version", FAIRLEAD_VERSION, "pid", (int)getpid(),
 			 "uptime_ms", (json_int_t)(clock_ms(CLOCK_BOOTTIME) - d->start_ms), "config", config,
 			 "interfaces", interfaces, "tunnels", tunnels, "states", states_json(d), "vips", vips_json(d),
-			 "events_lost", (json_int_t)journal_lost(d->journal));
+			 "events_lost", (json_int_t)journal_lost(d->journal), "realtime",
+			 timekeeper_is_realtime(d->gateways->timekeeper), "locked",
+			 timekeeper_is_locked(d->gateways->timekeeper));
 }
