@@ -38,11 +38,11 @@ PACKAGES_CHECK := clang-format clang-tidy shellcheck mandoc
 
 USER_SRC   := $(sort $(wildcard user/*/*.c))
 LIB_SRC    := $(filter user/lib/% user/config/%,$(USER_SRC))
-CLI_SRC    := $(filter user/cli/%,$(USER_SRC))
+CLI_SRC    := $(filter user/cli/% user/doctor/% user/system/%,$(USER_SRC))
 HTTPS_SRC  := $(filter user/https/%,$(USER_SRC))
 FAULT_SRC  := $(filter user/fault/%,$(USER_SRC))
 PROBE_SRC  := $(filter user/probe/%,$(USER_SRC))
-DAEMON_SRC := $(filter-out user/cli/% $(HTTPS_SRC) $(FAULT_SRC) $(PROBE_SRC),$(USER_SRC))
+DAEMON_SRC := $(filter-out user/cli/% user/doctor/% $(HTTPS_SRC) $(FAULT_SRC) $(PROBE_SRC),$(USER_SRC))
 MAIN_SRC   := user/daemon/main.c user/cli/main.c user/https/main.c user/fault/main.c user/probe/main.c
 # Criterion programs with all of user/: that of selftests/unit needs no root, the other does
 TEST_DIRS  := $(patsubst selftests/%/,%,$(sort $(dir $(wildcard selftests/unit/*.c selftests/net/*.c))))
@@ -56,7 +56,7 @@ obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out %.bpf.c,$(1)))
 
 DAEMON_PKGS := libbpf libxdp libelf zlib libevent_core libevent_openssl libnl-3.0 libnl-route-3.0 libnl-genl-3.0 jansson libcares nettle \
 	libssl libcrypto
-CLI_PKGS    := jansson smartcols
+CLI_PKGS    := jansson smartcols libbpf libnl-3.0 libnl-route-3.0 libnl-genl-3.0
 HTTPS_PKGS  := libcurl
 TEST_PKGS   := criterion
 

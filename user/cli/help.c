@@ -108,6 +108,13 @@ const struct cli_command cli_commands[] = {
 	  "  --all    all of them\n"
 	  "  --reset  TCP resets to both ends, so that their connections end at once\n",
 	  cmd_kill },
+	{ "doctor", "[--bundle FILE]", "checks host and pair; says what to do about each finding",
+	  "A row for each finding: check, result (ok, warn, fail or skipped), finding, remedy. Exit status 1 when\n"
+	  "something failed. Works without a daemon, too: then that is a finding, and what only the daemon knows\n"
+	  "is skipped. Checks of your own (`checks` in the configuration) are run, each for 10 s at most.\n"
+	  "  --bundle FILE  writes a tar for support: findings, configuration, tables, events, what ip, nft, ss\n"
+	  "                 and bpftool say; without passwords, keys, tokens, users and descriptions\n",
+	  cmd_doctor },
 	{ "unload", "--yes", "take fairlead out of the kernel: programs, maps, tunnel devices, routes",
 	  "Says what is no longer protected; the daemon ends. Works without a daemon too: then `fairleadd --unload`\n"
 	  "takes away what the last one left. Without --yes nothing is done, exit status 2.\n",

@@ -28,6 +28,7 @@ static const char *const offloads[][8] = {
 	[OFFLOAD_GSO] = { "tx-generic-segmentation" },
 	[OFFLOAD_GRO] = { "rx-gro" },
 	[OFFLOAD_UDP_GRO_FORWARDING] = { "rx-udp-gro-forwarding" },
+	[OFFLOAD_LRO] = { "rx-lro" },
 };
 
 /* tx-gso-partial, -robust, -list: ways to leave a packet whole, too */

@@ -205,7 +205,8 @@ enum offload {
 	OFFLOAD_TSO,
 	OFFLOAD_GSO,
 	OFFLOAD_GRO,
-	OFFLOAD_UDP_GRO_FORWARDING
+	OFFLOAD_UDP_GRO_FORWARDING,
+	OFFLOAD_LRO
 };
 int offload_get(const char *device, enum offload what, bool *on);
 int offload_set(const char *device, enum offload what, bool on); /* -EOPNOTSUPP where it is fixed otherwise */

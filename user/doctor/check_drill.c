@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* When was it last seen to work? Drills keep their results in the state directory. */
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "user/doctor/judge.h"
+#include "user/lib/clock.h"
+
+#define DAY_MS 86400000ll
+#define AGE_WARN_DAYS 35 /* monthly, and a few days */
+
+static int is_result(const struct dirent *e)
+{
+	size_t len = strlen(e->d_name);
+
+	return len > 5 && !strcmp(e->d_name + len - 5, ".json");
+}
+
+/* NULL: that is none */
+static json_t *load_result(const char *dir, const char *name)
+{
+	char path[512];
+	json_t *result;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	result = json_load_file(path, 0, NULL);
+	if (json_is_integer(json_object_get(result, "time_ms")) && *doctor_string(result, "scenario"))
+		return result;
+	json_decref(result);
+	return NULL;
+}
+
+static void keep_newer(json_t *newest, json_t *result)
+{
+	const char *scenario = doctor_string(result, "scenario");
+
+	if (doctor_number(result, "time_ms") > doctor_number(json_object_get(newest, scenario), "time_ms"))
+		json_object_set(newest, scenario, result);
+}
+
+/* The newest one of each scenario, by its name. */
+static json_t *load_newest(const char *dir)
+{
+	json_t *newest = json_object(), *result;
+	struct dirent **entries;
+	int n = scandir(dir, &entries, is_result, alphasort);
+
+	for (int i = 0; i < n; i++) {
+		result = load_result(dir, entries[i]->d_name);
+		if (result)
+			keep_newer(newest, result);
+		json_decref(result);
+		free(entries[i]);
+	}
+	if (n >= 0)
+		free(entries);
+	return newest;
+}
+
+static void judge_newest(struct doctor *d, const char *scenario, const json_t *result, long long days)
+{
+	const char *its = doctor_string(result, "result");
+
+	if (!strncmp(its, "fail", 4))
+		doctor_fail(d, doctor_text(d, "fairlead drill %s tells what was wrong", scenario),
+			    "%s failed when it was last tried, %lld days ago", scenario, days);
+	else
+		doctor_ok(d, "%s: %s, %lld days ago", scenario, *its ? its : "done", days);
+}
+
+void judge_drills(struct doctor *d, const char *dir, long long now_ms)
+{
+	json_t *newest = load_newest(dir), *result;
+	const char *scenario;
+	long long last = 0;
+
+	json_object_foreach(newest, scenario, result) {
+		long long time_ms = doctor_number(result, "time_ms");
+
+		last = time_ms > last ? time_ms : last;
+		judge_newest(d, scenario, result, (now_ms - time_ms) / DAY_MS);
+	}
+	if (!last)
+		doctor_warn(
+			d,
+			"fairlead drill --list, and then each scenario once; configs/ has a timer unit for every month",
+			"failover has never been tried here");
+	else if (now_ms - last > AGE_WARN_DAYS * DAY_MS)
+		doctor_warn(d, "fairlead drill; is the timer unit enabled?", "failover was last tried %lld days ago",
+			    (now_ms - last) / DAY_MS);
+	json_decref(newest);
+}
+
+void check_drill(struct doctor *d)
+{
+	char dir[512];
+
+	if (!d->config || !d->config->ha.interface) {
+		doctor_skip(d, "there is no pair");
+		return;
+	}
+	snprintf(dir, sizeof(dir), "%s/drill", d->state_dir);
+	judge_drills(d, dir, clock_ms(CLOCK_REALTIME));
+}
