@@ -220,6 +220,18 @@ Test(channel, keys_of_the_other)
 	change_keys(1);
 }
 
+Test(channel, key_taken_out)
+{
+	pair_open();
+	use_keys(1, 2, 0);
+	cr_expect_eq(nodes[1].closed, 1, "at once");
+	cr_assert(until(both_lost, 20));
+	cr_expect(strstr(sync_peer_last_error(peer_of(0)), "was taken out of the key file"), "%s",
+		  sync_peer_last_error(peer_of(0)));
+	use_keys(0, 2, 1);
+	cr_assert(until(connected_twice, 20));
+}
+
 Test(channel, configured)
 {
 	struct sync_peer *before;

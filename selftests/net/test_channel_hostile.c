@@ -137,17 +137,35 @@ Test(channel_hostile, garbage)
 	cr_expect(until(http, SECONDS), "%s", sync_peer_last_error(peer_of(1)));
 }
 
+static int fds[100];
+
+static int still_open(void)
+{
+	int n = 0;
+
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+		raw = fds[i];
+		n += !raw_is_closed();
+	}
+	return n;
+}
+
+static bool few_are_open(void)
+{
+	return still_open() <= 16;
+}
+
 /* They sit there, and the peer comes all the same. */
 Test(channel_hostile, hundred)
 {
-	int fds[100];
-
 	node_alone();
 	for (int i = 0; i < 100; i++) {
 		fds[i] = go_to("127.0.0.1", "127.0.0.2", PORT);
 		if (i % 8 == 0)
 			go_ms(1);
 	}
+	cr_expect(until(few_are_open, SECONDS));
+	cr_expect_eq(still_open(), 16, "as soon as others come, not when their time is over");
 	node_prepare(0, 1, 1);
 	node_open(0);
 	cr_expect(until(both_connected, SECONDS), "%s", sync_peer_last_error(peer_of(1)));
