@@ -41,6 +41,7 @@ int cmd_status(const struct cli *cli, int argc, char **argv);
 int cmd_show(const struct cli *cli, int argc, char **argv);
 int cmd_gateway(const struct cli *cli, int argc, char **argv);
 int cmd_vip(const struct cli *cli, int argc, char **argv);
+int cmd_sync(const struct cli *cli, int argc, char **argv);
 int cmd_alias(const struct cli *cli, int argc, char **argv);
 int cmd_show_states(const struct cli *cli, int argc, char **argv); /* argv[0] is "states" */
 int cmd_show_events(const struct cli *cli, int argc, char **argv); /* argv[0] is "events" */

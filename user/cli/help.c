@@ -103,6 +103,9 @@ const struct cli_command cli_commands[] = {
 	  "  maintenance  on: hands all over and stays behind every other node, but takes over if no other is left;\n"
 	  "               also over a boot, until off\n",
 	  cmd_vip },
+	{ "sync", "states", "the nodes of a pair send each other what they have",
+	  "  states  all connections, both ways; what it comes to is in \"show sync\"\n",
+	  cmd_sync },
 	{ "kill", "states SELECTOR...|--all [--reset]", "end connections: what comes of them then is judged anew",
 	  "Selectors are those of `fairlead help show`. It says how many it were.\n"
 	  "  --all    all of them\n"

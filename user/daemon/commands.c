@@ -400,11 +400,9 @@ static void run_unload(void *arg, const json_t *request, struct control_answer *
 }
 
 const struct control_command daemon_commands[] = {
-	{ "show", run_show },		{ "status", command_status },
-	{ "apply", run_apply },		{ "confirm", run_confirm },
-	{ "rollback", run_rollback },	{ "explain", run_explain },
-	{ "unload", run_unload },	{ "log", command_log },
-	{ "alias", command_alias },	{ "kill", command_kill },
-	{ "gateway", command_gateway }, { "vip", command_vip },
-	{ "drill", command_drill },	{ NULL, NULL },
+	{ "show", run_show },	    { "status", command_status },   { "apply", run_apply },
+	{ "confirm", run_confirm }, { "rollback", run_rollback },   { "explain", run_explain },
+	{ "unload", run_unload },   { "log", command_log },	    { "alias", command_alias },
+	{ "kill", command_kill },   { "gateway", command_gateway }, { "vip", command_vip },
+	{ "sync", command_sync },   { "drill", command_drill },	    { NULL, NULL },
 };

@@ -103,6 +103,7 @@ static int apply_to_datapath(void *arg, const struct config *config, struct conf
 	updates_tick(d);
 	ha_configure(d, config); /* whose keys sign adverts */
 	vips_configure(d, config);
+	ha_states_configure(d, config);
 	if (d->observe)
 		observe_configure(d->observe, &config->log);
 	return 0;
@@ -248,7 +249,7 @@ int daemon_open(struct daemon *d)
 		goto out;
 	datapath_report_to(d->datapath, d->journal);
 	open_observe(d);
-	if (gateways_open(d) || vips_open(d) || ha_open(d))
+	if (gateways_open(d) || vips_open(d) || ha_open(d) || ha_states_open(d))
 		goto out;
 	apply_start(&d->apply, own.config, own.text, own.len, &result);
 	tell_start(d->file, &result);
@@ -273,6 +274,7 @@ void daemon_close(struct daemon *d)
 	observe_close(d->observe);
 	hooks_close(d->gateway_hooks);
 	ha_close(d);
+	ha_states_close(d);
 	vips_close(d);
 	gateways_close(d);
 	updates_close(d);

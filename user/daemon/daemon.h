@@ -15,6 +15,7 @@
 #include "user/daemon/apply.h"
 #include "user/daemon/gateways.h"
 #include "user/daemon/ha.h"
+#include "user/daemon/ha_states.h"
 #include "user/daemon/hooks.h"
 #include "user/daemon/names.h"
 #include "user/daemon/update.h"
@@ -68,6 +69,7 @@ struct daemon {
 	struct vips *vips;
 	struct pairing *pairing; /* of vips */
 	struct ha *ha;
+	struct ha_states *ha_states;
 	struct ha_requests *ha_requests;
 	/* events.c */
 	struct event *on_system;
@@ -139,6 +141,7 @@ void command_gateway(void *arg, const json_t *request, struct control_answer *an
 void command_kill(void *arg, const json_t *request, struct control_answer *answer);
 void command_log(void *arg, const json_t *request, struct control_answer *answer);
 void command_vip(void *arg, const json_t *request, struct control_answer *answer);
+void command_sync(void *arg, const json_t *request, struct control_answer *answer);
 void command_alias(void *arg, const json_t *request, struct control_answer *answer);
 
 /* The rows of `show aliases`; NULL: out of memory. */

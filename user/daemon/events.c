@@ -85,6 +85,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	updates_tick(d);
 	vips_tick(d);
 	ha_tick(d);
+	ha_states_tick(d);
 	/* an apply, or an answer about ten thousand clients, needed much; with nothing to give back this takes 50 us */
 	malloc_trim(0);
 }

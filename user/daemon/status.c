@@ -250,6 +250,7 @@ static json_t *reasons_of(struct daemon *d, const json_t *interfaces, const json
 	gateways_reasons(d, reasons);
 	vips_reasons(d, reasons);
 	ha_reasons(d, reasons);
+	ha_states_reasons(d, reasons);
 	check_missing(d, reasons);
 	check_states(d, reasons);
 	check_history(&d->apply.store, reasons);

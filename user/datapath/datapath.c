@@ -81,6 +81,7 @@ int datapath_open(struct datapath **out, const char *instance, struct system *sy
 	err = dp->ports && dp->in_map[0] && dp->in_map[1] ? open_netlink(dp) : -ENOMEM;
 	err = err ?: objects_load(dp, config);
 	err = err ?: control_map_open(dp);
+	err = err ?: sync_log_open(dp);
 	err = err ?: state_table_open(dp);
 	err = err ?: health_open(dp);
 	err = err ?: policy_open(dp);
@@ -204,6 +205,7 @@ void datapath_close(struct datapath *dp)
 	dp->control.sync = 0; /* nobody is there to tell peers, or to ask them */
 	vip_maps_close(dp);
 	dp->control.alive_until = 0;
+	dp->control.sync = 0;
 	if (dp->config)
 		control_write(dp);
 	control_map_close(dp);
@@ -223,6 +225,7 @@ void datapath_close(struct datapath *dp)
 	free(dp->locals.records);
 	policy_close(dp);
 	state_table_close(dp);
+	sync_log_close(dp);
 	for (int set = 0; set < 2; set++)
 		free(dp->in_map[set]);
 	free(dp->group_routes);

@@ -16,6 +16,9 @@
 #include "user/system/system.h"
 
 struct datapath; /* opaque */
+struct states;
+struct fl_sync_log;
+struct states_numbers_of;
 
 /*
  * Mounts bpffs if it is not, makes /sys/fs/bpf/fairlead/INSTANCE/, takes over the maps that are pinned there (same layout
@@ -258,6 +261,22 @@ struct datapath_states {
 	bool full;	 /* new connections are refused */
 };
 void datapath_states_numbers(struct datapath *dp, struct datapath_states *numbers);
+
+/* For state replication. What is in it is good until the next apply; of another epoch the table is another one. */
+struct datapath_replicated {
+	struct states *table;
+	const struct fl_sync_log *logs;
+	uint32_t n_logs;
+	uint32_t epoch;
+};
+void datapath_replicated(struct datapath *dp, struct datapath_replicated *out);
+void datapath_replicate(struct datapath *dp, bool on); /* the programs log what changes */
+/* Low word of jiffies64; 0: the programs have seen no packet yet. */
+uint32_t datapath_jiffies(struct datapath *dp);
+/* Of all numbers that states have: JSON, to be freed; NULL: out of memory. */
+char *datapath_names(struct datapath *dp);
+/* What a peer's numbers are here, by its names: those that are here too. numbers: zeros. -EINVAL: no names */
+int datapath_understand(struct datapath *dp, const char *names, size_t len, struct states_numbers_of *numbers);
 
 struct explain_query {
 	const char *in; /* interface, tunnel or "self" */

@@ -216,7 +216,7 @@ int object_prepare(struct datapath *dp, struct bpf_object *object, bool remake)
 		{ "fl_rule_memo", FL_RULE_MEMOS * dp->n_cpus },
 		{ "fl_rule_stats", FL_RULE_STATS_INDEX(dp->n_cpus + 1, 0) },
 		{ "fl_state_counts", FL_STATE_COUNTS_CPU(dp->n_cpus) },
-		{ "fl_sync_log", dp->n_cpus },
+		{ "fl_sync_log", dp->n_cpus + 1 },
 		{ "fl_buckets", dp->n_buckets },
 		{ "fl_states", dp->n_buckets * FL_BUCKET_WAYS },
 	};

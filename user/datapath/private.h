@@ -231,8 +231,9 @@ struct datapath {
 	uint64_t states_full_ms;	   /* when it refused somebody last; 0: never */
 	uint64_t states_limited_told;
 	struct told states_refused_told, states_evicted_told;
-	struct told nat_told[2]; /* as untranslated of user/datapath/state_table.c */
-	uint32_t states_epoch;	 /* grows when the table is replaced */
+	struct told nat_told[2];       /* as untranslated of user/datapath/state_table.c */
+	uint32_t states_epoch;	       /* grows when the table is replaced */
+	struct fl_sync_log *sync_logs; /* by CPU, and the daemon's */
 
 	struct join *joins;
 	struct saved_setting *saved;
@@ -477,8 +478,6 @@ void state_table_configure(struct datapath *dp, const struct config *config);
 void state_table_tick(struct datapath *dp, uint32_t now); /* low word of jiffies64 */
 void state_table_close(struct datapath *dp);
 
-uint32_t datapath_jiffies(struct datapath *dp); /* low word of jiffies64, about */
-
 /* ---- state_resize.c ---- */
 #define STATE_MAPS 4
 extern const enum dp_map_id state_maps[STATE_MAPS]; /* those that a table of another size has anew */
@@ -580,6 +579,9 @@ void vips_settle(struct datapath *dp, const struct config *config, const struct 
 /* ---- strays.c ---- */
 int strays_open(struct datapath *dp);
 void strays_close(struct datapath *dp);
+/* ---- replicate.c ---- */
+int sync_log_open(struct datapath *dp);
+void sync_log_close(struct datapath *dp);
 
 /* ---- waiting.c ---- */
 int waiting_open(struct datapath *dp);

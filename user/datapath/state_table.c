@@ -31,6 +31,7 @@ int state_table_map(struct datapath *dp, const struct dp_map *maps, struct state
 	};
 	int err = states_open(t, &fds, dp->hz);
 
+	t->log = &dp->sync_logs[dp->n_cpus];
 	return err ?: states_init(t, fds.n_buckets);
 }
 

@@ -182,3 +182,20 @@ void states_sync_numbers(const struct states_sync_peer *peer, struct states_sync
 		.digest_match = peer->receive.match,
 	};
 }
+
+void states_sync_count(const struct states_sync *sync, const struct states_sync_peer *peer, uint64_t *local,
+		       uint64_t *theirs)
+{
+	const struct states *table = sync->host.table;
+	const uint32_t *owners = peer ? peer->receive.owners : NULL;
+
+	*local = *theirs = 0;
+	for (uint32_t slot = 0; slot < sync->slots && slot < states_slots(table); slot++) {
+		if (!states_is_state(states_tag(table, slot)))
+			continue;
+		if (!(table->entries[slot].flags & FL_STATE_PEER))
+			++*local;
+		else if (owners && owners[slot])
+			++*theirs;
+	}
+}

@@ -103,4 +103,7 @@ struct states_sync_numbers {
 	bool has_sent_all; /* and sent */
 	int digest_match;  /* -1: not known yet */
 };
+/* States here that the peer has told of and that are still its; local: that are this node's. Looks at the whole table. */
+void states_sync_count(const struct states_sync *sync, const struct states_sync_peer *peer, uint64_t *local,
+		       uint64_t *theirs);
 void states_sync_numbers(const struct states_sync_peer *peer, struct states_sync_numbers *numbers);

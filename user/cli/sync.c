@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <stdio.h>
+#include <string.h>
+
+#include "user/cli/cli.h"
+
+static int sync_states(const struct cli *cli)
+{
+	struct answer answer;
+	int status = cli_ask(cli, json_pack("{s:s,s:s}", "command", "sync", "what", "states"), &answer);
+
+	cli_tell(cli, &answer, NULL);
+	if (!status && cli->json)
+		cli_print_json(answer.result);
+	else if (!status)
+		printf("both nodes send all their states; see \"show sync\"\n");
+	cli_answer_free(&answer);
+	return status;
+}
+
+static const struct {
+	const char *what;
+	int (*run)(const struct cli *cli);
+} whats[] = {
+	{ "states", sync_states },
+};
+
+int cmd_sync(const struct cli *cli, int argc, char **argv)
+{
+	for (size_t i = 0; argc == 2 && i < sizeof(whats) / sizeof(*whats); i++)
+		if (!strcmp(argv[1], whats[i].what))
+			return whats[i].run(cli);
+	return cli_usage("sync", "it takes states");
+}

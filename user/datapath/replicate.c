@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What state replication (user/sync/states.h) needs of the data plane: the table, the log of what has changed in it, and names. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "fairlead/sync.h"
+#include "user/datapath/private.h"
+#include "user/lib/log.h"
+#include "user/sync/states_record.h"
+
+#define TRANSLATION_TEXT 256
+
+static size_t log_bytes(const struct datapath *dp)
+{
+	return (sizeof(struct fl_sync_log) * (dp->n_cpus + 1) + sysconf(_SC_PAGESIZE) - 1) / sysconf(_SC_PAGESIZE) *
+	       sysconf(_SC_PAGESIZE);
+}
+
+int sync_log_open(struct datapath *dp)
+{
+	void *logs = mmap(NULL, log_bytes(dp), PROT_READ | PROT_WRITE, MAP_SHARED, dp->maps[DP_MAP_SYNC_LOG].fd, 0);
+
+	if (logs == MAP_FAILED)
+		return log_ret(errno, "cannot map fl_sync_log");
+	dp->sync_logs = logs;
+	return 0;
+}
+
+void sync_log_close(struct datapath *dp)
+{
+	if (dp->sync_logs)
+		munmap(dp->sync_logs, log_bytes(dp));
+	dp->sync_logs = NULL;
+}
+
+void datapath_replicated(struct datapath *dp, struct datapath_replicated *out)
+{
+	*out = (struct datapath_replicated){
+		.table = &dp->states, .logs = dp->sync_logs, .n_logs = dp->n_cpus + 1, .epoch = dp->states_epoch
+	};
+}
+
+void datapath_replicate(struct datapath *dp, bool on)
+{
+	uint8_t sync = on ? dp->control.sync | FL_SYNC_STATES : dp->control.sync & ~FL_SYNC_STATES;
+
+	if (sync == dp->control.sync)
+		return;
+	dp->control.sync = sync;
+	control_write(dp);
+}
+
+/* ---- names ---- */
+
+/* Numbers may be others on the other node, names and prefixes are not. */
+static const char *translation_text(const struct datapath *dp, const struct fl_npt *npt, char text[TRANSLATION_TEXT])
+{
+	struct prefix internal = { addr_from_map(&npt->internal), npt->internal_len };
+	struct prefix external = { addr_from_map(&npt->external), npt->external_len };
+	char in[PREFIX_STRLEN], out[PREFIX_STRLEN];
+
+	snprintf(text, TRANSLATION_TEXT, "%s %s %s", npt->port < FL_PORTS_MAX ? dp->ports[npt->port].name : "",
+		 prefix_format(&internal, in), prefix_format(&external, out));
+	return text;
+}
+
+static const struct tables *tables_now(const struct datapath *dp)
+{
+	return dp->sets[FL_GEN_SET(dp->control.gen)];
+}
+
+static json_t *rules_json(const struct datapath *dp)
+{
+	json_t *rows = json_array();
+
+	for (uint32_t id = 1; id < FL_RULE_ID_DEFAULT_IN; id++) {
+		const struct fl_rule_name *name = policy_ids_name(dp->rule_ids, id);
+
+		if (name)
+			json_array_append_new(rows, json_pack("[i,i,s%]", (int)id, (int)name->kind, name->name,
+							      strnlen(name->name, sizeof(name->name))));
+	}
+	return rows;
+}
+
+static json_t *gateways_json(const struct datapath *dp)
+{
+	json_t *rows = json_array();
+
+	for (int i = 1; i < FL_GATEWAYS_MAX; i++)
+		if (dp->gateway_names[i][0])
+			json_array_append_new(rows, json_pack("[i,s%]", i, dp->gateway_names[i],
+							      strnlen(dp->gateway_names[i], FL_GATEWAY_NAME_MAX)));
+	return rows;
+}
+
+static json_t *translations_json(const struct datapath *dp)
+{
+	const struct tables *tables = tables_now(dp);
+	json_t *rows = json_array();
+	char text[TRANSLATION_TEXT];
+
+	for (size_t i = 0; tables && i < tables->n_npts; i++)
+		json_array_append_new(rows, json_pack("[i,s]", (int)tables->npts[i].index,
+						      translation_text(dp, &tables->npts[i].value, text)));
+	return rows;
+}
+
+char *datapath_names(struct datapath *dp)
+{
+	json_t *names = json_pack("{s:o,s:o,s:o}", "rules", rules_json(dp), "gateways", gateways_json(dp),
+				  "translations", translations_json(dp));
+	char *text = names ? json_dumps(names, JSON_COMPACT) : NULL;
+
+	json_decref(names);
+	return text;
+}
+
+static int understand_rules(const struct datapath *dp, const json_t *rows, uint16_t rule[FL_RULE_IDS_MAX])
+{
+	json_t *row;
+	size_t i;
+
+	json_array_foreach(rows, i, row) {
+		const char *name;
+		int id, kind;
+
+		if (json_unpack(row, "[i,i,s]", &id, &kind, &name))
+			return -EINVAL;
+		if (id > 0 && id < FL_RULE_IDS_MAX)
+			rule[id] = policy_ids_find(dp->rule_ids, (enum fl_rule_kind)kind, name);
+	}
+	return 0;
+}
+
+static int understand_gateways(const struct datapath *dp, const json_t *rows, uint16_t gateway[FL_GATEWAYS_MAX])
+{
+	json_t *row;
+	size_t i;
+
+	json_array_foreach(rows, i, row) {
+		const char *name;
+		int number;
+
+		if (json_unpack(row, "[i,s]", &number, &name))
+			return -EINVAL;
+		if (number > 0 && number < FL_GATEWAYS_MAX && *name)
+			gateway[number] = gateway_number(dp, name);
+	}
+	return 0;
+}
+
+static uint16_t translation_here(const struct datapath *dp, const char *text)
+{
+	const struct tables *tables = tables_now(dp);
+	char own[TRANSLATION_TEXT];
+
+	for (size_t i = 0; tables && i < tables->n_npts; i++)
+		if (!strcmp(translation_text(dp, &tables->npts[i].value, own), text))
+			return tables->npts[i].index;
+	return 0;
+}
+
+static int understand_translations(const struct datapath *dp, const json_t *rows, uint16_t npt[FL_NPT_MAX])
+{
+	json_t *row;
+	size_t i;
+
+	json_array_foreach(rows, i, row) {
+		const char *text;
+		int index;
+
+		if (json_unpack(row, "[i,s]", &index, &text))
+			return -EINVAL;
+		if (index > 0 && index < FL_NPT_MAX)
+			npt[index] = translation_here(dp, text);
+	}
+	return 0;
+}
+
+int datapath_understand(struct datapath *dp, const char *text, size_t len, struct states_numbers_of *numbers)
+{
+	json_t *names = json_loadb(text, len, 0, NULL);
+	int err = json_is_object(names) ? 0 : -EINVAL;
+
+	err = err ?: understand_rules(dp, json_object_get(names, "rules"), numbers->rule);
+	err = err ?: understand_gateways(dp, json_object_get(names, "gateways"), numbers->gateway);
+	err = err ?: understand_translations(dp, json_object_get(names, "translations"), numbers->npt);
+	json_decref(names);
+	return err;
+}
