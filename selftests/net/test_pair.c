@@ -186,7 +186,7 @@ Test(pair, a_node_whose_segment_is_dead_is_relieved)
 	cr_expect_eq(both_own, 0u);
 }
 
-Test(pair, a_split_brain_is_told_and_heals)
+static void heal_by(unsigned int channel)
 {
 	begin(&fast);
 	pair_channel(LAN, true, 0);
@@ -195,14 +195,43 @@ Test(pair, a_split_brain_is_told_and_heals)
 	cr_expect(pair_role(A) == CARP_MASTER && pair_role(B) == CARP_MASTER);
 	cr_expect(pair_peer_state(A) == PAIR_SILENT && pair_peer_state(B) == PAIR_SILENT, "to each the other is dead");
 	cr_expect_eq(A->happened[VHID_SPLIT_BRAIN] + B->happened[VHID_SPLIT_BRAIN], 0u);
-	pair_channel(SYNC, false, 0);
-	pair_pass(FAST_NS, NULL);
+	pair_channel(channel, false, 0);
+	pair_pass(2 * FAST_NS, NULL);
 	cr_expect(pair_role(A) == CARP_MASTER && pair_role(B) == CARP_BACKUP && !pair_owns(B));
-	pair_channel(LAN, false, 0);
 	pair_pass(2 * SECOND, NULL);
 	cr_expect(A->happened[VHID_SPLIT_BRAIN] == 1 && B->happened[VHID_SPLIT_BRAIN] == 1);
 	cr_expect(A->happened[VHID_ONE_MASTER] == 1 && B->happened[VHID_ONE_MASTER] == 1);
 	cr_expect(!pair_view(A).dual && pair_view(A).dual_ns);
+}
+
+Test(pair, a_split_brain_heals_by_the_sync_link)
+{
+	heal_by(SYNC);
+}
+
+Test(pair, a_split_brain_heals_by_the_segment)
+{
+	heal_by(LAN);
+}
+
+/* A beat that was sent before the advert, and comes behind it: its sender has gone since. */
+Test(pair, what_comes_late_is_not_heard)
+{
+	uint8_t beat[FRAME_MAX];
+	size_t len;
+
+	begin(&humble);
+	pair_channel(SYNC, true, 0);
+	pair_pass(300 * MS, NULL);
+	len = w.last_len[SYNC];
+	memcpy(beat, w.last[SYNC], len);
+	vhids_hand_over(A->v, 0, w.now);
+	pair_carry();
+	cr_expect(pair_role(A) == CARP_BACKUP && pair_role(B) == CARP_MASTER);
+	pair_put(1, SYNC, beat, len);
+	pair_carry();
+	cr_expect_eq(pair_role(B), CARP_MASTER);
+	cr_expect_eq(B->happened[VHID_FAULT], 0u);
 }
 
 Test(pair, the_peer_tells_when_it_has_seen_the_announcements)
