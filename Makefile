@@ -244,15 +244,17 @@ UNITS   := $(DESTDIR)$(PREFIX)/lib/systemd/system
 EXAMPLES = $(wildcard configs/*.json)
 
 install: all
-	install -d $(SBIN) $(LIBEXEC) $(SHARE)/fairlead/examples/hooks $(SHARE)/fairlead/examples/wazuh $(SHARE)/doc/fairlead \
-		$(SHARE)/man/man5 $(SHARE)/man/man8 $(UNITS) $(DESTDIR)/etc/fairlead
+	install -d $(SBIN) $(LIBEXEC) $(SHARE)/fairlead/examples/hooks $(SHARE)/fairlead/examples/wazuh $(SHARE)/fairlead/examples/checks \
+		$(SHARE)/doc/fairlead $(SHARE)/man/man5 $(SHARE)/man/man8 $(UNITS) $(DESTDIR)/etc/fairlead
 	install -m 0755 $(BUILD)/fairleadd $(BUILD)/fairlead $(SBIN)
 	install -m 0755 $(BUILD)/fairlead-https $(BUILD)/fairlead-fault $(BUILD)/fairlead-probe $(LIBEXEC)
 	$(if $(wildcard docs/man/*.5),install -m 0644 $(wildcard docs/man/*.5) $(SHARE)/man/man5)
 	install -m 0644 $(wildcard docs/man/*.8) $(SHARE)/man/man8
 	install -m 0644 README.md $(wildcard docs/*.md) $(SHARE)/doc/fairlead
 	$(if $(filter-out %.schema.json,$(EXAMPLES)),install -m 0644 $(filter-out %.schema.json,$(EXAMPLES)) $(SHARE)/fairlead/examples)
+	install -m 0644 configs/README.md $(SHARE)/fairlead/examples
 	install -m 0755 $(wildcard configs/hooks/*.sh) $(SHARE)/fairlead/examples/hooks
+	install -m 0755 $(wildcard configs/checks/*.sh) $(SHARE)/fairlead/examples/checks
 	install -m 0644 $(filter-out %.sh,$(wildcard configs/hooks/*)) $(SHARE)/fairlead/examples/hooks
 	install -m 0644 $(wildcard configs/wazuh/*) $(SHARE)/fairlead/examples/wazuh
 	$(if $(filter %.schema.json,$(EXAMPLES)),install -m 0644 $(filter %.schema.json,$(EXAMPLES)) $(SHARE)/fairlead)
