@@ -31,7 +31,7 @@ PACKAGES_DEMO := iproute2 ethtool tcpdump iputils-ping procps netbase python3
 PACKAGES_TEST := $(PACKAGES_DEMO) libcriterion-dev iptables nftables python3-scapy python3-jsonschema \
 	curl ca-certificates xdp-tools qemu-system-x86 busybox-static kmod cpio xz-utils ppp systemd openvpn openssl \
 	kea-dhcp4-server radvd charon-systemd strongswan-swanctl libcharon-extra-plugins \
-	clang-19
+	clang-19 ucarp
 PACKAGES_CHECK := clang-format clang-tidy shellcheck mandoc
 
 # ---- sources ---------------------------------------------------------------------------------------------------------
