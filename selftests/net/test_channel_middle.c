@@ -13,6 +13,8 @@
 
 #include "selftests/net/test_channel.h"
 #include "selftests/net/test_system.h"
+#include "selftests/unit/tempdir.h"
+#include "user/lib/file.h"
 
 #define MIDDLE 7242
 #define SECONDS 20
@@ -178,9 +180,14 @@ Test(channel_middle, altered_handshake)
 Test(channel_middle, replayed)
 {
 	unsigned int messages;
+	struct tempdir dir;
+	char *events;
 	size_t len;
 	int fd;
 
+	tempdir_make(&dir);
+	nodes[1].settings.journal = journal_open(dir.path);
+	cr_assert_eq(channel_configure(nodes[1].channel, &nodes[1].settings), 0);
 	mid.recording = true;
 	cr_assert(until(connected, SECONDS));
 	cr_assert_eq(sync_send(peer_of(0), PART_FIRST, "once", 4), 0);
@@ -203,6 +210,11 @@ Test(channel_middle, replayed)
 	cr_expect_eq(nodes[1].opened, 1, "it is no peer");
 	cr_expect(both_connected(), "who is one stays");
 	close(fd);
+	go_ms(50);
+	cr_assert_eq(file_read(tempdir_file(&dir, "events.log"), &events, &len), 0);
+	cr_expect_not_null(strstr(events, "\"event\":\"refused\",\"reason\":\"while it is connected: "), "%s", events);
+	free(events);
+	tempdir_remove(&dir);
 }
 
 /* It leads a node to itself: the key is right, and all that it hears is its own. */

@@ -120,8 +120,11 @@ static void end_attempt(struct conn *conn, enum conn_state was, const char *why)
 
 	peer->pause = TICKS(RETRY_MS);
 	peer->moving = false;
-	if (peer->conn) /* this one was to take its place */
+	if (peer->conn) { /* this one was to take its place; who has come may be somebody else */
+		if (conn->accepted)
+			channel_tell(conn->channel, &peer->addr, "refused", "while it is connected: %s", why);
 		return;
+	}
 	if (is_first_refusal(conn))
 		return;
 	snprintf(peer->last_error, sizeof(peer->last_error), "%s", why);
