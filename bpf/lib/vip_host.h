@@ -68,8 +68,11 @@ static __always_inline __u64 mac_sum(const __u8 *mac)
 	return (__u64)words[0] + words[1] + words[2];
 }
 
-/* ARP at l3, whose sender may be a virtual address. */
-GLOBAL int vip_arp_leaves(struct fl_ctx *ctx)
+/*
+ * ARP at l3, whose sender may be a virtual address: also one of another segment, for the kernel asks with the source of the packet that waits for
+ * the answer. That vhid's MAC nobody hears here.
+ */
+GLOBAL int vip_arp_leaves(struct fl_ctx *ctx, __u32 ifindex)
 {
 	struct arp4 *arp = pkt_at(ctx, ETH_HLEN, 0x1f, sizeof(*arp));
 	struct ethhdr *eth = pkt_at(ctx, 0, 0, sizeof(*eth));
@@ -81,6 +84,8 @@ GLOBAL int vip_arp_leaves(struct fl_ctx *ctx)
 	addr_set4(&sender, arp->sender);
 	switch (vip_judge(&sender, 0, &vhid)) {
 	case VIP_OURS:
+		if (!vmac_find(ifindex, 0, vhid))
+			return VIP_OURS;
 		vmac_put(arp->sender_mac, vhid);
 		vmac_put(eth->h_source, vhid);
 		return VIP_OURS;
@@ -188,7 +193,7 @@ static __always_inline bool vip_may_leave(struct fl_ctx *ctx, const struct fl_po
 	int r;
 
 	if (ctx->protocol == bpf_htons(ETH_P_ARP))
-		return l3 != ETH_HLEN || vip_arp_leaves(ctx) != VIP_ANOTHERS;
+		return l3 != ETH_HLEN || vip_arp_leaves(ctx, port->ifindex) != VIP_ANOTHERS;
 	if (ctx->protocol == bpf_htons(ETH_P_IPV6)) {
 		r = vip_ip6_leaves(ctx, l3, port->ifindex);
 		if ((r & 0xff) == VIP_ROUTER)

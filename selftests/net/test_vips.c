@@ -437,16 +437,21 @@ static void answers_for(void)
 }
 
 /* From the kernel, as a service bound to the VIP would. */
-static void send_from(const char *source)
+static void send_from_to(const char *source, const char *target)
 {
 	struct sockaddr_in from = { .sin_family = AF_INET }, to = { .sin_family = AF_INET, .sin_port = htons(9) };
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
 	inet_pton(AF_INET, source, &from.sin_addr);
-	inet_pton(AF_INET, "192.0.2.9", &to.sin_addr);
+	inet_pton(AF_INET, target, &to.sin_addr);
 	cr_assert_eq(bind(fd, (struct sockaddr *)&from, sizeof(from)), 0);
 	sendto(fd, "x", 1, 0, (struct sockaddr *)&to, sizeof(to)); /* what the guard drops may be told here */
 	close(fd);
+}
+
+static void send_from(const char *source)
+{
+	send_from_to(source, "192.0.2.9");
 }
 
 static void is_silent_without_a_lease(void)
@@ -496,6 +501,20 @@ Test(vips, pass_by_leases_in_tc)
 {
 	apply("{" INTERFACES("tc") ",'vips':{" LAN_SHARED "," VLAN_SHARED "}}");
 	passes();
+}
+
+/* The kernel asks with the source of the packet that waits; on a segment where nobody hears that address's virtual MAC. */
+Test(vips, asks_by_its_own_mac_on_another_segment)
+{
+	struct frame f;
+
+	apply("{" INTERFACES("auto") ",'vips':{" LAN_SHARED "," VLAN_SHARED "}}");
+	own("vlan_vip", true);
+	lease("vlan_vip", FL_LEASE_FOREVER);
+	send_from_to(VLAN_VIP, "192.0.2.77");
+	cr_assert(comes(far_wire, is_arp_from, VLAN_VIP, NULL, NULL, &f), "ARP");
+	cr_expect_arr_eq(f.b + 6, lan_mac, 6);
+	cr_expect_arr_eq(f.b + 22, lan_mac, 6);
 }
 
 /* Whatever families are fairlead's there. */
