@@ -1,0 +1,166 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Two daemons that share an address: who has it, whatever happens to one of them or between them, and what is told of it. What they say to each
+# other has build/net's suite pair, in a time of its own.
+#
+#	left: lan 192.0.2.1, sync 172.16.255.1		right: lan 192.0.2.2, sync 172.16.255.2
+#	switch: left, right, host	host: lan 192.0.2.3; the address is 192.0.2.100
+# shellcheck source=selftests/lib.sh
+. "$(dirname "$0")/../lib.sh"
+
+# shellcheck disable=SC2154 # set by setup_ns
+set_up() {
+	local node
+	setup_ns left right switch host
+	ip -n "$switch" link add name bridge0 type bridge
+	ip -n "$switch" link set bridge0 up
+	plug "$left" left 192.0.2.1
+	plug "$right" right 192.0.2.2
+	plug "$host" host 192.0.2.3
+	ip link add sync netns "$left" type veth peer name sync netns "$right"
+	ip -n "$left" addr add 172.16.255.1/24 dev sync
+	ip -n "$right" addr add 172.16.255.2/24 dev sync
+	for node in "$left" "$right"; do
+		ip -n "$node" link set sync up
+	done
+	(umask 077 && echo love > "$FL_TMP/password" && "$FL_BUILD/fairlead" keygen > "$FL_TMP/key")
+	configure left 172.16.255.1 172.16.255.2 0
+	configure right 172.16.255.2 172.16.255.1 100
+}
+
+# plug NAMESPACE PORT ADDRESS: a device, to the switch
+plug() {
+	ip link add "$2" netns "$switch" type veth peer name lan netns "$1"
+	ip -n "$switch" link set "$2" master bridge0 up
+	ip -n "$1" addr add "$3/24" dev lan
+	ip -n "$1" link set lan up
+}
+
+# configure NODE LOCAL PEER ADVSKEW
+configure() {
+	cat > "$FL_TMP/$1.json" << EOF
+{
+  "node": { "name": "$1" },
+  "default_action": "pass",
+  "interfaces": { "lan": { "device": "lan" }, "sync": { "device": "sync" } },
+  "vips": { "lan_vip": { "interface": "lan", "address": "192.0.2.100/24", "vhid": 7, "fast_ms": 100,
+                         "password_file": "$FL_TMP/password" } },
+  "ha": { "interface": "sync", "local": "$2", "peers": ["$3"], "key_file": "$FL_TMP/key", "advskew": $4,
+          "sync_states": false }
+}
+EOF
+}
+
+# vip NODE KEY
+vip() {
+	fl "$1" --json show vips | json "d[0]['$2']"
+}
+
+# roles LEFT RIGHT
+roles() {
+	[ "$(vip left role)" = "$1" ] && [ "$(vip right role)" = "$2" ]
+}
+
+is() {
+	[ "$(vip "$1" role)" = "$2" ]
+}
+
+# has_event NODE EVENT [KEY VALUE]
+has_event() {
+	[ "$(fl "$1" --json show events --kind vip | json "any(e['event'] == '$2' and e.get('${3:-event}') == '${4:-$2}' for e in d)")" = True ]
+}
+
+is_ready() {
+	[ -z "$(vip "$1" not_ready)" ]
+}
+
+reached() {
+	in_ns "$host" ping -c 1 -W 1 192.0.2.100
+}
+
+has_reason() {
+	fl "$1" status | grep -q "^DEGRADED: .*$2"
+}
+
+begins() {
+	daemon_start left "$left" "$FL_TMP/left.json" || return
+	check "alone" slowwait 5 is left master
+	daemon_start right "$right" "$FL_TMP/right.json" || return
+	check "the worse one is backup" slowwait 3 roles master backup
+	check "they hear each other" slowwait 3 has_event left "peer up"
+	check "ready" slowwait 5 is_ready right
+	check "reached" slowwait 3 reached
+	check_equal "no bad advert" "$(vip right adverts_bad)" 0
+}
+
+# The carrier, not the device: as when a cable is pulled
+lost_link() {
+	ip -n "$switch" link set left down
+	check "relieved" slowwait 1 is right master
+	check "by what the peer said" has_event right "backup -> master" reason "172.16.255.1 gives them up"
+	check "reached" slowwait 1 reached
+	ip -n "$switch" link set left up
+	check "and back" slowwait 2 roles master backup
+	check "the peer has seen it announced" slowwait 2 has_event left announced
+	check_match "shown" "$(vip left announced_ms)" '^[0-9.]+$'
+}
+
+killed() {
+	daemon_kill left
+	check "replaced" slowwait 2 is right master
+	check "reached" slowwait 1 reached
+	check "told" slowwait 3 has_reason right "peer-dead: 172.16.255.1"
+	daemon_start left "$left" "$FL_TMP/left.json" || return
+	check "and back" slowwait 5 roles master backup
+}
+
+# As a machine that swaps, or is moved to another host
+stopped() {
+	kill -STOP "${fl_daemon_pid[left]}"
+	check "replaced" slowwait 2 is right master
+	check "reached" slowwait 1 reached
+	kill -CONT "${fl_daemon_pid[left]}"
+	check "it has given them up" slowwait 2 has_event left "master -> backup" reason \
+		"this node was held up for so long that another has taken them"
+	check "and back" slowwait 2 roles master backup
+	check_not "no split brain" has_event left split-brain
+}
+
+cut_sync_link() {
+	ip -n "$right" link set sync down
+	check "told" slowwait 2 has_reason left "sync-link-down: 172.16.255.2"
+	check "nobody moves" roles master backup
+}
+
+split_brain() {
+	ip -n "$switch" link set left nomaster
+	check "both" slowwait 2 roles master master
+	ip -n "$switch" link set left master bridge0
+	check "one" slowwait 2 roles master backup
+	check "told" slowwait 2 has_event left split-brain level alert
+	check "by both" slowwait 2 has_event right split-brain level alert
+	check_match "and who has won" "$(fl right show events --kind vip)" 'one master: 172.16.255.1 stays, this node yields'
+	check "a reason" has_reason left "split-brain: vip lan_vip: 172.16.255.2"
+	ip -n "$right" link set sync up
+}
+
+# Who has no ready peer keeps its addresses, dead or not
+alone() {
+	daemon_kill right TERM
+	check "told" slowwait 2 has_reason left "peer ended: 172.16.255.2"
+	daemon_kill left
+	sleep 0.5 # five intervals
+	check "reached" slowwait 1 reached
+}
+
+set_up
+run_test begins begins
+run_test lost-link lost_link
+run_test killed killed
+run_test stopped stopped
+run_test cut-sync-link cut_sync_link
+run_test split-brain split_brain
+run_test alone alone
+teardown
+finish
