@@ -29,7 +29,7 @@
 
 #include "fairlead/vip.h"
 #include "selftests/net/test_system.h"
-#include "selftests/unit/config_ahead.h"
+#include "selftests/unit/config_of.h"
 #include "user/datapath/datapath.h"
 
 #define PATIENCE_MS 60000
@@ -112,7 +112,7 @@ static void far_wires(void)
 static void apply(const char *text)
 {
 	struct config_report report = {};
-	struct config *next = config_ahead_of(text);
+	struct config *next = config_of(text);
 	char *why = NULL;
 
 	settle();

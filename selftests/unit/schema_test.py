@@ -30,7 +30,6 @@ README = os.path.join(TOP, "README.md")
 
 # Documents that the schema lets pass and the parser refuses, and why a schema can't tell.
 PARSER_ONLY = {
-    "right, and not in this version": """contract-example later-ha-sections scenario-s5-pri01""",
     "the pair": """ha-fit ha-interface-tunnel vip-fit""",
     "gateways and groups": """gateway-nothing-to-probe group-families group-names group-underlay tunnel-over-group monitor-backwards
         monitor-targets monitor-times""",

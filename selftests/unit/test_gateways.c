@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* What gateways, groups and hooks become. What is wrong with wrong ones is in config/invalid, see schema_test.py. */
-#include "selftests/unit/config_ahead.h"
+#include "selftests/unit/config_of.h"
 #include "user/config/names.h"
 
 #define INTERFACES "'interfaces':{'wan':{'device':'eth0'},'lte':{'device':'wwan0'}},"
@@ -47,7 +47,7 @@ Test(gateways, monitor_false)
 
 Test(gateways, settings)
 {
-	struct config *c = config_ahead_of(
+	struct config *c = config_of(
 		"{" INTERFACES
 		"'gateways':{'off':{'interface':'wan','monitor':{'targets':['192.0.2.9']},'disabled':true},"
 		"'a':{'interface':'wan','address':'auto','metered':true,'monitor':{'targets':['192.0.2.1','2001:db8::1'],"
@@ -88,7 +88,7 @@ Test(gateways, settings)
 
 Test(gateways, groups)
 {
-	struct config *c = config_ahead_of(GROUPS);
+	struct config *c = config_of(GROUPS);
 	const struct config_group *g = &c->groups[0];
 
 	cr_assert_eq(c->n_groups, 2u);
@@ -109,7 +109,7 @@ Test(gateways, groups)
 
 Test(gateways, what_refers_to_groups)
 {
-	struct config *c = config_ahead_of(GROUPS);
+	struct config *c = config_of(GROUPS);
 	const struct config_group *v4 = config_find_group(c, "v4"), *v6 = config_find_group(c, "v6");
 
 	cr_expect_eq(c->tunnels[0].underlay_group, v4);
@@ -127,7 +127,7 @@ Test(gateways, what_refers_to_groups)
 
 Test(gateways, hooks)
 {
-	struct config *c = config_ahead_of(GROUPS);
+	struct config *c = config_of(GROUPS);
 
 	cr_assert_eq(c->n_hooks_gateway, 2u);
 	cr_expect_str_eq(c->hooks_gateway[0], "/etc/a");
@@ -159,7 +159,7 @@ Test(gateways, host_names)
 
 Test(gateways, tunnels_that_follow)
 {
-	struct config *c = config_ahead_of(
+	struct config *c = config_of(
 		"{" INTERFACES "'tunnels':{'he0':{'type':'6in4','underlay':'wan','local':'interface',"
 		"'remote':'tunnel.example.net','address':'2001:db8:1::2/64','update':{'url':'https://example.net/nic',"
 		"'user':'me','password_file':'/etc/fairlead/key','host':'12'}},"

@@ -2,7 +2,7 @@
 /* What shared addresses and the pair become, in rules and translations too. What is wrong with wrong ones is in config/invalid. */
 #include <stdlib.h>
 
-#include "selftests/unit/config_ahead.h"
+#include "selftests/unit/config_of.h"
 #include "user/policy/match_text.h"
 #include "user/policy/policy.h"
 
@@ -20,7 +20,7 @@
 
 Test(ha, vips)
 {
-	struct config *c = config_ahead_of("{" INTERFACES "," VIPS "," HA "}}");
+	struct config *c = config_of("{" INTERFACES "," VIPS "," HA "}}");
 	const struct config_vip *v = c->vips;
 
 	cr_assert_eq(c->n_vips, 2u);
@@ -43,7 +43,7 @@ Test(ha, vips)
 
 Test(ha, ha)
 {
-	struct config *c = config_ahead_of("{" INTERFACES "," HA "}}");
+	struct config *c = config_of("{" INTERFACES "," HA "}}");
 
 	cr_expect_eq(c->ha.interface, &c->interfaces[1]);
 	cr_expect_eq(c->ha.local.family, AF_INET);
@@ -56,9 +56,9 @@ Test(ha, ha)
 
 Test(ha, sync_config)
 {
-	struct config *all = config_ahead_of(
+	struct config *all = config_of(
 		"{" INTERFACES "," HA ",'sync_config':{'role':'primary','sections':'all'},'sync_states':false}}");
-	struct config *some = config_ahead_of(
+	struct config *some = config_of(
 		"{" INTERFACES "," HA ",'sync_config':{'role':'secondary','sections':['nat','drill','tunnels']},"
 		"'port':1}}");
 	struct config *none = config_of("{" INTERFACES "}");
@@ -124,7 +124,7 @@ static void expect_same_targets(const struct policy *a, const struct policy *b)
 
 Test(ha, names_are_as_their_addresses)
 {
-	struct config *named = config_ahead_of(BY_NAME), *written = config_of(BY_ADDRESS);
+	struct config *named = config_of(BY_NAME), *written = config_of(BY_ADDRESS);
 	struct policy *a = compile(named), *b = compile(written);
 
 	cr_assert_eq(a->table_bytes, b->table_bytes);
@@ -144,7 +144,7 @@ static void expect_text(char *text, const char *expected)
 
 Test(ha, names_are_told)
 {
-	struct config *c = config_ahead_of(BY_NAME);
+	struct config *c = config_of(BY_NAME);
 
 	expect_text(rule_match_text(&c->rules[0]), "from wan_vip,198.51.100.0/24 to lan_vip");
 	expect_text(rule_match_text(&c->rules[1]), "to !wan_vip");

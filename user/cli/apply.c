@@ -55,7 +55,7 @@ static int finish(const struct cli *cli, int status, struct answer *answer, cons
 struct apply_args {
 	const char *file;
 	long confirm_s;
-	bool dry_run, strict;
+	bool dry_run, strict, local;
 };
 
 static int parse_apply(struct apply_args *args, int argc, char **argv)
@@ -64,6 +64,7 @@ static int parse_apply(struct apply_args *args, int argc, char **argv)
 		{ "confirm", required_argument, NULL, 'c' },
 		{ "dry-run", no_argument, NULL, 'd' },
 		{ "strict", no_argument, NULL, 's' },
+		{ "local", no_argument, NULL, 'l' },
 		{ 0 },
 	};
 	int opt;
@@ -79,6 +80,9 @@ static int parse_apply(struct apply_args *args, int argc, char **argv)
 			break;
 		case 's':
 			args->strict = true;
+			break;
+		case 'l':
+			args->local = true;
 			break;
 		default:
 			return cli_usage("apply", "%s: not known, or its value is missing", argv[optind - 1]);
@@ -106,8 +110,9 @@ int cmd_apply(const struct cli *cli, int argc, char **argv)
 		fprintf(stderr, "fairlead: %s: %s\n", args.file, strerror(-err));
 		return CLI_WRONG;
 	}
-	request = json_pack("{s:s,s:i,s:b,s:b,s:b}", "command", "apply", "confirm_s", (int)args.confirm_s, "dry_run",
-			    args.dry_run, "strict", args.strict, "changes", args.dry_run || cli->json);
+	request = json_pack("{s:s,s:i,s:b,s:b,s:b,s:b}", "command", "apply", "confirm_s", (int)args.confirm_s,
+			    "dry_run", args.dry_run, "strict", args.strict, "changes", args.dry_run || cli->json,
+			    "local", args.local);
 	status = cli_ask_with(cli, request, text, len, &answer);
 	free(text);
 	return finish(cli, status, &answer, args.file, args.confirm_s);

@@ -12,7 +12,7 @@ const struct cli_command cli_commands[] = {
 	  "Every finding is a line on stderr. Exit status 2 when there is an error, else 0;\n"
 	  "with --strict 1 when there is a warning. --json prints the findings.\n",
 	  cmd_check },
-	{ "apply", "[FILE] [--confirm S] [--dry-run] [--strict]", "make a configuration the running one",
+	{ "apply", "[FILE] [--confirm S] [--dry-run] [--strict] [--local]", "make a configuration the running one",
 	  "FILE is the daemon's own if none is named, `-` reads standard input.\n"
 	  "All of it or nothing: on success it is also written over the daemon's own file, and the version\n"
 	  "before is kept (`fairlead show history`).\n"
@@ -20,7 +20,10 @@ const struct cli_command cli_commands[] = {
 	  "               daemon's own file is the old one, and so is what a restart comes up with. If FILE\n"
 	  "               is the own file, the old text is written back there; the answer says where yours is\n"
 	  "  --dry-run    change nothing, list what would differ, as JSON pointers\n"
-	  "  --strict     refuse it when there is a warning\n",
+	  "  --strict     refuse it when there is a warning\n"
+	  "  --local      of the primary of a pair: for this node alone\n"
+	  "On the primary of a pair every other node that is there checks its part too, and takes it with this one or\n"
+	  "nobody does; its findings bear its name. One that is not there gets it when it is back.\n",
 	  cmd_apply },
 	{ "confirm", "", "keep what `apply --confirm` put on trial", "", cmd_confirm },
 	{ "rollback", "[N]", "back to the version that is N before the running one",
@@ -103,8 +106,11 @@ const struct cli_command cli_commands[] = {
 	  "  maintenance  on: hands all over and stays behind every other node, but takes over if no other is left;\n"
 	  "               also over a boot, until off\n",
 	  cmd_vip },
-	{ "sync", "states", "the nodes of a pair send each other what they have",
-	  "  states  all connections, both ways; what it comes to is in \"show sync\"\n",
+	{ "sync", "states|config|diff", "the nodes of a pair send each other what they have",
+	  "  states  all connections, both ways; what it comes to is in \"show sync\"\n"
+	  "  config  the primary pushes what the other nodes don't have, also where theirs was changed by hand\n"
+	  "  diff    what that would change there, as JSON pointers; exit status 1 when one is not there to be asked.\n"
+	  "          On the secondary: what has been changed there since the primary's last push\n",
 	  cmd_sync },
 	{ "kill", "states SELECTOR...|--all [--reset]", "end connections: what comes of them then is judged anew",
 	  "Selectors are those of `fairlead help show`. It says how many it were.\n"

@@ -241,7 +241,6 @@ int check_draft(struct draft *draft, const json_t *document, struct config_repor
 		check_steering(&c);
 		check_nat(&c);
 		check_ha(&c);
-		check_gate(&c);
 	}
 	json_decref(c.interfaces);
 	json_decref(c.tunnels);

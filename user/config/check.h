@@ -26,7 +26,6 @@ void check_steering(struct check *c); /* behind check_rules() */
 void check_nat(struct check *c);
 void check_vip_interfaces(struct check *c); /* of check_references() */
 void check_ha(struct check *c);		    /* and shared addresses */
-void check_gate(struct check *c);	    /* last: what this version does not do */
 void check_aliases(struct check *c);	    /* fills what an entry leads to, and what an alias holds */
 
 /* A place in the file, from the outside to the inside: AT("routes", NUMBER(3), "gateway"). */

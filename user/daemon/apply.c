@@ -440,6 +440,8 @@ static void trial_over(evutil_socket_t fd, short what, void *arg)
 		json_pack("{s:I}", "version", (json_int_t)store_newest(&apply->store)),
 		"not confirmed in time: the configuration before is back; the text of the other is in %s/undone.json",
 		apply->store.dir);
+	if (apply->undone)
+		apply->undone(apply->undone_arg);
 }
 
 void apply_confirm(struct apply *apply, struct apply_result *result)
@@ -485,14 +487,42 @@ static void version_fails(struct apply *apply, const json_t *entry, int status, 
 	free(path);
 }
 
+/* 0 or -errno; *entry as that of store_read_version() */
+static int read_version(const struct apply *apply, size_t back, struct apply_request *request, const json_t **entry)
+{
+	char *text, *note;
+	int err = store_read_version(&apply->store, back, &text, &request->len, entry);
+
+	if (err)
+		return err;
+	if (asprintf(&note, "rollback to version %lld", json_integer_value(json_object_get(*entry, "version"))) < 0)
+		note = NULL;
+	request->text = text;
+	request->note = note;
+	request->changes = true;
+	return 0;
+}
+
+void apply_version_free(struct apply_request *request)
+{
+	free((char *)request->text);
+	free((char *)request->note);
+}
+
+bool apply_version(const struct apply *apply, size_t back, struct apply_request *request)
+{
+	const json_t *entry;
+
+	*request = (struct apply_request){ 0 };
+	return !read_version(apply, back, request, &entry);
+}
+
 static void rollback_to(struct apply *apply, size_t back, struct apply_result *result)
 {
 	struct apply_request request = { 0 };
 	const json_t *entry;
-	char *text, *note;
-	int err;
+	int err = read_version(apply, back, &request, &entry);
 
-	err = store_read_version(&apply->store, back, &text, &request.len, &entry);
 	if (err == -ERANGE) {
 		fail(result, 1, "no version is %zu back; `fairlead show history` lists them", back);
 		return;
@@ -501,16 +531,10 @@ static void rollback_to(struct apply *apply, size_t back, struct apply_result *r
 		version_fails(apply, entry, 1, strerror(-err), result);
 		return;
 	}
-	if (asprintf(&note, "rollback to version %lld", json_integer_value(json_object_get(entry, "version"))) < 0)
-		note = NULL;
-	request.text = text;
-	request.note = note;
-	request.changes = true;
 	apply_text(apply, &request, result);
 	if (result->status == 2)
 		version_fails(apply, entry, 2, "it has errors", result);
-	free(note);
-	free(text);
+	apply_version_free(&request);
 }
 
 void apply_rollback(struct apply *apply, size_t back, struct apply_result *result)

@@ -41,8 +41,10 @@ struct apply {
 	size_t trial_len;
 	char *trial_summary;
 	struct event *timer;
-	struct event *settle; /* what can wait until the client has its answer */
-	bool undo_failed;     /* time is over, the old one could not be put back; it is tried again */
+	struct event *settle;	   /* what can wait until the client has its answer */
+	bool undo_failed;	   /* time is over, the old one could not be put back; it is tried again */
+	void (*undone)(void *arg); /* the time of a trial was over, and the old one is back; may be NULL */
+	void *undone_arg;
 };
 
 struct apply_request {
@@ -52,6 +54,7 @@ struct apply_request {
 	bool dry_run;
 	bool strict;	  /* a warning is an error */
 	bool changes;	  /* all of them are wanted */
+	bool local;	  /* for this node alone: of a pair's primary nothing is pushed */
 	const char *note; /* goes before the summary in the history; may be NULL */
 };
 
@@ -82,6 +85,9 @@ void apply_text(struct apply *apply, const struct apply_request *request, struct
 void apply_own_file(struct apply *apply, const struct apply_request *request, struct apply_result *result);
 /* Ends a trial at once, or applies the version that is `back` (1 and up) before the newest. back 0: what fits. */
 void apply_rollback(struct apply *apply, size_t back, struct apply_result *result);
+/* The text and the note that apply_rollback() would apply, to be released with apply_version_free(). false: there is none. */
+bool apply_version(const struct apply *apply, size_t back, struct apply_request *request);
+void apply_version_free(struct apply_request *request);
 void apply_confirm(struct apply *apply, struct apply_result *result);
 
 /* Seconds until the trial is over; -1: none is running. */

@@ -148,8 +148,7 @@ bool command_is_bare(const json_t *request, struct control_answer *answer)
 
 /* ---- the configuration ---- */
 
-/* Takes over what is in result, frees the rest. */
-static void answer_result(struct control_answer *answer, struct apply_result *result)
+void command_answer_result(struct control_answer *answer, struct apply_result *result)
 {
 	if (result->status)
 		control_fail(answer, result->status, "%s", result->error ? result->error : "failed");
@@ -161,19 +160,31 @@ static void answer_result(struct control_answer *answer, struct apply_result *re
 	apply_result_free(result);
 }
 
+/* Alone, or with the other nodes of a pair: then the answer comes later. */
+static void apply_given(struct daemon *d, const struct apply_request *request, struct control_answer *answer)
+{
+	struct apply_result result;
+
+	if (ha_config_apply(d, request, "command", false, answer))
+		return;
+	apply_text(&d->apply, request, &result);
+	daemon_applied(d, request, "command", &result);
+	command_answer_result(answer, &result);
+}
+
 static void run_apply(void *arg, const json_t *json, struct control_answer *answer)
 {
 	struct apply_request request = { 0 };
-	struct apply_result result;
-	int dry_run = 0, strict = 0, changes = 0;
+	int dry_run = 0, strict = 0, changes = 0, local = 0;
 	json_int_t confirm = 0;
 	struct daemon *d = arg;
 	const char *command;
 	json_error_t error;
 
-	if (!command_unpacked(json_unpack_ex((json_t *)json, &error, JSON_STRICT, "{s:s,s?s%,s?I,s?b,s?b,s?b}",
+	if (!command_unpacked(json_unpack_ex((json_t *)json, &error, JSON_STRICT, "{s:s,s?s%,s?I,s?b,s?b,s?b,s?b}",
 					     "command", &command, "body", &request.text, &request.len, "confirm_s",
-					     &confirm, "dry_run", &dry_run, "strict", &strict, "changes", &changes),
+					     &confirm, "dry_run", &dry_run, "strict", &strict, "changes", &changes,
+					     "local", &local),
 			      &error, answer))
 		return;
 	if (confirm < 0 || confirm > CONFIRM_MAX_S) {
@@ -188,15 +199,11 @@ static void run_apply(void *arg, const json_t *json, struct control_answer *answ
 	request.dry_run = dry_run;
 	request.strict = strict;
 	request.changes = changes;
-	if (request.text) {
-		apply_text(&d->apply, &request, &result);
-	} else {
-		apply_own_file(&d->apply, &request, &result);
-		answer->file = strdup(d->file);
-	}
-	if (!request.dry_run)
-		daemon_tell_result(d, "command", &result);
-	answer_result(answer, &result);
+	request.local = local;
+	if (request.text)
+		apply_given(d, &request, answer);
+	else
+		daemon_apply_own(d, &request, "command", answer);
 }
 
 static void run_confirm(void *arg, const json_t *request, struct control_answer *answer)
@@ -204,11 +211,25 @@ static void run_confirm(void *arg, const json_t *request, struct control_answer 
 	struct apply_result result;
 	struct daemon *d = arg;
 
-	if (!command_is_bare(request, answer))
+	if (!command_is_bare(request, answer) || ha_config_busy(d, answer))
 		return;
 	apply_confirm(&d->apply, &result);
+	ha_config_changed(d, HA_CONFIG_APPLIED, &result);
 	daemon_tell_result(d, "confirm", &result);
-	answer_result(answer, &result);
+	command_answer_result(answer, &result);
+}
+
+/* Of a pair's primary the other nodes go with it. */
+static bool rollback_with_peers(struct daemon *d, size_t back, struct control_answer *answer)
+{
+	struct apply_request request;
+	bool taken;
+
+	if (d->apply.before || !apply_version(&d->apply, back ? back : 1, &request))
+		return false;
+	taken = ha_config_apply(d, &request, "rollback", false, answer);
+	apply_version_free(&request);
+	return taken;
 }
 
 static void run_rollback(void *arg, const json_t *request, struct control_answer *answer)
@@ -218,6 +239,7 @@ static void run_rollback(void *arg, const json_t *request, struct control_answer
 	const char *command;
 	json_int_t back = 0;
 	json_error_t error;
+	bool on_trial = d->apply.before;
 
 	if (!command_unpacked(json_unpack_ex((json_t *)request, &error, JSON_STRICT, "{s:s,s?I}", "command", &command,
 					     "back", &back),
@@ -227,9 +249,12 @@ static void run_rollback(void *arg, const json_t *request, struct control_answer
 		control_fail(answer, 2, "back: 1 and up");
 		return;
 	}
+	if (ha_config_busy(d, answer) || rollback_with_peers(d, back, answer))
+		return;
 	apply_rollback(&d->apply, back, &result);
+	ha_config_changed(d, on_trial ? HA_CONFIG_UNDONE : HA_CONFIG_APPLIED, &result);
 	daemon_tell_result(d, "rollback", &result);
-	answer_result(answer, &result);
+	command_answer_result(answer, &result);
 }
 
 /* ---- explain ---- */

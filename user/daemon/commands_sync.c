@@ -9,9 +9,11 @@ static const struct {
 	void (*command)(struct daemon *d, struct control_answer *answer);
 } whats[] = {
 	{ "states", command_sync_states },
+	{ "config", command_sync_config },
+	{ "diff", command_sync_diff },
 };
 
-/* {"command": "sync", "what": "states"} */
+/* {"command": "sync", "what": "states"|"config"|"diff"} */
 void command_sync(void *arg, const json_t *request, struct control_answer *answer)
 {
 	const char *command, *what;
@@ -26,5 +28,5 @@ void command_sync(void *arg, const json_t *request, struct control_answer *answe
 			whats[i].command(arg, answer);
 			return;
 		}
-	control_fail(answer, 2, "it takes states");
+	control_fail(answer, 2, "it takes states, config or diff");
 }

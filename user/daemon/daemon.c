@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "user/lib/clock.h"
+#include "user/lib/file.h"
 #include "user/lib/instance.h"
 #include "user/lib/log.h"
 #include "user/lib/script.h"
@@ -249,13 +250,14 @@ int daemon_open(struct daemon *d)
 		goto out;
 	datapath_report_to(d->datapath, d->journal);
 	open_observe(d);
-	if (gateways_open(d) || vips_open(d) || ha_open(d) || ha_states_open(d))
+	if (gateways_open(d) || vips_open(d) || ha_open(d) || ha_states_open(d) || ha_config_open(d))
 		goto out;
 	apply_start(&d->apply, own.config, own.text, own.len, &result);
 	tell_start(d->file, &result);
 	if (result.status)
 		goto out;
 	own.config = NULL;
+	ha_config_changed(d, HA_CONFIG_STARTED, NULL);
 	if (events_watch(d) || open_control(d))
 		goto out;
 	tell_started(d);
@@ -273,8 +275,10 @@ void daemon_close(struct daemon *d)
 	control_close(d->control);
 	observe_close(d->observe);
 	hooks_close(d->gateway_hooks);
+	ha_config_end(d);
 	ha_close(d);
 	ha_states_close(d);
+	ha_config_close(d);
 	vips_close(d);
 	gateways_close(d);
 	updates_close(d);
@@ -310,4 +314,44 @@ void daemon_tell_result(struct daemon *d, const char *who, const struct apply_re
 	else
 		journal_write(d->journal, JOURNAL_NOTICE, JOURNAL_APPLY, who, result->state, details, "%s",
 			      result->summary ? result->summary : "");
+}
+
+void daemon_applied(struct daemon *d, const struct apply_request *request, const char *who, struct apply_result *result)
+{
+	if (request->dry_run)
+		return;
+	ha_config_changed(d, request->local ? HA_CONFIG_LOCAL : HA_CONFIG_APPLIED, result);
+	daemon_tell_result(d, who, result);
+}
+
+/* true: the other nodes are asked */
+static bool own_with_peers(struct daemon *d, const struct apply_request *how, const char *who,
+			   struct control_answer *answer)
+{
+	struct apply_request request = *how;
+	bool taken;
+	char *text;
+
+	if (file_read_regular(d->file, &text, &request.len))
+		return false; /* it is told why by who reads it next */
+	request.text = text;
+	taken = ha_config_apply(d, &request, who, true, answer);
+	free(text);
+	return taken;
+}
+
+void daemon_apply_own(struct daemon *d, const struct apply_request *how, const char *who, struct control_answer *answer)
+{
+	struct apply_result result;
+
+	if (own_with_peers(d, how, who, answer))
+		return;
+	apply_own_file(&d->apply, how, &result);
+	daemon_applied(d, how, who, &result);
+	if (!answer) {
+		apply_result_free(&result);
+		return;
+	}
+	answer->file = strdup(d->file);
+	command_answer_result(answer, &result);
 }

@@ -16,6 +16,7 @@
 #include "user/daemon/gateways.h"
 #include "user/daemon/ha.h"
 #include "user/daemon/ha_states.h"
+#include "user/daemon/ha_config.h"
 #include "user/daemon/hooks.h"
 #include "user/daemon/names.h"
 #include "user/daemon/update.h"
@@ -71,6 +72,7 @@ struct daemon {
 	struct ha *ha;
 	struct ha_states *ha_states;
 	struct ha_requests *ha_requests;
+	struct ha_config *ha_config;
 	/* events.c */
 	struct event *on_system;
 	struct event *on_raw;
@@ -131,6 +133,8 @@ extern const struct control_command daemon_commands[];
 
 /* Whether json_unpack_ex() has understood the request; if not, it was told. */
 bool command_unpacked(int err, const json_error_t *error, struct control_answer *answer);
+/* Takes over what is in result, frees the rest. */
+void command_answer_result(struct control_answer *answer, struct apply_result *result);
 /* Whether the request has nothing but its command; if not, it was told. */
 bool command_is_bare(const json_t *request, struct control_answer *answer);
 /* Whether the configuration has an interface or tunnel of that name; if not, it was told. */
@@ -167,3 +171,9 @@ void block_tell(struct daemon *d); /* after a start that has failed: what that m
  * What came of an apply becomes an event, its findings go to the log. who: "command", "rollback", "confirm", "SIGHUP", "start".
  */
 void daemon_tell_result(struct daemon *d, const char *who, const struct apply_result *result);
+/* What this node has applied alone: it is told, and the other nodes of a pair hear of it. */
+void daemon_applied(struct daemon *d, const struct apply_request *request, const char *who,
+		    struct apply_result *result);
+/* The own file's text; answer may be NULL. */
+void daemon_apply_own(struct daemon *d, const struct apply_request *how, const char *who,
+		      struct control_answer *answer);

@@ -86,6 +86,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	vips_tick(d);
 	ha_tick(d);
 	ha_states_tick(d);
+	ha_config_tick(d);
 	/* an apply, or an answer about ten thousand clients, needed much; with nothing to give back this takes 50 us */
 	malloc_trim(0);
 }
@@ -150,7 +151,6 @@ static void on_strays(evutil_socket_t fd, short what, void *arg)
 static void on_signal(evutil_socket_t number, short what, void *arg)
 {
 	static const struct apply_request reload = { .note = "reload" };
-	struct apply_result result;
 	struct daemon *d = arg;
 
 	(void)what;
@@ -161,9 +161,7 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
 		event_base_loopbreak(d->base);
 		return;
 	}
-	apply_own_file(&d->apply, &reload, &result);
-	daemon_tell_result(d, "SIGHUP", &result);
-	apply_result_free(&result);
+	daemon_apply_own(d, &reload, "SIGHUP", NULL);
 }
 
 /* ---- all of them ---- */

@@ -251,6 +251,7 @@ static json_t *reasons_of(struct daemon *d, const json_t *interfaces, const json
 	vips_reasons(d, reasons);
 	ha_reasons(d, reasons);
 	ha_states_reasons(d, reasons);
+	ha_config_reasons(d, reasons);
 	check_missing(d, reasons);
 	check_states(d, reasons);
 	check_history(&d->apply.store, reasons);
