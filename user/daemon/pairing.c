@@ -124,7 +124,6 @@ static void make_keys(struct daemon *d, struct sign_keys *keys)
 {
 	const struct sync_keys *its = ha_keys(d);
 
-	memset(keys, 0, sizeof(*keys)); /* all of it: the timekeeper compares */
 	keys->n = its->n;
 	for (unsigned int i = 0; i < its->n; i++)
 		sign_key_make(&keys->key[i], its->key[i].id, its->key[i].advert);

@@ -62,7 +62,7 @@ void carp_key_make(struct carp_key *key, uint8_t vhid, const char *password, siz
 
 	for (size_t i = 0; i < n; i++)
 		sorted[i] = &addresses[i];
-	qsort(sorted, n, sizeof(*sorted), by_address);
+	qsort(sorted, n, sizeof(const void *), by_address);
 	key->vhid = vhid;
 	for (unsigned int variant = 0; variant < CARP_VARIANTS; variant++) {
 		struct hmac_sha1_ctx *hmac = &key->begun[variant];

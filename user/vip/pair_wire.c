@@ -206,9 +206,9 @@ typedef void (*announced)(void *arg, uint32_t ifindex, uint8_t vhid, const struc
 /* true: there may be more */
 static bool take_arp(int fd, announced each, void *arg)
 {
-	struct sockaddr_ll from;
+	struct sockaddr_ll from = { .sll_family = AF_PACKET };
 	socklen_t len = sizeof(from);
-	struct ether_arp arp;
+	struct ether_arp arp = { .arp_sha = { 0 } };
 	ssize_t n = recvfrom(fd, &arp, sizeof(arp), MSG_DONTWAIT, (struct sockaddr *)&from, &len);
 	struct addr address = { .family = AF_INET };
 

@@ -50,11 +50,13 @@ static unsigned int any_key(const struct vhids *v)
 
 static int common_key(const struct vhids *v)
 {
-	int key = v->pair.peers[0].key;
+	int key = -1;
 
-	for (size_t i = 1; i < v->pair.n; i++)
-		if (v->pair.peers[i].key != key)
+	for (size_t i = 0; i < v->pair.n; i++) {
+		if (i && v->pair.peers[i].key != key)
 			return -1;
+		key = v->pair.peers[i].key;
+	}
 	return key;
 }
 
@@ -463,12 +465,22 @@ static int peers_make(struct vhids *v, const struct pair_setup *setup, struct pa
 	return -ENOMEM;
 }
 
+/* An id follows from its key. */
+static bool are_same(const struct sign_keys *a, const struct sign_keys *b)
+{
+	bool same = a->n == b->n;
+
+	for (unsigned int i = 0; same && i < a->n; i++)
+		same = !memcmp(a->key[i].id, b->key[i].id, SIGN_ID);
+	return same;
+}
+
 /* Which of them a peer has is known still, if it is one of these. */
 static void take_keys(struct vhids *v, const struct sign_keys *keys)
 {
 	const struct sign_keys before = v->pair.keys;
 
-	if (keys->n == before.n && !memcmp(keys, &before, sizeof(*keys)))
+	if (are_same(keys, &before))
 		return;
 	v->pair.keys = *keys;
 	v->pair.keys_ns = v->now_ns;
