@@ -70,6 +70,21 @@ bool states_at(const struct states *t, uint32_t slot, struct states_entry *entry
 	return states_tag(t, slot) == entry->tag;
 }
 
+void states_expect_at(const struct states *t, uint32_t slot)
+{
+	__builtin_prefetch(&t->buckets[slot / FL_BUCKET_WAYS], 1);
+	__builtin_prefetch(&t->entries[slot], 1);
+	__builtin_prefetch(&t->entries[slot].end, 1);
+}
+
+void states_expect(const struct states *t, const struct fl_tuple *tuple)
+{
+	struct fl_state_place place = place_of(t, tuple);
+
+	__builtin_prefetch(&t->buckets[place.bucket[1]], 1);
+	states_expect_at(t, place.bucket[0] * FL_BUCKET_WAYS + FL_STATE_HOME(&place));
+}
+
 /* The slot of the state with the key, or of that of which a twin has it. */
 static bool find_main(const struct states *t, const struct fl_tuple *key, uint32_t *slot, bool *by_twin)
 {

@@ -26,6 +26,10 @@ enum states_took states_take(struct states *t, const struct states_news *news, u
 unsigned int states_tuple(struct fl_tuple *tuple, const union fl_addr *src, const union fl_addr *dst, __be16 sport,
 			  __be16 dport, uint8_t proto);
 
+/* Memory that will be looked at for the tuple, or for the state in a slot, is asked for without waiting: before one of the others, by a dozen calls. */
+void states_expect(const struct states *t, const struct fl_tuple *tuple);
+void states_expect_at(const struct states *t, uint32_t slot);
+
 /* The state that a packet with the tuple belongs to, as either side sees it. False: none that has not run out. */
 bool states_find(const struct states *t, const struct fl_tuple *tuple, uint32_t now, struct states_entry *entry);
 /* The state in the slot, if there is one. */

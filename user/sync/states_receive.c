@@ -10,6 +10,7 @@
 #include "user/vip/sign.h"
 
 #define SLOTS_MAX (1u << 28) /* of a peer's table: some hundred million states */
+#define AHEAD 12	     /* records that memory is asked for */
 #define WANT_MAX 256
 #define TURNS 10000 /* in which the mirror is looked through once: ten seconds, at one each ms */
 
@@ -128,6 +129,15 @@ static int take_record(struct states_sync_peer *peer, const uint8_t *data, size_
 	return 0;
 }
 
+/* A table is too big for any cache: what records need of it is asked for while others are taken. */
+static void expect_record(const struct states_sync_peer *peer, const uint8_t *record)
+{
+	struct fl_tuple tuples[2];
+
+	for (unsigned int n = states_record_tuples(record, tuples); n; n--)
+		states_expect(peer->sync->host.table, &tuples[n - 1]);
+}
+
 static int take_batch(struct states_sync_peer *peer, const uint8_t *data, size_t len)
 {
 	struct states_clock clock = clock_of(peer);
@@ -142,8 +152,14 @@ static int take_batch(struct states_sync_peer *peer, const uint8_t *data, size_t
 	n = get_be16(data + 2);
 	if (size < STATES_RECORD_MIN || size > STATES_RECORD_MAX || len != BATCH_HEADER + n * size)
 		return -EPROTO;
-	for (size_t i = 0; i < n && !err; i++)
-		err = take_record(peer, data + BATCH_HEADER + i * size, size, &clock);
+	data += BATCH_HEADER;
+	for (size_t i = 0; i < n && i < AHEAD; i++)
+		expect_record(peer, data + i * size);
+	for (size_t i = 0; i < n && !err; i++) {
+		if (i + AHEAD < n)
+			expect_record(peer, data + (i + AHEAD) * size);
+		err = take_record(peer, data + i * size, size, &clock);
+	}
 	return err;
 }
 

@@ -243,3 +243,20 @@ int states_record_get(const uint8_t *from, size_t len, const struct states_numbe
 	err = err ?: gateway_here(numbers, get_be16(from + AT_GATEWAY), &st->gateway);
 	return err ?: gateway_here(numbers, get_be16(from + AT_REPLY_GATEWAY), &st->reply_gateway);
 }
+
+unsigned int states_record_tuples(const uint8_t *from, struct fl_tuple tuples[2])
+{
+	union fl_addr addr[2];
+	__be16 port[2];
+
+	memset(tuples, 0, sizeof(*tuples));
+	memcpy(tuples[0].addr, from + AT_ADDR, sizeof(tuples[0].addr));
+	memcpy(tuples[0].port, from + AT_PORT, sizeof(tuples[0].port));
+	tuples[0].proto = from[AT_PROTO];
+	if (!(from[AT_FLAGS] & FL_STATE_TRANSLATED))
+		return 1;
+	memcpy(addr, from + AT_TRANSLATED_ADDR, sizeof(addr));
+	memcpy(port, from + AT_TRANSLATED_PORT, sizeof(port));
+	states_tuple(&tuples[1], &addr[0], &addr[1], port[0], port[1], from[AT_PROTO]);
+	return 2;
+}

@@ -43,3 +43,6 @@ void states_record_put(uint8_t to[STATES_RECORD], const struct states_entry *ent
  */
 int states_record_get(const uint8_t *from, size_t len, const struct states_numbers_of *numbers,
 		      const struct states_clock *clock, struct states_id *id, struct states_news *news);
+
+/* The tuples of a record, whatever its bytes are, as states_take() would look for them. Returns how many: with a translation two. */
+unsigned int states_record_tuples(const uint8_t *from, struct fl_tuple tuples[2]);

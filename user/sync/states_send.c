@@ -9,6 +9,7 @@
 #include "user/vip/sign.h"
 
 #define TURN_SLOTS 4096 /* of the log, or records, in one turn */
+#define AHEAD 8		/* slots of the log that memory is asked for */
 #define TURN_WALK 65536 /* slots that a walk in a hurry looks at in one turn: most are empty */
 #define WAITING_MAX \
 	(1u << 20) /* bytes on their way to a peer: what is more waits here, where it gets older but not more */
@@ -132,6 +133,10 @@ static uint32_t log_turn(struct states_sync_peer *peer, uint32_t n, const struct
 
 	for (; s->tails[n] != head && done < most; s->tails[n]++, done++) {
 		uint32_t slot = __atomic_load_n(&log->slot[s->tails[n] % FL_SYNC_LOG], __ATOMIC_RELAXED);
+		uint32_t ahead = __atomic_load_n(&log->slot[(s->tails[n] + AHEAD) % FL_SYNC_LOG], __ATOMIC_RELAXED);
+
+		if (ahead < peer->sync->slots)
+			states_expect_at(peer->sync->host.table, ahead);
 
 		if (slot < peer->sync->slots)
 			slot_tell(peer, slot, clock, true, 0);

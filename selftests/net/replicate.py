@@ -1,0 +1,148 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Connections that go on while routers change: in `server`'s namespace echoes, in the client's one of each kind.
+
+replicate.py serve ADDRESS...
+replicate.py hold ADDRESS KIND...   tcp, udp or icmp; says "up KIND", and when it is ended (SIGTERM) "KIND gap MS lost N"
+
+Each sends a number every 10 ms and waits for it to come back: TCP's come all, in order.
+"""
+
+import select
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+
+PORT = 5001
+EVERY = 0.01
+
+
+def family_of(address):
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+def echo_tcp(sock):
+    while True:
+        data = sock.recv(4096)
+        if not data:
+            break
+        sock.sendall(data)
+    sock.close()
+
+
+def serve(address):
+    listener = socket.create_server((address, PORT), family=family_of(address), backlog=1000)
+    udp = socket.socket(family_of(address), socket.SOCK_DGRAM)
+    udp.bind((address, PORT))
+
+    def accepting():
+        while True:
+            sock, _ = listener.accept()
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            threading.Thread(target=echo_tcp, args=(sock,), daemon=True).start()
+
+    def answering():
+        while True:
+            data, sender = udp.recvfrom(4096)
+            udp.sendto(data, sender)
+
+    for run in (accepting, answering):
+        threading.Thread(target=run, daemon=True).start()
+
+
+class Flow:
+    """What comes back, whenever it does."""
+
+    def __init__(self, address, kind):
+        self.kind, self.sent, self.got, self.gap, self.last = kind, 0, set(), 0, None
+        self.buffer, self.failed = b"", None
+        family = family_of(address)
+        if kind == "tcp":
+            self.sock = socket.create_connection((address, PORT), timeout=10)
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        elif kind == "udp":
+            self.sock = socket.socket(family, socket.SOCK_DGRAM)
+            self.sock.connect((address, PORT))
+        else:
+            self.sock = socket.socket(family, socket.SOCK_DGRAM, socket.IPPROTO_ICMP)
+            self.sock.connect((address, 0))
+        self.sock.setblocking(False)
+
+    def send(self):
+        data = struct.pack("!Q", self.sent)
+        if self.kind == "icmp":
+            data = struct.pack("!BBHHH", 8, 0, 0, 0, self.sent & 0xffff) + data
+        try:
+            self.sock.send(data)
+        except BlockingIOError:
+            return
+        except OSError as why:
+            if self.kind == "tcp":
+                self.failed = self.failed or why
+            return
+        self.sent += 1
+
+    def receive(self):
+        try:
+            data = self.sock.recv(65536)
+        except BlockingIOError:
+            return
+        except OSError as why:
+            self.failed = self.failed or (why if self.kind == "tcp" else None)
+            return
+        now = time.monotonic()
+        if self.kind == "tcp" and not data:
+            self.failed = self.failed or "closed"
+        self.buffer = (self.buffer if self.kind == "tcp" else b"") + data[8 if self.kind == "icmp" else 0:]
+        while len(self.buffer) >= 8:
+            self.got.add(struct.unpack("!Q", self.buffer[:8])[0])
+            self.buffer = self.buffer[8:]
+        if self.last is None:
+            print("up", self.kind, flush=True)
+        else:
+            self.gap = max(self.gap, now - self.last)
+        self.last = now
+
+    def end(self):
+        if self.last is not None and len(self.got) < self.sent:
+            self.gap = max(self.gap, time.monotonic() - self.last)
+        print("%s gap %d lost %d%s" % (self.kind, self.gap * 1000, self.sent - len(self.got),
+                                       " failed: %s" % self.failed if self.failed else ""), flush=True)
+        self.sock.close()
+
+
+def hold(address, kinds):
+    flows = [Flow(address, kind) for kind in kinds]
+    due, ending, told = time.monotonic(), None, []
+    signal.signal(signal.SIGTERM, lambda number, frame: told.append(number))
+    while ending is None or time.monotonic() < ending:
+        now = time.monotonic()
+        if now >= due:
+            due = max(due + EVERY, now)
+            for flow in flows:
+                if ending is None:
+                    flow.send()
+        watched = [flow.sock for flow in flows if not flow.failed]
+        ready = select.select(watched, [], [], max(0, min(EVERY, due - time.monotonic())))[0]
+        for flow in flows:
+            if flow.sock in ready:
+                flow.receive()
+        if told and ending is None:
+            ending = time.monotonic() + 0.5  # for what is on its way
+    for flow in flows:
+        flow.end()
+
+
+def main():
+    if sys.argv[1] == "serve":
+        for address in sys.argv[2:]:
+            serve(address)
+        print("ready", flush=True)
+        threading.Event().wait()
+    hold(sys.argv[2], sys.argv[3:])
+
+
+main()

@@ -1,0 +1,258 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# State replication between two routers with shared addresses: what one has the other has, and connections go on when the addresses move, when a
+# daemon is killed and comes again.
+#
+#	          ┌── lan0 left  wan0 ──┐
+#	client ───┤ 192.0.2.1    .10    ├── server 198.51.100.99, 2001:db8:f::99
+#	          └── lan0 right wan0 ──┘        sync: 172.16.255.1, .2
+#
+# IPv4 is translated to the shared 198.51.100.10, TCP by a gateway that a rule names; IPv6 by prefix.
+
+. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lab.sh"
+
+client='' server='' left='' right='' switch=''
+CLIENT4=192.0.2.80 CLIENT6=2001:db8:aa::80 SERVER4=198.51.100.99 SERVER6=2001:db8:f::99 SHARED=198.51.100.10
+flows=()
+
+# plug NAMESPACE DEVICE BRIDGE
+plug() {
+	local port=$1-$2
+	port=${port#"$FL_PREFIX-"}
+	ip -n "$1" link add name "$2" type veth peer name "$port" netns "$switch"
+	ip -n "$switch" link set dev "$port" master "$3" up
+	ip -n "$1" link set dev "$2" up
+	napi "$switch" "$port"
+	napi "$1" "$2"
+}
+
+network_up() {
+	setup_ns client server left right switch
+	for bridge in lan wan; do
+		ip -n "$switch" link add name "$bridge" type bridge mcast_snooping 0
+		ip -n "$switch" link set dev "$bridge" up
+	done
+	plug "$client" eth0 lan
+	plug "$server" eth0 wan
+	for node in "$left" "$right"; do
+		plug "$node" lan0 lan
+		plug "$node" wan0 wan
+	done
+	ip -n "$left" link add sync0 type veth peer name sync0 netns "$right"
+	node_up "$left" 1
+	node_up "$right" 2
+	ip -n "$client" addr add "$CLIENT4/24" dev eth0
+	ip -n "$client" addr add "$CLIENT6/64" dev eth0 nodad
+	ip -n "$server" addr add "$SERVER4/24" dev eth0
+	ip -n "$server" addr add "$SERVER6/64" dev eth0 nodad
+	ip -n "$client" route add default via 192.0.2.1
+	ip -n "$client" -6 route add default via 2001:db8:aa::1
+	ip -n "$server" -6 route add 2001:db8:bb::/64 via 2001:db8:f::10
+	"$FL_BUILD/fairlead" keygen > "$FL_TMP/sync.key"
+	echo secret > "$FL_TMP/carp.key"
+	chmod 600 "$FL_TMP/sync.key" "$FL_TMP/carp.key"
+}
+
+# node_up NAMESPACE N
+node_up() {
+	ip -n "$1" link set dev sync0 up
+	ip -n "$1" addr add "172.16.255.$2/24" dev sync0
+	ip -n "$1" addr add "192.0.2.$((1 + $2))/24" dev lan0
+	ip -n "$1" addr add "2001:db8:aa::$((1 + $2))/64" dev lan0 nodad
+	ip -n "$1" addr add "198.51.100.$((10 + $2))/24" dev wan0
+	ip -n "$1" addr add "2001:db8:f::$((10 + $2))/64" dev wan0 nodad
+	forwarding "$1"
+}
+
+# config NAME MODE N OTHER: rules are in another order on each, so that their numbers are others
+config() {
+	local rules=('{ "name": "by the gateway", "action": "pass", "direction": "in", "interface": "lan", "family": "inet",
+			"protocol": "tcp", "quick": true, "route_to": "uplink" }'
+		'{ "name": "the rest", "action": "pass", "direction": "in", "interface": "lan" }')
+	local nat=('{ "type": "snat", "interface": "wan", "source": { "address": "10.9.9.0/24" }, "translate_to": "interface" }'
+		'{ "type": "snat", "interface": "wan", "source": { "address": "192.0.2.0/24" }, "translate_to": "'$SHARED'" }')
+	[ "$3" = 1 ] || nat=("${nat[1]}" "${nat[0]}")
+	cat > "$FL_TMP/$1.json" << JSON
+{
+	"node": { "name": "$1" },
+	"interfaces": { "lan": { "device": "lan0", "mode": "$2" }, "wan": { "device": "wan0", "mode": "$2" }, "sync": { "device": "sync0" } },
+	"gateways": { "other$3": { "interface": "lan", "address": "192.0.2.99", "monitor": false },
+		"uplink": { "interface": "wan", "address": "$SERVER4", "monitor": false } },
+	"prefix_translations": [ { "interface": "wan", "internal": "2001:db8:aa::/64", "external": "2001:db8:bb::/64", "mode": "rfc6296" } ],
+	"default_action": { "in": "block", "out": "pass" },
+	"rules": [ ${rules[0]}, ${rules[1]} ],
+	"nat": [ ${nat[0]}, ${nat[1]} ],
+	"vips": {
+		"lan_vip": { "interface": "lan", "address": ["192.0.2.1/24", "2001:db8:aa::1/64"], "vhid": 1, "fast_ms": 50,
+			"advskew": $((100 * $3 - 100)), "password_file": "$FL_TMP/carp.key" },
+		"wan_vip": { "interface": "wan", "address": ["$SHARED/24", "2001:db8:f::10/64"], "vhid": 2, "fast_ms": 50,
+			"advskew": $((100 * $3 - 100)), "password_file": "$FL_TMP/carp.key" }
+	},
+	"ha": { "interface": "sync", "local": "172.16.255.$3", "peers": ["172.16.255.$4"], "key_file": "$FL_TMP/sync.key" },
+	"limits": { "states": 2000 }
+}
+JSON
+}
+
+# sync_of NODE KEY
+sync_of() {
+	fl "$1" --json show sync | json "d[0]['$2']"
+}
+
+# sync_is NODE KEY VALUE
+sync_is() {
+	[ "$(sync_of "$1" "$2")" = "$3" ]
+}
+
+has_all() {
+	sync_is left digest_match True && sync_is right digest_match True
+}
+
+# role_is NODE ROLE: of both
+role_is() {
+	[ "$(fl "$1" --json show vips | json "{ v['role'].lower() for v in d } == { '$2' }")" = True ]
+}
+
+start() {
+	network_up
+	config left "$1" 1 2
+	config right "$1" 2 1
+	daemon_start left "$left" "$FL_TMP/left.json" || return
+	daemon_start right "$right" "$FL_TMP/right.json" || return
+	background "$server" "$FL_PYTHON" "$FL_NET/replicate.py" serve "$SERVER4" "$SERVER6" > "$FL_TMP/serve.log" 2>&1
+	slowwait 5 grep -q ready "$FL_TMP/serve.log" || fail "the server: $(cat "$FL_TMP/serve.log")"
+	check "both have all" slowwait 15 has_all
+	check "left has the addresses" slowwait 15 role_is left master
+	check "right has not" slowwait 15 role_is right backup
+}
+
+# flows_begin: one of each kind
+flows_begin() {
+	flow 4 "$SERVER4" tcp udp icmp
+	flow 6 "$SERVER6" tcp udp
+	check "all are up" slowwait 10 flows_are_up
+}
+
+# flow NAME ADDRESS KIND...
+flow() {
+	background "$client" "$FL_PYTHON" "$FL_NET/replicate.py" hold "${@:2}" > "$FL_TMP/flow$1.log" 2>&1
+	flows+=($!)
+}
+
+flows_are_up() {
+	[ "$(cat "$FL_TMP"/flow[46].log | grep -c up)" = 5 ]
+}
+
+# keys_of NODE: what connections are, whoever has them
+keys_of() {
+	fl "$1" --json show states | json "sorted([s['protocol'], s['source'], s['source_port'], s['destination'], s['destination_port'],
+s['translated_source'], s['translated_source_port'], s['rule'], s['gateway'] if s['rule'] == 'by the gateway' else '']
+		for s in d if s['source'] in ('$CLIENT4', '$CLIENT6') and s['destination'] in ('$SERVER4', '$SERVER6'))"
+}
+
+origins_of() {
+	fl "$1" --json show states | json "sorted({ s['origin'] for s in d if s['source'] in ('$CLIENT4', '$CLIENT6') })"
+}
+
+origins_are() {
+	[ "$(origins_of "$1")" = "['$2']" ]
+}
+
+same_keys() {
+	[ "$(keys_of left)" = "$(keys_of right)" ]
+}
+
+on_both() {
+	flows_begin
+	check "the same on both" promptly 1 same_keys
+	check_equal "how many" "$(keys_of right | grep -oE "'(tcp|udp|icmp)'" | wc -l)" 5
+	check_equal "whose they are on left" "$(origins_of left)" "['local']"
+	check_equal "and on right" "$(origins_of right)" "['peer']"
+	check_match "by the shared address" "$(keys_of right)" "'tcp', '$CLIENT4', [0-9]+, '$SERVER4', 5001, '$SHARED'"
+	check_match "by the gateway" "$(keys_of right)" "'by the gateway', 'uplink'"
+	check_match "by prefix" "$(keys_of right)" "'2001:db8:bb:"
+	check_equal "that right has of left" "$(sync_of right states_peer)" "$(sync_of left states_local)"
+}
+
+# All go to right, and on
+move() {
+	fl left vip maintenance on > /dev/null
+	check "right has the addresses" slowwait 10 role_is right master
+	check "they are right's" slowwait 5 origins_are right local
+	check "and left has them of right" slowwait 5 origins_are left peer
+	check "still the same on both" slowwait 5 same_keys
+}
+
+# A standby that is killed has them all again when it is back, and not what has ended meanwhile
+killed() {
+	local before
+	daemon_kill left
+	flow extra "$SERVER4" tcp udp
+	slowwait 5 grep -q "up udp" "$FL_TMP/flowextra.log"
+	fl right kill states --proto icmp > /dev/null
+	before=$(sync_of right sent)
+	daemon_start left "$left" "$FL_TMP/left.json" || return
+	check "both have all" slowwait 15 has_all
+	check "the same on both" slowwait 5 same_keys
+	[ "$(sync_of right sent)" -gt "$before" ] || fail "right has sent nothing"
+	check_match "of the new ones too" "$(fl left show states --count --proto udp)" "^[3-9]"
+}
+
+by_hand() {
+	local before
+	before=$(sync_of left resyncs)
+	check_match "sync states" "$(fl right sync states)" "both nodes send all"
+	check "counted" slowwait 5 resyncs_grow "$before"
+	check "both have all" slowwait 5 has_all
+	check "the same on both" slowwait 5 same_keys
+	check_match "an event" "$(fl left show events --kind sync)" "resync: states: "
+	check_match "unknown" "$(fl right sync everything 2>&1)" "it takes states"
+}
+
+resyncs_grow() {
+	[ "$(sync_of left resyncs)" -gt "$1" ]
+}
+
+# The table gets another size amid traffic
+resized() {
+	sed -i 's/"states": 2000/"states": 20000/' "$FL_TMP/right.json"
+	check "applied" fl right apply
+	check "both have all" slowwait 10 has_all
+	check "the same on both" slowwait 5 same_keys
+	check_equal "they are right's" "$(origins_of right)" "['local']"
+}
+
+# Nobody has noticed any of it
+ended() {
+	kill "${flows[@]}"
+	wait "${flows[@]}"
+	flows=()
+	sed 's/^/# /' "$FL_TMP"/flow*.log
+	check_match "TCP" "$(cat "$FL_TMP/flow4.log")" "^tcp gap [0-9]+ lost 0$"
+	check_match "TCP by IPv6" "$(cat "$FL_TMP/flow6.log")" "^tcp gap [0-9]+ lost 0$"
+	check_match "UDP" "$(cat "$FL_TMP/flow4.log")" "^udp gap [0-9]{1,3} "
+	fl right kill states --all > /dev/null
+	check "what ends on one ends on both" promptly 1 none_left
+}
+
+none_left() {
+	[ "$(fl left show states --count --host "$CLIENT4")" = 0 ]
+}
+
+round() {
+	started start "$1" || return
+	run_test on-both on_both
+	run_test move move
+	run_test killed killed
+	if [ "$1" = native ]; then # what does not depend on it
+		run_test by-hand by_hand
+		run_test resized resized
+	fi
+	run_test ended ended
+	rm -f "$FL_TMP"/flow*.log
+}
+
+FL_MODES=${FL_MODES:-native tc} modes round
+finish
