@@ -72,7 +72,7 @@ config() {
 			"protocol": "tcp", "quick": true, "route_to": "uplink" }'
 		'{ "name": "the rest", "action": "pass", "direction": "in", "interface": "lan" }')
 	local nat=('{ "type": "snat", "interface": "wan", "source": { "address": "10.9.9.0/24" }, "translate_to": "interface" }'
-		'{ "type": "snat", "interface": "wan", "source": { "address": "192.0.2.0/24" }, "translate_to": "'$SHARED'" }')
+		'{ "type": "snat", "interface": "wan", "source": { "address": "192.0.2.0/24" }, "translate_to": "'"$SHARED"'" }')
 	[ "$3" = 1 ] || nat=("${nat[1]}" "${nat[0]}")
 	cat > "$FL_TMP/$1.json" << JSON
 {
