@@ -288,6 +288,17 @@ bundled() {
 	check_equal "secrets in it" "$(grep -aoE 'secret-[a-z-]+|0{60}[0-9]*' "$bundle" | sort | uniq -c)" ""
 }
 
+# It has a socket, and says nothing
+hung() {
+	kill -STOP "${fl_daemon_pid[router]}"
+	doctor hung "$router"
+	kill -CONT "${fl_daemon_pid[router]}"
+	check_equal "exit status" "$status" 1
+	check_equal "the daemon" "$(rows hung daemon fail 'does not answer')" 1
+	check_equal "the configuration is the last one" "$(rows hung configuration ok 'history/[0-9]+.json')" 1
+	check_equal "a foreign program" "$(rows hung foreign-tc warn "lan0.*egress")" 1
+}
+
 alone() {
 	daemon_kill router
 	in_ns "$router" sysctl -qw net.ipv4.conf.lan0.forwarding=0
@@ -315,6 +326,7 @@ run_test start start && {
 	run_test planted plant
 	run_test found found
 	run_test bundle bundled
+	run_test with-a-silent-daemon hung
 	run_test without-a-daemon alone
 }
 rm -rf "/sys/fs/bpf/$FL_PREFIX-doctor"

@@ -102,6 +102,22 @@ side_by_side() {
 	check_match "the states" "$status" "^state +ok +ok$"
 }
 
+# results CHECK: of left's doctor
+results() {
+	json "sorted({r['result'] for r in d if r['check'] == '$1'})" < "$FL_TMP/doctor.json"
+}
+
+# Nothing fails, and what only a pair has is looked at
+doctor() {
+	local name
+	fl left --json doctor > "$FL_TMP/doctor.json"
+	check_equal "exit status" $? 0
+	check_equal "what fails" "$(json "[r for r in d if r['result'] == 'fail']" < "$FL_TMP/doctor.json")" "[]"
+	for name in version key-change sync-link sync peer-clock sync-foreign mtu; do
+		check_equal "$name" "$(results "$name")" "['ok']"
+	done
+}
+
 # A, then B, then the old key goes on both: nobody is lost at any moment
 key_change() {
 	use_key left two one
@@ -180,6 +196,7 @@ without_ha() {
 set_up
 run_test connects connects
 run_test side-by-side side_by_side
+run_test doctor doctor
 run_test key-change key_change
 run_test wrong-key wrong_key
 run_test bad-file bad_file

@@ -21,6 +21,7 @@ enum {
 struct cli {
 	const char *instance;
 	bool json;
+	int timeout_s; /* that an answer is waited for; 0: as long as an apply may take */
 };
 
 struct cli_command {

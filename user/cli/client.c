@@ -30,9 +30,9 @@ static int nobody(const struct cli *cli, const char *path, int err)
 	return CLI_NOBODY;
 }
 
-static int dial(const char *path)
+static int dial(const struct cli *cli, const char *path)
 {
-	const struct timeval wait = { .tv_sec = ANSWER_TIMEOUT_S };
+	const struct timeval wait = { .tv_sec = cli->timeout_s ? cli->timeout_s : ANSWER_TIMEOUT_S };
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
 	int fd, err;
 
@@ -55,7 +55,7 @@ static int dial(const char *path)
 bool cli_daemon_there(const struct cli *cli)
 {
 	char *path = instance_socket(cli->instance);
-	int fd = path ? dial(path) : -ENOMEM;
+	int fd = path ? dial(cli, path) : -ENOMEM;
 
 	free(path);
 	if (fd >= 0)
@@ -181,7 +181,7 @@ static int ask(const struct cli *cli, json_t *request, const char *body, size_t 
 		fputs("fairlead: out of memory\n", stderr);
 		goto out;
 	}
-	lines->fd = dial(path);
+	lines->fd = dial(cli, path);
 	if (lines->fd < 0) {
 		status = nobody(cli, path, -lines->fd);
 		goto out;

@@ -8,13 +8,26 @@
 #include "user/cli/cli.h"
 #include "user/doctor/bundle.h"
 
+#define TIMEOUT_S 3
+
+struct asking {
+	struct cli cli;
+	bool silent; /* it has a socket, and did not answer: it is not asked again */
+};
+
 /* What the daemon refuses, a table that it does not have for instance, is no answer. */
 static json_t *ask(void *arg, json_t *request)
 {
+	struct asking *asking = arg;
 	struct answer answer;
 	json_t *result;
 
-	cli_ask(arg, request, &answer);
+	if (asking->silent) {
+		json_decref(request);
+		return NULL;
+	}
+	cli_ask(&asking->cli, request, &answer);
+	asking->silent = !answer.json;
 	result = json_incref((json_t *)answer.result);
 	cli_answer_free(&answer);
 	return result;
@@ -48,8 +61,9 @@ static int write_bundle(struct doctor *d, const char *path)
 
 int cmd_doctor(const struct cli *cli, int argc, char **argv)
 {
+	struct asking asking = { .cli = { .instance = cli->instance, .timeout_s = TIMEOUT_S } };
 	const struct doctor_settings settings = {
-		.instance = cli->instance, .answers = cli_daemon_there(cli), .ask = ask, .arg = (void *)cli
+		.instance = cli->instance, .answers = cli_daemon_there(cli), .ask = ask, .arg = &asking
 	};
 	const char *bundle;
 	struct doctor d;

@@ -59,17 +59,6 @@ void check_forwarding(struct doctor *d)
 
 /* ---- forwarding of all others ---- */
 
-static bool is_ours(const struct doctor *d, const struct system_link *link)
-{
-	for (size_t i = 0; d->config && i < d->config->n_interfaces; i++)
-		if (!strcmp(d->config->interfaces[i].device, link->name))
-			return true;
-	for (size_t i = 0; d->config && i < d->config->n_tunnels; i++)
-		if (!strcmp(d->config->tunnels[i].name, link->name))
-			return true;
-	return link->flags & IFF_LOOPBACK || !strncmp(link->name, "fl-", 3);
-}
-
 /* Up, and nobody's whose packets the programs see. NULL: none, or one only, which has nowhere to forward to */
 static const char *foreign_devices(struct doctor *d)
 {
@@ -78,7 +67,7 @@ static const char *foreign_devices(struct doctor *d)
 	unsigned int n = 0;
 
 	for (size_t i = 0; d->system && (link = system_link_at(d->system, i)); i++) {
-		if (is_ours(d, link) || !(link->flags & IFF_UP))
+		if (doctor_is_ours(d, link) || !(link->flags & IFF_UP))
 			continue;
 		names = doctor_text(d, "%s%s%s", names, n++ ? ", " : "", link->name);
 	}

@@ -240,16 +240,9 @@ static bool has_other_ways(struct doctor *d)
 {
 	const struct system_link *link;
 
-	for (size_t i = 0; (link = system_link_at(d->system, i)); i++) {
-		bool ours = link->flags & IFF_LOOPBACK || !strncmp(link->name, "fl-", 3);
-
-		for (size_t j = 0; j < d->config->n_interfaces; j++)
-			ours |= !strcmp(d->config->interfaces[j].device, link->name);
-		for (size_t j = 0; j < d->config->n_tunnels; j++)
-			ours |= !strcmp(d->config->tunnels[j].name, link->name);
-		if (!ours && link->flags & IFF_UP && link->carrier)
+	for (size_t i = 0; (link = system_link_at(d->system, i)); i++)
+		if (!doctor_is_ours(d, link) && link->flags & IFF_UP && link->carrier)
 			return true;
-	}
 	return false;
 }
 
@@ -302,7 +295,7 @@ void check_services(struct doctor *d)
 	struct question q = { .d = d };
 	size_t before = json_array_size(d->rows);
 
-	if (!all || !d->config || !d->system || !d->settings.answers) {
+	if (!all || !d->config || !d->system || !doctor_shown(d, "status")) {
 		doctor_skip(d, "no daemon judges their packets");
 	} else if (has_other_ways(d)) {
 		doctor_ok(d, "there are devices outside of the configuration by which all can be reached");

@@ -122,11 +122,9 @@ static unsigned int count_foreign(struct doctor *d, char *first, size_t len)
 	}
 }
 
-/* What the programs have dropped there never comes to a socket. */
-static long long count_dropped(struct doctor *d)
+static long long count_drops(struct doctor *d, const json_t *rows)
 {
 	const char *name = sync_interface(d)->name;
-	const json_t *rows = doctor_shown(d, "drops");
 	long long n = 0;
 	json_t *row;
 	size_t i;
@@ -136,6 +134,12 @@ static long long count_dropped(struct doctor *d)
 			n += doctor_number(row, "packets");
 	}
 	return n;
+}
+
+/* What the programs drop there never comes to a socket. Before, it may have been the peer's kernel that said that no daemon runs there. */
+static long long count_dropped(struct doctor *d)
+{
+	return d->drops_before ? count_drops(d, doctor_shown(d, "drops")) - count_drops(d, d->drops_before) : 0;
 }
 
 void check_foreign_packets(struct doctor *d)
@@ -156,11 +160,10 @@ void check_foreign_packets(struct doctor *d)
 	if (seen)
 		doctor_warn(d, remedy, "%s: %u packets in %d ms that are not of the pair, the first %s",
 			    sync_interface(d)->name, seen, LISTEN_MS, first);
-	if (dropped)
-		doctor_warn(d, remedy,
-			    "%s: the programs have dropped %lld packets that came by it; fairlead show drops",
+	if (dropped > 0)
+		doctor_warn(d, remedy, "%s: the programs have dropped %lld packets that came by it meanwhile",
 			    sync_interface(d)->name, dropped);
-	if (!seen && !dropped)
+	if (!seen && dropped <= 0)
 		doctor_ok(d, "%s: nothing in %d ms but the pair's own", sync_interface(d)->name, LISTEN_MS);
 }
 

@@ -39,7 +39,7 @@ void check_vips(struct doctor *d)
 	json_t *row;
 	size_t i;
 
-	if (!d->settings.answers)
+	if (!rows)
 		doctor_skip(d, "no daemon tells");
 	else if (!json_array_size(rows))
 		doctor_skip(d, "there are no shared addresses");

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -164,6 +165,20 @@ const struct system_link *doctor_link(struct doctor *d, const struct config_inte
 	return d->system ? system_link_by_name(d->system, interface->device) : NULL;
 }
 
+bool doctor_is_ours(struct doctor *d, const struct system_link *link)
+{
+	for (size_t i = 0; d->config && i < d->config->n_interfaces; i++) {
+		const struct system_link *its = doctor_link(d, &d->config->interfaces[i]);
+
+		if (its && (its->ifindex == link->ifindex || its->parent == link->ifindex))
+			return true;
+	}
+	for (size_t i = 0; d->config && i < d->config->n_tunnels; i++)
+		if (!strcmp(d->config->tunnels[i].name, link->name))
+			return true;
+	return link->flags & IFF_LOOPBACK || !strncmp(link->name, "fl-", 3);
+}
+
 int doctor_sysctl(const char *fmt, ...)
 {
 	char key[128], text[32], *end;
@@ -250,7 +265,7 @@ static void load_config(struct doctor *d)
 		d->config_path = strdup(INSTANCE_CONFIG);
 	else
 		d->config_path = newest_version(d->state_dir);
-	if (d->settings.answers)
+	if (doctor_shown(d, "status"))
 		load_running(d);
 	else if (d->config_path)
 		config_load_file(d->config_path, &d->config, &d->report);
@@ -272,7 +287,7 @@ int doctor_open(struct doctor *d, const struct doctor_settings *settings)
 			      .began_ms = clock_ms(CLOCK_MONOTONIC) };
 	if (!d->state_dir || !d->shown || !d->rows)
 		return -ENOMEM;
-	if (settings->answers)
+	if (doctor_shown(d, "status"))
 		d->elsewhere = !enter_namespace(doctor_shown(d, "status"));
 	load_config(d);
 	if (system_open(&d->system, on_change, NULL))

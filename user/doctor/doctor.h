@@ -74,6 +74,8 @@ long long doctor_number(const json_t *row, const char *key);   /* 0 where there 
 
 /* The device of an interface of the configuration; NULL: it is not there. */
 const struct system_link *doctor_link(struct doctor *d, const struct config_interface *interface);
+/* One of the configuration, one that such a one lies on, or none that anything comes in by. */
+bool doctor_is_ours(struct doctor *d, const struct system_link *link);
 /* sysctl_get() of "net/…" as a number; -1: there is none. */
 int doctor_sysctl(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
