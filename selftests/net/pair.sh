@@ -133,6 +133,12 @@ cut_sync_link() {
 	check "nobody moves" roles master backup
 }
 
+# siem_alerts NODE ID: of its events, as syslog gets them
+siem_alerts() {
+	fl "$1" show events | cut -d ' ' -f 3- | sed 's/^/<25>Nov 29 10:00:00 fairleadd[1]: /' > "$FL_TMP/lines"
+	"$FL_PYTHON" "$FL_NET/siem.py" --alert "$2" "$FL_TMP/lines"
+}
+
 split_brain() {
 	ip -n "$switch" link set left nomaster
 	check "both" slowwait 2 roles master master
@@ -140,6 +146,7 @@ split_brain() {
 	check "one" slowwait 2 roles master backup
 	check "told" slowwait 2 has_event left split-brain level alert
 	check "by both" slowwait 2 has_event right split-brain level alert
+	check "a SIEM alerts" siem_alerts right 100853
 	check_match "and who has won" "$(fl right show events --kind vip)" 'one master: 172.16.255.1 stays, this node yields'
 	check "a reason" has_reason left "split-brain: vip lan_vip: 172.16.255.2"
 	ip -n "$right" link set sync up

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What Wazuh makes of log lines, by configs/wazuh: its decoders and rules, as far as those files use them.
 
-usage: siem.py --prefix NAME LOG, a file with lines as fairleadd sends them to syslog, the last one after a time without any
+usage: siem.py --prefix NAME LOG: tests, with a file of lines as siem.sh makes fairleadd send them to syslog
+       siem.py --alert ID LOG: whether one of the lines makes that rule alert
 """
 
 import argparse
@@ -169,10 +170,14 @@ def test_nothing_else(lines):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--prefix", default="")
+    parser.add_argument("--alert")
     parser.add_argument("log")
     args = parser.parse_args()
     with open(args.log, encoding="utf-8") as f:
         lines = f.read().splitlines()
+    if args.alert:
+        decoders, rules = Decoders(), Rules()
+        return args.alert not in [(alert(rules, decoders, line, 0) or ("",))[0] for line in lines]
     failed = False
     for test in [value for name, value in globals().items() if name.startswith("test_")]:
         name = args.prefix + test.__name__[5:].replace("_", "-")
