@@ -22,8 +22,8 @@ struct vips {
 	const struct config *config; /* whose vips the timekeeper has; NULL: none yet */
 	struct vhid_facts *facts;    /* in its order, as the next two */
 	struct followed *followed;
-	bool *owned;		     /* the kernel has the addresses */
-	json_t *disabled;	     /* names -> true; over a restart, not over a boot */
+	bool *owned;	  /* the kernel has the addresses */
+	json_t *disabled; /* names -> true; over a restart, not over a boot */
 	char *disabled_path, *maintenance_path;
 	bool maintenance;
 	/* vips_ready.c */
