@@ -11,11 +11,16 @@
 
 #define BUSY_US 1000
 #define IDLE_US 4000
+#define TOLD_NS 10000000000ULL /* not oftener: counters have all of it */
 
 void peer_tell(struct states_sync_peer *peer, const char *event, const char *why)
 {
 	const struct states_host *host = &peer->sync->host;
+	uint64_t ns = ns_of(peer);
 
+	if (peer->told_ns && ns - peer->told_ns < TOLD_NS)
+		return;
+	peer->told_ns = ns;
 	host->tell(host->arg, peer->arg, event, why);
 }
 

@@ -79,6 +79,7 @@ struct states_sync_peer {
 	bool open;
 	uint64_t sent, received, refused, resyncs, overruns, wanted;
 	uint64_t lag_ns;
+	uint64_t told_ns; /* when people were told something last; 0: never */
 	struct sending send;
 	struct receiving receive;
 };
