@@ -66,9 +66,19 @@ static uint32_t jiffies(void *arg)
 	return NOW + world.ns / (1000000000 / HZ);
 }
 
+/* Something happens in the midst of a turn: it asks for the time twice before it walks. */
+static struct {
+	unsigned int calls;
+	struct states *table;
+	uint32_t slot;
+	uint64_t tag;
+} amid;
+
 static uint64_t now_ns(void *arg)
 {
 	(void)arg;
+	if (amid.calls && --amid.calls == 0)
+		cr_assert(states_remove(amid.table, amid.slot, amid.tag));
 	return world.ns;
 }
 
@@ -591,11 +601,62 @@ Test(states_sync, overrun)
 	pair_open();
 	fill(0, 150, 250);
 	world.nodes[0].logs[0].head += FL_SYNC_LOG;
+	for (unsigned int i = 0; i < CPUS; i++) /* written over */
+		memset(world.nodes[0].logs[i].slot, 0, sizeof(world.nodes[0].logs[i].slot));
 	turn(1000);
 	cr_assert_eq(numbers_of(0, 1).overruns, 1);
 	cr_assert_eq(numbers_of(0, 1).resyncs, 1);
 	turn(1000);
 	cr_assert_eq(expect_same("at once"), 250);
+	world_close();
+}
+
+/* A state that ends in the turn in which it is told: the end comes behind it. */
+Test(states_sync, ends_at_once)
+{
+	struct states_entry e;
+
+	pair_open();
+	make(&world.nodes[0], 200, false);
+	cr_assert(has(&world.nodes[0], 200, &e));
+	world.nodes[0].table->log = NULL;
+	amid.table = world.nodes[0].table;
+	amid.slot = e.slot;
+	amid.tag = e.tag;
+	amid.calls = 2;
+	link_at(0, 1)->peer->send.hurry = true;
+	link_at(0, 1)->peer->send.at = 0;
+	turn(1000);
+	cr_assert_eq(amid.calls, 0);
+	cr_assert_eq(expect_same("at once"), 150);
+	settle();
+	expect_matching(1);
+	cr_assert_eq(numbers_of(1, 0).resyncs, 0);
+	world_close();
+}
+
+/* A connection that has ended and begun anew in another slot, told before the end of the old one is. */
+Test(states_sync, anew)
+{
+	struct states_entry e, there;
+	struct states *table;
+
+	pair_open();
+	table = world.nodes[0].table;
+	cr_assert(has(&world.nodes[0], 5, &e));
+	packet(&world.nodes[0], &e);
+	turn(1000);
+	cr_assert(has(&world.nodes[1], 5, &there) && there.state.phase[0] == FL_PHASE_MULTIPLE);
+	table->log = NULL;
+	cr_assert(states_remove(table, e.slot, e.tag));
+	*states_tag_at(table, e.slot) = FL_TAG(0, 99, FL_KIND_CLAIMED); /* others are there */
+	make(&world.nodes[0], 5, false);
+	*states_tag_at(table, e.slot) = FL_TAG(0, 99, FL_KIND_FREE);
+	turn(1000);
+	cr_assert(has(&world.nodes[1], 5, &there) && there.state.phase[0] == FL_PHASE_SINGLE);
+	settle();
+	cr_assert_eq(expect_same("at last"), 150);
+	expect_matching(1);
 	world_close();
 }
 
