@@ -127,6 +127,19 @@ Test(pair, a_master_that_was_stopped_has_none_of_them_when_it_goes_on)
 	cr_expect_eq(A->happened[VHID_SPLIT_BRAIN] + B->happened[VHID_SPLIT_BRAIN], 0u);
 }
 
+/* By beats and adverts: as long as both may be late it is not told what it is. */
+Test(pair, a_dead_master_is_no_cut_sync_link)
+{
+	unsigned int events;
+
+	begin(&slow);
+	events = B->happened[VHID_PEER];
+	pair_node_kill(A);
+	pair_pass(10 * SECOND, NULL);
+	cr_expect_eq(pair_peer_state(B), PAIR_SILENT);
+	cr_expect_eq(B->happened[VHID_PEER], events + 1);
+}
+
 Test(pair, a_cut_sync_link_moves_nothing)
 {
 	begin(&slow);

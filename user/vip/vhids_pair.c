@@ -52,7 +52,7 @@ static int common_key(const struct vhids *v)
 {
 	int key = -1;
 
-	for (size_t i = 0; i < v->pair.n; i++) {
+	for (size_t i = 0; v->pair.peers && i < v->pair.n; i++) {
 		if (i && v->pair.peers[i].key != key)
 			return -1;
 		key = v->pair.peers[i].key;
@@ -156,7 +156,12 @@ static enum pair_state state_of(const struct vhids *v, const struct pair_peer *p
 		return peer->state;
 	if (peer->state == PAIR_UNKNOWN && v->now_ns - v->pair.started_ns < START_NS)
 		return PAIR_UNKNOWN;
-	return !v->pair.link_up || within(peer->advert_ns, adverts_ns, v->now_ns) ? PAIR_LINK_DOWN : PAIR_SILENT;
+	if (!v->pair.link_up)
+		return PAIR_LINK_DOWN;
+	if (!within(peer->advert_ns, adverts_ns, v->now_ns))
+		return PAIR_SILENT;
+	/* one from before its beats ended says nothing: the next will tell, or that there is none */
+	return peer->advert_ns > peer->beat_ns + LOST * peer->beat_interval_ns ? PAIR_LINK_DOWN : peer->state;
 }
 
 static void judge_peer(struct vhids *v, struct pair_peer *peer)
