@@ -76,17 +76,20 @@ sync_is() {
 	[ "$(sync_of "$1" "$2")" = "$3" ]
 }
 
+# Both say so, and have the same of it
 in_step() {
-	sync_is left config_match True && sync_is right config_match True && sync_is left pending False &&
-		[ "$(sync_of left config_hash)" = "$(sync_of right config_hash)" ]
+	[ "$(echo "[$(fl left --json show sync), $(fl right --json show sync)]" | json "[d[0][0]['config_match'],
+		d[1][0]['config_match'], d[0][0]['pending'], d[0][0]['config_hash'] == d[1][0]['config_hash'] != None]")" = \
+		"[True, True, False, True]" ]
 }
 
 has_reason() {
 	fl "$1" status | grep -q "$2"
 }
 
+# pings [SECONDS]
 pings() {
-	in_ns "$host" ping -c 1 -W 1 -q 192.0.2.2
+	in_ns "$host" ping -c 1 -W "${1:-2}" -q 192.0.2.2
 }
 
 # At first both have what somebody has written there
@@ -112,7 +115,7 @@ pushed() {
 	check_match "applied" "$out" "^applied: "
 	check_match "everywhere" "$out" "right has it too"
 	check_equal "at once" "$(rules right)" "of right no ping ping"
-	check_not "its packets are blocked" pings
+	check_not "its packets are blocked" pings 0.3
 	check "in step" slowwait 5 in_step
 	check_match "the same on both" "$(fl right show sync)" "^left +(yes|true) +primary"
 	check "undone" fl left rollback
@@ -126,7 +129,7 @@ refused() {
 	out=$(fl left apply "$FL_TMP/new.json" 2>&1) && fail "it was taken"
 	check_match "why, and where in left's file" "$out" \
 		'right: /rules/2/interface/1: no interface or tunnel named "dmz"'
-	check_match "nowhere" "$out" "right does not take it: .*nothing was changed on any node"
+	check_match "nowhere" "$out" "right does not take it: the configuration has errors; nothing was changed on any node"
 	check_equal "not here" "$(rules left)" "of left ping"
 	check_equal "not there" "$(rules right)" "of right ping"
 	out=$(fl left apply --dry-run "$FL_TMP/new.json" 2>&1) && fail "a dry run does not say so"

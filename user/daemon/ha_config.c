@@ -81,26 +81,33 @@ static struct config_peer *peer_of(struct ha_config *hc, struct sync_peer *peer)
 	return p;
 }
 
+/* NULL where nothing is pushed or taken: it may be megabytes. */
+static void read_document(struct ha_config *hc)
+{
+	const struct config *running = hc->daemon->apply.running;
+
+	json_decref(hc->document);
+	hc->document = running->ha.role == CONFIG_ROLE_NONE ? NULL : config_json(running);
+}
+
 /* Of the own node as it shall be told. */
 static struct push_own own_of(struct ha_config *hc)
 {
-	const struct config *config = hc->daemon->apply.running;
+	const struct config_ha *ha = &hc->daemon->apply.running->ha;
 	struct push_own own = {
-		.role = config->ha.role,
+		.role = ha->role,
 		.version = hc->pushed.version,
 		.on_trial = hc->daemon->apply.before,
 		.trial_round = take_trial(&hc->take),
 	};
-	uint32_t sections = config->ha.role == CONFIG_ROLE_PRIMARY ? config->ha.sections
-			    : hc->pushed.part			   ? config_part_sections(hc->pushed.part)
-								   : ALL_SECTIONS;
-	json_t *part = config_part_of(hc->document, sections);
+	uint32_t pushed = hc->pushed.part ? config_part_sections(hc->pushed.part) : ALL_SECTIONS;
+	json_t *part = config_part_of(hc->document, ha->role == CONFIG_ROLE_PRIMARY ? ha->sections : pushed);
 
 	snprintf(own.hash, sizeof(own.hash), "%s", hc->pushed.hash);
 	config_part_hash(part, own.now);
 	json_decref(part);
 	hc->edited = false;
-	if (config->ha.role != CONFIG_ROLE_SECONDARY || !hc->pushed.part)
+	if (ha->role != CONFIG_ROLE_SECONDARY || !hc->pushed.part)
 		return own;
 	/* its own items may stand in the place of pushed ones: what counts is that a push would change nothing */
 	hc->edited = !config_part_is_in(hc->document, hc->pushed.part);
@@ -131,18 +138,23 @@ static void know_peers(struct ha_config *hc)
 		peer_of(hc, peer);
 }
 
-void ha_config_refresh(struct ha_config *hc)
+/* As it was read. */
+static void tell_own(struct ha_config *hc)
 {
 	struct push_own own;
 
 	know_peers(hc);
-	json_decref(hc->document);
-	hc->document = config_json(hc->daemon->apply.running);
 	own = own_of(hc);
 	hc->take.role = own.role;
 	hc->push.node = hc->daemon->apply.running->node;
 	tell_edited(hc);
 	push_own(&hc->push, &own);
+}
+
+void ha_config_refresh(struct ha_config *hc)
+{
+	read_document(hc);
+	tell_own(hc);
 }
 
 /* A primary's own change, which no round has brought: a version, unless it is to stay here. */
@@ -194,11 +206,10 @@ void ha_config_changed(struct daemon *d, enum ha_config_change how, struct apply
 	hc->trial_local = how == HA_CONFIG_LOCAL && d->apply.before;
 	if (!d->apply.before)
 		take_trial_over(&hc->take);
-	ha_config_refresh(hc);
-	if (d->apply.running->ha.role == CONFIG_ROLE_PRIMARY && !d->apply.before && how != HA_CONFIG_UNDONE) {
+	read_document(hc);
+	if (d->apply.running->ha.role == CONFIG_ROLE_PRIMARY && !d->apply.before && how != HA_CONFIG_UNDONE)
 		new_version(hc, how, result);
-		ha_config_refresh(hc);
-	}
+	tell_own(hc);
 	if (!d->apply.before)
 		push_end_trial(&hc->push, how == HA_CONFIG_APPLIED);
 	note_of_peers(hc, result);
@@ -312,6 +323,8 @@ static void on_closed(void *arg, struct sync_peer *peer)
 	drop_letters(hc, p);
 	push_closed(&hc->push, &p->push);
 	take_closed(&hc->take, p);
+	if (hc->take.stage == TAKE_NOTHING && hc->waiting.what == WAITS_FOR_NOTHING)
+		ha_config_drop_before(hc);
 }
 
 static void on_forgotten(void *arg, struct sync_peer *peer)

@@ -44,10 +44,14 @@ static void merged_free(struct merged *m)
 	free(m->note);
 }
 
+/* Whether nothing was changed is the primary's to say. */
 static char *why_not(struct apply_result *result)
 {
 	char *why = result->status ? strdup(result->error ? result->error : "it can't be applied") : NULL;
+	char *end = why ? strstr(why, "; nothing was changed") : NULL;
 
+	if (end)
+		*end = '\0';
 	apply_result_free(result);
 	return why;
 }
