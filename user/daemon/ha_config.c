@@ -402,6 +402,13 @@ static void on_letters(evutil_socket_t fd, short what, void *arg)
 
 /* ---- what is shown ---- */
 
+#define HASH_SHOWN 16 /* digits: enough to tell one from another */
+
+static json_t *hash_shown(const char *hash)
+{
+	return json_stringn(hash, strnlen(hash, HASH_SHOWN));
+}
+
 static void on_show(void *arg, struct sync_peer *peer, json_t *row)
 {
 	struct ha_config *hc = arg;
@@ -415,10 +422,10 @@ static void on_show(void *arg, struct sync_peer *peer, json_t *row)
 	json_object_set_new(row, "config_version", known ? json_integer(p->push.version) : json_null());
 	json_object_set_new(row, "pending",
 			    json_boolean(p ? push_is_pending(push, &p->push) : push->own.role == CONFIG_ROLE_PRIMARY));
-	json_object_set_new(row, "config_hash", known ? json_string(p->push.hash) : json_null());
+	json_object_set_new(row, "config_hash", known ? hash_shown(p->push.hash) : json_null());
 	json_object_set_new(row, "own_version", json_integer(push->own.version));
-	json_object_set_new(row, "own_hash", json_string(push->own.now));
-	json_object_set_new(row, "config_error", p && p->push.error ? json_string(p->push.error) : json_null());
+	json_object_set_new(row, "own_hash", hash_shown(push->own.now));
+	json_object_set_new(row, "config_error", p && p->push.refused ? json_string(p->push.error) : json_null());
 }
 
 static void reason_of(const struct ha_config *hc, const struct push_peer *peer, json_t *reasons)
