@@ -56,11 +56,11 @@ Test(ha, ha)
 
 Test(ha, sync_config)
 {
-	struct config *all = config_of(
-		"{" INTERFACES "," HA ",'sync_config':{'role':'primary','sections':'all'},'sync_states':false}}");
-	struct config *some = config_of(
-		"{" INTERFACES "," HA ",'sync_config':{'role':'secondary','sections':['nat','drill','tunnels']},"
-		"'port':1}}");
+	struct config *all = config_of("{" INTERFACES "," HA
+				       ",'sync_config':{'role':'primary','sections':'all'},'sync_states':false}}");
+	struct config *some = config_of("{" INTERFACES "," HA
+					",'sync_config':{'role':'secondary','sections':['nat','drill','tunnels']},"
+					"'port':1}}");
 	struct config *none = config_of("{" INTERFACES "}");
 
 	cr_expect(all->ha.role == CONFIG_ROLE_PRIMARY && !all->ha.sync_states);
