@@ -20,6 +20,7 @@ struct ha_states {
 	uint32_t epoch;	     /* of the table that sync works on */
 	bool on;	     /* ha.sync_states */
 	bool has_waited;     /* for a first peer */
+	int ready;	     /* as told; -1: not yet */
 	long long opened_ms; /* CLOCK_BOOTTIME */
 	unsigned int n_open; /* peers that are told of states */
 };
@@ -110,6 +111,9 @@ static void tell_ready(struct daemon *d)
 
 		ready &= numbers.connected ? numbers.has_all : s->has_waited;
 	}
+	if (s->ready == ready) /* else what was given up for being late would be waited for again */
+		return;
+	s->ready = ready;
 	vips_ready(d, VIPS_STATES, ready);
 }
 
@@ -338,6 +342,7 @@ int ha_states_open(struct daemon *d)
 	if (!s)
 		return log_ret(ENOMEM, "state replication");
 	host = host_of(d, &s->epoch);
+	s->ready = -1;
 	s->opened_ms = clock_ms(CLOCK_BOOTTIME);
 	s->sync = states_sync_new(&host);
 	s->turn = evtimer_new(d->base, turn, d);

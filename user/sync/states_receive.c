@@ -12,7 +12,8 @@
 #define SLOTS_MAX (1u << 28) /* of a peer's table: some hundred million states */
 #define AHEAD 12	     /* records that memory is asked for */
 #define WANT_MAX 256
-#define TURNS 10000 /* in which the mirror is looked through once: ten seconds, at one each ms */
+#define TURNS \
+	10000 /* in which the mirror is looked through once: ten seconds while there is much to do, else four times as long */
 
 /* ---- the mirror ---- */
 
