@@ -75,6 +75,11 @@ is_ready() {
 	[ -z "$(vip "$1" not_ready)" ]
 }
 
+# has_been NODE MS: in its role
+has_been() {
+	[ "$(vip "$1" since_ms)" -ge "$2" ]
+}
+
 reached() {
 	in_ns "$host" ping -c 1 -W 1 192.0.2.100
 }
@@ -142,6 +147,7 @@ siem_alerts() {
 split_brain() {
 	ip -n "$switch" link set left nomaster
 	check "both" slowwait 2 roles master master
+	check "for longer than a change takes" slowwait 2 has_been right 400
 	ip -n "$switch" link set left master bridge0
 	check "one" slowwait 2 roles master backup
 	check "told" slowwait 2 has_event left split-brain level alert
