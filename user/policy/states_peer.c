@@ -191,8 +191,8 @@ static void image_of(const struct states_news *news, struct states_image *image)
 	image->twin.proto = key.proto;
 }
 
-/* Ends who gives way in the buckets of the key: what has run out, or is embryonic. */
-static bool make_room(struct states *t, const struct fl_tuple *key, uint32_t now)
+/* Ends one that gives way in the buckets of the key: what has run out, or is embryonic. */
+static bool make_place(struct states *t, const struct fl_tuple *key, uint32_t now)
 {
 	struct fl_state_place place = place_of(t, key);
 
@@ -207,6 +207,15 @@ static bool make_room(struct states *t, const struct fl_tuple *key, uint32_t now
 			return true;
 	}
 	return false;
+}
+
+static bool make_room(struct states *t, const struct fl_tuple *keys, unsigned int n, uint32_t now)
+{
+	bool made = false;
+
+	for (unsigned int i = 0; i < n; i++)
+		made |= make_place(t, &keys[i], now);
+	return made;
 }
 
 static bool is_full(const struct states *t, uint8_t kind)
@@ -247,18 +256,20 @@ static bool is_others(struct states *t, const struct fl_tuple *key, uint32_t now
 static enum states_took make(struct states *t, const struct states_news *news, uint32_t now, uint32_t *slot,
 			     uint64_t *tag)
 {
-	struct fl_tuple key = states_key_of(&news->state), twin;
+	struct fl_tuple keys[2] = { states_key_of(&news->state) };
+	unsigned int n = news->state.flags & FL_STATE_TRANSLATED ? 2 : 1;
 	struct states_image image;
 	int err;
 
 	if (is_full(t, news->kind))
 		return STATES_NO_ROOM;
 	image_of(news, &image);
-	twin = states_key_of(news->state.flags & FL_STATE_TRANSLATED ? &image.twin : &news->state);
-	if (news->state.flags & FL_STATE_TRANSLATED && is_others(t, &twin, now))
+	if (n == 2)
+		keys[1] = states_key_of(&image.twin);
+	if (n == 2 && is_others(t, &keys[1], now))
 		return STATES_OTHERS;
 	err = put_with_rules(t, &image, slot, tag);
-	if (err == -ENOSPC && news->kind == FL_KIND_ESTABLISHED && make_room(t, &key, now) + make_room(t, &twin, now))
+	if (err == -ENOSPC && news->kind == FL_KIND_ESTABLISHED && make_room(t, keys, n, now))
 		err = put_with_rules(t, &image, slot, tag);
 	return err == -ENOSPC ? STATES_NO_ROOM : err ? STATES_OTHERS : STATES_MADE;
 }
