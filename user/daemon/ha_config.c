@@ -110,7 +110,7 @@ static struct push_own own_of(struct ha_config *hc)
 	if (ha->role != CONFIG_ROLE_SECONDARY || !hc->pushed.part)
 		return own;
 	/* its own items may stand in the place of pushed ones: what counts is that a push would change nothing */
-	hc->edited = !config_part_is_in(hc->document, hc->pushed.part);
+	hc->edited = strcmp(own.now, own.hash) && !config_part_is_in(hc->document, hc->pushed.part);
 	if (!hc->edited)
 		snprintf(own.now, sizeof(own.now), "%s", own.hash);
 	return own;

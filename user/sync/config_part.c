@@ -437,12 +437,27 @@ static void hash_whole(const json_t *document, uint32_t sections, char hash[CONF
 	json_decref(part);
 }
 
+static bool is_part_of(const json_t *own, const json_t *part)
+{
+	json_t *now = config_part_of(own, config_part_sections(part));
+	char is[CONFIG_PART_HASH], want[CONFIG_PART_HASH];
+
+	config_part_hash(now, is);
+	config_part_hash(part, want);
+	json_decref(now);
+	return !strcmp(is, want);
+}
+
+/* What is the same in the first place need not be merged; else own items may stand in the place of pushed ones. */
 bool config_part_is_in(const json_t *own, const json_t *part)
 {
 	uint32_t sections = config_part_sections(part);
 	char now[CONFIG_PART_HASH], then[CONFIG_PART_HASH];
-	json_t *merged = config_part_merge(own, part);
+	json_t *merged;
 
+	if (is_part_of(own, part))
+		return true;
+	merged = config_part_merge(own, part);
 	hash_whole(own, sections, now);
 	hash_whole(merged, sections, then);
 	json_decref(merged);
