@@ -25,7 +25,7 @@ struct {
 	__type(value, struct fl_stray_stats);
 } fl_stray_stats SEC(".maps");
 
-#define STAGE_STRAY 7 /* a peer may know its connection */
+#define STAGE_STRAY 7  /* a peer may know its connection */
 #define STRAY_WINDOW 5 /* of jiffies, as a power of two: how long FL_STRAYS_MAX are for */
 
 /* In the midst of a connection, or the answer to its first packet. Of another protocol only what is blocked can be told from a first one. */

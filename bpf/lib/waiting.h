@@ -18,7 +18,6 @@ struct {
 	__type(value, struct fl_waited);
 } fl_waited SEC(".maps"); /* Daemon writes: what it counts stays when it ends, as what the programs count */
 
-
 /* Whether its first one may still come. So may the frame again only where it has an Ethernet header. */
 static __always_inline bool fragment_may_wait(const struct pkt *pkt)
 {

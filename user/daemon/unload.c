@@ -35,7 +35,8 @@ json_t *unload_effects(const struct config *config)
 		add(list, "tunnel %s: its device, addresses and routes are gone; protocol 41 is not looked at",
 		    config->tunnels[i].name);
 	for (size_t i = 0; i < config->n_vips; i++)
-		add(list, "vip %s: this node does not take part any more; its addresses on %s are another node's, or nobody's",
+		add(list,
+		    "vip %s: this node does not take part any more; its addresses on %s are another node's, or nobody's",
 		    config->vips[i].name, config->vips[i].interface->device);
 	for (size_t i = 0; i < config->n_routes; i++)
 		add(list, "route %s: gone", prefix_format(&config->routes[i].destination, a));

@@ -25,8 +25,7 @@ const char *const journal_kinds[] = {
 	[JOURNAL_STATES] = "states",   [JOURNAL_NAT] = "nat",	  [JOURNAL_INTERFACE] = "interface",
 	[JOURNAL_GATEWAY] = "gateway", [JOURNAL_GROUP] = "group", [JOURNAL_TUNNEL] = "tunnel",
 	[JOURNAL_NAME] = "name",       [JOURNAL_HOOK] = "hook",	  [JOURNAL_VIP] = "vip",
-	[JOURNAL_SYNC] = "sync",
-	[JOURNAL_DRILL] = "drill",
+	[JOURNAL_SYNC] = "sync",       [JOURNAL_DRILL] = "drill",
 };
 
 static const struct {
