@@ -38,11 +38,11 @@ PACKAGES_CHECK := clang-format clang-tidy shellcheck mandoc
 
 USER_SRC   := $(sort $(wildcard user/*/*.c))
 LIB_SRC    := $(filter user/lib/% user/config/%,$(USER_SRC))
-CLI_SRC    := $(filter user/cli/% user/doctor/% user/system/%,$(USER_SRC))
+CLI_SRC    := $(filter user/cli/% user/doctor/% user/drill/% user/system/%,$(USER_SRC))
 HTTPS_SRC  := $(filter user/https/%,$(USER_SRC))
 FAULT_SRC  := $(filter user/fault/%,$(USER_SRC))
 PROBE_SRC  := $(filter user/probe/%,$(USER_SRC))
-DAEMON_SRC := $(filter-out user/cli/% user/doctor/% $(HTTPS_SRC) $(FAULT_SRC) $(PROBE_SRC),$(USER_SRC))
+DAEMON_SRC := $(filter-out user/cli/% user/doctor/% user/drill/% $(HTTPS_SRC) $(FAULT_SRC) $(PROBE_SRC),$(USER_SRC))
 MAIN_SRC   := user/daemon/main.c user/cli/main.c user/https/main.c user/fault/main.c user/probe/main.c
 # Criterion programs with all of user/: that of selftests/unit needs no root, the other does
 TEST_DIRS  := $(patsubst selftests/%/,%,$(sort $(dir $(wildcard selftests/unit/*.c selftests/net/*.c))))
@@ -258,13 +258,13 @@ install: all
 	install -m 0644 $(filter-out %.sh,$(wildcard configs/hooks/*)) $(SHARE)/fairlead/examples/hooks
 	install -m 0644 $(wildcard configs/wazuh/*) $(SHARE)/fairlead/examples/wazuh
 	$(if $(filter %.schema.json,$(EXAMPLES)),install -m 0644 $(filter %.schema.json,$(EXAMPLES)) $(SHARE)/fairlead)
-	for unit in $(notdir $(wildcard configs/systemd/*.service)); do \
+	for unit in $(notdir $(wildcard configs/systemd/*)); do \
 		sed 's|@sbindir@|$(PREFIX)/sbin|' configs/systemd/$$unit > $(UNITS)/$$unit && chmod 0644 $(UNITS)/$$unit || exit; \
 	done
 
 # leaves /etc/fairlead and /var/lib/fairlead: they are the user's
 uninstall:
-	rm -f $(SBIN)/fairleadd $(SBIN)/fairlead $(addprefix $(UNITS)/,$(notdir $(wildcard configs/systemd/*.service)))
+	rm -f $(SBIN)/fairleadd $(SBIN)/fairlead $(addprefix $(UNITS)/,$(notdir $(wildcard configs/systemd/*)))
 	rm -f $(addprefix $(SHARE)/man/man5/,$(notdir $(wildcard docs/man/*.5))) \
 		$(addprefix $(SHARE)/man/man8/,$(notdir $(wildcard docs/man/*.8)))
 	rm -rf $(LIBEXEC) $(SHARE)/fairlead $(SHARE)/doc/fairlead

@@ -52,6 +52,7 @@ int cmd_explain(const struct cli *cli, int argc, char **argv);
 int cmd_doctor(const struct cli *cli, int argc, char **argv);
 int cmd_unload(const struct cli *cli, int argc, char **argv);
 int cmd_keygen(const struct cli *cli, int argc, char **argv);
+int cmd_drill(const struct cli *cli, int argc, char **argv);
 int cmd_help(const struct cli *cli, int argc, char **argv);
 
 /* ---- usage.c ---- */

@@ -61,7 +61,7 @@ const struct cli_command cli_commands[] = {
 	  "    --count        only how many\n"
 	  "  events        what happened, the newest last\n"
 	  "    --since        45s, 30m, 1h, 2d, 1w ago, or since YYYY-MM-DD[ HH:MM[:SS]], local time unless a Z follows\n"
-	  "    --kind         daemon, apply, alias, states, nat, interface, gateway, group, tunnel, name, hook, vip or sync\n"
+	  "    --kind         daemon, apply, alias, states, nat, interface, gateway, group, tunnel, name, hook, vip, sync or drill\n"
 	  "    --name         of the gateway, alias, …\n",
 	  cmd_show },
 	{ "explain", "--in IF|self --src A --dst A --proto P [--sport N] [--dport N] [--tcp-flags F] [--icmp-type T]",
@@ -112,6 +112,16 @@ const struct cli_command cli_commands[] = {
 	  "  diff    what that would change there, as JSON pointers; exit status 1 when one is not there to be asked.\n"
 	  "          On the secondary: what has been changed there since the primary's last push\n",
 	  cmd_sync },
+	{ "drill", "SCENARIO [--target NAME] [--max-gap-ms N] [--report FILE] [--yes] | --list",
+	  "what will happen to a pair one day, done now: what do users see of it?",
+	  "Looks whether all is well, does it, measures, and undoes it, whatever becomes of this program. What is\n"
+	  "measured by is in the configuration's `drill`. Exit status 1 when it fails or is not begun.\n"
+	  "  --list          the scenarios\n"
+	  "  --target NAME   interface or gateway, where the scenario takes one\n"
+	  "  --max-gap-ms N  instead of the configuration's limit\n"
+	  "  --report FILE   the result, as JSON, besides the one that is kept in the state directory\n"
+	  "  --yes           don't ask\n",
+	  cmd_drill },
 	{ "kill", "states SELECTOR...|--all [--reset]", "end connections: what comes of them then is judged anew",
 	  "Selectors are those of `fairlead help show`. It says how many it were.\n"
 	  "  --all    all of them\n"

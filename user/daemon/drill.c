@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "user/daemon/daemon.h"
+#include "user/daemon/gateways_internal.h"
 #include "user/fault/fault.h"
 #include "user/lib/clock.h"
 #include "user/lib/file.h"
@@ -23,6 +24,7 @@
 #define RESERVE_MAX_S 900
 #define EVENTS_MAX 4000
 #define FAULT_ARGUMENTS_MAX 64
+#define RELAY_MS 3000 /* that the other node may take to answer */
 
 struct order {
 	const char *id;
@@ -44,7 +46,7 @@ static const char *text_of(const struct order *o, const char *key)
 
 static void done(const struct order *o)
 {
-	if (!o->answer->status && !o->answer->result)
+	if (!o->answer->status && !o->answer->result && !o->answer->later)
 		o->answer->result = json_object();
 }
 
@@ -52,7 +54,7 @@ static void done(const struct order *o)
 
 static void reservation_path(const struct daemon *d, char path[128])
 {
-	snprintf(path, 128, INSTANCE_RUN_DIR "/%s.drill", d->options.instance);
+	snprintf(path, 128, INSTANCE_RUN_DIR "/%s.drill.lock", d->options.instance);
 }
 
 /* Whose it is; NULL: nobody's. The caller's */
@@ -298,6 +300,18 @@ static void order_end(struct daemon *d, const struct order *o)
 		kill(pid, SIGUSR1);
 }
 
+static void order_mute(struct daemon *d, const struct order *o)
+{
+	long long seconds = number_of(o, "seconds");
+
+	if (!has_node(d, o))
+		return;
+	if (seconds < 0 || seconds > FAULT_SECONDS_MAX)
+		control_fail(o->answer, 2, "seconds: 0 to %d", FAULT_SECONDS_MAX);
+	else
+		timekeeper_vip_mute(d->gateways->timekeeper, (uint64_t)seconds * 1000000000);
+}
+
 /* ---- looking ---- */
 
 static json_t *last_fault(const struct daemon *d)
@@ -365,6 +379,87 @@ static void order_events(struct daemon *d, const struct order *o)
 	o->answer->result = events;
 }
 
+static void order_leaks(struct daemon *d, const struct order *o)
+{
+	o->answer->result = drill_leaks(d, text_of(o, "gateway"));
+	if (!o->answer->result)
+		control_fail(o->answer, 1, "packets of %s can't be counted", text_of(o, "gateway"));
+}
+
+/* ---- the other node ---- */
+
+struct relayed {
+	struct daemon *daemon;
+	struct client *client;
+};
+
+static void answered(void *arg, struct sync_peer *peer, int status, const json_t *result, const char *error)
+{
+	struct relayed *r = arg;
+	struct control_answer answer = { 0 };
+
+	(void)peer;
+	if (status || error)
+		control_fail(&answer, status, "%s", error ? error : "refused");
+	answer.result = json_incref((json_t *)result);
+	control_answer(r->client, &answer);
+	free(r);
+}
+
+static void begin(void *arg, struct client *client)
+{
+	((struct relayed *)arg)->client = client;
+}
+
+static void gone(void *arg)
+{
+	struct relayed *r = arg;
+
+	ha_forget(r->daemon, r);
+	free(r);
+}
+
+static struct sync_peer *connected_peer(struct daemon *d)
+{
+	struct channel *channel = ha_channel(d);
+	struct sync_peer *peer;
+
+	for (size_t i = 0; channel && (peer = channel_peer_at(channel, i)); i++)
+		if (sync_peer_connected(peer))
+			return peer;
+	return NULL;
+}
+
+static void order_peer(struct daemon *d, const struct order *o)
+{
+	static const struct control_later later = { begin, gone };
+	json_t *request = json_incref(json_object_get(o->request, "request"));
+	struct sync_peer *peer = connected_peer(d);
+	struct relayed *r = calloc(1, sizeof(*r));
+	int err = !r ? -ENOMEM : !peer ? -ENOTCONN : 0;
+
+	if (r)
+		r->daemon = d;
+	if (err)
+		json_decref(request);
+	else
+		err = ha_ask(d, peer, request, RELAY_MS, answered, r);
+	if (err) {
+		control_fail(o->answer, 1, "no peer is connected");
+		free(r);
+		return;
+	}
+	o->answer->later = &later;
+	o->answer->later_arg = r;
+}
+
+bool drill_is_relayed(const json_t *request)
+{
+	const char *order = json_string_value(json_object_get(request, "order"));
+
+	return !order || !strcmp(order, "peer");
+}
+
 /* ---- all of them ---- */
 
 static const struct {
@@ -372,8 +467,9 @@ static const struct {
 	void (*run)(struct daemon *d, const struct order *o);
 	bool free; /* for everybody, without an ID */
 } orders[] = {
-	{ "look", order_look, true },	 { "events", order_events, true }, { "reserve", order_reserve, false },
-	{ "fault", order_fault, false }, { "end", order_end, false },	   { "release", order_release, false },
+	{ "peer", order_peer, true },	  { "leaks", order_leaks, true },      { "look", order_look, true },
+	{ "events", order_events, true }, { "reserve", order_reserve, false }, { "fault", order_fault, false },
+	{ "end", order_end, false },	  { "mute", order_mute, false },       { "release", order_release, false },
 };
 
 void command_drill(void *arg, const json_t *request, struct control_answer *answer)

@@ -11,7 +11,9 @@
  *	fault	 "fault", "targets": [], "seconds": begin
  *	end	 the fault, before its time
  *	mute	 "seconds" without adverts and beats, neither sent nor heard; 0: no more
+ *	leaks	 of "gateway": packets that should have gone by it alone, and did not; no ID
  *	events	 "since_ms": what happened here that says who had which addresses; no ID
+ *	peer	 "request": is asked of the first peer that is connected; its answer comes later; no ID
  *	release	 "scenario", "result": they become an event
  */
 #pragma once
@@ -21,5 +23,11 @@
 #include "user/control/control.h"
 
 struct daemon;
+
+/* It is one for the other node. */
+bool drill_is_relayed(const json_t *request);
+
+/* drill_leaks.c: { "packets" }; NULL: no such gateway, or too many states to count them without having others wait */
+json_t *drill_leaks(struct daemon *d, const char *gateway);
 
 void command_drill(void *arg, const json_t *request, struct control_answer *answer);

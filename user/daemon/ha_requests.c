@@ -11,6 +11,7 @@
 #include <sys/queue.h>
 
 #include "user/daemon/daemon.h"
+#include "user/daemon/drill.h"
 #include "user/daemon/pairing.h"
 #include "user/lib/log.h"
 
@@ -33,7 +34,7 @@ struct ha_requests {
 	unsigned int n;
 };
 
-/* ---- what a peer may ask: nothing that changes this node ---- */
+/* ---- what a peer may ask: nothing that changes this node, but for a drill ---- */
 
 static const struct {
 	const char *command, *what; /* what NULL: it takes nothing */
@@ -41,7 +42,7 @@ static const struct {
 	{ "status", NULL },	    { "show", "interfaces" }, { "show", "tunnels" }, { "show", "gateways" },
 	{ "show", "groups" },	    { "show", "routes" },     { "show", "rules" },   { "show", "nat" },
 	{ "show", "translations" }, { "show", "aliases" },    { "show", "vips" },    { "show", "sync" },
-	{ "show", "drops" },	    { "show", "history" },
+	{ "show", "drops" },	    { "show", "history" },    { "drill", NULL },
 };
 
 static bool is_allowed(const json_t *request)
@@ -49,6 +50,8 @@ static bool is_allowed(const json_t *request)
 	const char *command = json_string_value(json_object_get(request, "command"));
 	const char *what = json_string_value(json_object_get(request, "what"));
 
+	if (command && !strcmp(command, "drill") && drill_is_relayed(request))
+		return false; /* in a circle */
 	for (size_t i = 0; command && i < sizeof(allowed) / sizeof(allowed[0]); i++)
 		if (!strcmp(command, allowed[i].command) &&
 		    (allowed[i].what ? what && !strcmp(what, allowed[i].what) : !what))

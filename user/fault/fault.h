@@ -5,7 +5,7 @@
  *
  * At most one runs an instance: it holds the lock on FAULT_LOCK, which has its process ID. What it did it tells in FAULT_RESULT:
  *
- *	{ "id", "fault", "targets": [], "begun_ms", "done_ms", "undone_ms", "errors": [] }
+ *	{ "id", "fault", "targets": [], "begun_ms", "done_ms", "ending_ms", "undone_ms", "errors": [] }
  *
  * with times of CLOCK_REALTIME; undone_ms is null until all is as it was.
  */
@@ -19,7 +19,7 @@
 #include "user/lib/instance.h"
 
 #define FAULT_PROGRAM "fairlead-fault"
-#define FAULT_LOCK INSTANCE_RUN_DIR "/%s.fault"
+#define FAULT_LOCK INSTANCE_RUN_DIR "/%s.fault.lock"
 #define FAULT_RESULT "drill/fault.json" /* under the instance's state directory */
 /* systemd waits 90 s for what is left of a service whose main process has died, and then kills it: which would undo nothing */
 #define FAULT_SECONDS_MAX 60

@@ -125,7 +125,7 @@ static const struct fault_kind kinds[] = {
 /* ---- telling ---- */
 
 struct times {
-	long long begun_ms, done_ms, undone_ms; /* 0: not yet */
+	long long begun_ms, done_ms, ending_ms, undone_ms; /* 0: not yet */
 };
 
 static json_t *time_json(long long ms)
@@ -140,9 +140,9 @@ static void tell(const struct fault *f, const struct times *t)
 
 	for (size_t i = 0; i < f->n_targets; i++)
 		json_array_append_new(targets, json_string(f->targets[i]));
-	all = json_pack("{s:s,s:s,s:o,s:o,s:o,s:o,s:O}", "id", f->id, "fault", f->name, "targets", targets, "begun_ms",
-			time_json(t->begun_ms), "done_ms", time_json(t->done_ms), "undone_ms", time_json(t->undone_ms),
-			"errors", f->errors);
+	all = json_pack("{s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:O}", "id", f->id, "fault", f->name, "targets", targets,
+			"begun_ms", time_json(t->begun_ms), "done_ms", time_json(t->done_ms), "ending_ms",
+			time_json(t->ending_ms), "undone_ms", time_json(t->undone_ms), "errors", f->errors);
 	text = all ? json_dumps(all, JSON_COMPACT) : NULL;
 	if (text && dir && asprintf(&path, "%s/" FAULT_RESULT, dir) > 0) {
 		*strrchr(path, '/') = '\0';
@@ -220,6 +220,7 @@ static int run(struct fault *f, const struct fault_kind *kind)
 	if (!err) {
 		tell(f, &t);
 		wait_for_end(f);
+		t.ending_ms = clock_ms(CLOCK_REALTIME);
 		kind->undo(f);
 	}
 	t.undone_ms = clock_ms(CLOCK_REALTIME);

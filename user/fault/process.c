@@ -57,8 +57,10 @@ static char **read_strings(pid_t pid, const char *name)
 	}
 	if (fd >= 0)
 		close(fd);
-	if (!text || fd < 0 || n < 0)
+	if (!text || fd < 0 || n < 0) {
+		free(text);
 		return NULL;
+	}
 	text[len] = '\0';
 	return split(text, len);
 }

@@ -103,6 +103,7 @@ int timekeeper_pair(struct timekeeper *tk, const struct pair_setup *setup);
 void timekeeper_pair_epoch(struct timekeeper *tk, uint64_t node, uint64_t epoch);
 size_t timekeeper_pair_show(struct timekeeper *tk, struct pair_view *views, size_t max);
 void timekeeper_vip_facts(struct timekeeper *tk, const struct vhid_facts *facts, const struct vhid_node *node);
+void timekeeper_vip_mute(struct timekeeper *tk, uint64_t ns); /* from now on */
 void timekeeper_vip_hand_over(struct timekeeper *tk, size_t which);
 void timekeeper_vip_end(struct timekeeper *tk); /* see vhids_end() */
 size_t timekeeper_vips_show(struct timekeeper *tk, struct vhid_view *views, size_t max);

@@ -61,6 +61,13 @@ void timekeeper_vip_facts(struct timekeeper *tk, const struct vhid_facts *facts,
 	pthread_mutex_unlock(&tk->mutex);
 }
 
+void timekeeper_vip_mute(struct timekeeper *tk, uint64_t ns)
+{
+	pthread_mutex_lock(&tk->mutex);
+	vhids_mute(tk->vhids, ns ? keeper_now() + ns : 0);
+	pthread_mutex_unlock(&tk->mutex);
+}
+
 void timekeeper_vip_hand_over(struct timekeeper *tk, size_t which)
 {
 	pthread_mutex_lock(&tk->mutex);

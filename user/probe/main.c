@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Set up, go into the background if asked to, run until it is told to end, write the result. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -24,6 +25,7 @@ struct options {
 	long seconds;
 	const char *detach; /* where the result goes then; NULL: stay, print it */
 	const char *until;  /* a file: when it is there, that is the end */
+	long forget; /* seconds after which a result that nobody has removed is, with all that lies beside it; 0: never */
 };
 
 uint64_t probe_now(void)
@@ -104,11 +106,27 @@ static void turn(struct probe_run *run)
 	send_due(run);
 }
 
+/* The file is there, or what it was to be in is gone. */
+static bool is_told(const char *until)
+{
+	char dir[4096];
+	char *slash;
+
+	if (!until || !access(until, F_OK))
+		return until;
+	snprintf(dir, sizeof(dir), "%s", until);
+	slash = strrchr(dir, '/');
+	if (!slash || slash == dir)
+		return false;
+	*slash = '\0';
+	return access(dir, F_OK);
+}
+
 static void loop(struct probe_run *run, const char *until)
 {
 	for (unsigned int i = 1; !run->ending; i++) {
 		turn(run);
-		run->ending = run->now_ns >= run->end_ns || (until && i % LOOK_EVERY == 0 && !access(until, F_OK));
+		run->ending = run->now_ns >= run->end_ns || (i % LOOK_EVERY == 0 && is_told(until));
 	}
 	run->end_ns = run->now_ns;
 	while (!is_done(run))
@@ -181,23 +199,48 @@ static int write_result(const struct probe_run *run, const char *path)
 	return EXIT_SUCCESS;
 }
 
+/* In a directory made for it: whoever was to fetch it may be gone for good. */
+static void forget(const char *path, long seconds)
+{
+	const struct timespec pause = { .tv_nsec = 200 * PROBE_MS };
+	char dir[4096], *slash;
+	struct dirent *e;
+	DIR *all;
+
+	for (long i = 0; i < 5 * seconds && !access(path, F_OK); i++)
+		nanosleep(&pause, NULL);
+	snprintf(dir, sizeof(dir), "%s", path);
+	slash = strrchr(dir, '/');
+	if (!slash || access(path, F_OK))
+		return;
+	*slash = '\0';
+	all = opendir(dir);
+	while (all && (e = readdir(all)))
+		unlinkat(dirfd(all), e->d_name, 0);
+	if (all)
+		closedir(all);
+	rmdir(dir);
+}
+
 static int usage(void)
 {
 	fputs("usage: fairlead-probe --seconds N [--detach FILE] [--until FILE] KIND=ADDRESS[:PORT][@MS] ...\n"
 	      "\n"
 	      "  KIND  ping, knock, connect: one each MS milliseconds (10); flow: MS connections are held\n"
 	      "  --detach FILE  go into the background; the result goes there\n"
-	      "  --until FILE   end when that is there\n",
+	      "  --until FILE   end when that is there\n"
+	      "  --forget N     remove the result's directory after so many seconds, with all in it\n",
 	      stderr);
 	return 2;
 }
 
 static bool take_options(struct options *o, int argc, char **argv)
 {
-	static const struct option names[] = { { "seconds", required_argument, NULL, 's' },
-					       { "detach", required_argument, NULL, 'd' },
-					       { "until", required_argument, NULL, 'u' },
-					       { 0 } };
+	static const struct option names[] = {
+		{ "seconds", required_argument, NULL, 's' }, { "detach", required_argument, NULL, 'd' },
+		{ "until", required_argument, NULL, 'u' },   { "forget", required_argument, NULL, 'f' },
+		{ "version", no_argument, NULL, 'v' },	     { 0 }
+	};
 	int opt;
 
 	while ((opt = getopt_long(argc, argv, "", names, NULL)) != -1) {
@@ -207,6 +250,10 @@ static bool take_options(struct options *o, int argc, char **argv)
 			o->detach = optarg;
 		else if (opt == 'u')
 			o->until = optarg;
+		else if (opt == 'f')
+			o->forget = strtol(optarg, NULL, 10);
+		else if (opt == 'v')
+			exit(puts("fairlead-probe " FAIRLEAD_VERSION) < 0);
 		else
 			return false;
 	}
@@ -228,8 +275,12 @@ int main(int argc, char **argv)
 	if (o.detach)
 		leave();
 	loop(&run, o.until);
-	if (o.detach)
-		return write_result(&run, o.detach);
+	if (o.detach) {
+		int status = write_result(&run, o.detach);
+
+		forget(o.detach, o.forget);
+		return status;
+	}
 	probe_print(&run, stdout);
 	return EXIT_SUCCESS;
 }

@@ -222,6 +222,11 @@ void vhids_hand_over(struct vhids *v, size_t which, uint64_t now_ns)
 	}
 }
 
+void vhids_mute(struct vhids *v, uint64_t until_ns)
+{
+	v->mute_ns = until_ns;
+}
+
 /* ---- time ---- */
 
 static uint64_t earlier(uint64_t a, uint64_t b)

@@ -141,6 +141,12 @@ uint32_t vhids_device(const struct vhids *v, size_t i);
 /* One of them, or all that are not independent (SIZE_MAX), goes to a better one: see carp_hand_over(). */
 void vhids_hand_over(struct vhids *v, size_t which, uint64_t now_ns);
 
+/*
+ * Until then adverts and beats are neither sent nor heard, as if both ways between the nodes were cut; 0: from now on they are. It is for
+ * seeing whether a split brain is noticed and resolved.
+ */
+void vhids_mute(struct vhids *v, uint64_t until_ns);
+
 /* When vhids_run() is due. */
 uint64_t vhids_next(const struct vhids *v);
 void vhids_run(struct vhids *v, uint64_t now_ns);

@@ -132,7 +132,7 @@ static void hear(void *arg, const struct carp_heard *heard)
 	struct carp_advert advert;
 	enum carp_fault bad;
 
-	if (!one || one->carp.role == CARP_DISABLED || one->carp.role == CARP_INIT)
+	if (!one || one->carp.role == CARP_DISABLED || one->carp.role == CARP_INIT || vhids_are_mute(v))
 		return;
 	bad = heard->ttl != 255 || !is_from_peer(one, &heard->from)
 		      ? CARP_FAR

@@ -116,6 +116,7 @@ struct vhids {
 	size_t n;
 	struct vhid_node node;
 	struct pair pair;
+	uint64_t mute_ns; /* until then nothing is said and nothing is heard */
 	struct vhid_event events[VHID_EVENTS_MAX];
 	unsigned int first_event, n_events, lost_events;
 	uint64_t now_ns; /* of the call that is under way */
@@ -133,6 +134,12 @@ void vhid_inherit_ends(struct vhids *v, struct vhid *one);
 void vhids_judge(struct vhids *v);
 /* Gives up what a node that was held up can't have any more. At the beginning of whatever follows from time or packets */
 void vhids_wake(struct vhids *v, uint64_t now_ns);
+
+/* Adverts and beats are neither sent nor heard, for a drill. */
+static inline bool vhids_are_mute(const struct vhids *v)
+{
+	return v->now_ns < v->mute_ns;
+}
 
 /* ---- vhids_send.c ---- */
 

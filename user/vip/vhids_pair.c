@@ -240,7 +240,7 @@ void pair_beats(struct vhids *v, bool ending)
 
 	v->pair.beat_now = false;
 	v->pair.next_beat_ns = v->now_ns + beat_interval_ns(v);
-	for (size_t i = 0; v->pair.keys.n && i < v->pair.n; i++)
+	for (size_t i = 0; v->pair.keys.n && i < v->pair.n && !vhids_are_mute(v); i++)
 		for (first = 0; !first || first < v->n; first += BEAT_ENTRIES_MAX) {
 			left = v->n - first;
 			send_some(v, &v->pair.peers[i], first, left < BEAT_ENTRIES_MAX ? left : BEAT_ENTRIES_MAX,
@@ -380,7 +380,7 @@ static void hear_beat(void *arg, const struct addr *from, const uint8_t *data, s
 	struct beat beat = { .n = 0 };
 	unsigned int key;
 
-	if (!peer)
+	if (!peer || vhids_are_mute(v))
 		return;
 	fault = beat_get(data, len, &v->pair.keys, &beat, entries, &key);
 	fault = fault ?: check_beat(peer, &beat);

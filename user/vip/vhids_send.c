@@ -83,6 +83,8 @@ void vhid_send_advert(struct vhids *v, struct vhid *one, bool leaves)
 	uint8_t packet[CARP_LEN + EXT_LEN];
 	int err = 0, tried = 0;
 
+	if (vhids_are_mute(v))
+		return;
 	carp_put(packet, &advert, &one->key, one->variant);
 	for (unsigned int six = 0; six < 2; six++) {
 		if (!vhid_has_family(one, six ? AF_INET6 : AF_INET) || one->facts.sources[six].family == AF_UNSPEC)

@@ -1,0 +1,256 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# fairlead drill on two nodes with real packets: what it measures, that it refuses what can't be measured, and that everything is as it was
+# after it, also when it is killed in the midst.
+#
+#   host ── LAN switch ── a, b ── WAN switch ── outside
+#                         a ── b (sync)
+
+. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+
+LAN_VIP=192.0.2.100 WAN_VIP=203.0.113.100 OUTSIDE=203.0.113.9 PORT=7000
+a='' b='' host='' outside='' switch=''
+
+# port NS DEVICE BRIDGE ADDRESS: a cable from there to a switch
+port() {
+	local peer=$1-$2
+	peer=p$(md5sum <<< "$peer" | cut -c1-10)
+	ip -n "$1" link add name "$2" type veth peer name "$peer" netns "$switch"
+	ip -n "$switch" link set "$peer" master "$3" up
+	in_ns "$switch" ethtool -K "$peer" gro on > /dev/null
+	ip -n "$1" addr add "$4" dev "$2"
+	ip -n "$1" link set "$2" up
+}
+
+config() {
+	cat > "$FL_TMP/$1.json" <<-JSON
+	{
+		"node": { "name": "$1" },
+		"interfaces": {
+			"wan": { "device": "wan0" }, "lan": { "device": "lan0" }, "sync": { "device": "sync0" }
+		},
+		"default_action": "pass",
+		"gateways": { "isp": { "interface": "wan", "address": "$OUTSIDE", "monitor": { "interval_ms": 200 } } },
+		"nat": [ { "type": "snat", "interface": "wan", "source": { "address": "192.0.2.0/24" }, "translate_to": "wan_vip" } ],
+		"vips": {
+			"wan_vip": {
+				"interface": "wan", "address": "$WAN_VIP/24", "vhid": 1, "fast_ms": 50,
+				"password_file": "$FL_TMP/carp.key"
+			},
+			"lan_vip": {
+				"interface": "lan", "address": "$LAN_VIP/24", "vhid": 2, "fast_ms": 50,
+				"password_file": "$FL_TMP/carp.key"
+			}
+		},
+		"ha": {
+			"interface": "sync", "local": "172.16.255.$2", "peers": ["172.16.255.$((3 - $2))"],
+			"key_file": "$FL_TMP/sync.key", "advskew": $3
+		},
+		"log": { "events": "none" },
+		"checks": [ { "name": "who has it", "command": ["$FL_TMP/check"], "when": ["drill"] } ],
+		"drill": { "targets": ["$OUTSIDE:$PORT"], "from": "monitor@host", "max_gap_ms": 1500, "max_lost_flows": 0 }
+	}
+	JSON
+}
+
+# An ssh to the only machine that there is
+fake_ssh() {
+	mkdir "$FL_TMP/bin"
+	cat > "$FL_TMP/bin/ssh" <<-SH
+	#!/bin/sh
+	while [ "\$1" != -- ]; do shift; done
+	shift
+	[ "\$1" = monitor@host ] || { echo "ssh: no such host" >&2; exit 255; }
+	exec nsenter --net=/run/netns/$host -- env TMPDIR=$FL_TMP sh -c "\$2"
+	SH
+	mkdir "$FL_TMP/other"
+	printf '#!/bin/sh\necho "ssh: nobody is there" >&2\nexit 255\n' > "$FL_TMP/other/ssh"
+	chmod +x "$FL_TMP/bin/ssh" "$FL_TMP/other/ssh"
+	PATH=$FL_TMP/bin:$PATH
+}
+
+# Runs while the other node has the addresses
+own_check() {
+	cat > "$FL_TMP/check" <<-SH
+	#!/bin/sh
+	"$FL_BUILD/fairlead" --instance "$(instance b)" --json show vips | grep -q '"role": "master"' && echo "\$FAIRLEAD_EVENT b"
+	SH
+	chmod +x "$FL_TMP/check"
+}
+
+server() {
+	background "$outside" "$FL_PYTHON" -c '
+import selectors, socket, sys
+ready = selectors.DefaultSelector()
+ready.register(socket.create_server(("", int(sys.argv[1])), backlog=1000), selectors.EVENT_READ)
+while True:
+    for key, _ in ready.select():
+        if key.data is None:
+            ready.register(key.fileobj.accept()[0], selectors.EVENT_READ, 1)
+            continue
+        try: data = key.fileobj.recv(4096)
+        except OSError: data = b""
+        if data: key.fileobj.sendall(data)
+        else: ready.unregister(key.fileobj); key.fileobj.close()
+' "$PORT"
+}
+
+lab() {
+	local name
+	setup_ns a b host outside switch
+	for name in lan wan; do
+		ip -n "$switch" link add name $name type bridge
+		ip -n "$switch" link set $name up
+	done
+	port "$a" lan0 lan 192.0.2.1/24
+	port "$b" lan0 lan 192.0.2.2/24
+	port "$host" eth0 lan 192.0.2.80/24
+	port "$a" wan0 wan 203.0.113.1/24
+	port "$b" wan0 wan 203.0.113.2/24
+	port "$outside" eth0 wan $OUTSIDE/24
+	ip -n "$a" link add name sync0 type veth peer name sync0 netns "$b"
+	ip -n "$a" addr add 172.16.255.1/30 dev sync0
+	ip -n "$b" addr add 172.16.255.2/30 dev sync0
+	ip -n "$a" link set sync0 up
+	ip -n "$b" link set sync0 up
+	ip -n "$host" route add default via $LAN_VIP
+	printf 'love\n' > "$FL_TMP/carp.key"
+	"$FL_BUILD/fairlead" keygen > "$FL_TMP/sync.key"
+	chmod 600 "$FL_TMP"/*.key
+	fake_ssh
+	own_check
+	server
+	config a 1 0
+	config b 2 100
+	daemon_start a "$a" "$FL_TMP/a.json" && daemon_start b "$b" "$FL_TMP/b.json" &&
+		slowwait 10 settled || fail "the nodes don't find each other: $(fl a show sync; fl a show vips; fl b show vips)"
+}
+
+# and whether they may take over
+roles() {
+	fl "$1" --json show vips | json '[v["role"] + v["not_ready"] for v in d]'
+}
+
+settled() {
+	[ "$(roles a)" = "['master', 'master']" ] && [ "$(roles b)" = "['backup', 'backup']" ] &&
+		[ "$(fl a --json show sync | json 'd[0]["connected"]')" = True ] && fl a status && fl b status
+}
+
+# drill ARGUMENT...: its result is in $FL_TMP/result, its exit status is returned
+drill() {
+	fl a --json drill "$@" --yes > "$FL_TMP/result" 2> "$FL_TMP/drill.err"
+}
+
+of_result() {
+	json "$1" < "$FL_TMP/result"
+}
+
+# passes SCENARIO [ARGUMENT...]: and no connection is lost
+passes() {
+	drill "$@" || fail "drill $* has failed: $(cat "$FL_TMP/drill.err" "$FL_TMP/result")"
+	check_equal "what it says" "$(of_result '(d["scenario"], d["result"], d["restored"], d["flows_held"], d["flows_reset"], d["reasons"])')" \
+		"('$1', 'passed', True, 4, 0, [])"
+	check_equal "what was sent" "$(of_result 'd["sent"] > 300')" True
+	check_equal "the masters" "$(roles a)" "['master', 'master']"
+}
+
+# refuses TEXT ARGUMENT...: it is not begun, and says why
+refuses() {
+	local text=$1
+	shift
+	check_not "$*" drill "$@"
+	check_equal "what it says" "$(of_result 'd["result"]')" refused
+	check_match "why" "$(of_result '" ".join(d["reasons"])')" "$text"
+}
+
+bad_baselines() {
+	local path=$PATH
+	check_not "no such scenario" drill maintenence
+	check_match "why" "$(cat "$FL_TMP/drill.err")" 'did you mean "maintenance"'
+	refuses 'no interface is named "lam"; did you mean "lan"' lan-link --target lam
+	fl b vip disable lan_vip > "$FL_TMP/out"
+	refuses 'b: lan_vip is disabled by hand' maintenance
+	fl b vip enable > "$FL_TMP/out"
+	slowwait 10 settled || fail "not as before"
+	PATH=${path#"$FL_TMP"/bin:}
+	PATH=$FL_TMP/other:$PATH refuses 'monitor@host can.t be reached: ssh: nobody is there' maintenance
+	PATH=$path
+	check_not "not confirmed" fl a drill maintenance < /dev/null
+	check_equal "nobody was disturbed" "$(roles a)" "['master', 'master']"
+}
+
+# Nobody hears of it: what was sent is answered
+hands_over() {
+	passes maintenance --report "$FL_TMP/report.json"
+	check_equal "gap" "$(of_result 'd["gap_ms"] < 200')" True
+	check "the report" cmp <(json d < "$FL_TMP/report.json") <(json d < "$FL_TMP/result")
+	check_equal "the check of one's own" "$(of_result '[(c["check"], c["result"], c["finding"]) for c in d["checks"]]')" \
+		"[('who has it', 'ok', 'drill b')]"
+	check_equal "kept" "$(cat /var/lib/fairlead/"$(instance a)"/drill/*-maintenance.json | json 'd["result"]')" passed
+	check_match "told at the other node" "$(fl b show events --kind drill)" 'maintenance: passed'
+}
+
+# Its daemon is another one afterwards
+dies() {
+	local before=${fl_daemon_pid[a]}
+	passes kill-daemon
+	check_equal "gap" "$(of_result 'd["gap_ms"] < 1500')" True
+	fl_daemon_pid[a]=$(cat /run/fairlead/"$(instance a)".lock)
+	[ "${fl_daemon_pid[a]}" != "$before" ] || fail "the daemon is the same"
+}
+
+splits() {
+	passes split-brain
+	check_equal "two masters, for a while" "$(of_result '500 < d["dual_master_ms"] < 10000')" True
+	check_match "told" "$(fl b show events --kind vip)" 'split-brain'
+}
+
+of_kernel() {
+	ip -n "$a" -o addr show dev lan0 scope global | sed 's/ *valid_lft.*//'
+	ip -n "$a" route show table all dev lan0
+	ip -n "$a" -6 route show table all dev lan0 | grep -v multicast
+	ip -n "$a" neigh show nud permanent dev lan0
+}
+
+link_is() {
+	ip -n "$a" -o link show dev lan0 | grep -q "$1"
+}
+
+as_it_was() {
+	link_is LOWER_UP && settled && [ "$(of_kernel)" = "$(cat "$FL_TMP/kernel")" ]
+}
+
+# The program that has ordered it dies while the cable is pulled; one that comes then is refused
+nothing_stays() {
+	local pid
+	ip -n "$a" addr add 2001:db8:2::1/64 dev lan0 nodad
+	ip -n "$a" route add 198.51.100.0/24 via 192.0.2.80
+	ip -n "$a" -6 route add 2001:db8:5::/48 via 2001:db8:2::80
+	ip -n "$a" neigh add 192.0.2.99 lladdr 02:00:00:00:00:99 dev lan0 nud permanent
+	slowwait 10 settled || fail "not as before"
+	of_kernel > "$FL_TMP/kernel"
+	"$FL_BUILD/fairlead" --instance "$(instance a)" drill lan-link --yes > "$FL_TMP/out" 2>&1 &
+	pid=$!
+	slowwait 10 link_is 'state DOWN' || fail "nothing was done: $(cat "$FL_TMP/out")"
+	refuses 'another drill is under way at a' --target isp gateway-down
+	kill -KILL $pid
+	wait $pid 2> /dev/null
+	slowwait 10 as_it_was || fail "not as it was: $(of_kernel)"
+	check_match "taken over meanwhile" "$(fl b show events --kind vip)" 'lan_vip: backup -> master'
+}
+
+# A drill that was killed has reserved both nodes for some minutes, and its probe runs as long
+release_all() {
+	rm -rf /run/fairlead/"$FL_PREFIX"-*.drill.lock "$FL_TMP"/fairlead-probe.*
+}
+
+run_test lab lab || finish
+run_test bad-baselines bad_baselines
+run_test maintenance hands_over
+run_test kill-daemon dies
+run_test killed-in-the-midst nothing_stays
+release_all
+run_test split-brain splits
+teardown
+finish

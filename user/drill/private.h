@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the files of a drill's run share. */
+#pragma once
+
+#include <limits.h>
+
+#include "user/drill/drill.h"
+
+#define NAME_MAX_LEN 128
+#define ARGUMENTS_MAX 8192
+#define SERVICE_STRLEN (ADDR_STRLEN + 8)
+#define FLOWS_A_TARGET 4
+#define FAULT_BEGINS_MS 800 /* the order is answered, and the fault done */
+
+struct run {
+	const struct drill_world *world;
+	const struct drill_options *options;
+	const struct drill_scenario *scenario;
+	struct config *config; /* this node's */
+	char id[NAME_MAX_LEN + 16];
+	char names[DRILL_NODES][NAME_MAX_LEN];
+	bool pair;
+	int victim;
+	int master;	 /* who has the addresses */
+	json_t *targets; /* of the fault */
+	struct drill_remote remote;
+	char arguments[ARGUMENTS_MAX]; /* the probe's */
+	struct drill_node nodes[DRILL_NODES];
+	struct drill_window window;
+	int reserved; /* so many nodes */
+	bool restored, called_off;
+	long hold_ms;
+	json_int_t leaks; /* -1: not looked for */
+	/* CLOCK_REALTIME of this node */
+	long long time_ms, probe_ms, fault_ms, healed_ms, restored_ms;
+	json_t *probe; /* what was measured */
+	json_t *reasons, *hints, *notes, *checks;
+};
+
+static inline const char *run_text(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text ? text : "";
+}
+
+static inline long long run_number(const json_t *object, const char *key)
+{
+	return json_integer_value(json_object_get(object, key));
+}
+
+void run_say(json_t *to, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void run_pause(long ms);
+json_t *run_ask(struct run *r, int node, json_t *request, char **error);
+json_t *run_show(struct run *r, int node, const char *what);
+
+/* baseline.c. False: the reasons say what is wrong, and what to do. */
+bool run_baseline(struct run *r);
+/* What is not as it was before: texts. */
+json_t *run_missing(struct run *r);
+
+/* checks.c: those of the user's own */
+void run_checks(struct run *r);

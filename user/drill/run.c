@@ -1,0 +1,749 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "user/drill/private.h"
+#include "user/fault/fault.h"
+#include "user/lib/clock.h"
+
+#define QUIET_MS 2000	 /* of the baseline: so long there must be no gap */
+#define QUIET_TRIES 3	 /* what a busy network lost once it need not lose again */
+#define QUIET_LOST 3	 /* as many in a row are no gap of a baseline: with a loss of 1 % there would be no drill */
+#define BEFORE_MS 1000	 /* the probe runs before the fault */
+#define AFTER_MS 1000	 /* and when all is as before */
+#define RESTORE_MS 90000 /* states, gateways, addresses: what a node waits for is given up after 30 s each */
+#define POLL_MS 200
+#define CHECK_S 10 /* that a check of the user's own may take */
+#define OFFSETS 3  /* times that the other node's clock is asked for */
+#define RESERVE_S 240
+
+static volatile sig_atomic_t called_off;
+
+static void on_signal(int sig)
+{
+	(void)sig;
+	called_off = 1;
+}
+
+void run_pause(long ms)
+{
+	const struct timespec ts = { ms / 1000, ms % 1000 * 1000000 };
+
+	if (ms > 0 && !called_off)
+		nanosleep(&ts, NULL);
+}
+
+void run_say(json_t *to, const char *fmt, ...)
+{
+	char *text = NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (vasprintf(&text, fmt, ap) >= 0)
+		json_array_append_new(to, json_string(text));
+	va_end(ap);
+	free(text);
+}
+
+static void progress(struct run *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static void progress(struct run *r, const char *fmt, ...)
+{
+	char text[256];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	r->world->progress(r->world->arg, text);
+}
+
+/* ---- asking either node ---- */
+
+json_t *run_ask(struct run *r, int node, json_t *request, char **error)
+{
+	char *why = NULL;
+	json_t *result;
+
+	if (node == DRILL_PEER)
+		request = json_pack("{s:s,s:s,s:o}", "command", "drill", "order", "peer", "request", request);
+	result = r->world->ask(r->world->arg, request, &why);
+	if (error)
+		*error = why;
+	else
+		free(why);
+	return result;
+}
+
+json_t *run_show(struct run *r, int node, const char *what)
+{
+	return run_ask(r, node, json_pack("{s:s,s:s}", "command", "show", "what", what), NULL);
+}
+
+static json_t *look(struct run *r, int node)
+{
+	return run_ask(r, node, json_pack("{s:s,s:s}", "command", "drill", "order", "look"), NULL);
+}
+
+/* An order of this drill; false: it is not followed, and the reasons say why. */
+static bool order(struct run *r, int node, const char *what, json_t *more)
+{
+	json_t *request = json_pack("{s:s,s:s,s:s}", "command", "drill", "order", what, "id", r->id), *result;
+	char *error = NULL;
+
+	json_object_update(request, more);
+	json_decref(more);
+	result = run_ask(r, node, request, &error);
+	if (!result)
+		run_say(r->reasons, "%s: %s", r->names[node], error ? error : "no answer");
+	free(error);
+	json_decref(result);
+	return result != NULL;
+}
+
+/* ---- the start ---- */
+
+static bool load_config(struct run *r)
+{
+	struct config_report report = { 0 };
+	char *error = NULL, *text;
+	json_t *json = run_ask(r, DRILL_SELF, json_pack("{s:s,s:s}", "command", "show", "what", "config"), &error);
+
+	text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+	if (!text || config_load_string(text, strlen(text), &r->config, &report))
+		run_say(r->reasons, "this node's configuration can't be had: %s", error ? error : "it does not load");
+	config_report_free(&report);
+	json_decref(json);
+	free(text);
+	free(error);
+	return r->config != NULL;
+}
+
+/* The other node's clock less ours: of several answers the quickest tells best. */
+static void ask_clock(struct run *r)
+{
+	long long best = LLONG_MAX;
+
+	for (int i = 0; i < OFFSETS; i++) {
+		long long before = clock_ms(CLOCK_REALTIME), after;
+		json_t *answer = look(r, DRILL_PEER);
+
+		after = clock_ms(CLOCK_REALTIME);
+		if (answer && after - before < best) {
+			best = after - before;
+			r->nodes[DRILL_PEER].offset_ms = run_number(answer, "time_ms") - (before + after) / 2;
+		}
+		json_decref(answer);
+	}
+}
+
+static bool choose(struct run *r)
+{
+	char *why = NULL;
+
+	r->targets = drill_choose(r->config, r->scenario, r->options->target, &why);
+	if (!r->targets)
+		run_say(r->reasons, "%s", why ? why : "out of memory");
+	free(why);
+	return r->targets != NULL;
+}
+
+static bool name_id(struct run *r)
+{
+	uint32_t number = 0;
+
+	if (getrandom(&number, sizeof(number), 0) != sizeof(number))
+		return false;
+	snprintf(r->id, sizeof(r->id), "%s-%08x", r->names[DRILL_SELF], number);
+	return true;
+}
+
+/* ---- the measuring host ---- */
+
+static void add_text(char *to, size_t size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+static void add_text(char *to, size_t size, const char *fmt, ...)
+{
+	size_t len = strlen(to);
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(to + len, size - len, fmt, ap);
+	va_end(ap);
+}
+
+static const char *service_text(const struct config_service *s, char text[SERVICE_STRLEN])
+{
+	char addr[ADDR_STRLEN];
+
+	addr_format(&s->addr, addr);
+	snprintf(text, SERVICE_STRLEN, s->addr.family == AF_INET6 ? "[%s]:%u" : "%s:%u", addr, s->port);
+	return text;
+}
+
+/* What each is asked by at first: all of the shared addresses, and the targets both ways. knock: it may not ping. */
+static void baseline_arguments(const struct run *r, bool knock, char *to, size_t size)
+{
+	char addr[ADDR_STRLEN], service[SERVICE_STRLEN];
+
+	snprintf(to, size, "--seconds %d", QUIET_MS / 1000);
+	for (size_t i = 0; i < r->config->n_vips; i++)
+		for (size_t j = 0; j < r->config->vips[i].n_addresses; j++) {
+			const struct addr *a = &r->config->vips[i].addresses[j].addr;
+			bool six = a->family == AF_INET6;
+
+			if (addr_is_link_local(a))
+				continue; /* says nothing without a device */
+			addr_format(a, addr);
+			add_text(to, size, knock ? six ? " \"knock=[%s]:9\"" : " \"knock=%s:9\"" : " \"ping=%s\"",
+				 addr);
+		}
+	for (size_t i = 0; i < r->config->drill.n_targets; i++) {
+		addr_format(&r->config->drill.targets[i].addr, addr);
+		if (!knock)
+			add_text(to, size, " \"ping=%s\"", addr);
+		add_text(to, size, " \"connect=%s@100\"", service_text(&r->config->drill.targets[i], service));
+	}
+}
+
+/* ms; 0: none to speak of */
+static long long quiet_gap(const json_t *series)
+{
+	long long gap = run_number(series, "gap_ms");
+
+	return gap > QUIET_LOST * run_number(series, "every_ms") ? gap : 0;
+}
+
+static bool answers(const json_t *series)
+{
+	return run_number(series, "lost") < run_number(series, "sent");
+}
+
+static const json_t *series_of(const json_t *result, const char *kind, const char *to)
+{
+	json_t *series;
+	size_t i;
+
+	json_array_foreach(json_object_get(result, "series"), i, series) {
+		if (!strcmp(run_text(series, "kind"), kind) && !strcmp(run_text(series, "to"), to))
+			return series;
+	}
+	return NULL;
+}
+
+static bool is_target_address(const struct run *r, const char *to)
+{
+	char addr[ADDR_STRLEN];
+
+	for (size_t i = 0; i < r->config->drill.n_targets; i++)
+		if (!strcmp(addr_format(&r->config->drill.targets[i].addr, addr), to))
+			return true;
+	return false;
+}
+
+/* Those that answer are measured by; what answers in part only is a bad baseline. */
+static unsigned int take_addresses(struct run *r, const json_t *result)
+{
+	unsigned int n = 0;
+	json_t *series;
+	size_t i;
+
+	json_array_foreach(json_object_get(result, "series"), i, series) {
+		const char *kind = run_text(series, "kind"), *to = run_text(series, "to");
+
+		if (!strcmp(kind, "connect"))
+			continue;
+		if (answers(series) && quiet_gap(series))
+			run_say(r->reasons, "%s has a gap of %lld ms although nothing is done to it yet", to,
+				quiet_gap(series));
+		else if (answers(series))
+			add_text(r->arguments, sizeof(r->arguments), " \"%s=%s\"", kind, to);
+		else if (!is_target_address(r, to))
+			run_say(r->notes, "the shared address %s does not answer from %s, so it is not measured", to,
+				r->remote.from);
+		n += answers(series);
+	}
+	return n;
+}
+
+/* Where a target answers pings those find the gap, else new connections do, at the same rate. */
+static unsigned int take_targets(struct run *r, const json_t *result)
+{
+	char service[SERVICE_STRLEN], addr[ADDR_STRLEN];
+	unsigned int n = 0;
+
+	for (size_t i = 0; i < r->config->drill.n_targets; i++) {
+		const struct config_service *target = &r->config->drill.targets[i];
+		const json_t *its = series_of(result, "connect", service_text(target, service));
+		const json_t *ping = series_of(result, "ping", addr_format(&target->addr, addr));
+
+		if (!its || !answers(its)) {
+			run_say(r->reasons, "the target %s does not accept connections from %s", service,
+				r->remote.from);
+			continue;
+		}
+		if (quiet_gap(its))
+			run_say(r->reasons, "the target %s has a gap of %lld ms although nothing is done yet", service,
+				quiet_gap(its));
+		add_text(r->arguments, sizeof(r->arguments), " \"connect=%s@%d\" \"flow=%s@%d\"", service,
+			 ping && answers(ping) ? 100 : 10, service, FLOWS_A_TARGET);
+		n++;
+	}
+	return n;
+}
+
+static bool has_gap(const json_t *result)
+{
+	json_t *series;
+	size_t i;
+
+	json_array_foreach(json_object_get(result, "series"), i, series) {
+		if (answers(series) && quiet_gap(series))
+			return true;
+	}
+	return false;
+}
+
+/* Pings are not allowed everywhere (net.ipv4.ping_group_range). */
+static int measure(struct run *r, json_t **result, char **why)
+{
+	char arguments[ARGUMENTS_MAX];
+	int err;
+
+	baseline_arguments(r, false, arguments, sizeof(arguments));
+	err = drill_remote_measure(&r->remote, arguments, result, why);
+	if (!err || !*why || !strstr(*why, "ping "))
+		return err;
+	free(*why);
+	*why = NULL;
+	baseline_arguments(r, true, arguments, sizeof(arguments));
+	return drill_remote_measure(&r->remote, arguments, result, why);
+}
+
+static bool measure_quiet(struct run *r)
+{
+	json_t *result = NULL;
+	char *why = NULL;
+	int err = 0;
+
+	for (int i = 0; i < QUIET_TRIES && !err && (!result || has_gap(result)) && !called_off; i++) {
+		json_decref(result);
+		result = NULL;
+		err = measure(r, &result, &why);
+	}
+	if (err)
+		run_say(r->reasons, "%s", why ? why : "out of memory");
+	else if (!(take_addresses(r, result) + take_targets(r, result)) && !json_array_size(r->reasons))
+		run_say(r->reasons, "neither shared addresses nor targets answer from %s: nothing could be measured",
+			r->remote.from);
+	json_decref(result);
+	free(why);
+	return !json_array_size(r->reasons);
+}
+
+static bool open_remote(struct run *r)
+{
+	char *why = NULL;
+
+	if (!r->config->drill.from)
+		return true;
+	progress(r, "baseline: %s measures for %d s", r->config->drill.from, QUIET_MS / 1000);
+	if (drill_remote_open(&r->remote, r->config->drill.from, r->world->probe, &why)) {
+		run_say(r->reasons, "%s", why ? why : "out of memory");
+		free(why);
+		return false;
+	}
+	return measure_quiet(r);
+}
+
+static bool start_probe(struct run *r)
+{
+	int seconds = (int)((BEFORE_MS + r->hold_ms + RESTORE_MS + AFTER_MS) / 1000) + 30;
+	char *why = NULL;
+
+	if (!r->remote.dir)
+		return true;
+	if (drill_remote_start(&r->remote, r->arguments, seconds, &why)) {
+		run_say(r->reasons, "%s", why ? why : "out of memory");
+		free(why);
+		return false;
+	}
+	r->probe_ms = clock_ms(CLOCK_REALTIME);
+	return true;
+}
+
+static void fetch_probe(struct run *r)
+{
+	char *why = NULL;
+	json_t *series;
+	size_t i;
+
+	if (!r->remote.dir)
+		return;
+	if (drill_remote_fetch(&r->remote, &r->probe, &why))
+		run_say(r->reasons, "what was measured is lost: %s", why ? why : "out of memory");
+	json_array_foreach(json_object_get(r->probe, "series"), i, series) {
+		bool shared =
+			!strcmp(run_text(series, "kind"), "ping") && !is_target_address(r, run_text(series, "to"));
+
+		json_object_set_new(series, "target",
+				    json_boolean(!shared && strcmp(run_text(series, "kind"), "knock") != 0));
+	}
+	free(why);
+}
+
+/* ---- the fault ---- */
+
+static unsigned int n_checks(const struct run *r)
+{
+	unsigned int n = 0;
+
+	for (size_t i = 0; i < r->config->n_checks; i++)
+		n += r->config->checks[i].when & CONFIG_CHECK_DRILL ? 1 : 0;
+	return n;
+}
+
+static long fault_seconds(const struct run *r)
+{
+	long s = (r->hold_ms + 999) / 1000 + CHECK_S * (long)n_checks(r);
+
+	return s < FAULT_SECONDS_MAX ? s : FAULT_SECONDS_MAX;
+}
+
+static bool begin_fault(struct run *r)
+{
+	progress(r, "%s: %s", r->names[r->victim], r->scenario->summary);
+	r->window.from_ms = clock_ms(CLOCK_REALTIME);
+	return order(r, r->victim, "fault",
+		     json_pack("{s:s,s:O,s:I,s:s}", "fault", r->scenario->fault, "targets", r->targets, "seconds",
+			       (json_int_t)fault_seconds(r), "by", r->names[DRILL_SELF]));
+}
+
+static json_int_t count_leaks(struct run *r)
+{
+	json_t *answer;
+	json_int_t n = -1;
+
+	if (!(r->scenario->expects & DRILL_TARGETS_GONE))
+		return -1;
+	answer = run_ask(r, r->victim,
+			 json_pack("{s:s,s:s,s:O}", "command", "drill", "order", "leaks", "gateway",
+				   json_array_get(r->targets, 0)),
+			 NULL);
+	if (json_is_integer(json_object_get(answer, "packets")))
+		n = run_number(answer, "packets");
+	json_decref(answer);
+	return n;
+}
+
+static void wait_in_fault(struct run *r)
+{
+	long long until = clock_ms(CLOCK_MONOTONIC) + r->hold_ms, left;
+	json_int_t before;
+
+	run_pause(FAULT_BEGINS_MS);
+	before = count_leaks(r);
+	while ((left = until - clock_ms(CLOCK_MONOTONIC)) > 0 && !called_off)
+		run_pause(left < POLL_MS ? left : POLL_MS);
+	r->leaks = count_leaks(r);
+	if (r->leaks >= 0 && before >= 0)
+		r->leaks = r->leaks > before ? r->leaks - before : 0;
+	if (!called_off)
+		run_checks(r);
+}
+
+/* As this node's daemon would, which is dead. */
+static void end_here(const struct run *r)
+{
+	char path[128], text[16] = "";
+	FILE *lock;
+
+	snprintf(path, sizeof(path), FAULT_LOCK, r->world->instance);
+	lock = fopen(path, "re");
+	if (!lock)
+		return;
+	if (fgets(text, sizeof(text), lock) && flock(fileno(lock), LOCK_SH | LOCK_NB) && atoi(text) > 0)
+		kill(atoi(text), SIGUSR1);
+	fclose(lock);
+}
+
+/* Where it can't be reached, the node ends it itself. */
+static void end_fault(struct run *r)
+{
+	json_t *answer = run_ask(r, r->victim,
+				 json_pack("{s:s,s:s,s:s}", "command", "drill", "order", "end", "id", r->id), NULL);
+
+	if (!answer && r->victim == DRILL_SELF)
+		end_here(r);
+	json_decref(answer);
+}
+
+/* ---- afterwards ---- */
+
+static void take_fault(struct run *r)
+{
+	json_t *answer = look(r, r->victim), *error;
+	const json_t *fault = json_object_get(answer, "fault");
+	struct drill_node *node = &r->nodes[r->victim];
+	size_t i;
+
+	if (strcmp(run_text(fault, "id"), r->id)) {
+		run_say(r->reasons, "%s does not tell what became of the fault", r->names[r->victim]);
+	} else {
+		bool dies = !strcmp(r->scenario->fault, "kill") || !strcmp(r->scenario->fault, "power");
+
+		r->fault_ms = run_number(fault, "begun_ms") - node->offset_ms;
+		r->healed_ms = run_number(fault, "ending_ms") - node->offset_ms;
+		node->died_ms = dies ? run_number(fault, "done_ms") : 0;
+		json_array_foreach(json_object_get(fault, "errors"), i, error) {
+			run_say(r->reasons, "%s: %s", r->names[r->victim], json_string_value(error));
+		}
+	}
+	json_decref(answer);
+}
+
+static void wait_until_restored(struct run *r)
+{
+	long long until = clock_ms(CLOCK_MONOTONIC) + RESTORE_MS;
+	json_t *missing = NULL;
+
+	progress(r, "waiting until all is as before");
+	while (clock_ms(CLOCK_MONOTONIC) < until) {
+		json_decref(missing);
+		missing = run_missing(r);
+		r->restored = !json_array_size(missing);
+		if (r->restored)
+			break;
+		if (called_off) {
+			called_off = 0; /* the rest is waited for all the same, unless that is called off, too */
+			if (r->called_off)
+				break;
+			r->called_off = true;
+		}
+		run_pause(POLL_MS);
+	}
+	r->restored_ms = clock_ms(CLOCK_REALTIME);
+	if (!r->restored)
+		json_array_extend(r->reasons, missing);
+	json_decref(missing);
+}
+
+static void fetch_events(struct run *r)
+{
+	for (int i = 0; i < (r->pair ? DRILL_NODES : 1); i++) {
+		long long since = r->window.from_ms + r->nodes[i].offset_ms;
+
+		r->nodes[i].events = run_ask(r, i,
+					     json_pack("{s:s,s:s,s:I}", "command", "drill", "order", "events",
+						       "since_ms", (json_int_t)since),
+					     NULL);
+		if (!r->nodes[i].events)
+			run_say(r->reasons, "the events of %s can't be read", r->names[i]);
+	}
+}
+
+static bool is_of_two(const json_t *event)
+{
+	return !strncmp(run_text(event, "event"), "split-brain", 11) ||
+	       !strncmp(run_text(event, "event"), "split brain", 11);
+}
+
+static void look_at_events(const struct run *r, struct drill_measured *m)
+{
+	json_t *event;
+	size_t j;
+
+	for (int i = 0; i < DRILL_NODES; i++) {
+		m->silent[i] = true;
+		json_array_foreach((json_t *)r->nodes[i].events, j, event) {
+			m->told_of_two |= is_of_two(event);
+			if (!strcmp(run_text(event, "kind"), "vip") && strstr(run_text(event, "event"), " -> "))
+				m->silent[i] = false;
+		}
+	}
+}
+
+static bool preempts(const struct config *config)
+{
+	for (size_t i = 0; i < config->n_vips; i++)
+		if (!config->vips[i].preempt)
+			return false;
+	return true;
+}
+
+static json_t *judge(struct run *r)
+{
+	const struct config_drill *limits = &r->config->drill;
+	struct drill_measured m = { .scenario = r->scenario,
+				    .limits = { r->options->max_gap_ms != CONFIG_NO_LIMIT ? r->options->max_gap_ms
+											  : limits->max_gap_ms,
+						limits->max_lost_flows },
+				    .interval_ms = drill_interval_ms(r->config),
+				    .probe = r->probe,
+				    .probe_fault_ms = r->fault_ms - r->probe_ms,
+				    .probe_healed_ms = r->healed_ms - r->probe_ms,
+				    .sync_ms = r->restored ? r->restored_ms - r->healed_ms : -1,
+				    .leaks = r->leaks,
+				    .restored = r->restored,
+				    .preempt = preempts(r->config),
+				    .reasons = r->reasons,
+				    .hints = r->hints,
+				    .notes = r->notes,
+				    .checks = r->checks };
+
+	r->window.until_ms = r->restored_ms;
+	drill_timeline(r->nodes, &r->window, r->fault_ms, r->healed_ms, r->victim, &m.owned);
+	look_at_events(r, &m);
+	if (r->scenario->expects & DRILL_LOGGED && r->config->log.events == CONFIG_LOG_NONE)
+		run_say(r->reasons, "events are not logged: log.events is \"none\", so no alert can come of them");
+	if (r->called_off)
+		run_say(r->reasons, "it was called off");
+	return drill_judge(&m);
+}
+
+/* ---- all of it ---- */
+
+static json_t *describe(const struct run *r, json_t *result)
+{
+	json_object_set_new(result, "scenario", json_string(r->scenario->name));
+	json_object_set_new(result, "time_ms", json_integer(r->time_ms));
+	json_object_set_new(result, "node", json_string(r->names[DRILL_SELF]));
+	json_object_set_new(result, "victim", json_string(r->names[r->victim]));
+	if (r->targets)
+		json_object_set(result, "targets", r->targets);
+	if (r->config && r->config->drill.from)
+		json_object_set_new(result, "from", json_string(r->config->drill.from));
+	return result;
+}
+
+static json_t *refused(const struct run *r)
+{
+	return describe(r, json_pack("{s:s,s:O,s:b}", "result", "refused", "reasons", r->reasons, "restored", true));
+}
+
+static bool confirm(struct run *r)
+{
+	char *targets = json_dumps(r->targets, JSON_COMPACT), *text = NULL;
+	bool yes = r->options->yes;
+
+	if (!yes &&
+	    asprintf(&text,
+		     "%s: %s.\nIt happens to %s (%s%s), and is undone after %ld s, whatever becomes of this program.",
+		     r->scenario->name, r->scenario->summary, r->names[r->victim], r->scenario->fault,
+		     json_array_size(r->targets) ? targets : "", fault_seconds(r)) >= 0)
+		yes = r->world->confirm(r->world->arg, text);
+	free(text);
+	free(targets);
+	if (!yes)
+		run_say(r->reasons, "not confirmed");
+	return yes;
+}
+
+static bool reserve(struct run *r)
+{
+	for (int i = 0; i < (r->pair ? DRILL_NODES : 1); i++) {
+		if (!order(r, i, "reserve", json_pack("{s:i}", "seconds", RESERVE_S)))
+			return false;
+		r->reserved = i + 1;
+	}
+	return true;
+}
+
+static void release(struct run *r, const char *result)
+{
+	json_t *answer;
+
+	for (int i = 0; i < r->reserved; i++) {
+		answer = run_ask(r, i,
+				 json_pack("{s:s,s:s,s:s,s:s,s:s,s:s}", "command", "drill", "order", "release", "id",
+					   r->id, "scenario", r->scenario->name, "result", result, "by",
+					   r->names[DRILL_SELF]),
+				 NULL);
+		json_decref(answer);
+	}
+}
+
+static json_t *do_it(struct run *r)
+{
+	if (!start_probe(r))
+		return refused(r);
+	run_pause(BEFORE_MS);
+	if (called_off || !begin_fault(r))
+		return refused(r);
+	wait_in_fault(r);
+	end_fault(r);
+	wait_until_restored(r);
+	take_fault(r);
+	run_pause(AFTER_MS);
+	fetch_probe(r);
+	fetch_events(r);
+	return describe(r, judge(r));
+}
+
+static json_t *run(struct run *r)
+{
+	json_t *result;
+
+	if (!load_config(r) || !run_baseline(r) || !choose(r) || !name_id(r))
+		return refused(r);
+	if (r->pair)
+		ask_clock(r);
+	r->hold_ms = drill_hold_ms(r->config, r->scenario);
+	if (!confirm(r) || !reserve(r) || !open_remote(r)) {
+		result = refused(r);
+	} else {
+		result = do_it(r);
+	}
+	release(r, run_text(result, "result"));
+	drill_remote_close(&r->remote);
+	return result;
+}
+
+static void watch_signals(void)
+{
+	const struct sigaction sa = { .sa_handler = on_signal };
+
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGHUP, &sa, NULL);
+}
+
+json_t *drill_run(const struct drill_world *world, const struct drill_options *options)
+{
+	struct run r = { .world = world,
+			 .options = options,
+			 .scenario = drill_find(options->scenario),
+			 .time_ms = clock_ms(CLOCK_REALTIME),
+			 .leaks = -1,
+			 .reasons = json_array(),
+			 .hints = json_array(),
+			 .notes = json_array(),
+			 .checks = json_array() };
+	json_t *result;
+
+	for (int i = 0; i < DRILL_NODES; i++) {
+		r.nodes[i].roles_before = json_object();
+		snprintf(r.names[i], sizeof(r.names[i]), "%s", i == DRILL_SELF ? "this node" : "the other node");
+	}
+	watch_signals();
+	result = run(&r);
+	for (int i = 0; i < DRILL_NODES; i++) {
+		json_decref(r.nodes[i].roles_before);
+		json_decref((json_t *)r.nodes[i].events);
+	}
+	json_decref(r.targets);
+	json_decref(r.probe);
+	json_decref(r.reasons);
+	json_decref(r.hints);
+	json_decref(r.notes);
+	json_decref(r.checks);
+	config_free(r.config);
+	return result;
+}
