@@ -240,6 +240,7 @@ static void moved(struct env *env)
 		fail(env, "  it is still the peer's\n");
 	/* and back again */
 	tcp_news(&news, 3500000000u, 800000, p.t.states[slot].seen + 1);
+	memcpy(news.state.phase, p.t.states[slot].phase, sizeof(news.state.phase));
 	if (states_take(&p.s, &news, now, &slot, &tag) != STATES_MERGED || !(p.t.states[slot].flags & FL_STATE_PEER) ||
 	    p.t.states[slot].end[0].from || p.t.states[slot].end[1].from)
 		fail(env, "  it is not the peer's again\n");
