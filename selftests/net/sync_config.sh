@@ -218,6 +218,26 @@ two_primaries() {
 	check "in step" slowwait 5 in_step
 }
 
+is_busy() {
+	fl left confirm 2>&1 | grep -q "another change waits for the other nodes"
+}
+
+# right hangs: others are served while left waits for it, and when it is taken for dead it is one that is absent
+hangs() {
+	local waiting
+	left_is new.json "$NO_PING"
+	kill -STOP "${fl_daemon_pid[right]}"
+	fl left apply "$FL_TMP/new.json" > "$FL_TMP/out" 2>&1 &
+	waiting=$!
+	check "one at a time" slowwait 3 is_busy
+	check "others are served" fl left show rules
+	wait "$waiting" || fail "not done without it"
+	kill -CONT "${fl_daemon_pid[right]}"
+	check_match "told" "$(cat "$FL_TMP/out")" "pending: right went away meanwhile, and gets it when it is back"
+	check "it gets it" slowwait 10 rules_are right "of right no ping"
+	check "in step" slowwait 5 in_step
+}
+
 set_up
 run_test meets meets
 run_test pushed pushed
@@ -228,5 +248,6 @@ run_test changed-by-hand changed_by_hand
 run_test on-trial on_trial
 run_test for-itself for_itself
 run_test two-primaries two_primaries
+run_test hangs hangs
 teardown
 finish
