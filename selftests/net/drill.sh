@@ -7,9 +7,10 @@
 #   host ── LAN switch ── a, b ── WAN switch ── outside
 #                         a ── b (sync)
 
-. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../drilllab.sh"
 
-LAN_VIP=192.0.2.100 WAN_VIP=203.0.113.100 OUTSIDE=203.0.113.9 PORT=7000
+LAN_VIP=192.0.2.100 WAN_VIP=203.0.113.100 OUTSIDE=203.0.113.9
 a='' b='' host='' outside='' switch=''
 
 # port NS DEVICE BRIDGE ADDRESS: a cable from there to a switch
@@ -54,22 +55,6 @@ config() {
 	JSON
 }
 
-# An ssh to the only machine that there is
-fake_ssh() {
-	mkdir "$FL_TMP/bin"
-	cat > "$FL_TMP/bin/ssh" <<-SH
-	#!/bin/sh
-	while [ "\$1" != -- ]; do shift; done
-	shift
-	[ "\$1" = monitor@host ] || { echo "ssh: no such host" >&2; exit 255; }
-	exec nsenter --net=/run/netns/$host -- env TMPDIR=$FL_TMP sh -c "\$2"
-	SH
-	mkdir "$FL_TMP/other"
-	printf '#!/bin/sh\necho "ssh: nobody is there" >&2\nexit 255\n' > "$FL_TMP/other/ssh"
-	chmod +x "$FL_TMP/bin/ssh" "$FL_TMP/other/ssh"
-	PATH=$FL_TMP/bin:$PATH
-}
-
 # Runs while the other node has the addresses
 own_check() {
 	cat > "$FL_TMP/check" <<-SH
@@ -79,42 +64,25 @@ own_check() {
 	chmod +x "$FL_TMP/check"
 }
 
-server() {
-	background "$outside" "$FL_PYTHON" -c '
-import selectors, socket, sys
-ready = selectors.DefaultSelector()
-ready.register(socket.create_server(("", int(sys.argv[1])), backlog=1000), selectors.EVENT_READ)
-while True:
-    for key, _ in ready.select():
-        if key.data is None:
-            ready.register(key.fileobj.accept()[0], selectors.EVENT_READ, 1)
-            continue
-        try: data = key.fileobj.recv(4096)
-        except OSError: data = b""
-        if data: key.fileobj.sendall(data)
-        else: ready.unregister(key.fileobj); key.fileobj.close()
-' "$PORT"
-}
-
 lab() {
 	local name
 	setup_ns a b host outside switch
 	for name in lan wan; do
-		ip -n "$switch" link add name $name type bridge
-		ip -n "$switch" link set $name up
+		ip -n "$switch" link add name "$name" type bridge
+		ip -n "$switch" link set "$name" up
 	done
 	port "$a" lan0 lan 192.0.2.1/24
 	port "$b" lan0 lan 192.0.2.2/24
 	port "$host" eth0 lan 192.0.2.80/24
 	port "$a" wan0 wan 203.0.113.1/24
 	port "$b" wan0 wan 203.0.113.2/24
-	port "$outside" eth0 wan $OUTSIDE/24
+	port "$outside" eth0 wan "$OUTSIDE/24"
 	ip -n "$a" link add name sync0 type veth peer name sync0 netns "$b"
 	ip -n "$a" addr add 172.16.255.1/30 dev sync0
 	ip -n "$b" addr add 172.16.255.2/30 dev sync0
 	ip -n "$a" link set sync0 up
 	ip -n "$b" link set sync0 up
-	ip -n "$host" route add default via $LAN_VIP
+	ip -n "$host" route add default via "$LAN_VIP"
 	printf 'love\n' > "$FL_TMP/carp.key"
 	"$FL_BUILD/fairlead" keygen > "$FL_TMP/sync.key"
 	chmod 600 "$FL_TMP"/*.key
@@ -123,8 +91,8 @@ lab() {
 	server
 	config a 1 0
 	config b 2 100
-	daemon_start a "$a" "$FL_TMP/a.json" && daemon_start b "$b" "$FL_TMP/b.json" &&
-		slowwait 10 settled || fail "the nodes don't find each other: $(fl a show sync; fl a show vips; fl b show vips)"
+	daemon_start a "$a" "$FL_TMP/a.json" && daemon_start b "$b" "$FL_TMP/b.json" || return
+	slowwait 10 settled || fail "the nodes don't find each other: $(fl a show sync; fl a show vips; fl b show vips)"
 }
 
 # and whether they may take over
@@ -135,15 +103,6 @@ roles() {
 settled() {
 	[ "$(roles a)" = "['master', 'master']" ] && [ "$(roles b)" = "['backup', 'backup']" ] &&
 		[ "$(fl a --json show sync | json 'd[0]["connected"]')" = True ] && fl a status && fl b status
-}
-
-# drill ARGUMENT...: its result is in $FL_TMP/result, its exit status is returned
-drill() {
-	fl a --json drill "$@" --yes > "$FL_TMP/result" 2> "$FL_TMP/drill.err"
-}
-
-of_result() {
-	json "$1" < "$FL_TMP/result"
 }
 
 # passes SCENARIO [ARGUMENT...]: and no connection is lost
@@ -234,8 +193,8 @@ nothing_stays() {
 	pid=$!
 	slowwait 10 link_is 'state DOWN' || fail "nothing was done: $(cat "$FL_TMP/out")"
 	refuses 'another drill is under way at a' --target isp gateway-down
-	kill -KILL $pid
-	wait $pid 2> /dev/null
+	kill -KILL "$pid"
+	wait "$pid" 2> /dev/null
 	slowwait 10 as_it_was || fail "not as it was: $(of_kernel)"
 	check_match "taken over meanwhile" "$(fl b show events --kind vip)" 'lan_vip: backup -> master'
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "user/daemon/daemon.h"
+#include "user/daemon/drill.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -261,6 +262,7 @@ int daemon_open(struct daemon *d)
 	if (events_watch(d) || open_control(d))
 		goto out;
 	tell_started(d);
+	drill_resume(d);
 	status = 0;
 out:
 	apply_result_free(&result);

@@ -314,15 +314,23 @@ static void order_mute(struct daemon *d, const struct order *o)
 
 /* ---- looking ---- */
 
-static json_t *last_fault(const struct daemon *d)
+/* malloc'ed; NULL: no memory */
+static char *result_path(const struct daemon *d)
 {
 	char *dir = instance_state_dir(d->options.instance), *path = NULL;
-	json_t *fault = NULL;
 
-	if (dir && asprintf(&path, "%s/" FAULT_RESULT, dir) > 0)
-		fault = json_load_file(path, 0, NULL);
-	free(path);
+	if (!dir || asprintf(&path, "%s/" FAULT_RESULT, dir) < 0)
+		path = NULL;
 	free(dir);
+	return path;
+}
+
+static json_t *last_fault(const struct daemon *d)
+{
+	char *path = result_path(d);
+	json_t *fault = path ? json_load_file(path, 0, NULL) : NULL;
+
+	free(path);
 	return fault;
 }
 
@@ -384,6 +392,54 @@ static void order_leaks(struct daemon *d, const struct order *o)
 	o->answer->result = drill_leaks(d, text_of(o, "gateway"));
 	if (!o->answer->result)
 		control_fail(o->answer, 1, "packets of %s can't be counted", text_of(o, "gateway"));
+}
+
+/* ---- what was left ---- */
+
+static void resume_maintenance(struct daemon *d, const char *target)
+{
+	(void)target;
+	vips_maintenance(d, false);
+}
+
+static void resume_gateway(struct daemon *d, const char *target)
+{
+	gateways_force(d, target, MONITOR_AUTO);
+}
+
+static const struct {
+	const char *fault;
+	void (*undo)(struct daemon *d, const char *target);
+} lasting[] = { { "maintenance", resume_maintenance }, { "gateway", resume_gateway } };
+
+static void mark_undone(struct daemon *d, json_t *fault)
+{
+	char *path = result_path(d), *text;
+
+	json_object_set_new(fault, "undone_ms", json_integer(clock_ms(CLOCK_REALTIME)));
+	text = json_dumps(fault, JSON_COMPACT);
+	if (path && text)
+		file_replace_soon(path, text, strlen(text), 0600);
+	free(text);
+	free(path);
+}
+
+void drill_resume(struct daemon *d)
+{
+	json_t *fault = last_fault(d);
+	const char *name = json_string_value(json_object_get(fault, "fault"));
+	const char *target = json_string_value(json_array_get(json_object_get(fault, "targets"), 0));
+	bool left = name && !json_is_integer(json_object_get(fault, "undone_ms")) && !fault_runs(d);
+
+	for (size_t i = 0; left && i < sizeof(lasting) / sizeof(lasting[0]); i++) {
+		if (strcmp(lasting[i].fault, name))
+			continue;
+		lasting[i].undo(d, target ? target : "");
+		mark_undone(d, fault);
+		journal_write(d->journal, JOURNAL_WARNING, JOURNAL_DRILL, name, "undone", NULL,
+			      "at the start: what was to undo it ended before");
+	}
+	json_decref(fault);
 }
 
 /* ---- the other node ---- */

@@ -24,6 +24,12 @@
 
 struct daemon;
 
+/*
+ * At the daemon's start: what the last one was left with by a drill whose own process has not undone it (the machine has lost its power in the
+ * midst) and what lasts over a boot is undone now.
+ */
+void drill_resume(struct daemon *d);
+
 /* It is one for the other node. */
 bool drill_is_relayed(const json_t *request);
 
