@@ -162,9 +162,15 @@ const char *tls_error(struct conn *conn, char text[ERROR_MAX])
 {
 	int err = EVUTIL_SOCKET_ERROR();
 	unsigned long error = last_error(conn->bev);
-	int reason = error ? ERR_GET_REASON(error) : 0;
-	const char *known = reason_text(reason);
+	const char *known;
+	int reason;
 
+	if (ERR_SYSTEM_ERROR(error)) { /* OpenSSL has no words for these */
+		err = ERR_GET_REASON(error);
+		error = 0;
+	}
+	reason = error ? ERR_GET_REASON(error) : 0;
+	known = reason_text(reason);
 	if (conn->unknown_key) {
 		snprintf(text, ERROR_MAX, "it has another key than this node");
 		return text;
