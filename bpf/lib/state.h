@@ -156,22 +156,14 @@ static __always_inline void state_adopt(struct fl_state *st)
 	__sync_fetch_and_and((__u32 *)&st->proto, ~bpf_htonl(FL_STATE_PEER << 16));
 }
 
-/* Writes what state_check() found, and counts the packet; `bytes`: of the IP packet. */
-static __always_inline void state_update(struct conn *c, __u32 bytes)
+/* What makes of a state another one than it was: peers are told. */
+GLOBAL int state_changes(struct conn *c)
 {
-	const volatile __u64 *tag = tag_at(c->main);
-	struct fl_state *st = state_at(c->main);
+	struct fl_state *st = c ? state_at(c->main) : NULL;
 	bool news;
 
-	if (!tag || !st || fl_dry_run || FL_TAG_SERIAL(*tag) != FL_TAG_SERIAL(c->tag))
-		return;
-	end_count(st, c->main_side, bytes);
-	if (c->next.held)
-		return;
-	if (st->seen != c->now && !c->next.late)
-		st->seen = c->now;
-	if (st->proto == FL_PROTO_TCP && !(st->flags & FL_STATE_LOOSE))
-		tcp_write(st, &c->next);
+	if (!st)
+		return 0;
 	news = phases_write(st, &c->next);
 	if (FL_TAG_KIND(c->tag) == FL_KIND_EMBRYONIC) {
 		news = is_established(st, &c->next);
@@ -184,6 +176,28 @@ static __always_inline void state_update(struct conn *c, __u32 bytes)
 	}
 	if (news)
 		state_log(c->main);
+	return news;
+}
+
+/* Writes what state_check() found, and counts the packet; `bytes`: of the IP packet. */
+static __always_inline void state_update(struct conn *c, __u32 bytes)
+{
+	const volatile __u64 *tag = tag_at(c->main);
+	struct fl_state *st = state_at(c->main);
+
+	if (!tag || !st || fl_dry_run || FL_TAG_SERIAL(*tag) != FL_TAG_SERIAL(c->tag))
+		return;
+	end_count(st, c->main_side, bytes);
+	if (c->next.held)
+		return;
+	if (st->seen != c->now && !c->next.late)
+		st->seen = c->now;
+	if (st->proto == FL_PROTO_TCP && !(st->flags & FL_STATE_LOOSE))
+		tcp_write(st, &c->next);
+	/* one branch for what few packets do */
+	if ((c->next.phase[0] > st->phase[0]) | (c->next.phase[1] > st->phase[1]) |
+	    (FL_TAG_KIND(c->tag) == FL_KIND_EMBRYONIC) | !!(st->flags & FL_STATE_PEER))
+		state_changes(c);
 }
 
 /* An ICMP error that quotes a packet of the state has passed: a query waits no longer for its answer. */
