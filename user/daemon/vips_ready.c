@@ -65,6 +65,7 @@ static bool gateways_are_known(struct daemon *d)
 	return known;
 }
 
+/* A device that is not there, such as a VPN's that only the master has, is not waited for. */
 static bool programs_are_there(struct daemon *d)
 {
 	json_t *rows = datapath_show_interfaces(d->datapath), *row;
@@ -73,8 +74,10 @@ static bool programs_are_there(struct daemon *d)
 
 	json_array_foreach(rows, i, row) {
 		const char *mode = json_string_value(json_object_get(row, "mode"));
+		const char *device = json_string_value(json_object_get(row, "device"));
 
-		there &= mode && *mode && strcmp(mode, "none") != 0;
+		there &= !device || !system_link_by_name(d->system, device) ||
+			 (mode && *mode && strcmp(mode, "none") != 0);
 	}
 	json_decref(rows);
 	return there;
