@@ -251,7 +251,8 @@ int daemon_open(struct daemon *d)
 		goto out;
 	datapath_report_to(d->datapath, d->journal);
 	open_observe(d);
-	if (gateways_open(d) || vips_open(d) || ha_open(d) || ha_states_open(d) || ha_config_open(d))
+	if (gateways_open(d) || vips_open(d) || ha_open(d) || ha_states_open(d) || ha_strays_open(d) ||
+	    ha_config_open(d))
 		goto out;
 	apply_start(&d->apply, own.config, own.text, own.len, &result);
 	tell_start(d->file, &result);
@@ -281,6 +282,7 @@ void daemon_close(struct daemon *d)
 	ha_close(d);
 	ha_states_close(d);
 	ha_config_close(d);
+	ha_strays_close(d);
 	vips_close(d);
 	gateways_close(d);
 	updates_close(d);

@@ -17,6 +17,7 @@
 #include "user/daemon/ha.h"
 #include "user/daemon/ha_states.h"
 #include "user/daemon/ha_config.h"
+#include "user/daemon/ha_strays.h"
 #include "user/daemon/hooks.h"
 #include "user/daemon/names.h"
 #include "user/daemon/update.h"
@@ -71,6 +72,7 @@ struct daemon {
 	struct pairing *pairing; /* of vips */
 	struct ha *ha;
 	struct ha_states *ha_states;
+	struct ha_strays *ha_strays;
 	struct ha_requests *ha_requests;
 	struct ha_config *ha_config;
 	/* events.c */

@@ -235,6 +235,19 @@ static void part_forgotten(void *arg, struct sync_peer *peer)
 	sync_peer_set_data(peer, &d->ha_states->part, NULL);
 }
 
+bool ha_states_tell(struct daemon *d, const struct sync_peer *peer, const struct fl_tuple *tuple)
+{
+	const struct ha_states *s = d->ha_states;
+	struct datapath_replicated its;
+	struct states_entry entry;
+
+	datapath_replicated(d->datapath, &its);
+	if (!numbers_of(s, peer).connected || its.epoch != s->epoch ||
+	    !states_find(its.table, tuple, datapath_jiffies(d->datapath), &entry))
+		return false;
+	return states_sync_tell(data_of(s, peer), entry.slot);
+}
+
 static void part_show(void *arg, struct sync_peer *peer, json_t *row)
 {
 	struct ha_states *s = ((struct daemon *)arg)->ha_states;

@@ -3,11 +3,14 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdbool.h>
 
+#include "fairlead/state.h"
 #include "user/config/config.h"
 #include "user/control/control.h"
 
 struct daemon;
+struct sync_peer;
 struct ha_states; /* opaque */
 
 /* After ha_open(), before the first configuration. -errno, logged. */
@@ -19,6 +22,9 @@ void ha_states_close(struct daemon *d);
 void ha_states_configure(struct daemon *d, const struct config *config);
 void ha_states_tick(struct daemon *d); /* once a second */
 void ha_states_reasons(struct daemon *d, json_t *reasons);
+
+/* A peer asks about the tuple: whether there is a state, which it is told of then. */
+bool ha_states_tell(struct daemon *d, const struct sync_peer *peer, const struct fl_tuple *tuple);
 
 /* `sync states` */
 void command_sync_states(struct daemon *d, struct control_answer *answer);

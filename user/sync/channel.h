@@ -22,6 +22,7 @@
 
 #define SYNC_PROTOCOL_MIN 1
 #define SYNC_PROTOCOL_MAX 2
+#define SYNC_PROTOCOL_STRAYS 2	     /* who speaks this is asked about strays */
 #define SYNC_FRAME_MAX (16u << 20)   /* bytes of a payload */
 #define SYNC_WAITING_STOP (1u << 20) /* where a part stops sending, until drained() */
 #define SYNC_WAITING_MAX (64u << 20) /* where the connection is given up: a part has not stopped */
@@ -42,6 +43,8 @@ enum {
 	SYNC_REQUEST = 48, /* JSON, as on the control socket, and "id" */
 	SYNC_ANSWER = 49,
 	SYNC_REQUESTS_LAST = 63,
+	SYNC_STRAYS_FIRST = 64,
+	SYNC_STRAYS_LAST = 67,
 };
 
 struct channel;	  /* opaque */

@@ -89,8 +89,8 @@ uint32_t states_sync_turn(struct states_sync *sync);
 /* Both send all they have. */
 void states_sync_again(struct states_sync_peer *peer, const char *why);
 
-/* For a peer's question: the state at once, if the slot is one's that it may know of. */
-void states_sync_tell(struct states_sync_peer *peer, uint32_t slot);
+/* For a peer's question: the state at once. False: the slot has none that it may know of. */
+bool states_sync_tell(struct states_sync_peer *peer, uint32_t slot);
 
 struct states_sync_numbers {
 	uint64_t sent, received; /* records and deletes, since the peer is there */

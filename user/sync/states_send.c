@@ -327,18 +327,19 @@ void sending_want(struct states_sync_peer *peer, const uint8_t *data, size_t len
 	flush(peer);
 }
 
-void states_sync_tell(struct states_sync_peer *peer, uint32_t slot)
+bool states_sync_tell(struct states_sync_peer *peer, uint32_t slot)
 {
 	struct states_clock clock = clock_of(peer);
 	struct states_entry entry;
 
 	if (!peer->open || !peer->send.serials || !states_at(peer->sync->host.table, slot, &entry) ||
 	    entry.state.flags & (FL_STATE_OWN | FL_STATE_PROBE))
-		return;
+		return false;
 	if (peer->send.serials[slot] && (peer->send.serials[slot] & ~SERIAL_IS) != FL_TAG_SERIAL(entry.tag))
 		add_pair(peer, &peer->send.deletes, slot);
 	add_record(peer, &entry, &clock);
 	flush(peer);
+	return true;
 }
 
 void sending_names(struct states_sync_peer *peer)
