@@ -957,6 +957,7 @@ static void something(int text)
 
 Test(config_push, at_random)
 {
+	teardown();
 	for (unsigned int round = 1; round < 400; round++) {
 		seed = round;
 		setup();
