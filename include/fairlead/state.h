@@ -158,7 +158,7 @@ struct fl_state_control {
 	 * of its own.
 	 */
 	__u32 lineage, id;
-	__u32 pad;
+	__u32 peer_lineage; /* of the one peer's table whose entries are in here; 0: of none, or of several */
 };
 _Static_assert(sizeof(struct fl_state_control) == 128, "two cache lines");
 

@@ -736,6 +736,54 @@ Test(states_sync, daemon_again)
 	world_close();
 }
 
+static void daemon_restarts(unsigned int i)
+{
+	struct node *node = &world.nodes[i];
+	struct states_host host = host_of(node);
+
+	cut(link_at(0, 1));
+	states_sync_free(node->sync);
+	node->sync = states_sync_new(&host);
+	link_at(i, i ^ 1)->peer = states_sync_add(node->sync, link_at(i, i ^ 1));
+}
+
+/* What has ended at the peer while no daemon was here to hear of it ends with the first bulk … */
+Test(states_sync, daemon_behind)
+{
+	struct states_entry e;
+
+	pair_open();
+	daemon_restarts(1);
+	for (uint32_t number = 0; number < 50; number++) {
+		cr_assert(has(&world.nodes[0], number, &e));
+		states_remove(world.nodes[0].table, e.slot, e.tag);
+	}
+	join_all();
+	settle();
+	cr_assert_eq(expect_same("behind it"), 100);
+	expect_matching(1);
+	world_close();
+}
+
+/* … but not if the peer has lost it. */
+Test(states_sync, both_again)
+{
+	struct node *node = &world.nodes[0];
+
+	pair_open();
+	daemon_restarts(1);
+	states_sync_free(node->sync);
+	table_free(node->table);
+	free(node->logs);
+	node_open(node, BUCKETS);
+	link_at(0, 1)->peer = states_sync_add(node->sync, link_at(0, 1));
+	join_all();
+	settle();
+	cr_assert_eq(expect_same("behind it"), 150);
+	expect_matching(1);
+	world_close();
+}
+
 /* A peer that takes nothing gets no more than a megabyte, and then all the same. */
 Test(states_sync, slow_peer)
 {

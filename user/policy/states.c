@@ -171,6 +171,7 @@ void states_carry(const struct states *from, struct states *to)
 	struct states_numbers n;
 
 	to->control->lineage = from->control->lineage;
+	to->control->peer_lineage = from->control->peer_lineage;
 	states_numbers(from, &n);
 	mine->made = n.made;
 	mine->refused_full = n.refused_full;

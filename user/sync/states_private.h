@@ -55,6 +55,7 @@ struct sending {
 
 struct receiving {
 	uint32_t lineage; /* of the peer's table; 0: not known yet */
+	bool first;	  /* the bulk is the first since this daemon's start */
 	struct mirrored *mirror;
 	uint32_t slots;	  /* of the peer's table */
 	uint32_t *owners; /* by slot of this table: the peer's slot that it is of, plus 1; 0: none */

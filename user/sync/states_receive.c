@@ -238,6 +238,29 @@ static bool is_confirmed(const struct receiving *r, const struct leftover *left)
 	return owner && r->mirror[owner - 1].slot == left->slot && r->mirror[owner - 1].serial == left->serial;
 }
 
+/*
+ * A daemon that begins finds entries in its table that an earlier one has had of the peer, and nobody knows of which slot. Those that the bulk
+ * has not confirmed have ended; if the peer has a new table, they are this node's. Of several peers nobody can tell whose they were.
+ */
+static void orphans_end(struct states_sync_peer *peer)
+{
+	struct states *table = peer->sync->host.table;
+	struct receiving *r = &peer->receive;
+	bool one = !peer->sync->peers->next, same = table->control->peer_lineage == r->lineage;
+
+	for (uint32_t slot = 0; r->first && one && slot < peer->sync->slots; slot++) {
+		uint64_t tag = states_tag(table, slot);
+
+		if (!states_is_state(tag) || r->owners[slot] || !(table->entries[slot].flags & FL_STATE_PEER))
+			continue;
+		if (same)
+			states_remove(table, slot, tag);
+		else
+			states_own(table, slot, FL_TAG_SERIAL(tag));
+	}
+	table->control->peer_lineage = one ? r->lineage : 0;
+}
+
 static void bulk_end(struct states_sync_peer *peer)
 {
 	struct receiving *r = &peer->receive;
@@ -246,6 +269,7 @@ static void bulk_end(struct states_sync_peer *peer)
 		if (!is_confirmed(r, &r->left[i]))
 			states_drop(peer->sync->host.table, r->left[i].slot, r->left[i].serial);
 	left_free(r);
+	orphans_end(peer);
 	r->bulk = false;
 	r->done = true;
 }
@@ -263,6 +287,7 @@ static int bulk_begin(struct states_sync_peer *peer, const uint8_t *data, size_t
 		return -EPROTO;
 	if (left_add(r))
 		return -ENOMEM;
+	r->first = !r->lineage;
 	if (r->lineage && lineage != r->lineage)
 		left_own(peer);
 	mirror_free(r);
