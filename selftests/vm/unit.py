@@ -6,6 +6,7 @@ router, and nothing of the unit is changed but where its output goes. What the u
 import os
 import re
 import signal
+import socket
 
 import packet
 from guestlab import *
@@ -15,6 +16,7 @@ args = arguments()
 lab = Lab("lan", "router", "peer")
 lab.instance = "default"  # the unit names none
 UNITS, UNIT, BLOCK = "/etc/systemd/system/", "fairleadd.service", "fairlead-block.service"
+DRILL = ("fairlead-drill.service", "fairlead-drill.timer")
 SBIN, LIBEXEC = "/usr/local/sbin", "/usr/local/libexec/fairlead"
 FILE, LOG = "/etc/fairlead/fairlead.json", "/run/fairleadd.log"
 SYSTEMD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../configs/systemd/")
@@ -89,7 +91,10 @@ def reaches(state, result="success", restarts=None):
 def install():
     """As make install does it, and as systemctl enable."""
     run("install", "-m", "755", lab.build + "/fairleadd", lab.build + "/fairlead", SBIN)
-    run("install", "-D", "-m", "755", "-t", LIBEXEC, lab.build + "/fairlead-https")
+    run("install", "-D", "-m", "755", "-t", LIBEXEC, lab.build + "/fairlead-https", lab.build + "/fairlead-fault")
+    for unit in DRILL:
+        with open(SYSTEMD + unit) as f:
+            write(UNITS + unit, f.read().replace("@sbindir@", SBIN))
     for unit in (UNIT, BLOCK):
         with open(SYSTEMD + unit) as f:
             write(UNITS + unit, f.read().replace("@sbindir@", SBIN))
@@ -131,9 +136,11 @@ def forwarding():
 
 def test_verify():
     install()
-    for unit in (UNIT, BLOCK):
+    for unit in (UNIT, BLOCK) + DRILL:
         said = run("systemd-analyze", "verify", "--man=no", UNITS + unit)
         check(unit not in said, "systemd-analyze verify: " + said)
+        if unit.endswith(".timer"):
+            continue
         run("systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold=45", UNITS + unit)
 
 
@@ -299,6 +306,38 @@ def test_killed():
         reaches("active", restarts="1")
     check(main_pid() != before, "it is the same process")
     check(tunnel()["tx_packets"] > packets + 10, "the counters began anew: %s, before %d" % (tunnel(), packets))
+    ends.round_trip()
+
+
+def order(what, **more):
+    """Of a drill, by the control socket."""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect("/run/fairlead/default.sock")
+        s.sendall((json.dumps({"command": "drill", "order": what, "id": "test", **more}) + "\n").encode())
+        answer = json.loads(s.makefile().readline())
+    check_equal(answer["status"], 0, "%s: %s" % (what, answer))
+    return answer["result"]
+
+
+def test_power_fails_in_a_drill():
+    """systemd ends all of the service when its daemon has died, but for what is to undo that; and starts it only then."""
+    before, packets = main_pid(), tunnel()["tx_packets"]
+    addresses = lab.run("router", "ip", "-o", "addr", "show", "dev", "lan0", "scope", "global")
+    order("reserve", seconds=300)
+    order("fault", fault="power", targets=["lan"], seconds=4)
+    until("the daemon is dead", lambda: not os.path.exists("/proc/%d" % before))
+    until("the link is down", lambda: ",UP" not in lab.run("router", "ip", "link", "show", "dev", "lan0"))
+    time.sleep(2)  # longer than RestartSec
+    check(not run("pgrep", "-x", "fairleadd", fail=False).strip(), "a daemon is there again: %s" % tail("/run/systemd.log"))
+    reaches("active")
+    until("it answers", lambda: lab.cli("status").returncode < 2, SLOW)
+    fault = order("look")["fault"]
+    check_equal((fault["fault"], fault["errors"]), ("power", []), "what it says of the fault")
+    check(fault["undone_ms"] - fault["done_ms"] >= 4000, "it was undone too early: %s" % fault)
+    check_equal(lab.run("router", "ip", "-o", "addr", "show", "dev", "lan0", "scope", "global"), addresses, "the addresses")
+    order("release", scenario="power", result="passed")
+    check(tunnel()["tx_packets"] >= packets, "the counters began anew: %s, before %d" % (tunnel(), packets))
+    lab.ping("lan", INET_HOST)
     ends.round_trip()
 
 

@@ -226,6 +226,8 @@ json_t *drill_judge(struct drill_measured *m)
 		say(m->notes,
 		    "no traffic was measured: the gap is that between two masters, by the events of both nodes. "
 		    "drill.from names a host that measures");
+	if (m->scenario->expects & DRILL_MOVES && !m->preempt)
+		say(m->notes, "preempt is off: the addresses stay with the node that has taken them over");
 	series = json_object_get(m->probe, "series");
 	return json_pack(
 		"{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:I,s:I,s:o,s:o,s:b,s:o,s:o,s:O,s:O,s:O,s:O,s:O?}",

@@ -687,6 +687,17 @@ static json_t *do_it(struct run *r)
 	return describe(r, judge(r));
 }
 
+/* A node undoes a fault after a minute at the latest. */
+static bool lasts(struct run *r)
+{
+	if (r->hold_ms <= FAULT_SECONDS_MAX * 1000)
+		return true;
+	run_say(r->reasons,
+		"with advbase_s as it is a master is missed after %ld s only, and no fault lasts for longer than %d s",
+		drill_patience_ms(r->config) / 1000, FAULT_SECONDS_MAX);
+	return false;
+}
+
 static json_t *run(struct run *r)
 {
 	json_t *result;
@@ -696,11 +707,7 @@ static json_t *run(struct run *r)
 	if (r->pair)
 		ask_clock(r);
 	r->hold_ms = drill_hold_ms(r->config, r->scenario);
-	if (!confirm(r) || !reserve(r) || !open_remote(r)) {
-		result = refused(r);
-	} else {
-		result = do_it(r);
-	}
+	result = lasts(r) && confirm(r) && reserve(r) && open_remote(r) ? do_it(r) : refused(r);
 	release(r, run_text(result, "result"));
 	drill_remote_close(&r->remote);
 	return result;
