@@ -40,6 +40,55 @@ Test(pair, a_lost_link_relieves_at_once)
 	cr_expect(pair_role(A) == CARP_MASTER && pair_role(B) == CARP_BACKUP);
 }
 
+/* What can't forward yet takes nothing back; but for how long is limited, and a dead peer is no reason to wait. */
+Test(pair, after_a_lost_link_its_gateways_are_waited_for)
+{
+	begin(&slow);
+	vhids_gateways(A->v, A->ifindex[LAN], true, w.now);
+	pair_pass(SECOND, NULL);
+	cr_expect_eq(pair_role(A), CARP_MASTER, "a gateway that is down moves nothing");
+	pair_node_link(A, false);
+	pair_carry();
+	pair_node_link(A, true);
+	pair_pass(3 * SECOND, NULL);
+	cr_expect(pair_role(A) == CARP_BACKUP && pair_role(B) == CARP_MASTER);
+	cr_expect(pair_view(A).settles && pair_view(A).demotions.links);
+	vhids_gateways(A->v, A->ifindex[LAN], false, w.now);
+	pair_pass(SECOND, NULL);
+	cr_expect(pair_role(A) == CARP_MASTER && !pair_view(A).settles, "it is up");
+	vhids_gateways(A->v, A->ifindex[LAN], true, w.now);
+	pair_node_link(A, false);
+	pair_carry();
+	pair_node_link(A, true);
+	pair_pass(VHID_SETTLE_NS - SECOND, NULL);
+	cr_expect_eq(pair_role(A), CARP_BACKUP);
+	pair_pass(3 * SECOND, NULL);
+	cr_expect_eq(pair_role(A), CARP_MASTER, "the time is over");
+	pair_node_link(A, false);
+	pair_carry();
+	pair_node_link(A, true);
+	pair_node_kill(B);
+	pair_pass(5 * SECOND, NULL);
+	cr_expect_eq(pair_role(A), CARP_MASTER, "nobody else is there");
+}
+
+Test(pair, of_two_masters_who_has_no_gateway_yields)
+{
+	begin(&slow);
+	pair_channel(LAN, true, 0);
+	pair_channel(SYNC, true, 0);
+	pair_pass(6 * SECOND, NULL);
+	cr_assert(pair_role(A) == CARP_MASTER && pair_role(B) == CARP_MASTER);
+	vhids_gateways(A->v, A->ifindex[LAN], true, w.now);
+	pair_channel(SYNC, false, 0);
+	pair_pass(2 * SECOND, NULL);
+	cr_expect(pair_role(A) == CARP_BACKUP && pair_role(B) == CARP_MASTER);
+	pair_channel(LAN, false, 0);
+	vhids_gateways(A->v, A->ifindex[LAN], false, w.now);
+	pair_pass(2 * SECOND, NULL);
+	cr_expect(pair_role(A) == CARP_MASTER && pair_role(B) == CARP_BACKUP);
+}
+
 Test(pair, who_bows_out_does_so_by_beats_too)
 {
 	begin(&humble);

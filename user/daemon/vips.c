@@ -460,7 +460,8 @@ static struct demotion demotion_of(const struct vips *v, const struct vhid_view 
 		if (views[j].carp.role == CARP_DISABLED || (j != i && (vips[i].independent || vips[j].independent)))
 			continue;
 		if (views[j].down_ns)
-			demotion_add(&to, "link", interface, views[j].down_ns, "its link is up");
+			demotion_add(&to, "link", interface, views[j].down_ns,
+				     views[j].settles ? "a gateway by it is up, or 10 s are over" : "its link is up");
 		else if (views[j].unsent_ns)
 			demotion_add(&to, "send", interface, views[j].unsent_ns, "adverts leave by it again");
 		else if (views[j].deaf_ns)

@@ -300,8 +300,11 @@ void keeper_round(struct timekeeper *tk, bool tell_all)
 	/* once more for gateways on tunnels, and their groups: a group that is an underlay has none of them */
 	if (changed && run_groups(tk, now_ns, tell_all) && run_gateways(tk, now_ns, false))
 		run_groups(tk, now_ns, false);
-	if (changed)
+	if (changed) {
 		tk->plane.changed(tk->plane.arg);
+		keeper_vip_gateways(tk, now_ns);
+		next_ns = vhids_next(tk->vhids);
+	}
 	if (tk->n_events != had_events)
 		eventfd_write(tk->notify, 1);
 	arm(tk, next_of(plan) < next_ns ? next_of(plan) : next_ns);

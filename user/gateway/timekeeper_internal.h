@@ -90,6 +90,8 @@ void keeper_round(struct timekeeper *tk, bool tell_all);
 
 /* timekeeper_vips.c: asks whether the links of all vhids are up. */
 void keeper_vip_links(struct timekeeper *tk);
+/* There: tells vhids which devices' gateways are up. */
+void keeper_vip_gateways(struct timekeeper *tk, uint64_t now_ns);
 
 int keeper_link_open(struct timekeeper *tk);
 void keeper_link_read(struct timekeeper *tk); /* the thread's own news */

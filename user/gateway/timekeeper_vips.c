@@ -11,6 +11,23 @@ void keeper_vip_links(struct timekeeper *tk)
 		vhids_link(tk->vhids, ifindex, keeper_link_is_up(tk, ifindex), now_ns);
 }
 
+static bool gateway_waits(const struct keeper_plan *plan, uint32_t ifindex)
+{
+	for (size_t i = 0; i < plan->n_gateways; i++)
+		if (plan->gateways[i].path.ifindex == ifindex && plan->gateways[i].told != MONITOR_UP &&
+		    plan->gateways[i].told != MONITOR_WARN)
+			return true;
+	return false;
+}
+
+void keeper_vip_gateways(struct timekeeper *tk, uint64_t now_ns)
+{
+	uint32_t ifindex;
+
+	for (size_t i = 0; (ifindex = vhids_device(tk->vhids, i)); i++)
+		vhids_gateways(tk->vhids, ifindex, gateway_waits(tk->plan, ifindex), now_ns);
+}
+
 int timekeeper_vips(struct timekeeper *tk, const struct vhid_setup *setups, size_t n)
 {
 	int err;

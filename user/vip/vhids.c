@@ -117,6 +117,11 @@ static uint32_t total(const struct vhid_demotions *d)
 	return d->links + d->sending + d->segment + d->node;
 }
 
+static bool settles(const struct vhids *v, const struct vhid *one)
+{
+	return one->gateway_waits && v->now_ns < one->settled_ns;
+}
+
 /* A vhid that can't take part makes the node worse for all others: they go together. */
 static struct vhid_demotions demotions_of(const struct vhids *v, const struct vhid *one)
 {
@@ -127,7 +132,7 @@ static struct vhid_demotions demotions_of(const struct vhids *v, const struct vh
 
 		if (other->facts.disabled || (other != one && (one->independent || other->independent)))
 			continue;
-		if (!other->link_up)
+		if (!other->link_up || settles(v, other))
 			d.links += VHID_DEMOTION;
 		else if (other->unsent)
 			d.sending += VHID_DEMOTION;
@@ -185,9 +190,39 @@ void vhids_link(struct vhids *v, uint32_t ifindex, bool up, uint64_t now_ns)
 	for (size_t i = 0; i < v->n; i++) {
 		if (v->all[i].ifindex != ifindex || v->all[i].link_up == up)
 			continue;
+		v->all[i].settled_ns = up && v->all[i].was_up ? now_ns + VHID_SETTLE_NS : 0;
 		v->all[i].link_up = up;
+		v->all[i].was_up |= up;
 		v->all[i].link_ns = now_ns;
 		changed = true;
+	}
+	if (changed)
+		vhids_judge(v);
+}
+
+void vhids_settle(struct vhids *v)
+{
+	for (size_t i = 0; i < v->n; i++)
+		if (v->all[i].link_up && v->all[i].gateway_waits)
+			v->all[i].settled_ns = v->now_ns + VHID_SETTLE_NS;
+	vhids_judge(v);
+}
+
+void vhids_gateways(struct vhids *v, uint32_t ifindex, bool waits, uint64_t now_ns)
+{
+	bool changed = false;
+
+	vhids_wake(v, now_ns);
+	for (size_t i = 0; i < v->n; i++) {
+		struct vhid *one = &v->all[i];
+		bool did = settles(v, one);
+
+		if (one->ifindex != ifindex)
+			continue;
+		one->gateway_waits = waits;
+		if (!waits)
+			one->settled_ns = 0; /* what becomes of it later is another matter */
+		changed |= did != settles(v, one);
 	}
 	if (changed)
 		vhids_judge(v);
@@ -238,8 +273,11 @@ uint64_t vhids_next(const struct vhids *v)
 {
 	uint64_t next = v->pair.n ? earlier(v->pair.next_beat_ns, v->pair.next_look_ns) : CARP_NEVER;
 
-	for (size_t i = 0; i < v->n; i++)
+	for (size_t i = 0; i < v->n; i++) {
 		next = earlier(next, earlier(v->all[i].carp.next_ns, v->all[i].announce_ns));
+		if (v->all[i].settled_ns)
+			next = earlier(next, v->all[i].settled_ns);
+	}
 	return next;
 }
 
@@ -267,16 +305,21 @@ static void run_one(struct vhids *v, struct vhid *one)
 
 void vhids_run(struct vhids *v, uint64_t now_ns)
 {
-	bool unsent = false;
+	bool changed = false;
 
 	vhids_wake(v, now_ns);
 	for (size_t i = 0; i < v->n; i++) {
-		bool was = v->all[i].unsent;
+		struct vhid *one = &v->all[i];
+		bool was = one->unsent;
 
-		run_one(v, &v->all[i]);
-		unsent |= was != v->all[i].unsent;
+		run_one(v, one);
+		changed |= was != one->unsent;
+		if (one->settled_ns && now_ns >= one->settled_ns) {
+			one->settled_ns = 0;
+			changed = true;
+		}
 	}
-	if (unsent)
+	if (changed)
 		vhids_judge(v);
 	if (!v->pair.n)
 		return;
@@ -305,7 +348,8 @@ static void view_of(const struct vhids *v, const struct vhid *one, struct vhid_v
 				    .received = one->received,
 				    .bad = one->bad,
 				    .demotions = one->demotions,
-				    .down_ns = one->link_up ? 0 : one->link_ns,
+				    .down_ns = one->link_up && !settles(v, one) ? 0 : one->link_ns,
+				    .settles = one->link_up && settles(v, one),
 				    .unsent_ns = one->unsent ? one->unsent_ns : 0,
 				    .deaf_ns = one->segment.deaf ? one->segment.deaf_ns : 0,
 				    .guarded = one->guarded,

@@ -17,6 +17,7 @@
 
 #define VHID_NAME_MAX 64
 #define VHID_DEMOTION 240 /* of one problem: more than any advskew that people give, and as FreeBSD has it */
+#define VHID_SETTLE_NS 10000000000ull
 #define VHID_EVENTS_MAX 256
 
 enum { VHIDS_EVENTS = CARP_EVENTS + 3 };
@@ -101,6 +102,7 @@ struct vhid_view {
 	uint64_t heard_ns;  /* the last advert; 0: none */
 	uint64_t sent, received, bad;
 	struct vhid_demotions demotions;
+	bool settles;			      /* down_ns: its link is up again, a gateway by it is not yet */
 	uint64_t down_ns, unsent_ns, deaf_ns; /* what demotes by it: since when. 0: it does not */
 	bool guarded;			      /* its lease ends when this node is silent, for a peer takes over */
 	bool dual, split;
@@ -136,6 +138,11 @@ size_t vhids_pair_show(const struct vhids *v, struct pair_view *views, size_t ma
 void vhids_facts(struct vhids *v, const struct vhid_facts *facts, const struct vhid_node *node, uint64_t now_ns);
 /* A device's link is up, or not; one that is not said of is down. */
 void vhids_link(struct vhids *v, uint32_t ifindex, bool up, uint64_t now_ns);
+/*
+ * Whether a gateway by the device is not up. After a link was down, or another master was found, the node is demoted as long as that is so,
+ * VHID_SETTLE_NS at most: it would take addresses back before it can forward.
+ */
+void vhids_gateways(struct vhids *v, uint32_t ifindex, bool waits, uint64_t now_ns);
 /* The devices, each once: 0 behind the last. */
 uint32_t vhids_device(const struct vhids *v, size_t i);
 /* One of them, or all that are not independent (SIZE_MAX), goes to a better one: see carp_hand_over(). */

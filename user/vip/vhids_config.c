@@ -74,6 +74,9 @@ static void vhid_goes_on(struct vhid *one, const struct vhid *before, const stru
 	carp_settings(&one->carp, &setup->set, now_ns);
 	one->facts = before->facts;
 	one->link_up = before->link_up;
+	one->was_up = before->was_up;
+	one->gateway_waits = before->gateway_waits;
+	one->settled_ns = before->settled_ns;
 	one->inherits = before->inherits;
 	one->counter = before->counter;
 	one->announce_ns = before->announce_ns;

@@ -45,8 +45,10 @@ struct vhid {
 	uint64_t interface;
 	uint8_t vhid;
 	bool independent, router, plain_peers;
-	bool link_up;
-	bool inherits; /* the lease of a dead daemon */
+	bool link_up, was_up;
+	bool gateway_waits;  /* one by this device is not up */
+	uint64_t settled_ns; /* its link is up again: until then, at most, that is waited for; 0: it is not */
+	bool inherits;	     /* the lease of a dead daemon */
 	struct carp carp;
 	struct carp_key key;
 	bool has_key;
@@ -132,6 +134,8 @@ void vhid_act(struct vhids *v, struct vhid *one, enum carp_role before, unsigned
 void vhid_lease(struct vhids *v, const struct vhid *one);
 void vhid_inherit_ends(struct vhids *v, struct vhid *one);
 void vhids_judge(struct vhids *v);
+/* This node was cut off: while gateways of it are not up, the others are better. See vhids_gateways() */
+void vhids_settle(struct vhids *v);
 /* Gives up what a node that was held up can't have any more. At the beginning of whatever follows from time or packets */
 void vhids_wake(struct vhids *v, uint64_t now_ns);
 

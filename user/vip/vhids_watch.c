@@ -54,6 +54,7 @@ void vhid_watch_dual(struct vhids *v, struct vhid *one, size_t peer, uint64_t si
 	one->dual.began_ns = both_ns;
 	one->dual.peer = peer;
 	peer_event(v, one, VHID_SPLIT_BRAIN, peer, v->now_ns - both_ns);
+	vhids_settle(v);
 	/* before this node yields, if it does: so the other finds it too, and announces again */
 	vhid_send_advert(v, one, false);
 	pair_beats(v, false);
