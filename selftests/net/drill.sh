@@ -159,6 +159,20 @@ dies() {
 	[ "${fl_daemon_pid[a]}" != "$before" ] || fail "the daemon is the same"
 }
 
+# By hand: at once all is as before
+called_off() {
+	local pid
+	"$FL_BUILD/fairlead" --json --instance "$(instance a)" drill sync-link --yes > "$FL_TMP/result" 2> "$FL_TMP/drill.err" &
+	pid=$!
+	slowwait 10 grep -q 'cable between the nodes' "$FL_TMP/drill.err" || fail "it did not begin: $(cat "$FL_TMP/drill.err")"
+	sleep 1
+	kill -INT "$pid"
+	wait "$pid"
+	check_equal "exit status" $? 1
+	check_equal "what it says" "$(of_result '(d["result"], d["restored"])')" "('called off', True)"
+	check_equal "none is kept" "$(find /var/lib/fairlead/"$(instance a)"/drill -name '*-sync-link.json')" ''
+}
+
 splits() {
 	passes split-brain
 	check_equal "two masters, for a while" "$(of_result '500 < d["dual_master_ms"] < 10000')" True
@@ -208,6 +222,7 @@ run_test lab lab || finish
 run_test bad-baselines bad_baselines
 run_test maintenance hands_over
 run_test kill-daemon dies
+run_test called-off called_off
 run_test killed-in-the-midst nothing_stays
 release_all
 run_test split-brain splits

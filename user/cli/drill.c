@@ -169,7 +169,7 @@ static int finish(const struct cli *cli, const struct options *o, const json_t *
 	const char *what = json_string_value(json_object_get(result, "result"));
 	bool kept = true;
 
-	if (strcmp(what, "refused") != 0)
+	if (!strcmp(what, "passed") || !strcmp(what, "failed"))
 		kept = keep(cli, result);
 	if (o->report)
 		kept &= write_report(o->report, result);

@@ -159,7 +159,9 @@ static void judge_rest(struct drill_measured *m)
 
 	json_array_foreach(m->checks, i, check) {
 		if (strcmp(text_of(check, "result"), "ok"))
-			say(m->reasons, "check \"%s\": %s", text_of(check, "check"), text_of(check, "finding"));
+			say(m->reasons, "check \"%s\": %s (exit status %lld)", text_of(check, "check"),
+			    *text_of(check, "finding") ? text_of(check, "finding") : "failed",
+			    (long long)number_of(check, "status"));
 	}
 	for (i = 0; i < DRILL_NODES; i++)
 		if (m->scenario->expects & DRILL_LOGGED && m->silent[i])

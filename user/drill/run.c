@@ -405,7 +405,7 @@ static unsigned int n_checks(const struct run *r)
 {
 	unsigned int n = 0;
 
-	for (size_t i = 0; i < r->config->n_checks; i++)
+	for (size_t i = 0; r->scenario->expects & DRILL_MOVES && i < r->config->n_checks; i++)
 		n += r->config->checks[i].when & CONFIG_CHECK_DRILL ? 1 : 0;
 	return n;
 }
@@ -521,12 +521,8 @@ static void wait_until_restored(struct run *r)
 		r->restored = !json_array_size(missing);
 		if (r->restored)
 			break;
-		if (called_off) {
-			called_off = 0; /* the rest is waited for all the same, unless that is called off, too */
-			if (r->called_off)
-				break;
-			r->called_off = true;
-		}
+		if (called_off)
+			break;
 		run_pause(POLL_MS);
 	}
 	r->restored_ms = clock_ms(CLOCK_REALTIME);
@@ -597,15 +593,17 @@ static json_t *judge(struct run *r)
 				    .hints = r->hints,
 				    .notes = r->notes,
 				    .checks = r->checks };
+	json_t *result;
 
 	r->window.until_ms = r->restored_ms;
 	drill_timeline(r->nodes, &r->window, r->fault_ms, r->healed_ms, r->victim, &m.owned);
 	look_at_events(r, &m);
 	if (r->scenario->expects & DRILL_LOGGED && r->config->log.events == CONFIG_LOG_NONE)
 		run_say(r->reasons, "events are not logged: log.events is \"none\", so no alert can come of them");
+	result = drill_judge(&m);
 	if (r->called_off)
-		run_say(r->reasons, "it was called off");
-	return drill_judge(&m);
+		json_object_set_new(result, "result", json_string("called off"));
+	return result;
 }
 
 /* ---- all of it ---- */
@@ -678,6 +676,8 @@ static json_t *do_it(struct run *r)
 	if (called_off || !begin_fault(r))
 		return refused(r);
 	wait_in_fault(r);
+	r->called_off = called_off;
+	called_off = 0; /* what is left is waited for all the same, unless that is called off, too */
 	end_fault(r);
 	wait_until_restored(r);
 	take_fault(r);
