@@ -197,6 +197,7 @@ struct judge_case {
 	struct drill_owned owned;
 	json_int_t leaks;
 	bool told_of_two, broken;
+	long long seen_ms;
 	json_int_t gap_ms;
 	const char *reason; /* NULL: passed */
 };
@@ -212,6 +213,7 @@ static void expect_judgement(const struct judge_case *c)
 				    .probe_healed_ms = 3000,
 				    .owned = c->owned,
 				    .leaks = c->leaks,
+				    .seen_ms = c->seen_ms,
 				    .told_of_two = c->told_of_two,
 				    .restored = !c->broken,
 				    .preempt = true,
@@ -251,6 +253,8 @@ Test(drill, judges)
 		{ "maintenance", "[" PING(0, "") "]", .owned = { .two_ms = 151 }, .leaks = -1,
 		  .reason = "two masters for 151 ms" },
 		{ "maintenance", "[" PING(0, "") "]", .leaks = -1, .broken = true, .reason = "not all is as it was" },
+		{ "maintenance", "[" PING(0, "") "]", .leaks = -1, .seen_ms = 2100,
+		  .reason = "has seen where the addresses are" },
 		{ "maintenance", NULL, .owned = { .none_ms = 90 }, .leaks = -1, .gap_ms = 90 },
 		{ "standby", "[" PING(0, "") "]", .leaks = -1, .reason = "had no reason to" },
 		{ "standby", "[" PING(0, "") "]", .owned = { .taken_ms = -1 }, .leaks = -1 },

@@ -37,6 +37,7 @@ enum drill_expects {
 	DRILL_PAIR = 1 << 5,	     /* it takes two */
 	DRILL_CUTS = 1 << 6,	     /* the nodes from each other */
 	DRILL_LOGGED = 1 << 7,	     /* both nodes must have told of it */
+	DRILL_SEEN = 1 << 8,	     /* the other node listens on all segments to what the new master announces */
 };
 
 struct drill_scenario {
@@ -126,6 +127,8 @@ struct drill_measured {
 	struct drill_owned owned;
 	long long sync_ms; /* from the end of the fault until all was as before */
 	json_int_t leaks;  /* -1: not looked for */
+	long long
+		seen_ms; /* until the other node had seen all that a new master announces; -1: it has told of nothing */
 	bool restored;
 	bool told_of_two;	  /* an event of either node has named a split brain */
 	bool silent[DRILL_NODES]; /* no event of a change */

@@ -10,6 +10,7 @@
 #define FINE_MS 10 /* how often pings are sent */
 #define TCP_MS 500
 #define CLOCKS_MS 100 /* how well times of two nodes can be compared */
+#define SEEN_MS 2000  /* announcements must have come everywhere by then */
 #define SLOW_MS 500   /* answers that come so much later than the addresses have moved: something else is slow */
 
 struct totals {
@@ -152,6 +153,19 @@ static void judge_masters(struct drill_measured *m)
 		say(m->reasons, "addresses have moved, and had no reason to");
 }
 
+static void judge_announcements(struct drill_measured *m)
+{
+	if (!(m->scenario->expects & DRILL_SEEN))
+		return;
+	if (m->seen_ms > SEEN_MS)
+		say(m->reasons, "the other node has seen where the addresses are only %lld ms after they had moved",
+		    m->seen_ms);
+	else if (m->seen_ms < 0)
+		say(m->hints,
+		    "the other node has not seen what a new master announces (gratuitous ARP, neighbour advertisements): is "
+		    "there a switch that keeps such back?");
+}
+
 static void judge_rest(struct drill_measured *m)
 {
 	json_t *check;
@@ -222,6 +236,7 @@ json_t *drill_judge(struct drill_measured *m)
 	add_up(m, &t);
 	judge_traffic(m, &t);
 	judge_masters(m);
+	judge_announcements(m);
 	judge_rest(m);
 	hint(m, &t);
 	if (!m->probe)
@@ -232,13 +247,13 @@ json_t *drill_judge(struct drill_measured *m)
 		say(m->notes, "preempt is off: the addresses stay with the node that has taken them over");
 	series = json_object_get(m->probe, "series");
 	return json_pack(
-		"{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:I,s:I,s:o,s:o,s:b,s:o,s:o,s:O,s:O,s:O,s:O,s:O?}",
+		"{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:I,s:I,s:o,s:o,s:o,s:b,s:o,s:o,s:O,s:O,s:O,s:O,s:O?}",
 		"scenario", m->scenario->name, "result", json_array_size(m->reasons) ? "failed" : "passed", "gap_ms",
 		t.gap_ms, "sent", t.sent, "lost", t.lost, "late", t.late, "refused", t.refused, "flows_held", t.held,
 		"flows_reset", t.reset, "flows_closed", t.closed, "stall_ms", t.stall_ms, "leaks",
 		m->leaks < 0 ? json_null() : json_integer(m->leaks), "dual_master_ms", (json_int_t)m->owned.two_ms,
 		"no_master_ms", (json_int_t)m->owned.none_ms, "taken_over_ms", ms_json(m->owned.taken_ms), "sync_ms",
-		ms_json(m->sync_ms), "restored", m->restored, "max_gap_ms",
+		ms_json(m->sync_ms), "announced_ms", ms_json(m->seen_ms), "restored", m->restored, "max_gap_ms",
 		m->limits.max_gap_ms == CONFIG_NO_LIMIT ? json_null() : json_integer(m->limits.max_gap_ms),
 		"max_lost_flows",
 		m->limits.max_lost_flows == CONFIG_NO_LIMIT ? json_null() : json_integer(m->limits.max_lost_flows),

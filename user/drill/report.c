@@ -82,6 +82,9 @@ static void print_nodes(const json_t *result)
 	       number_of(result, "no_master_ms"));
 	if (has(result, "taken_over_ms"))
 		printf("taken over   after %lld ms\n", number_of(result, "taken_over_ms"));
+	if (has(result, "announced_ms"))
+		printf("announced    the other node had seen all of it after %lld ms\n",
+		       number_of(result, "announced_ms"));
 	if (has(result, "leaks"))
 		printf("leaks        %lld packets\n", number_of(result, "leaks"));
 	printf("restored     %s", json_is_true(json_object_get(result, "restored")) ? "yes" : "no");

@@ -551,6 +551,16 @@ static bool is_of_two(const json_t *event)
 	       !strncmp(run_text(event, "event"), "split brain", 11);
 }
 
+/* ms; -1: it is none of an announcement */
+static long long seen_after(const json_t *event)
+{
+	const json_t *after = json_object_get(json_object_get(event, "details"), "after_ms");
+
+	return json_is_number(after) && !strcmp(run_text(event, "event"), "announced")
+		       ? (long long)json_number_value(after)
+		       : -1;
+}
+
 static void look_at_events(const struct run *r, struct drill_measured *m)
 {
 	json_t *event;
@@ -559,7 +569,11 @@ static void look_at_events(const struct run *r, struct drill_measured *m)
 	for (int i = 0; i < DRILL_NODES; i++) {
 		m->silent[i] = true;
 		json_array_foreach((json_t *)r->nodes[i].events, j, event) {
+			long long seen = seen_after(event);
+
 			m->told_of_two |= is_of_two(event);
+			if (r->scenario->expects & DRILL_SEEN && seen > m->seen_ms)
+				m->seen_ms = seen;
 			if (!strcmp(run_text(event, "kind"), "vip") && strstr(run_text(event, "event"), " -> "))
 				m->silent[i] = false;
 		}
@@ -587,6 +601,7 @@ static json_t *judge(struct run *r)
 				    .probe_healed_ms = r->healed_ms - r->probe_ms,
 				    .sync_ms = r->restored ? r->restored_ms - r->healed_ms : -1,
 				    .leaks = r->leaks,
+				    .seen_ms = -1,
 				    .restored = r->restored,
 				    .preempt = preempts(r->config),
 				    .reasons = r->reasons,

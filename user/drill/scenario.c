@@ -5,7 +5,7 @@
 
 const struct drill_scenario drill_scenarios[] = {
 	{ "maintenance", "the master hands over, and takes its place again: not a packet may be lost", false,
-	  "maintenance", DRILL_NO_TARGET, DRILL_PAIR | DRILL_MOVES },
+	  "maintenance", DRILL_NO_TARGET, DRILL_PAIR | DRILL_MOVES | DRILL_SEEN },
 	{ "kill-daemon", "the master's daemon dies; it is started again", false, "kill", DRILL_NO_TARGET,
 	  DRILL_PAIR | DRILL_MOVES },
 	{ "power", "the master loses its power: all of its links and its daemon at once", false, "power", DRILL_ALL,
@@ -24,7 +24,7 @@ const struct drill_scenario drill_scenarios[] = {
 	{ "failback", "a master that has died comes back: what counts is its return", false, "kill", DRILL_NO_TARGET,
 	  DRILL_PAIR | DRILL_MOVES | DRILL_RETURN },
 	{ "alert", "the master hands over: do the events, and your own checks, tell of it?", false, "maintenance",
-	  DRILL_NO_TARGET, DRILL_PAIR | DRILL_MOVES | DRILL_LOGGED },
+	  DRILL_NO_TARGET, DRILL_PAIR | DRILL_MOVES | DRILL_LOGGED | DRILL_SEEN },
 	{ 0 },
 };
 
