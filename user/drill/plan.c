@@ -6,7 +6,7 @@
 #include "user/config/suggest.h"
 #include "user/drill/drill.h"
 
-#define SETTLE_MS 2000	  /* behind the moment at which all should be as it will be */
+#define SETTLE_MS 1500	  /* behind the moment at which all should be as it will be */
 #define PEER_DEAD_MS 3000 /* until a channel knows that the peer is gone */
 
 /* ---- times ---- */

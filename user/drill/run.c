@@ -16,8 +16,8 @@
 #define QUIET_MS 2000	 /* of the baseline: so long there must be no gap */
 #define QUIET_TRIES 3	 /* what a busy network lost once it need not lose again */
 #define QUIET_LOST 3	 /* as many in a row are no gap of a baseline: with a loss of 1 % there would be no drill */
-#define BEFORE_MS 1000	 /* the probe runs before the fault */
-#define AFTER_MS 1000	 /* and when all is as before */
+#define BEFORE_MS 500	 /* the probe runs before the fault */
+#define AFTER_MS 500	 /* and when all is as before */
 #define RESTORE_MS 90000 /* states, gateways, addresses: what a node waits for is given up after 30 s each */
 #define POLL_MS 200
 #define CHECK_S 10 /* that a check of the user's own may take */
