@@ -94,8 +94,10 @@ GLOBAL int stray_offer(struct fl_ctx *ctx, struct scratch *s)
 	stray->time_ns = bpf_ktime_get_ns();
 	stray->ifindex = ctx_ifindex(ctx);
 	stray->key = s->conn.key;
-	stray->port = s->pkt.port;
-	stray->l2_port = s->pkt.l2_port;
+	stray->l3 = s->pkt.l3;
+	stray->l4 = s->pkt.l4;
+	stray->family = s->pkt.family;
+	__builtin_memset(stray->pad, 0, sizeof(stray->pad));
 	len = ctx_len(ctx);
 	stray->len = 0;
 	if (len > 0 && len <= FL_STRAY_FRAME) {

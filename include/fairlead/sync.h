@@ -42,8 +42,9 @@ struct fl_stray {
 	__u32 ifindex; /* device that it came by */
 	__u32 len;     /* bytes of `frame`; 0: it is too long, and gone */
 	struct fl_tuple key;
-	__u16 port;    /* whose drop it is if it can't come in again … */
-	__u16 l2_port; /* … and that has received it then */
+	__u16 l3, l4; /* where the headers lie whose sum may be unfinished; l4 0: there is none */
+	__u8 family;  /* enum fl_family */
+	__u8 pad[3];
 	__u8 frame[FL_STRAY_FRAME];
 };
 

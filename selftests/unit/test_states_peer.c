@@ -135,6 +135,14 @@ Test(states_peer, whose)
 	table_free(t);
 }
 
+static void part(struct states *t, uint32_t slot, uint32_t now)
+{
+	struct states_entry entry;
+
+	cr_assert(states_at(t, slot, &entry));
+	states_part(t, &entry, now);
+}
+
 /* Each node forwards one direction. */
 Test(states_peer, split)
 {
@@ -160,6 +168,40 @@ Test(states_peer, split)
 	cr_assert_eq(take(t, &news, &slot), STATES_MADE);
 	news.state.flags |= FL_STATE_LOOSE;
 	cr_assert_eq(take(t, &news, &slot), STATES_MERGED);
+	cr_expect(t->entries[slot].flags & FL_STATE_LOOSE);
+	table_free(t);
+}
+
+/* The same, before counters tell it: packets come here though the peer has forwarded some. */
+Test(states_peer, contested)
+{
+	struct states *t = table_new(64);
+	struct states_news news = tcp(1, 2);
+	uint32_t slot, later = HZ / 10;
+
+	cr_assert_eq(take(t, &news, &slot), STATES_MADE);
+	seen_here(t, slot, NOW);
+	news.state.seen = NOW - 1;
+	cr_assert_eq(take(t, &news, &slot), STATES_MERGED);
+	states_judge_contested(t, NOW + later);
+	cr_expect_not(t->entries[slot].flags & FL_STATE_LOOSE, "it has gone over: none came since");
+	cr_assert_eq(take(t, &news, &slot), STATES_MERGED);
+	seen_here(t, slot, NOW + 3);
+	states_judge_contested(t, NOW + 1);
+	cr_expect_not(t->entries[slot].flags & FL_STATE_LOOSE, "too early to say");
+	states_judge_contested(t, NOW + later);
+	cr_expect(t->entries[slot].flags & FL_STATE_LOOSE);
+	cr_expect_not(is_peers(t, slot));
+	cr_expect_eq(t->n_contested, 0);
+	/* a peer asks about one that passes here */
+	news = tcp(3, 4);
+	cr_assert_eq(take(t, &news, &slot), STATES_MADE);
+	part(t, slot, NOW);
+	cr_expect_not(t->entries[slot].flags & FL_STATE_LOOSE, "no packet was here");
+	seen_here(t, slot, NOW);
+	part(t, slot, NOW + 2 * HZ);
+	cr_expect_not(t->entries[slot].flags & FL_STATE_LOOSE, "not of late");
+	part(t, slot, NOW + 1);
 	cr_expect(t->entries[slot].flags & FL_STATE_LOOSE);
 	table_free(t);
 }

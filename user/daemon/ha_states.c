@@ -238,13 +238,14 @@ static void part_forgotten(void *arg, struct sync_peer *peer)
 bool ha_states_tell(struct daemon *d, const struct sync_peer *peer, const struct fl_tuple *tuple)
 {
 	const struct ha_states *s = d->ha_states;
+	uint32_t now = datapath_jiffies(d->datapath);
 	struct datapath_replicated its;
 	struct states_entry entry;
 
 	datapath_replicated(d->datapath, &its);
-	if (!numbers_of(s, peer).connected || its.epoch != s->epoch ||
-	    !states_find(its.table, tuple, datapath_jiffies(d->datapath), &entry))
+	if (!numbers_of(s, peer).connected || its.epoch != s->epoch || !states_find(its.table, tuple, now, &entry))
 		return false;
+	states_part(its.table, &entry, now);
 	return states_sync_tell(data_of(s, peer), entry.slot);
 }
 

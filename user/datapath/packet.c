@@ -13,39 +13,18 @@
 #include <string.h>
 
 #include "user/datapath/packet.h"
+#include "user/lib/inet_sum.h"
 
 #define HOPS 64
 #define HOPS_DISCOVERY 255 /* neighbour discovery, RFC 4861: with less it is nothing of this link */
 #define OTHER_LEN 8	   /* payload of a protocol without ports */
 
-/* One's complement sum (RFC 1071) of words as they lie in memory. */
-static uint32_t sum_words(uint32_t sum, const void *data, size_t len)
-{
-	const uint8_t *p = data;
-
-	for (size_t i = 0; i + 1 < len; i += 2) {
-		uint16_t word;
-
-		memcpy(&word, p + i, 2);
-		sum += word;
-	}
-	return sum;
-}
-
-static uint16_t fold(uint32_t sum)
-{
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return ~sum;
-}
-
 /* RFC 8200 8.1, RFC 9293 3.1: the pseudo-header's part. */
 static uint32_t pseudo(const struct explain_query *query, size_t len)
 {
 	size_t size = query->src.family == AF_INET6 ? 16 : 4;
-	uint32_t sum = htons(len) + htons(query->proto);
 
-	return sum_words(sum_words(sum, &query->src.v6, size), &query->dst.v6, size);
+	return inet_sum(&query->src.v6, size, inet_sum(&query->dst.v6, size, (uint32_t)len + query->proto));
 }
 
 static size_t put_tcp(const struct explain_query *query, uint8_t *at)
@@ -59,7 +38,7 @@ static size_t put_tcp(const struct explain_query *query, uint8_t *at)
 	};
 
 	tcp.th_flags = query->tcp_flags;
-	tcp.check = fold(sum_words(pseudo(query, sizeof(tcp)), &tcp, sizeof(tcp)));
+	tcp.check = inet_checksum(inet_sum(&tcp, sizeof(tcp), pseudo(query, sizeof(tcp))));
 	memcpy(at, &tcp, sizeof(tcp));
 	return sizeof(tcp);
 }
@@ -72,7 +51,7 @@ static size_t put_udp(const struct explain_query *query, uint8_t *at)
 		.len = htons(sizeof(udp)),
 	};
 
-	udp.check = fold(sum_words(pseudo(query, sizeof(udp)), &udp, sizeof(udp)));
+	udp.check = inet_checksum(inet_sum(&udp, sizeof(udp), pseudo(query, sizeof(udp))));
 	if (!udp.check)
 		udp.check = 0xffff;
 	memcpy(at, &udp, sizeof(udp));
@@ -84,7 +63,8 @@ static size_t put_icmp(const struct explain_query *query, uint8_t *at)
 	struct icmp6_hdr icmp = { .icmp6_type = query->icmp_type };
 	uint32_t sum = query->proto == IPPROTO_ICMPV6 ? pseudo(query, sizeof(icmp)) : 0;
 
-	icmp.icmp6_cksum = fold(sum_words(sum, &icmp, sizeof(icmp))); /* ICMPv4 has the same three fields first */
+	icmp.icmp6_cksum =
+		inet_checksum(inet_sum(&icmp, sizeof(icmp), sum)); /* ICMPv4 has the same three fields first */
 	memcpy(at, &icmp, sizeof(icmp));
 	return sizeof(icmp);
 }
@@ -137,7 +117,7 @@ static size_t put_ip4(const struct explain_query *query, uint8_t *at)
 	size_t len = put_transport(query, at + sizeof(ip));
 
 	ip.tot_len = htons(sizeof(ip) + len);
-	ip.check = fold(sum_words(0, &ip, sizeof(ip)));
+	ip.check = inet_checksum(inet_sum(&ip, sizeof(ip), 0));
 	memcpy(at, &ip, sizeof(ip));
 	return sizeof(ip) + len;
 }
@@ -170,7 +150,7 @@ int explain_encapsulate(uint8_t buf[EXPLAIN_PACKET_MAX], int len, uint32_t remot
 		.daddr = local,
 	};
 
-	ip.check = fold(sum_words(0, &ip, sizeof(ip)));
+	ip.check = inet_checksum(inet_sum(&ip, sizeof(ip), 0));
 	memcpy(&eth, buf, sizeof(eth));
 	eth.ether_type = htons(ETHERTYPE_IP);
 	memmove(buf + sizeof(eth) + sizeof(ip), buf + sizeof(eth), len - sizeof(eth));

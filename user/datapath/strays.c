@@ -4,13 +4,19 @@
  * they come in again. Whoever sends more of them than there is room for has them judged without an answer.
  */
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/ip.h>
+#include <netinet/ip6.h>
+#include <netinet/tcp.h>
+#include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "fairlead/sync.h"
 #include "user/datapath/private.h"
+#include "user/lib/inet_sum.h"
 #include "user/lib/log.h"
 
 #define HELD_MAX 256
@@ -42,9 +48,54 @@ static void note_asked(struct datapath *dp, const struct fl_tuple *tuple, bool k
 	map_put(dp, DP_MAP_ASKED, tuple, &until);
 }
 
+/* Where the sum of a TCP or UDP header is; 0: it has none. */
+static size_t sum_at(const struct fl_stray *stray)
+{
+	if (!stray->l4 || (stray->key.proto != IPPROTO_TCP && stray->key.proto != IPPROTO_UDP))
+		return 0;
+	return stray->l4 +
+	       (stray->key.proto == IPPROTO_TCP ? offsetof(struct tcphdr, check) : offsetof(struct udphdr, check));
+}
+
+/*
+ * What a veth or tap sent has the pseudo header's sum only, for a device to finish; a frame that comes in again nobody would finish. As
+ * checksum_is_unfinished() of bpf/lib/packet.h.
+ */
+static void finish_sum(struct fl_stray *stray)
+{
+	const bool six = stray->family == FL_INET6;
+	const size_t addresses = stray->l3 + (six ? offsetof(struct ip6_hdr, ip6_src) : offsetof(struct iphdr, saddr));
+	const size_t at = sum_at(stray), size = six ? 32 : 8;
+	size_t end = stray->l3 + (six ? sizeof(struct ip6_hdr) : 0);
+	uint16_t len, is;
+	uint32_t sum;
+
+	if (!at || at + sizeof(is) > stray->len || addresses + size > stray->len)
+		return;
+	memcpy(&len,
+	       stray->frame + stray->l3 + (six ? offsetof(struct ip6_hdr, ip6_plen) : offsetof(struct iphdr, tot_len)),
+	       sizeof(len));
+	end += ntohs(len);
+	if (end > stray->len || end < at + sizeof(is))
+		return;
+	sum = inet_sum(stray->frame + addresses, size, stray->key.proto + (uint32_t)(end - stray->l4));
+	memcpy(&is, stray->frame + at, sizeof(is));
+	if ((is ^ inet_checksum(sum)) != 0xffff)
+		return;
+	is = 0;
+	memcpy(stray->frame + at, &is, sizeof(is));
+	is = inet_checksum(inet_sum(stray->frame + stray->l4, end - stray->l4, sum));
+	is = is ? is : 0xffff; /* RFC 768 */
+	memcpy(stray->frame + at, &is, sizeof(is));
+}
+
 static void put_in(struct datapath *dp, struct fl_stray *stray)
 {
-	int err = stray->len ? inject_frame(dp->strays->pass, stray->ifindex, stray->frame, stray->len) : 0;
+	int err;
+
+	if (stray->len)
+		finish_sum(stray);
+	err = stray->len ? inject_frame(dp->strays->pass, stray->ifindex, stray->frame, stray->len) : 0;
 
 	if (err) /* its device is gone, or down */
 		log_debug("a packet that a peer was asked about can't come in again: %s", strerror(-err));

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "user/gateway/probe_packet.h"
+#include "user/lib/inet_sum.h"
 
 #define TTL 64
 #define WINDOW 1024
@@ -32,25 +33,6 @@ enum probe_source probe_source_of(const struct addr *target)
 	return addr_is_link_local(target) ? PROBE_SOURCE_LOCAL : PROBE_SOURCE6;
 }
 
-/* ---- checksums: sums of 16-bit words in network byte order ---- */
-
-static uint32_t sum(const void *data, size_t len, uint32_t start)
-{
-	const uint8_t *b = data;
-	size_t i;
-
-	for (i = 0; i + 1 < len; i += 2)
-		start += (uint32_t)b[i] << 8 | b[i + 1];
-	return i < len ? start + ((uint32_t)b[i] << 8) : start;
-}
-
-static uint16_t fold(uint32_t sum)
-{
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return htons((uint16_t)~sum);
-}
-
 /* Of the pseudo header, which is the same for both families but for the addresses' length */
 static uint16_t checksum(const struct probe_packet *p, uint8_t protocol, const void *data, size_t len)
 {
@@ -58,7 +40,7 @@ static uint16_t checksum(const struct probe_packet *p, uint8_t protocol, const v
 	unsigned int n = addr_bytes(&p->source, &source);
 
 	addr_bytes(&p->target, &target);
-	return fold(sum(data, len, sum(source, n, sum(target, n, protocol + (uint32_t)len))));
+	return inet_checksum(inet_sum(data, len, inet_sum(source, n, inet_sum(target, n, protocol + (uint32_t)len))));
 }
 
 /* ---- building ---- */
@@ -85,7 +67,7 @@ static size_t ip_header(const struct probe_packet *p, uint8_t protocol, size_t p
 			      .protocol = protocol,
 			      .saddr = p->source.v4.s_addr,
 			      .daddr = p->target.v4.s_addr };
-	ip->check = fold(sum(ip, sizeof(*ip), 0));
+	ip->check = inet_checksum(inet_sum(ip, sizeof(*ip), 0));
 	return sizeof(*ip);
 }
 
@@ -100,7 +82,8 @@ static size_t build_echo(const struct probe_packet *p, uint8_t *buf)
 			       .id = htons(p->id),
 			       .sequence = htons(p->sequence),
 			       .cookie = p->cookie };
-	echo->checksum = v6 ? checksum(p, IPPROTO_ICMPV6, echo, sizeof(*echo)) : fold(sum(echo, sizeof(*echo), 0));
+	echo->checksum =
+		v6 ? checksum(p, IPPROTO_ICMPV6, echo, sizeof(*echo)) : inet_checksum(inet_sum(echo, sizeof(*echo), 0));
 	return sizeof(*echo);
 }
 
@@ -188,7 +171,7 @@ void probe_packet_echo(int family, const uint8_t *data, size_t len, struct probe
 	*answer = (struct probe_answer){ .verdict = PROBE_STRANGE };
 	if (!payload(family, &data, &len, sizeof(echo)))
 		return;
-	if (family == AF_INET && fold(sum(data, len, 0)))
+	if (family == AF_INET && inet_checksum(inet_sum(data, len, 0)))
 		return; /* raw sockets hear it before the kernel looks; of ICMPv6 it has looked */
 	memcpy(&echo, data, sizeof(echo));
 	if (echo.type != (family == AF_INET6 ? ICMP6_ECHO_REPLY : ICMP_ECHOREPLY) || echo.code)
@@ -206,9 +189,9 @@ void probe_packet_echo(int family, const uint8_t *data, size_t len, struct probe
 static bool is_tcp_sound(const uint8_t *ip, const uint8_t *tcp, size_t len, uint16_t check)
 {
 	uint32_t pseudo =
-		sum(ip + offsetof(struct iphdr, saddr), 2 * sizeof(struct in_addr), IPPROTO_TCP + (uint32_t)len);
+		inet_sum(ip + offsetof(struct iphdr, saddr), 2 * sizeof(struct in_addr), IPPROTO_TCP + (uint32_t)len);
 
-	return !fold(sum(tcp, len, pseudo)) || (check ^ fold(pseudo)) == 0xffff;
+	return !inet_checksum(inet_sum(tcp, len, pseudo)) || (check ^ inet_checksum(pseudo)) == 0xffff;
 }
 
 /* Both a SYN-ACK and the reset that answers a SYN acknowledge it: RFC 9293, 3.10.7.1 */

@@ -14,6 +14,7 @@
 #include "fairlead/sync.h"
 
 #define STATES_STUCK_MAX 64
+#define STATES_CONTESTED 1024
 
 struct states {
 	struct fl_bucket *buckets;
@@ -26,6 +27,11 @@ struct states {
 	struct fl_sync_log *log; /* the daemon's own; NULL: nobody reads it */
 	uint32_t cpus, hz;
 	uint32_t timeout_s[FL_TIMEOUTS]; /* as configured, before they adapt */
+	/* states_judge_contested(): in the place of their slot's last bits; since 0: none */
+	struct {
+		uint32_t slot, serial, since;
+	} contested[STATES_CONTESTED];
+	uint32_t n_contested;
 	/* elements that were being worked on at the last recount */
 	struct {
 		uint32_t slot;

@@ -10,8 +10,8 @@
 
 #include "user/policy/states_private.h"
 
-#define BOTH_S \
-	1 /* a connection of which a packet came here so lately is not taken for one that has gone over to the peer, if it is loose */
+#define CONTEST_MS 20
+#define BOTH_S 1 /* a connection of which packets come to two nodes within such a time is forwarded by both */
 
 static bool is_later(uint32_t a, uint32_t b)
 {
@@ -324,6 +324,15 @@ static void flags_set(struct fl_state *st, uint8_t flags)
 		__atomic_fetch_or(&st->flags, flags, __ATOMIC_RELAXED);
 }
 
+void states_part(struct states *t, const struct states_entry *entry, uint32_t now)
+{
+	struct fl_state *st = &t->entries[entry->slot];
+
+	if (entry->state.proto == FL_PROTO_TCP && !(entry->state.flags & FL_STATE_PEER) &&
+	    now - entry->state.seen < BOTH_S * t->hz && states_is_at(t, entry->slot, FL_TAG_SERIAL(entry->tag)))
+		flags_set(st, FL_STATE_LOOSE);
+}
+
 /* The peer has it now. Ways are this node's, but what has come by them meanwhile nobody here knows. */
 static void hand_over(struct fl_state *st)
 {
@@ -331,13 +340,44 @@ static void hand_over(struct fl_state *st)
 	flags_set(st, FL_STATE_PEER | (st->proto == FL_PROTO_TCP ? FL_STATE_MOVED : 0));
 }
 
-static void merge(struct states *t, uint32_t slot, const struct states_news *news, uint32_t now)
+/* Packets came to both nodes a moment ago: it has gone over to one of them, or each forwards a direction. That shows when more come. */
+static void contest(struct states *t, uint32_t slot, uint32_t serial, uint32_t now)
+{
+	__typeof__(&t->contested[0]) c = &t->contested[slot % STATES_CONTESTED];
+
+	if (c->since && now - c->since < CONTEST_MS * t->hz / 1000)
+		return;
+	t->n_contested += !c->since;
+	c->slot = slot;
+	c->serial = serial;
+	c->since = now ?: 1;
+}
+
+void states_judge_contested(struct states *t, uint32_t now)
+{
+	for (uint32_t i = 0; i < STATES_CONTESTED && t->n_contested; i++) {
+		__typeof__(&t->contested[0]) c = &t->contested[i];
+		struct fl_state *st = &t->entries[c->slot];
+
+		if (!c->since || now - c->since < CONTEST_MS * t->hz / 1000)
+			continue;
+		/* what was on its way when it went over came in the tick of that, or in the next */
+		if (states_is_at(t, c->slot, c->serial) && !(st->flags & FL_STATE_PEER) &&
+		    is_later(st->seen, c->since + 1)) {
+			flags_set(st, FL_STATE_LOOSE);
+			states_log(t, c->slot);
+		}
+		c->since = 0;
+		t->n_contested--;
+	}
+}
+
+static void merge(struct states *t, uint32_t slot, uint32_t serial, const struct fl_state *told, uint32_t now)
 {
 	struct fl_state *st = &t->entries[slot];
-	const struct fl_state *told = &news->state;
 	bool newer = is_later(told->seen, st->seen), ours = !(st->flags & FL_STATE_PEER);
 	bool split = told->proto == FL_PROTO_TCP && ours && is_split(st, told);
-	bool here = now - st->seen < BOTH_S * t->hz;
+	bool here = now - st->seen < BOTH_S * t->hz, there = now - told->seen < BOTH_S * t->hz;
 	bool known = st->phase[0] <= told->phase[0] && st->phase[1] <= told->phase[1];
 
 	if (!ours && newer)
@@ -347,6 +387,8 @@ static void merge(struct states *t, uint32_t slot, const struct states_news *new
 		flags_set(st, FL_STATE_LOOSE);
 	if (newer && (!ours || (known && !(st->flags & FL_STATE_LOOSE && here))))
 		hand_over(st);
+	else if (told->proto == FL_PROTO_TCP && ours && here && there && !(st->flags & FL_STATE_LOOSE))
+		contest(t, slot, serial, now);
 	if (ours && st->flags & FL_STATE_PEER)
 		states_log(t, slot);
 }
@@ -378,7 +420,7 @@ enum states_took states_take(struct states *t, const struct states_news *news, u
 	if (by_twin || is.state.flags & (FL_STATE_OWN | FL_STATE_PROBE) || !is_same_translation(&is, news))
 		return STATES_OTHERS;
 	*tag = is.tag;
-	merge(t, *slot, news, now);
+	merge(t, *slot, FL_TAG_SERIAL(is.tag), &news->state, now);
 	if (news->kind == FL_KIND_ESTABLISHED)
 		promote(t, *slot, tag);
 	return STATES_MERGED;

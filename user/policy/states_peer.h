@@ -41,3 +41,13 @@ bool states_is_at(const struct states *t, uint32_t slot, uint32_t serial);
 bool states_drop(struct states *t, uint32_t slot, uint32_t serial);
 /* It is this node's from now on, if it is still the one. */
 void states_own(struct states *t, uint32_t slot, uint32_t serial);
+/*
+ * A packet of it has come to a peer. If this node has forwarded some, too, a moment ago, each has a direction, and sequence numbers that the other
+ * lets pass nobody here knows: they are not looked at any more.
+ */
+void states_part(struct states *t, const struct states_entry *entry, uint32_t now);
+/*
+ * Of connections of which packets have come to both nodes within a second: if more come here, though a while ago the peer forwarded some, each has
+ * a direction, as above. Every few milliseconds.
+ */
+void states_judge_contested(struct states *t, uint32_t now);

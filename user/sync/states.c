@@ -153,6 +153,7 @@ uint32_t states_sync_turn(struct states_sync *sync)
 {
 	bool busy = false;
 
+	states_judge_contested(sync->host.table, sync->host.jiffies(sync->host.arg));
 	for (struct states_sync_peer *peer = sync->peers; peer; peer = peer->next) {
 		if (!peer->open)
 			continue;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "user/vip/announce.h"
+#include "user/lib/inet_sum.h"
 
 #include <arpa/inet.h>
 #include <net/ethernet.h>
@@ -45,16 +46,10 @@ static size_t build_arp(const struct addr *address, const uint8_t mac[6], uint8_
 /* RFC 8200 8.1; an even length */
 static uint16_t checksum(const struct na_announcement *a)
 {
-	const uint8_t *addresses = (const uint8_t *)&a->ip.ip6_src, *data = (const uint8_t *)&a->na;
-	uint32_t sum = ntohs(a->ip.ip6_plen) + IPPROTO_ICMPV6;
-	size_t i;
+	size_t len = ntohs(a->ip.ip6_plen);
 
-	for (i = 0; i < 2 * sizeof(struct in6_addr); i += 2)
-		sum += (uint32_t)addresses[i] << 8 | addresses[i + 1];
-	for (i = 0; i < ntohs(a->ip.ip6_plen); i += 2)
-		sum += (uint32_t)data[i] << 8 | data[i + 1];
-	sum = (sum & 0xffff) + (sum >> 16);
-	return htons((uint16_t) ~((sum & 0xffff) + (sum >> 16)));
+	return inet_checksum(inet_sum(
+		&a->na, len, inet_sum(&a->ip.ip6_src, 2 * sizeof(struct in6_addr), (uint32_t)len + IPPROTO_ICMPV6)));
 }
 
 static size_t build_na(const struct addr *address, const uint8_t mac[6], bool router, uint8_t *frame)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "user/vip/carp_packet.h"
+#include "user/lib/inet_sum.h"
 
 #include <arpa/inet.h>
 #include <endian.h>
@@ -21,14 +22,7 @@ _Static_assert(sizeof(struct carp_header) == CARP_LEN, "on the wire");
 
 static uint16_t checksum(const struct carp_header *header)
 {
-	uint16_t words[CARP_LEN / 2];
-	uint32_t sum = 0;
-
-	memcpy(words, header, sizeof(words));
-	for (size_t i = 0; i < CARP_LEN / 2; i++)
-		sum += words[i];
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t) ~(sum + (sum >> 16));
+	return inet_checksum(inet_sum(header, sizeof(*header), 0));
 }
 
 /* ---- digest ---- */

@@ -16,6 +16,7 @@
 
 #include "user/lib/log.h"
 #include "user/vip/carp_packet.h"
+#include "user/lib/inet_sum.h"
 
 #define BATCH 32
 #define DATA_MAX 512 /* bytes of a packet that are looked at */
@@ -151,17 +152,6 @@ struct frame {
 	};
 } __attribute__((packed));
 
-static uint16_t header_checksum(const void *ip)
-{
-	const uint8_t *bytes = ip;
-	uint32_t sum = 0;
-
-	for (size_t i = 0; i < sizeof(struct ip); i += 2)
-		sum += (uint32_t)bytes[i] << 8 | bytes[i + 1];
-	sum = (sum & 0xffff) + (sum >> 16);
-	return htons((uint16_t) ~((sum & 0xffff) + (sum >> 16)));
-}
-
 static size_t frame4(struct frame *f, const struct carp_path *path, const void *advert, size_t len)
 {
 	static const uint8_t to[6] = { 0x01, 0x00, 0x5e, 0x00, 0x00, 0x12 };
@@ -177,7 +167,7 @@ static size_t frame4(struct frame *f, const struct carp_path *path, const void *
 				.ip_p = CARP_PROTO,
 				.ip_src = path->source.v4,
 				.ip_dst.s_addr = htonl(0xe0000012) };
-	f->v4.ip.ip_sum = header_checksum(&f->v4.ip);
+	f->v4.ip.ip_sum = inet_checksum(inet_sum(&f->v4.ip, sizeof(struct ip), 0));
 	memcpy(f->v4.data, advert, len);
 	return sizeof(f->eth) + sizeof(f->v4.ip) + len;
 }
