@@ -1,0 +1,134 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""What configs/S4-a.json and S4-b.json stand for: the tests by unplugging that the document ends with, with adverts each second.
+
+--how native|tc: of all interfaces.
+"""
+
+import contextlib
+import json
+import time
+
+from pairlab import *
+from wire import main
+
+WORLD, VIP, LAN_VIP = "198.51.100.1", "172.25.46.100", "192.168.0.10"
+UNPLANNED = 4.0  # s; three adverts and the skew, and what a busy machine takes
+ADVERT = 1.0 + 1 / 256
+
+lab = PairLab(("S4-a.json", "S4-b.json"), {"wan": "eth0", "lan": "eth1"})
+a, b = lab.nodes
+
+
+def adapt(config):
+    for interface in config["interfaces"].values():
+        interface["mode"] = lab.how
+    config.pop("hooks", None)
+
+
+class Traffic:
+    """A file transfer from the LAN to the world and back, packets that tell the gap, and who answers for the addresses."""
+
+    port = 6000
+
+    def __init__(self):
+        Traffic.port += 2
+        self.transfer = Transfer(lab, "lan", "isp", WORLD, Traffic.port)
+        self.pings = Pings(lab, "lan", "isp", WORLD, Traffic.port + 1)
+        self.owners = [Owners(lab, "lan", "lan", "192.168.0.50", LAN_VIP), Owners(lab, "wan", "isp", "172.25.46.1", VIP)]
+        self.flow()
+        self.since = time.monotonic()
+
+    def flow(self):
+        self.transfer.moves()
+        self.pings.flows()
+
+    def finish(self, what, gap, twice):
+        self.flow()
+        for t in (self.pings, *self.owners):
+            t.finish()
+        got, owned = self.pings.gap(self.since), [o.twice(self.since) for o in self.owners]
+        print("# %s: gap %.0f ms, packets lost %d, owned twice %s ms"
+              % (what, got * 1000, len(self.pings.lost(self.since)), ["%.0f" % (o * 1000) for o in owned]))
+        self.transfer.finish()
+        check(got <= gap, "%s: a gap of %.3f s, more than %s" % (what, got, gap))
+        check(max(owned) <= twice, "%s: addresses were owned twice for %s s, more than %s" % (what, owned, twice))
+
+
+@contextlib.contextmanager
+def traffic(what, gap, twice=ADVERT):
+    t = Traffic()
+    try:
+        yield t
+        t.finish(what, gap, twice)
+    except BaseException:
+        lab.restore()  # for the tests that follow
+        raise
+
+
+def test_start():
+    for node in lab.nodes:
+        node.configure(adapt)
+        node.start(wait=False)
+    for node in lab.nodes:
+        node.wait_started()
+    lab.settled(timeout=60)
+    with traffic("nothing happens", 0.1, 0):
+        row = lab.state("a", "--port", str(Traffic.port), source="192.168.0.50", translated_source=VIP)
+        until(lambda: len(lab.states("b", "--port", str(Traffic.port))), 1, "the state at the standby")
+        there = lab.state("b", "--port", str(Traffic.port), source="192.168.0.50", translated_source=VIP, origin="peer")
+        check_equal(there["translated_source_port"], row["translated_source_port"], "its port outside")
+
+
+def test_a_rule_of_the_primary_appears_on_the_standby():
+    rule = {"name": "ssh from the world", "action": "pass", "quick": True, "direction": "in", "interface": "wan", "protocol": "tcp",
+            "destination": {"address": "wan_vip", "port": 22}}
+    a.configure(lambda config: config["rules"].insert(0, rule))
+    a.fl("apply")
+    check("ssh from the world" in lab.rules("b"), "the standby has %s" % list(lab.rules("b")))
+    for node in lab.nodes:
+        row = node.ask("show", "sync")[0]
+        check_equal((row["config_match"], row["pending"]), (True, False), "what %s says of it" % node.name)
+
+
+def test_the_master_is_powered_off():
+    with traffic("power off", UNPLANNED) as t:
+        a.power(False)
+        t.flow()
+        check(b.has("master"), "roles: %s" % b.roles())
+    with traffic("power on", 1.0):
+        a.power(True)
+        lab.settled(timeout=60)
+
+
+def cable(segment):
+    with traffic("%s cable" % segment, UNPLANNED) as t:
+        a.cable(segment, "down")
+        until(lambda: b.has("master"), True, "whether the other has all")
+        t.flow()
+        a.cable(segment, "up")
+        lab.settled()
+
+
+def test_the_wan_cable_is_pulled():
+    cable("wan")
+
+
+def test_the_lan_cable_is_pulled_which_carries_sync():
+    cable("lan")
+
+
+def test_carp_is_disabled_by_hand():
+    with traffic("disabled by hand", 1.0) as t:
+        a.fl("vip", "disable")
+        until(lambda: (a.has("disabled"), b.has("master")), (True, True), "whether it is disabled and the other has all")
+        t.flow()
+        a.fl("vip", "enable")
+        lab.settled()
+
+
+if __name__ == "__main__":
+    try:
+        main([test for name, test in list(globals().items()) if name.startswith("test_")], lab.prefix)
+    finally:
+        lab.stop()

@@ -1,0 +1,278 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""What configs/S5-pri01.json and S5-sec01.json stand for: whatever happens to one node, traffic goes on by the other.
+
+--how native|tc: of all interfaces. The shared addresses get fast_ms for the tests' time; one test leaves the files as they are.
+"""
+
+import contextlib
+import time
+
+from pairlab import *
+from wire import main
+
+CABLES = {"wan": "eth0", "lan": "eth1", "dmz": "eth2", "sync": "eth3"}
+FAST_MS = 50
+INTERVAL = FAST_MS * (1 + 100 / 256) / 1000  # of the worse one's adverts, s
+UNPLANNED = 0.5  # s; 3 * FAST_MS + skew, and what a busy machine takes
+
+lab = PairLab(("S5-pri01.json", "S5-sec01.json"), CABLES)
+a, b = lab.nodes
+
+
+def adapt(config, fast=True):
+    for name, interface in config["interfaces"].items():
+        if name in CABLES:
+            interface["mode"] = lab.how
+    for vip in config["vips"].values():
+        vip.pop("fast_ms", None)
+        if fast:
+            vip["fast_ms"] = FAST_MS
+    config.pop("hooks", None)
+    config.pop("checks", None)
+
+
+class Traffic:
+    """A transfer LAN -> DMZ, one from the DMZ to the world by source NAT, packets of both that tell the gap, and who answers for the addresses."""
+
+    port = 6000
+
+    def __init__(self):
+        Traffic.port += 4
+        p = Traffic.port
+        self.transfers = [Transfer(lab, "lan", "dmz", "10.0.2.50", p), Transfer(lab, "dmz", "isp", "198.51.100.1", p + 1)]
+        self.pings = [Pings(lab, "lan", "dmz", "10.0.2.50", p + 2), Pings(lab, "dmz", "isp", "198.51.100.1", p + 3)]
+        self.owners = [Owners(lab, "lan", "lan", "10.0.1.50", "10.0.1.1"), Owners(lab, "wan", "isp", "203.0.113.254", "203.0.113.1")]
+        self.flow()
+        self.since = time.monotonic()
+
+    def flow(self):
+        for t in self.transfers:
+            t.moves()
+        for p in self.pings:
+            p.flows()
+
+    def mark(self):
+        """What is judged is what is sent from now on."""
+        self.since = time.monotonic()
+
+    def finish(self, what, gap, twice=0.0):
+        self.flow()
+        for t in (*self.pings, *self.owners):
+            t.finish()
+        gaps = [p.gap(self.since) for p in self.pings]
+        owned = [o.twice(self.since) for o in self.owners]
+        print("# %s: gap LAN to DMZ %.0f ms, DMZ to world %.0f ms, packets lost %s, owned twice %s ms"
+              % (what, *(g * 1000 for g in gaps), [len(p.lost(self.since)) for p in self.pings], ["%.0f" % (o * 1000) for o in owned]))
+        for t in self.transfers:
+            t.finish()
+        check(max(gaps) <= gap, "%s: gaps of %s s, more than %s" % (what, gaps, gap))
+        check(max(owned) <= twice, "%s: addresses were owned twice for %s s, more than %s" % (what, owned, twice))
+
+
+@contextlib.contextmanager
+def traffic(what, gap, twice=INTERVAL):
+    t = Traffic()
+    try:
+        yield t
+        t.finish(what, gap, twice)
+    except BaseException:
+        lab.restore()  # for the tests that follow
+        raise
+
+
+def test_start():
+    for node in lab.nodes:
+        node.configure(adapt)
+        node.start(wait=False)
+    for node in lab.nodes:
+        node.wait_started()
+    lab.settled()
+    with traffic("nothing happens", 0.1, 0):
+        time.sleep(0.5)
+
+
+def test_power_loss_of_the_primary():
+    with traffic("power loss", UNPLANNED) as t:
+        a.power(False)
+        t.flow()
+        check(b.has("master"), "roles: %s" % b.roles())
+        a.power(True)
+        lab.settled()
+        time.sleep(0.3)
+
+
+def test_kill_of_the_primarys_daemon():
+    with traffic("kill -9", UNPLANNED) as t:
+        a.end()
+        until(lambda: b.has("master"), True, "whether the other has taken over")
+        t.flow()
+        a.start()
+        lab.settled()
+
+
+def cable(segment):
+    with traffic("%s cable" % segment, UNPLANNED) as t:
+        a.cable(segment, "down")
+        lab.settled(b) if segment != "sync" else None
+        t.flow()
+        a.cable(segment, "up")
+        lab.settled()
+
+
+def test_lan_cable():
+    cable("lan")
+
+
+def test_wan_cable():
+    cable("wan")
+
+
+def test_sync_cable():
+    """Nobody takes over, and what began meanwhile is known to both afterwards."""
+    with traffic("sync cable", 0.1, 0) as t:
+        a.cable("sync", "down")
+        until(lambda: [node.ask("show", "sync")[0]["connected"] for node in lab.nodes], [False, False], "whether they are connected", 10)
+        check((a.has("master"), b.has("backup")) == (True, True), "roles: %s %s" % (a.roles(), b.roles()))
+        check(any("sync" in r for r in b.status()["reasons"]), "status does not say so: %s" % b.status()["reasons"])
+        later = Transfer(lab, "lan", "dmz", "10.0.2.50", 7000)
+        later.moves()
+        a.cable("sync", "up")
+        lab.settled()
+        until(lambda: len(lab.states("b", "--port", "7000")), 1, "the connection that began meanwhile, at the standby", 5)
+        t.flow()
+        later.finish()
+
+
+def test_disabled_by_hand():
+    with traffic("disabled by hand", UNPLANNED) as t:
+        a.fl("vip", "disable")
+        until(lambda: (a.has("disabled"), b.has("master")), (True, True), "whether it is disabled and the other is master")
+        t.flow()
+        a.fl("vip", "enable")
+        lab.settled()
+
+
+def test_maintenance():
+    with traffic("maintenance", 0.1) as t:
+        a.fl("vip", "maintenance", "on")
+        lab.settled(b)
+        t.flow()
+        a.fl("vip", "maintenance", "off")
+        lab.settled()
+
+
+def test_maintenance_and_the_other_dies():
+    with traffic("maintenance, then the other dies", UNPLANNED) as t:
+        a.fl("vip", "maintenance", "on")
+        lab.settled(b)
+        b.power(False)
+        until(lambda: a.has("master"), True, "whether the one in maintenance has them again")
+        t.flow()
+        b.power(True)
+        lab.settled(b)
+        a.fl("vip", "maintenance", "off")
+        lab.settled()
+
+
+def test_both_boot_together():
+    for node in lab.nodes:
+        node.power(False)
+    for node in lab.nodes:
+        node.power(True)
+    lab.settled(timeout=60)
+    with traffic("after both have booted", 0.1, 0):
+        time.sleep(0.3)
+
+
+def test_partition_that_heals():
+    """All is cut, on all segments: both have the addresses; afterwards one has, and the other says what has been."""
+    t = Traffic()
+    for segment in ("lan", "wan", "dmz", "sync"):
+        a.silent(segment, True)
+    until(lambda: (a.has("master"), b.has("master")), (True, True), "whether both have the addresses")
+    t.flow()
+    t.mark()
+    for segment in ("sync", "lan", "wan", "dmz"):
+        a.silent(segment, False)
+    lab.settled()
+    t.finish("partition that heals", UNPLANNED, INTERVAL)
+    for node in lab.nodes:
+        check("split" in node.fl("show", "events", "--since", "1h"), "%s does not tell of it" % node.name)
+
+
+def test_standby_restarted():
+    with traffic("standby restarted", 0.1, 0) as t:
+        b.end()
+        b.start()
+        lab.settled()
+        t.flow()
+
+
+def test_primary_returns():
+    check(a.has("master"), "roles: %s %s" % (a.roles(), b.roles()))
+    with traffic("the primary's return", UNPLANNED) as t:
+        a.power(False)
+        t.flow()
+        a.power(True)
+        lab.settled()
+        t.flow()
+
+
+def test_asymmetric():
+    """What the LAN sends passes by one node, and what the DMZ answers by the other, which knows nothing of it yet."""
+    lab.run("lan", "ip", "route", "add", "10.0.2.50/32", "via", "10.0.1.2")
+    lab.run("dmz", "ip", "route", "add", "10.0.1.50/32", "via", "10.0.2.3")
+    try:
+        begin = time.monotonic()
+        transfers = [Transfer(lab, "lan", "dmz", "10.0.2.50", 7100 + i) for i in range(20)]
+        pings = Pings(lab, "lan", "dmz", "10.0.2.50", 7150)
+        print("# 20 connections in %.0f ms" % ((time.monotonic() - begin) * 1000))
+        for t in transfers:
+            t.moves()
+        pings.flows()
+        time.sleep(0.5)
+        pings.finish()
+        check_equal(pings.lost(), [], "packets lost")
+        for t in transfers:
+            t.finish()
+        for node, why in ((a, "in the midst of nothing"), (b, "an answer to nobody")):
+            before = lab.dropped(node.name).get("rule", 0)
+            check(before < 50, "%s has dropped %d packets, as if each was %s" % (node.name, before, why))
+        rows = lab.states("b", "--port", "7150")
+        check_equal([row["packets"] > 0 for row in rows], [True], "whether the other node forwards by a state of its own")
+    finally:
+        lab.run("lan", "ip", "route", "del", "10.0.2.50/32")
+        lab.run("dmz", "ip", "route", "del", "10.0.1.50/32")
+
+
+def test_asymmetric_in_the_midst():
+    """Answers begin to come by the other node, those to the shared address too, as by a router with an old ARP entry."""
+    with traffic("answers by the other node", 0.2) as t:
+        lab.run("dmz", "ip", "route", "add", "10.0.1.50/32", "via", "10.0.2.3")
+        lab.run("isp", "ip", "neigh", "replace", "203.0.113.1", "lladdr", "02:00:00:00:0b:00", "dev", "eth0", "nud", "permanent")
+        try:
+            for _ in range(3):
+                t.flow()
+                time.sleep(0.3)
+        finally:
+            lab.run("dmz", "ip", "route", "del", "10.0.1.50/32")
+            lab.run("isp", "ip", "neigh", "del", "203.0.113.1", "dev", "eth0")
+
+
+def test_as_shipped():
+    """With adverts each second: three of them and the skew."""
+    for node in lab.nodes:
+        node.configure(lambda config: adapt(config, fast=False))
+        node.fl("apply", "--local")
+    lab.settled()
+    with traffic("power loss, as shipped", 4.0, 1.4) as t:
+        a.power(False)
+        t.flow()
+
+
+if __name__ == "__main__":
+    try:
+        main([test for name, test in list(globals().items()) if name.startswith("test_")], lab.prefix)
+    finally:
+        lab.stop()
