@@ -31,7 +31,7 @@ PACKAGES_DEMO := iproute2 ethtool tcpdump iputils-ping procps netbase python3
 PACKAGES_TEST := $(PACKAGES_DEMO) libcriterion-dev iptables nftables python3-scapy python3-jsonschema \
 	curl ca-certificates xdp-tools qemu-system-x86 busybox-static kmod cpio xz-utils ppp systemd openvpn openssl \
 	kea-dhcp4-server radvd charon-systemd strongswan-swanctl libcharon-extra-plugins \
-	clang-19 ucarp
+	clang-19 ucarp conntrackd keepalived
 PACKAGES_CHECK := clang-format clang-tidy shellcheck mandoc
 
 # ---- sources ---------------------------------------------------------------------------------------------------------
@@ -175,7 +175,7 @@ deps-demo:
 	$(call install_packages,$(PACKAGES_BUILD) $(PACKAGES_DEMO))
 
 # their packages would start them, now and at each boot; tests run them in namespaces
-SERVICES_TEST := kea-dhcp4-server radvd strongswan
+SERVICES_TEST := kea-dhcp4-server radvd strongswan conntrackd keepalived
 
 deps-test:
 	@[ "$$(id -u)" != 0 ] || for unit in $(SERVICES_TEST); do \

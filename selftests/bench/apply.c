@@ -16,19 +16,6 @@ struct files {
 	char big[512], changed[512], few[512], few_changed[512], nft[512], nft_changed[512];
 };
 
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double median(double *values, int n)
-{
-	qsort(values, n, sizeof(*values), compare);
-	return values[n / 2];
-}
-
 static double apply_ms(struct run *r, enum dut_id dut, const char *file)
 {
 	uint64_t begin = now_ns();

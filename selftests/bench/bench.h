@@ -15,6 +15,7 @@
 #define TRANSLATIONS 256 /* of the big translator */
 #define GATEWAYS 64
 #define STATES 65536
+#define BURST 100000	    /* flows that are new at once, to a pair */
 #define STATES_MANY 9900000 /* the most that limits.states may be, nearly: 3.4 GB, not in a short run */
 
 struct bench; /* bench.skel.h */
@@ -44,6 +45,11 @@ enum dut_id {
 	DUT_GATEWAY1,
 	DUT_GATEWAYS,
 	DUT_PROBES,
+	DUT_SOLO, /* of here on: pair.c starts what runs in them */
+	DUT_PAIR,
+	DUT_STANDBY,
+	DUT_CT_PAIR,
+	DUT_CT_STANDBY,
 	DUT_COUNT
 };
 
@@ -96,7 +102,12 @@ enum path_id {
 	PATH_GATEWAY1,
 	PATH_GATEWAYS,
 	PATH_STATES_MANY,
-	PATH_COUNT
+	PATH_COUNT, /* of here on: not of the rounds, but of pair.c */
+	PATH_SOLO = PATH_COUNT,
+	PATH_PAIR,
+	PATH_CT_SOLO,
+	PATH_CT_PAIR,
+	PATH_ALL
 };
 
 enum traffic_in {
@@ -136,13 +147,13 @@ struct path {
 	enum traffic_states states;
 };
 
-extern const struct path paths[PATH_COUNT];
+extern const struct path paths[PATH_ALL];
 
 /* Fills in what the generator sends and what the sink must see. */
 void path_traffic(const struct path *path, struct bench_traffic *traffic, struct bench_expected *expected);
 /* The same for the answers to it, which nobody sees */
 void path_answers(const struct path *path, struct bench_traffic *traffic);
-/* The frame of a flow, as the generator makes it; its length is traffic->len */
+/* The frame of a flow, or the answer to it, as the generator makes it; its length is traffic->len */
 void path_frame(const struct bench_traffic *traffic, uint32_t flow, uint8_t frame[BENCH_WORDS * 8]);
 
 /* ---- everything ---- */
@@ -150,8 +161,10 @@ struct run {
 	const char *prefix; /* of namespaces and instances */
 	const char *build;  /* folder with the programs */
 	const char *work;   /* folder for configurations and logs */
-	int cpu;	    /* all packets on this one, all daemons on another */
+	int cpu;	    /* all packets on this one … */
+	int beside;	    /* … and what is started on this one */
 	bool brief;	    /* BENCH_SHORT: that it runs, not how fast */
+	bool pair_only;	    /* BENCH_ONLY=pair: nothing of one router alone */
 	struct bench *skel;
 	pid_t daemons[DUT_COUNT];
 	bool without[PATH_COUNT]; /* what this machine has no room for */
@@ -165,6 +178,8 @@ struct run {
 	double steal_pct, steal_max_pct; /* of the rounds kept; the worst of all */
 	uint64_t sent[PATH_COUNT], received[PATH_COUNT], checked[PATH_COUNT], wrong[PATH_COUNT];
 	json_t *facts;	    /* restart.c, program.c: what else was measured, by name */
+	json_t *series;	    /* of facts that were measured in rounds: their values in order */
+	json_t *missing;    /* why facts are none, by what their names begin with */
 	json_t *complaints; /* texts: packets lost, wrong, or a part that did not run */
 };
 
@@ -174,13 +189,18 @@ void die(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
 /* makes it a run that failed, and says so */
 void complain(struct run *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void pin_to_cpu(int cpu);
-/* Whoever works beside the packets: on the other CPU, or, when no time is judged, where there is room. */
+/* Whoever works beside the packets: on the CPU `beside`, or, when no time is judged, where there is room. */
 void leave_packets_cpu(const struct run *r);
 /* Enters the namespace of NAME ("gen", "sink" or a device under test) */
 void netns_enter(const struct run *r, const char *name);
 uint32_t ifindex_of(const char *fmt, const char *name);
 void fact(struct run *r, const char *name, double value);
 double fact_get(const struct run *r, const char *name); /* NAN: not measured */
+/* The same of a value that was measured once in each round: the fact is the median */
+void fact_add(struct run *r, const char *name, double value);
+/* Why a peer has no value: facts whose names begin so */
+void fact_missing(struct run *r, const char *prefix, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+double median(double *values, size_t n); /* sorts them */
 
 /* ---- live.c: real packets ---- */
 void live_open(struct run *r);
@@ -193,6 +213,9 @@ uint64_t live_received(const struct run *r);
  * first packets before that.
  */
 double live_measure(struct run *r, enum path_id path, double seconds, double *cold);
+
+/* So many flows that are new, and then an answer to each. Nanoseconds a flow, both packets together; how many of the first did not come out */
+double live_burst(struct run *r, enum path_id path, uint32_t flows, uint64_t *lost);
 
 /* Packets of the flows from number `first` on, and the answers to them */
 void live_fill(struct run *r, enum path_id path, uint32_t first, uint32_t flows);
@@ -209,6 +232,7 @@ void applies_measured(struct run *r);
 void rounds_run(struct run *r);
 
 /* ---- configs.c, daemon.c ---- */
+void config_secrets(const char *work); /* first: where the keys of pairs are, which `run` has made */
 void config_write(enum dut_id dut, const char *file);
 /* A ruleset of so many, all but one fit no packet; variant 1: one rule of it is another. And nft's, the same rules */
 void config_write_rules(unsigned int rules, unsigned int variant, const char *file);
@@ -217,6 +241,8 @@ void config_write_rules(unsigned int rules, unsigned int variant, const char *fi
 #define GATEWAY_FAST 2
 #define GATEWAY_THIRD 3
 void config_write_gateways(int many, const char *file);
+/* A router with a shared address on `lan`; fast_ms 0: as CARP has it. `node` 0: who should have it. With `wan`, one there too */
+void config_write_node(const char *work, const char *name, int node, int fast_ms, bool wan);
 void nft_write_rules(unsigned int rules, const char *file);
 void daemon_spawn(struct run *r, enum dut_id dut);
 bool daemon_answers(const struct run *r, enum dut_id dut);
@@ -225,6 +251,13 @@ bool daemon_wait(struct run *r, enum dut_id dut, double seconds);
 pid_t daemon_ask_spawn(const struct run *r, enum dut_id dut, ...);
 int daemon_ask(const struct run *r, enum dut_id dut, ...);
 void daemon_kill(struct run *r, enum dut_id dut, int sig);
+/* The same of a node that is no device under test, by the name of its namespace; WORK/NAME.json is its configuration */
+pid_t node_spawn(const struct run *r, const char *name);
+int node_ask(const struct run *r, const char *name, ...);
+/* What build/fairlead answers, which was told --json; NULL: nothing */
+json_t *node_tell(const struct run *r, const char *name, ...);
+/* CPU time of a process, all its threads */
+uint64_t process_cpu_ns(pid_t pid);
 /* what it has in memory, as a fact of that name */
 void daemon_memory(struct run *r, enum dut_id dut, const char *fact_name);
 void daemons_stop(struct run *r);
@@ -238,6 +271,25 @@ int stream_while(struct run *r, enum path_id path, pid_t pid, const char *sent, 
 /* ---- gateways.c: probing; the peer begins with the run, since it takes a minute until it knows ---- */
 void gateways_peer_start(struct run *r);
 void gateways_measured(struct run *r);
+
+/* ---- peers.c: programs of others beside which ours are measured ---- */
+struct peer {
+	pid_t pid; /* 0: none runs */
+	const char *program;
+	char log[512];
+};
+/* Starts it in that namespace. False: it is not installed */
+bool peer_start(const struct run *r, struct peer *peer, const char *ns, char *const argv[]);
+bool peer_lives(struct peer *peer);
+/* The last line that it has logged */
+const char *peer_last_words(const struct peer *peer, char *line, size_t size);
+/* SIGKILL: its children too */
+void peer_end(struct peer *peer, int sig);
+void peers_write(const char *file, mode_t mode, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* ---- pair.c: states that a peer has too; failover.c: addresses that two nodes share ---- */
+void pair_measured(struct run *r);
+void failover_measured(struct run *r);
 
 /* ---- program.c: programs alone ---- */
 void programs_verify(struct run *r);

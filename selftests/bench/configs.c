@@ -5,6 +5,23 @@
 
 #include "selftests/bench/bench.h"
 
+#define PAIR_STATES (4 * BURST + BURST) /* a quarter may be unanswered */
+
+static char config_key[512], config_password[512]; /* files */
+
+void config_secrets(const char *work)
+{
+	snprintf(config_key, sizeof(config_key), "%s/sync.key", work);
+	snprintf(config_password, sizeof(config_password), "%s/carp.key", work);
+}
+
+static void write_or_die(json_t *config, const char *file)
+{
+	if (!config || json_dump_file(config, file, JSON_INDENT(1)))
+		die("cannot write %s", file);
+	json_decref(config);
+}
+
 static json_t *interfaces(const char *mode)
 {
 	return json_pack("{s:{s:s,s:s},s:{s:s,s:s}}", "lan", "device", "r0", "mode", mode, "wan", "device", "r1",
@@ -125,6 +142,50 @@ static json_t *stateful(unsigned int limit)
 	return config;
 }
 
+/* With a peer at the other end of r2 */
+static json_t *paired(unsigned int limit, int node)
+{
+	json_t *config = stateful(limit);
+	char local[32], peer[32];
+
+	snprintf(local, sizeof(local), "172.16.255.%d", 1 + node);
+	snprintf(peer, sizeof(peer), "172.16.255.%d", 2 - node);
+	json_object_update_new(json_object_get(config, "interfaces"), json_pack("{s:{s:s}}", "sync", "device", "r2"));
+	json_object_set_new(config, "ha",
+			    json_pack("{s:s,s:s,s:[s],s:s}", "interface", "sync", "local", local, "peers", peer,
+				      "key_file", config_key));
+	return config;
+}
+
+static json_t *vip(const char *interface, const char *address, int vhid, int node, int fast_ms)
+{
+	json_t *v = json_pack("{s:s,s:s,s:i,s:i,s:s}", "interface", interface, "address", address, "vhid", vhid,
+			      "advskew", 10 * node, "password_file", config_password);
+
+	if (fast_ms)
+		json_object_set_new(v, "fast_ms", json_integer(fast_ms));
+	return v;
+}
+
+void config_write_node(const char *work, const char *name, int node, int fast_ms, bool wan)
+{
+	json_t *config = paired(20000, node), *interfaces = json_object_get(config, "interfaces"),
+	       *vips = json_object();
+	char file[512];
+
+	json_object_clear(interfaces);
+	json_object_update_new(interfaces,
+			       json_pack("{s:{s:s},s:{s:s}}", "lan", "device", "lan", "sync", "device", "sync"));
+	json_object_set_new(vips, "lan_vip", vip("lan", "192.0.2.100/24", 7, node, fast_ms));
+	if (wan) {
+		json_object_set_new(interfaces, "wan", json_pack("{s:s}", "device", "wan"));
+		json_object_set_new(vips, "wan_vip", vip("wan", "198.51.100.100/24", 8, node, fast_ms));
+	}
+	json_object_set_new(config, "vips", vips);
+	snprintf(file, sizeof(file), "%s/%s.json", work, name);
+	write_or_die(config, file);
+}
+
 /* The same sources, by as many gateways. */
 static json_t *steered(int n)
 {
@@ -227,16 +288,15 @@ static json_t *config_of(enum dut_id dut)
 		return steered(GATEWAYS);
 	case DUT_PROBES:
 		return stateless(1, 0);
+	case DUT_SOLO:
+		return stateful(PAIR_STATES);
+	case DUT_PAIR:
+		return paired(PAIR_STATES, 0);
+	case DUT_STANDBY:
+		return paired(PAIR_STATES, 1);
 	default:
 		return NULL;
 	}
-}
-
-static void write_or_die(json_t *config, const char *file)
-{
-	if (!config || json_dump_file(config, file, JSON_INDENT(1)))
-		die("cannot write %s", file);
-	json_decref(config);
 }
 
 void config_write(enum dut_id dut, const char *file)

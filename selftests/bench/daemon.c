@@ -2,6 +2,7 @@
 /* The daemons of the devices under test: the real programs, each in its namespace and on the CPU that has no packets. */
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,7 +17,7 @@
 static void daemon_exec(const struct run *r, const char *name, const char *config, const char *log)
 {
 	char program[512], instance[64];
-	int fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
+	int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 
 	prctl(PR_SET_PDEATHSIG, SIGTERM); /* however the benchmark ends */
 
@@ -32,24 +33,35 @@ static void daemon_exec(const struct run *r, const char *name, const char *confi
 	_exit(127);
 }
 
-void daemon_spawn(struct run *r, enum dut_id dut)
+pid_t node_spawn(const struct run *r, const char *name)
 {
 	char config[512], log[512];
+	pid_t pid;
+
+	snprintf(config, sizeof(config), "%s/%s.json", r->work, name);
+	snprintf(log, sizeof(log), "%s/%s.log", r->work, name);
+	pid = fork();
+	if (pid < 0)
+		die("cannot fork: %s", strerror(errno));
+	if (!pid)
+		daemon_exec(r, name, config, log);
+	return pid;
+}
+
+void daemon_spawn(struct run *r, enum dut_id dut)
+{
+	char config[512];
 
 	snprintf(config, sizeof(config), "%s/%s.json", r->work, duts[dut].name);
-	snprintf(log, sizeof(log), "%s/%s.log", r->work, duts[dut].name);
 	if (access(config, F_OK))
 		config_write(dut, config);
-	r->daemons[dut] = fork();
-	if (r->daemons[dut] < 0)
-		die("cannot fork: %s", strerror(errno));
-	if (!r->daemons[dut])
-		daemon_exec(r, duts[dut].name, config, log);
+	r->daemons[dut] = node_spawn(r, duts[dut].name);
 }
 
 #define ARGUMENTS_MAX 8
 
-static pid_t ask_spawn(const struct run *r, enum dut_id dut, va_list ap)
+/* `out`: where its answer goes; -1: nowhere */
+static pid_t ask_spawn(const struct run *r, const char *name, int out, va_list ap)
 {
 	char program[512], instance[64];
 	char *argv[ARGUMENTS_MAX] = { program, "--instance", instance };
@@ -61,14 +73,14 @@ static pid_t ask_spawn(const struct run *r, enum dut_id dut, va_list ap)
 			break;
 	}
 	snprintf(program, sizeof(program), "%s/fairlead", r->build);
-	snprintf(instance, sizeof(instance), "%s-%s", r->prefix, duts[dut].name);
+	snprintf(instance, sizeof(instance), "%s-%s", r->prefix, name);
 	pid = fork();
 	if (pid < 0)
 		die("cannot fork: %s", strerror(errno));
 	if (!pid) {
 		int fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
 
-		dup2(fd, STDOUT_FILENO);
+		dup2(out < 0 ? fd : out, STDOUT_FILENO);
 		dup2(fd, STDERR_FILENO);
 		leave_packets_cpu(r);
 		execv(program, argv);
@@ -83,7 +95,7 @@ pid_t daemon_ask_spawn(const struct run *r, enum dut_id dut, ...)
 	pid_t pid;
 
 	va_start(ap, dut);
-	pid = ask_spawn(r, dut, ap);
+	pid = ask_spawn(r, duts[dut].name, -1, ap);
 	va_end(ap);
 	return pid;
 }
@@ -95,9 +107,43 @@ int daemon_ask(const struct run *r, enum dut_id dut, ...)
 	int status;
 
 	va_start(ap, dut);
-	pid = ask_spawn(r, dut, ap);
+	pid = ask_spawn(r, duts[dut].name, -1, ap);
 	va_end(ap);
 	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+int node_ask(const struct run *r, const char *name, ...)
+{
+	va_list ap;
+	pid_t pid;
+	int status;
+
+	va_start(ap, name);
+	pid = ask_spawn(r, name, -1, ap);
+	va_end(ap);
+	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+json_t *node_tell(const struct run *r, const char *name, ...)
+{
+	json_t *answer;
+	int ends[2];
+	va_list ap;
+	FILE *from;
+	pid_t pid;
+
+	if (pipe2(ends, O_CLOEXEC))
+		die("no pipe");
+	va_start(ap, name);
+	pid = ask_spawn(r, name, ends[1], ap);
+	va_end(ap);
+	close(ends[1]);
+	from = fdopen(ends[0], "r");
+	answer = from ? json_loadf(from, 0, NULL) : NULL;
+	if (from)
+		fclose(from);
+	waitpid(pid, NULL, 0);
+	return answer;
 }
 
 bool daemon_answers(const struct run *r, enum dut_id dut)
@@ -122,6 +168,28 @@ bool daemon_wait(struct run *r, enum dut_id dut, double seconds)
 	}
 	complain(r, "the daemon of %s did not start; see %s/%s.log", duts[dut].name, r->work, duts[dut].name);
 	return false;
+}
+
+uint64_t process_cpu_ns(pid_t pid)
+{
+	char pattern[64];
+	uint64_t sum = 0;
+	glob_t files;
+
+	snprintf(pattern, sizeof(pattern), "/proc/%d/task/*/schedstat", (int)pid);
+	if (glob(pattern, 0, NULL, &files))
+		return 0;
+	for (size_t i = 0; i < files.gl_pathc; i++) {
+		FILE *file = fopen(files.gl_pathv[i], "r");
+		unsigned long long ns = 0;
+
+		if (file && fscanf(file, "%llu", &ns) == 1)
+			sum += ns;
+		if (file)
+			fclose(file);
+	}
+	globfree(&files);
+	return sum;
 }
 
 void daemon_kill(struct run *r, enum dut_id dut, int sig)

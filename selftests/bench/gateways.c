@@ -10,7 +10,6 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <glob.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <math.h>
@@ -267,35 +266,12 @@ static void detection_measured(struct run *r, const char *file)
 
 /* ---- many ---- */
 
-/* Of all its threads, in ns of CPU time */
-static uint64_t cpu_ns(pid_t pid)
-{
-	char pattern[64];
-	uint64_t sum = 0;
-	glob_t files;
-
-	snprintf(pattern, sizeof(pattern), "/proc/%d/task/*/schedstat", (int)pid);
-	if (glob(pattern, 0, NULL, &files))
-		return 0;
-	for (size_t i = 0; i < files.gl_pathc; i++) {
-		FILE *file = fopen(files.gl_pathv[i], "r");
-		unsigned long long ns = 0;
-
-		if (file && fscanf(file, "%llu", &ns) == 1)
-			sum += ns;
-		if (file)
-			fclose(file);
-	}
-	globfree(&files);
-	return sum;
-}
-
 static uint64_t peers_cpu_ns(void)
 {
 	uint64_t sum = 0;
 
 	for (int i = 0; i < MANY; i++)
-		sum += cpu_ns(peers[i]);
+		sum += process_cpu_ns(peers[i]);
 	return sum;
 }
 
@@ -349,10 +325,10 @@ static void many_measured(struct run *r, const char *file)
 		complain(r, "of %d gateways not all are up", MANY);
 	usleep(r->brief ? 500000 : 5000000); /* all of them have started */
 	begin = now_ns();
-	ours = cpu_ns(r->daemons[DUT_PROBES]);
+	ours = process_cpu_ns(r->daemons[DUT_PROBES]);
 	theirs = peers_cpu_ns();
 	usleep(r->brief ? 1000000 : 20000000);
-	ours = cpu_ns(r->daemons[DUT_PROBES]) - ours;
+	ours = process_cpu_ns(r->daemons[DUT_PROBES]) - ours;
 	theirs = peers_cpu_ns() - theirs;
 	fact(r, "probing_cpu_pct", ours * 100.0 / (now_ns() - begin));
 	fact(r, "probing_peer_cpu_pct", theirs * 100.0 / (now_ns() - begin));

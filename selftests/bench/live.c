@@ -123,6 +123,21 @@ void live_fill(struct run *r, enum path_id path, uint32_t first, uint32_t flows)
 	live_select(r, path);
 }
 
+double live_burst(struct run *r, enum path_id path, uint32_t flows, uint64_t *lost)
+{
+	const uint32_t batches = flows / BENCH_BATCH - 1;
+	struct bench_traffic *traffic = &r->skel->bss->bench_traffic;
+	double ns;
+
+	live_select(r, path);
+	ns = time_batches(r, batches);
+	*lost = (batches + 1ULL) * BENCH_BATCH - live_received(r);
+	path_answers(&paths[path], traffic);
+	traffic->sequential = true;
+	r->skel->bss->bench_sequence = 0;
+	return ns + time_batches(r, batches);
+}
+
 /*
  * Sends each flow's first packets, which take the slow path wherever there is one, and then as many again, for those that the
  * generator's order left out. Nanoseconds a packet of the first lot, most of which are first packets.

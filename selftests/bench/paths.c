@@ -40,11 +40,16 @@ const struct dut duts[DUT_COUNT] = {
 	[DUT_GATEWAY1] = { "gateway1", R0_FAIRLEAD, true },
 	[DUT_GATEWAYS] = { "gateways", R0_FAIRLEAD, true },
 	[DUT_PROBES] = { "probes", R0_FAIRLEAD, true },
+	[DUT_SOLO] = { "solo", R0_FAIRLEAD, true },
+	[DUT_PAIR] = { "pair", R0_FAIRLEAD, true },
+	[DUT_STANDBY] = { "standby", R0_FAIRLEAD, true },
+	[DUT_CT_PAIR] = { "ct-pair", R0_PASS, false },
+	[DUT_CT_STANDBY] = { "ct-standby", R0_PASS, false },
 };
 
 #define FLOWS 1024
 
-const struct path paths[PATH_COUNT] = {
+const struct path paths[PATH_ALL] = {
 	[PATH_DROP] = { "drop", "XDP drop at r0 (D)", DUT_DROP, IN_INTERNAL, OUT_NOTHING, FLOWS, 0 },
 	[PATH_DROP_6IN4] = { "drop_6in4", "the same, 6in4 frames", DUT_DROP, IN_TUNNEL, OUT_NOTHING, FLOWS, 0 },
 	[PATH_REDIRECT] = { "redirect", "bare devmap redirect (R)", DUT_REDIRECT, IN_INTERNAL, OUT_UNCHANGED, FLOWS,
@@ -97,6 +102,14 @@ const struct path paths[PATH_COUNT] = {
 			    GATEWAYS - 1 },
 	[PATH_STATES_MANY] = { "states_many", "fairlead native, 9.9 million states", DUT_STATES_MANY, IN_PLAIN,
 			       OUT_FORWARDED, STATES_MANY, 0xffff, 16, STATES_FILLED },
+	[PATH_SOLO] = { "solo", "fairlead native, new and answered, alone", DUT_SOLO, IN_PLAIN, OUT_FORWARDED, BURST, 1,
+			16, STATES_NEW },
+	[PATH_PAIR] = { "pair", "fairlead native, new and answered, to a peer", DUT_PAIR, IN_PLAIN, OUT_FORWARDED,
+			BURST, 1, 16, STATES_NEW },
+	[PATH_CT_SOLO] = { "ct_solo", "kernel, nft ct, new and answered, alone", DUT_KERNEL_CT, IN_PLAIN, OUT_FORWARDED,
+			   BURST, 1, 16, STATES_NEW },
+	[PATH_CT_PAIR] = { "ct_pair", "kernel, nft ct, new and answered, conntrackd", DUT_CT_PAIR, IN_PLAIN,
+			   OUT_FORWARDED, BURST, 1, 16, STATES_NEW },
 };
 
 static const uint8_t mac_generator[6] = { 0x02, 0xbe, 0, 0, 0, 0x01 }, mac_r0[6] = { 0x02, 0xbe, 0, 0, 0, 0x10 },
@@ -260,7 +273,7 @@ void path_frame(const struct bench_traffic *traffic, uint32_t flow, uint8_t fram
 		 net = htons(traffic->source_net + (flow >> traffic->net_shift & traffic->net_mask));
 	uint16_t outer_host = htons(traffic->outer_host + (flow & traffic->outer_mask));
 	uint32_t sum = (uint32_t)host + net;
-	uint8_t *ip = frame + ETH_HLEN;
+	uint8_t *ip = frame + ETH_HLEN, *address;
 
 	memcpy(frame, traffic->frame, BENCH_WORDS * 8);
 	if (traffic->len == BENCH_6IN4) {
@@ -268,7 +281,8 @@ void path_frame(const struct bench_traffic *traffic, uint32_t flow, uint8_t fram
 		put16(ip + offsetof(struct iphdr, id), ~outer_host);
 		ip += sizeof(struct iphdr);
 	}
-	put16(ip + offsetof(struct ipv6hdr, saddr) + 14, host);
-	put16(ip + offsetof(struct ipv6hdr, saddr) + 6, net);
+	address = ip + (traffic->reverse ? offsetof(struct ipv6hdr, daddr) : offsetof(struct ipv6hdr, saddr));
+	put16(address + 14, host);
+	put16(address + 6, net);
 	put16(ip + sizeof(struct ipv6hdr) + sizeof(struct udphdr), ~((sum & 0xffff) + (sum >> 16)));
 }

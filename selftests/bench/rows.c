@@ -78,6 +78,7 @@ static const struct fact_row {
 	{ "G20", "  small configuration", "start_ms", "ms", 1000, false },
 	{ "G20", "kill -9 and restart, 10,000 clients: packets lost", "restart_lost", "", 0, true },
 	{ "", "  of packets sent meanwhile", "restart_sent", "", NAN, false },
+	{ "", "  restart until the daemon answers", "restart_ready_ms", "ms", NAN, false },
 	{ "G12", "memory of a state, all in", "state_bytes", "bytes", 192, true },
 	{ "G17", "apply 10,000 rules", "apply_10000_ms", "ms", 48, false },
 	{ "G17", "  packets lost meanwhile", "apply_lost", "", 0, true },
@@ -87,7 +88,35 @@ static const struct fact_row {
 	{ "G15", "a gateway dies: down after, the worst", "gateway_down_worst_ms", "ms", 1300, false },
 	{ "G15", "  with interval_ms 20", "gateway_down_fast_ms", "ms", 100, false },
 	{ "G15", "  from there to the first packet by another", "gateway_moved_us", "us", 1000, false },
-	{ "", "  restart until the daemon answers", "restart_ready_ms", "ms", NAN, false },
+	{ "G10", "CPU time a state, both daemons", "pair_sync_ns", "ns", 1200, false },
+	{ "G10", "  of that the standby's", "pair_install_ns", "ns", 1000, false },
+	{ "G11", "standby's lag at 50,000 new states a second: p50", "pair_lag_p50_ms", "ms", NAN, false },
+	{ "G11", "  p99", "pair_lag_p99_ms", "ms", 10, false },
+	{ "", "  the worst", "pair_lag_max_ms", "ms", NAN, false },
+	{ "", "  states a second that it was", "pair_lag_rate", "", NAN, false },
+	{ "G11", "  states that the standby lacks in the end", "pair_lag_lost", "", 0, true },
+	{ "", "  1 % of the link's packets lost: p99", "pair_loss_p99_ms", "ms", NAN, false },
+	{ "G11", "    states that the standby lacks in the end", "pair_loss_lost", "", 0, true },
+	{ "", "  the link cut for 4 s: the worst", "pair_cut_max_ms", "ms", NAN, false },
+	{ "G11", "    states that the standby lacks in the end", "pair_cut_lost", "", 0, true },
+	{ "", "    conntrackd: lacks in the end", "ct_lag_lost", "", NAN, false },
+	{ "", "    1 % lost", "ct_loss_lost", "", NAN, false },
+	{ "", "    link cut", "ct_cut_lost", "", NAN, false },
+	{ "G13", "master killed: until the other answers, fast_ms 10", "failover_fast_kill_ms", "ms", 60, false },
+	{ "", "  the longest gap between answers", "failover_fast_kill_gap_ms", "ms", NAN, false },
+	{ "", "  keepalived: the longest gap", "failover_vrrp_kill_gap_ms", "ms", NAN, false },
+	{ "G13", "master's link lost: the longest gap, fast_ms 10", "failover_fast_cut_gap_ms", "ms", 60, false },
+	{ "G13", "busy machine: takeovers from a master that lives", "failover_fast_false", "", 0, false },
+	{ "", "  keepalived", "failover_vrrp_false", "", NAN, false },
+	{ "", "  of seconds", "soak_seconds", "s", NAN, false },
+	{ "", "  the machine stood still for more than 5 ms", "soak_stalls", "times", NAN, false },
+	{ "", "    at worst", "soak_stall_ms", "ms", NAN, false },
+	{ "", "outages discarded: the machine stood still", "failover_discarded", "", NAN, false },
+	{ "G14", "planned changes: packets lost", "handover_lost", "", 0, true },
+	{ "G14", "  a TCP connection through them is broken", "handover_tcp_broken", "", 0, true },
+	{ "", "  of packets sent meanwhile", "handover_sent", "", NAN, false },
+	{ "", "  changes", "handover_changes", "", NAN, false },
+	{ "", "  the machine stood still, at worst", "handover_stall_ms", "ms", NAN, false },
 	{ "", "verifier, all programs", "verify_ms", "ms", NAN, false },
 	{ "", "  fl_xdp, instructions", "verify_fl_xdp_insns", "", NAN, false },
 	{ "", "  fl_tc_in, instructions", "verify_fl_tc_in_insns", "", NAN, false },
@@ -136,6 +165,20 @@ static const struct fact_ratio {
 	{ "G15", "a gateway dies, until it is down : a dpinger", "gateway_down_ms", "gateway_down_peer_ms", 0.1 },
 	{ "G16", "256 gateways, CPU time in % : 256 dpingers", "probing_cpu_pct", "probing_peer_cpu_pct", 0.05 },
 	{ "G16", "  resident memory in MB", "probing_mb", "probing_peer_mb", 0.02 },
+	{ "G9", "new flows, with a peer : alone", "pair_on_ns", "pair_off_ns", 1.3 },
+	{ "info", "  nf_conntrack, with conntrackd : without", "ct_on_ns", "ct_off_ns", NAN },
+	{ "G9", "new flows with a peer : nf_conntrack, conntrackd", "pair_on_ns", "ct_on_ns", 0.2 },
+	{ "info", "until the standby has the burst, ms : conntrackd", "pair_all_ms", "ct_all_ms", NAN },
+	{ "G10", "CPU time a state, both daemons : conntrackds", "pair_sync_ns", "ct_sync_ns", 0.1 },
+	{ "info", "  of that the standby's", "pair_install_ns", "ct_install_ns", NAN },
+	{ "info", "standby's lag, p99, ms : conntrackd", "pair_lag_p99_ms", "ct_lag_p99_ms", NAN },
+	{ "G13", "master killed, ms, fast_ms 10 : ucarp", "failover_fast_kill_ms", "failover_ucarp_kill_ms", 0.02 },
+	{ "G13", "  : keepalived, 10 ms", "failover_fast_kill_ms", "failover_vrrp_kill_ms", 1.2 },
+	{ "info", "  advbase_s 1 : ucarp", "failover_classic_kill_ms", "failover_ucarp_kill_ms", NAN },
+	{ "G13", "master's link lost, gap in ms, fast_ms 10 : ucarp", "failover_fast_cut_gap_ms",
+	  "failover_ucarp_cut_gap_ms", 0.02 },
+	{ "G13", "  : keepalived, 10 ms", "failover_fast_cut_gap_ms", "failover_vrrp_cut_gap_ms", 1.2 },
+	{ "info", "  advbase_s 1 : ucarp", "failover_classic_cut_gap_ms", "failover_ucarp_cut_gap_ms", NAN },
 };
 
 static enum path_id floor_of(enum path_id path)
@@ -245,7 +288,7 @@ static void print_fact(const struct run *r, const struct fact_row *row)
 {
 	double v = fact_get(r, row->fact);
 
-	printf("%-11s %-48s %7.*f %-7s", row->id, row->text, strcmp(row->unit, "MB") == 0 ? 1 : 0, v, row->unit);
+	printf("%-11s %-48s %7.*f %-7s", row->id, row->text, *row->unit == 'M' || *row->unit == 'm', v, row->unit);
 	printf("%22s", "");
 	if (isnan(row->goal))
 		printf(" %7s", "-");
@@ -254,9 +297,31 @@ static void print_fact(const struct run *r, const struct fact_row *row)
 	printf("  %s\n", fact_verdict(r, row, v));
 }
 
-static double fact_ratio_of(const struct run *r, const struct fact_ratio *row)
+/* Where both were measured in the same rounds, of these; else of the two values */
+static struct summary fact_ratio_of(const struct run *r, const struct fact_ratio *row)
 {
-	return fact_get(r, row->ours) / fact_get(r, row->peer);
+	const json_t *ours = json_object_get(r->series, row->ours), *peer = json_object_get(r->series, row->peer);
+	size_t n = json_array_size(ours);
+	double ratios[ROUNDS_MAX], one = fact_get(r, row->ours) / fact_get(r, row->peer);
+
+	if (!n || n > ROUNDS_MAX || n != json_array_size(peer))
+		return (struct summary){ one, one, one };
+	for (size_t i = 0; i < n; i++)
+		ratios[i] = json_real_value(json_array_get(ours, i)) / json_real_value(json_array_get(peer, i));
+	return summarize(ratios, n);
+}
+
+/* Why the peer has no value; NULL: it has, or should have */
+static const char *peer_missing(const struct run *r, const struct fact_ratio *row)
+{
+	const char *prefix;
+	json_t *why;
+
+	json_object_foreach(r->missing, prefix, why) {
+		if (!strncmp(row->peer, prefix, strlen(prefix)))
+			return json_string_value(why);
+	}
+	return NULL;
 }
 
 static const char *fact_ratio_verdict(const struct run *r, const struct fact_ratio *row, double v)
@@ -268,12 +333,26 @@ static const char *fact_ratio_verdict(const struct run *r, const struct fact_rat
 
 static void print_fact_ratio(const struct run *r, const struct fact_ratio *row)
 {
-	double v = fact_ratio_of(r, row);
+	const struct summary s = fact_ratio_of(r, row);
+	const char *missing = peer_missing(r, row);
 
-	printf("%-11s %-48s %7.1f %7.1f %6.2f  %12s", row->id, row->text, fact_get(r, row->ours),
-	       fact_get(r, row->peer), v, "");
+	printf("%-11s %-48s %7.1f %7.1f %6.2f  ", row->id, row->text, fact_get(r, row->ours), fact_get(r, row->peer),
+	       s.median);
+	if (s.min < s.max)
+		printf("%5.2f..%-5.2f", s.min, s.max);
+	else
+		printf("%12s", "");
 	print_number("<=", row->goal, 7, 2);
-	printf("  %12s  %s\n", "", fact_ratio_verdict(r, row, v));
+	printf("  %12s  %s%s\n", "", fact_ratio_verdict(r, row, s.median), missing ? missing : "");
+}
+
+static void print_datapath(const struct run *r)
+{
+	print_paths(r);
+	printf("\n%-11s %-48s %7s %7s %6s  %12s %7s %6s %6s  %s\n", "row", "ours : peer", "ours ns", "peer ns", "ratio",
+	       "min..max", "goal", "limit", "bare R", "met");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		print_row(r, &rows[i]);
 }
 
 void rows_print(struct run *r)
@@ -285,14 +364,11 @@ void rows_print(struct run *r)
 		puts("the machine was not idle: these times are worth little");
 	if (r->brief)
 		puts("a short run: times are not judged");
-	if (r->n_rounds < r->rounds)
+	if (r->n_rounds < r->rounds && !r->pair_only)
 		complain(r, "only %d of %d rounds were quiet enough; run it again on an idle machine", r->n_rounds,
 			 r->rounds);
-	print_paths(r);
-	printf("\n%-11s %-48s %7s %7s %6s  %12s %7s %6s %6s  %s\n", "row", "ours : peer", "ours ns", "peer ns", "ratio",
-	       "min..max", "goal", "limit", "bare R", "met");
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		print_row(r, &rows[i]);
+	if (!r->pair_only)
+		print_datapath(r);
 	for (size_t i = 0; i < sizeof(fact_ratios) / sizeof(fact_ratios[0]); i++)
 		print_fact_ratio(r, &fact_ratios[i]);
 	putchar('\n');
@@ -340,10 +416,10 @@ bool rows_test(const struct run *r)
 	json_t *text;
 	size_t i;
 
-	for (int p = 0; p < PATH_COUNT; p++)
+	for (int p = 0; p < PATH_COUNT && !r->pair_only; p++)
 		good &= test_path(r, p);
 	for (i = 0; i < sizeof(fact_rows) / sizeof(fact_rows[0]); i++)
-		if (fact_rows[i].always)
+		if (fact_rows[i].always && !(r->pair_only && isnan(fact_get(r, fact_rows[i].fact))))
 			good &= test_fact(r, &fact_rows[i]);
 	good &= tell(!json_array_size(r->complaints), "whole");
 	json_array_foreach(r->complaints, i, text) {
@@ -387,18 +463,19 @@ static json_t *fact_json(const struct run *r, const struct fact_row *row)
 {
 	double v = fact_get(r, row->fact);
 
-	return json_pack("{s:s, s:s, s:s, s:o, s:s, s:o, s:s}", "row", row->id, "what", row->text, "name", row->fact,
-			 "value", number(v), "unit", row->unit, "goal", number(row->goal), "met",
-			 fact_verdict(r, row, v));
+	return json_pack("{s:s, s:s, s:s, s:o, s:s, s:o, s:s, s:O*}", "row", row->id, "what", row->text, "name",
+			 row->fact, "value", number(v), "unit", row->unit, "goal", number(row->goal), "met",
+			 fact_verdict(r, row, v), "rounds", json_object_get(r->series, row->fact));
 }
 
 static json_t *fact_ratio_json(const struct run *r, const struct fact_ratio *row)
 {
-	double v = fact_ratio_of(r, row);
+	const struct summary s = fact_ratio_of(r, row);
 
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:s}", "row", row->id, "what", row->text, "ours",
-			 row->ours, "peer", row->peer, "ratio_of", "ours/peer", "ratio", number(v), "goal",
-			 number(row->goal), "met", fact_ratio_verdict(r, row, v));
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:s, s:s*}", "row", row->id, "what", row->text,
+			 "ours", row->ours, "peer", row->peer, "ratio_of", "ours/peer", "ratio", number(s.median),
+			 "min", number(s.min), "max", number(s.max), "goal", number(row->goal), "met",
+			 fact_ratio_verdict(r, row, s.median), "peer_missing", peer_missing(r, row));
 }
 
 int rows_write(struct run *r, const char *file)
@@ -416,11 +493,11 @@ int rows_write(struct run *r, const char *file)
 		json_array_append_new(list_rows, fact_ratio_json(r, &fact_ratios[i]));
 	for (size_t i = 0; i < sizeof(fact_rows) / sizeof(fact_rows[0]); i++)
 		json_array_append_new(list_facts, fact_json(r, &fact_rows[i]));
-	all = json_pack("{s:s, s:s, s:b, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:O}", "version", FAIRLEAD_VERSION,
-			"kernel", host.release, "short", r->brief, "rounds", r->n_rounds, "rounds_discarded",
-			r->n_discarded, "steal_pct", number(r->steal_pct), "steal_pct_worst", number(r->steal_max_pct),
-			"load", number(r->load), "rows", list_rows, "values", list_facts, "paths", list_paths, "facts",
-			r->facts);
+	all = json_pack("{s:s, s:s, s:b, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:O, s:O}", "version",
+			FAIRLEAD_VERSION, "kernel", host.release, "short", r->brief, "rounds", r->n_rounds,
+			"rounds_discarded", r->n_discarded, "steal_pct", number(r->steal_pct), "steal_pct_worst",
+			number(r->steal_max_pct), "load", number(r->load), "rows", list_rows, "values", list_facts,
+			"paths", list_paths, "facts", r->facts, "series", r->series);
 	err = all ? json_dump_file(all, file, JSON_INDENT(2)) : -1;
 	json_decref(all);
 	return err;

@@ -13,6 +13,13 @@
 
 #include "selftests/bench/bench.h"
 
+static int compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
 uint64_t now_ns(void)
 {
 	struct timespec ts;
@@ -63,7 +70,7 @@ void leave_packets_cpu(const struct run *r)
 
 	memset(&all, 0xff, sizeof(all));
 	if (!r->brief)
-		pin_to_cpu(!r->cpu);
+		pin_to_cpu(r->beside);
 	else if (sched_setaffinity(0, sizeof(all), &all))
 		die("cannot use all CPUs: %s", strerror(errno));
 }
@@ -98,6 +105,39 @@ uint32_t ifindex_of(const char *fmt, const char *name)
 void fact(struct run *r, const char *name, double value)
 {
 	json_object_set_new(r->facts, name, json_real(value));
+}
+
+double median(double *values, size_t n)
+{
+	qsort(values, n, sizeof(*values), compare);
+	return n ? (values[(n - 1) / 2] + values[n / 2]) / 2 : NAN;
+}
+
+void fact_add(struct run *r, const char *name, double value)
+{
+	json_t *list = json_object_get(r->series, name), *one;
+	double values[ROUNDS_MAX];
+	size_t i;
+
+	if (!list) {
+		list = json_array();
+		json_object_set_new(r->series, name, list);
+	}
+	json_array_append_new(list, json_real(value));
+	json_array_foreach(list, i, one) {
+		if (i < ROUNDS_MAX)
+			values[i] = json_real_value(one);
+	}
+	fact(r, name, median(values, i));
+}
+
+void fact_missing(struct run *r, const char *prefix, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	json_object_set_new(r->missing, prefix, json_vsprintf(fmt, ap));
+	va_end(ap);
 }
 
 double fact_get(const struct run *r, const char *name)
