@@ -366,6 +366,12 @@ Test(pair, what_was_recorded_altered_or_stripped_is_refused)
 	memcpy(other, frame, len);
 	expect_refused(other, strip(other), CARP_UNSIGNED);
 	ext.mark.sequence += 1000000;
+	ext.flags |= EXT_SIX;
+	sign_again(frame, &ext, &A->keys.key[0]);
+	B->faults[CARP_REPLAYED] = 0;
+	pair_pass(61 * SECOND, NULL);
+	expect_refused(frame, len, CARP_REPLAYED);
+	ext.flags &= ~EXT_SIX;
 	ext.node = 99;
 	sign_again(frame, &ext, &A->keys.key[0]);
 	expect_refused(frame, len, CARP_STRANGER);

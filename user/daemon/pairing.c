@@ -236,7 +236,9 @@ void pairing_tell(struct daemon *d, const struct vhid_event *e)
 	addr_format(&e->from, peer);
 	if (e->kind == VHID_FAULT)
 		journal_write(d->journal, JOURNAL_WARNING, JOURNAL_VIP, peer, "bad beat", NULL, "%s",
-			      carp_fault_text(e->fault));
+			      e->fault == CARP_UNSIGNED
+				      ? "no beat of a node of \"ha\": something else sends from its address"
+				      : carp_fault_text(e->fault));
 	else
 		journal_write(d->journal, states[e->peer].level, JOURNAL_VIP, peer, states[e->peer].event, NULL, "%s",
 			      states[e->peer].text);

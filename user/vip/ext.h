@@ -21,6 +21,7 @@ enum ext_flags {
 	EXT_LEAVES = 1 << 1, /* gives the addresses up */
 	EXT_MASTER = 1 << 2,
 	EXT_NEW = 1 << 3, /* it is master since less than two intervals */
+	EXT_SIX = 1 << 4, /* sent by IPv6, which nothing else in it tells */
 };
 
 struct ext {

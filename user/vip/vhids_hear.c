@@ -71,7 +71,8 @@ static enum carp_fault extension(struct vhids *v, struct vhid *one, const struct
 	if (!peer)
 		return CARP_STRANGER;
 	say = &one->say[peer - v->pair.peers];
-	if (a->ext.mark.epoch < peer->mark.epoch || !sign_is_newer(&say->marks[six], &a->ext.mark))
+	if (six != !!(a->ext.flags & EXT_SIX) || a->ext.mark.epoch < peer->mark.epoch ||
+	    !sign_is_newer(&say->marks[six], &a->ext.mark))
 		return CARP_REPLAYED;
 	say->marks[six] = a->ext.mark;
 	say->heard_ns = v->now_ns;

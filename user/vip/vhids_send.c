@@ -36,7 +36,7 @@ static void note_sending(struct vhids *v, struct vhid *one, int err)
 /* ---- adverts ---- */
 
 /* The advert's length with what a pair's nodes say behind it. */
-static size_t extend(struct vhids *v, const struct vhid *one, uint8_t packet[CARP_LEN + EXT_LEN], bool leaves)
+static size_t extend(struct vhids *v, const struct vhid *one, uint8_t packet[CARP_LEN + EXT_LEN], bool leaves, bool six)
 {
 	const struct sign_key *key = pair_key(v, NULL);
 	struct ext ext = { .node = v->pair.node,
@@ -47,6 +47,7 @@ static size_t extend(struct vhids *v, const struct vhid *one, uint8_t packet[CAR
 		return CARP_LEN;
 	ext.flags = leaves ? EXT_LEAVES : EXT_MASTER;
 	ext.flags |= v->node.ready ? EXT_READY : 0;
+	ext.flags |= six ? EXT_SIX : 0;
 	if (v->now_ns - one->carp.since_ns < NEW_INTERVALS * carp_interval_ns(&one->carp))
 		ext.flags |= EXT_NEW;
 	ext.mark = pair_next_mark(v);
@@ -90,7 +91,7 @@ void vhid_send_advert(struct vhids *v, struct vhid *one, bool leaves)
 		if (!vhid_has_family(one, six ? AF_INET6 : AF_INET) || one->facts.sources[six].family == AF_UNSPEC)
 			continue;
 		tried++;
-		err = send_by(v, one, six, packet, extend(v, one, packet, leaves)) ?: err;
+		err = send_by(v, one, six, packet, extend(v, one, packet, leaves, six)) ?: err;
 	}
 	one->sent += tried && !err;
 	if (!leaves)
