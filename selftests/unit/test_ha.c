@@ -12,8 +12,8 @@
 	"'vips':{'off':{'interface':'wan','address':'203.0.113.9/24','vhid':9," FILES ",'disabled':true}," \
 	"'wan_vip':{'interface':'wan','address':['203.0.113.100/24','2001:db8:20::100/64','203.0.113.101/24'],'vhid':1," \
 	"'advskew':0,'advbase_s':2,'fast_ms':50,'peers':['203.0.113.3'],'preempt':false,'announce_repeat':5," \
-	"'announce_refresh_s':60,'independent':true,'plain_peers':true,'link_local_in_digest':false," FILES "}," \
-	"'lan_vip':{'interface':'lan','address':'192.0.2.1/24','vhid':2," FILES "}}"
+	"'announce_refresh_s':60,'independent':true,'link_local_in_digest':false," FILES "}," \
+	"'lan_vip':{'interface':'lan','address':'192.0.2.1/24','vhid':2,'plain_peers':true," FILES "}}"
 #define HA \
 	"'ha':{'interface':'lan','local':'192.0.2.2','peers':['192.0.2.3','192.0.2.4'],'key_file':'/etc/fairlead/sync.key'," \
 	"'advskew':100"
@@ -35,7 +35,7 @@ Test(ha, vips)
 	cr_expect(!v[0].preempt && v[0].independent && v[0].announce_repeat == 5 && v[0].announce_refresh_s == 60);
 	cr_expect(v[1].vhid == 2 && v[1].advbase_s == 1 && v[1].advskew == 100 && !v[1].fast_ms);
 	cr_expect(v[1].preempt && !v[1].independent && v[1].announce_repeat == 3 && !v[1].announce_refresh_s);
-	cr_expect(!v[1].n_peers && !v[1].peers);
+	cr_expect(!v[1].n_peers && !v[1].peers && v[1].plain_peers && !v[0].plain_peers);
 	cr_expect_eq(config_find_vip(c, "lan_vip"), &v[1]);
 	cr_expect_null(config_find_vip(c, "off"));
 	config_free(c);

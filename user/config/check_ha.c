@@ -92,6 +92,11 @@ static void check_vip(struct check *c, const struct draft_vip *v)
 	for (i = 0; i < v->item.n_addresses; i++)
 		check_address(c, &v->item, i);
 	check_peers(c, &v->item);
+	if (v->item.plain_peers && v->item.fast_ms)
+		check_error(
+			c, AT("vips", v->item.name, "fast_ms"),
+			"\"plain_peers\" is true, and plain nodes know nothing of milliseconds: each would take the other for "
+			"dead or better; accepted: one of the two");
 	if (is_zero(c, v) && !advskew)
 		check_error(
 			c, AT("vips", v->item.name, "advbase_s"),
