@@ -327,10 +327,9 @@ maintenance() {
 
 # All of b is gone at once
 power_loss() {
-	local began
-	ip -n "$host" link set pw12 down
+	local began=$EPOCHREALTIME
+	ip -n "$host" link set pw12 down # a may be told of this one, and be quicker than the next
 	ip -n "$host" link set pl12 down
-	began=$EPOCHREALTIME
 	kill_in_ns "$b"
 	moves a "$began"
 }

@@ -84,7 +84,7 @@ static void answered(struct daemon *d, const struct fl_tuple *tuple, bool known)
 	for (size_t i = 0; i < QUESTIONS; i++) {
 		struct question *question = &s->questions[i];
 
-		if (!question->left || memcmp(&question->tuple, tuple, sizeof(*tuple)) != 0)
+		if (!question->left || !states_same_tuple(&question->tuple, tuple))
 			continue;
 		question->left = known ? 0 : question->left - 1;
 		if (!question->left)

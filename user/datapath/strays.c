@@ -18,6 +18,7 @@
 #include "user/datapath/private.h"
 #include "user/lib/inet_sum.h"
 #include "user/lib/log.h"
+#include "user/policy/states.h"
 
 #define HELD_MAX 256
 #define HELD_NS 20000000ULL /* for an answer */
@@ -110,7 +111,7 @@ void datapath_stray_answer(struct datapath *dp, const struct fl_tuple *tuple, bo
 	for (unsigned int i = 0; i < s->n; i++) {
 		struct fl_stray *stray = held_at(s, i);
 
-		if (!stray->time_ns || memcmp(&stray->key, tuple, sizeof(*tuple)) != 0)
+		if (!stray->time_ns || !states_same_tuple(&stray->key, tuple))
 			continue;
 		if (!noted)
 			note_asked(dp, tuple, known);
@@ -124,7 +125,7 @@ static bool is_asked_about(const struct strays *s, const struct fl_tuple *tuple)
 	for (unsigned int i = 0; i < s->n; i++) {
 		const struct fl_stray *stray = held_at(s, i);
 
-		if (stray->time_ns && memcmp(&stray->key, tuple, sizeof(*tuple)) == 0)
+		if (stray->time_ns && states_same_tuple(&stray->key, tuple))
 			return true;
 	}
 	return false;

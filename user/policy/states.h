@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "fairlead/rules.h"
 #include "fairlead/state.h"
@@ -78,6 +79,12 @@ struct states_numbers {
 void states_numbers(const struct states *t, struct states_numbers *n);
 
 /* ---- looking at them ---- */
+
+static inline bool states_same_tuple(const struct fl_tuple *a, const struct fl_tuple *b)
+{
+	return !memcmp(a->addr, b->addr, sizeof(a->addr)) && !memcmp(a->port, b->port, sizeof(a->port)) &&
+	       a->proto == b->proto;
+}
 
 /* One state, copied. */
 struct states_entry {
