@@ -472,6 +472,24 @@ Test(pair, keys_are_changed_without_an_outage)
 	cr_expect_eq(A->happened[VHID_ROLE] + B->happened[VHID_ROLE], 3u, "those of the beginning");
 }
 
+/* Both are master then, as with a dead peer; but what is to be done is another thing. */
+Test(pair, another_key_is_told_from_a_dead_peer)
+{
+	struct sign_key right;
+
+	begin(&fast);
+	right = B->keys.key[0];
+	B->keys.key[0] = B->keys.key[1];
+	pair_node_configure(B);
+	pair_pass(3 * SECOND, NULL);
+	cr_expect(pair_peer_state(A) == PAIR_STRANGE && pair_peer_state(B) == PAIR_STRANGE);
+	B->keys.key[0] = right;
+	pair_node_configure(B);
+	pair_pass(3 * SECOND, NULL);
+	cr_expect(pair_peer_state(A) == PAIR_UP && pair_peer_state(B) == PAIR_UP);
+	cr_expect(pair_role(A) == CARP_MASTER && pair_role(B) == CARP_BACKUP);
+}
+
 /* ---- whatever comes ---- */
 
 static uint64_t both_since; /* both have the addresses, and can hear each other; 0: not */

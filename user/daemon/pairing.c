@@ -226,6 +226,9 @@ static const struct {
 			     "it is not heard by the sync link, which is down or cut; on the segments it may be" },
 	[PAIR_SILENT] = { JOURNAL_WARNING, "peer-dead",
 			  "it is heard neither by the sync link nor on any segment: it is dead, or cut off" },
+	[PAIR_STRANGE] = { JOURNAL_WARNING, "peer-key",
+			   "what comes from its address is signed with another key, so that neither hears the other, and both may be "
+			   "master: the key file must be the same on both" },
 	[PAIR_ENDED] = { JOURNAL_WARNING, "peer ended", "it has said that it ends" },
 };
 

@@ -33,6 +33,7 @@ enum pair_state {
 	PAIR_UP,	/* its beats come */
 	PAIR_LINK_DOWN, /* its adverts come, or the sync link has no carrier */
 	PAIR_SILENT,	/* nothing comes */
+	PAIR_STRANGE,	/* what comes from its address is signed with another key */
 	PAIR_ENDED,	/* it has said that it ends */
 };
 

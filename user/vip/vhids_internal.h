@@ -89,6 +89,7 @@ struct pair_peer {
 	uint64_t since_ns;
 	uint64_t beat_ns, beat_interval_ns;	/* 0: none yet */
 	uint64_t advert_ns, advert_interval_ns; /* on any segment */
+	uint64_t strange_ns;			/* its last beat by a strange key; 0: none */
 	bool ready, ending, maintenance;
 	int key; /* by which it was heard last; -1: it was not */
 	uint64_t sent, received, bad;

@@ -159,7 +159,7 @@ static enum pair_state state_of(const struct vhids *v, const struct pair_peer *p
 	if (!v->pair.link_up)
 		return PAIR_LINK_DOWN;
 	if (!within(peer->advert_ns, adverts_ns, v->now_ns))
-		return PAIR_SILENT;
+		return within(peer->strange_ns, SILENCE_NS, v->now_ns) ? PAIR_STRANGE : PAIR_SILENT;
 	/* one from before its beats ended says nothing: the next will tell, or that there is none */
 	return peer->advert_ns > peer->beat_ns + LOST * peer->beat_interval_ns ? PAIR_LINK_DOWN : peer->state;
 }
@@ -386,6 +386,8 @@ static void hear_beat(void *arg, const struct addr *from, const uint8_t *data, s
 	fault = fault ?: check_beat(peer, &beat);
 	if (fault) {
 		peer->bad++;
+		if (fault == CARP_STRANGE_KEY)
+			peer->strange_ns = v->now_ns;
 		if (!is_harmless(v, peer, fault, &beat))
 			beat_fault(v, peer, fault);
 		return;
