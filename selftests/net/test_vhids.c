@@ -353,6 +353,37 @@ Test(vhids, a_node_of_a_pair_does_not_believe_a_plain_one)
 
 /* ---- */
 
+/* Of 192.0.2.LAST */
+static unsigned int announced(uint8_t last)
+{
+	uint8_t frame[256];
+	unsigned int n = 0;
+
+	while (sent(ETH_P_ARP, frame))
+		n += frame[31] == last && frame[41] == last;
+	return n;
+}
+
+Test(vhids, a_master_announces_what_it_gets)
+{
+	setup.set.fast_ms = 50;
+	setup.announce_repeat = 0;
+	begin("love");
+	cr_expect_geq(until(CARP_MASTER, 3000), 0);
+	watch();
+	addr_parse("192.0.2.101", &addresses[1].addr);
+	setup.n_addresses = 2;
+	begin("love");
+	cr_expect_eq(announced(101), 1u);
+	begin("love");
+	cr_expect_eq(announced(101), 0u, "nothing is new");
+	setup.announce_refresh_s = 1;
+	begin("love");
+	cr_expect_eq(announced(100), 1u);
+	until(CARP_INIT, 1200);
+	cr_expect_geq(announced(100), 1u, "refreshed");
+}
+
 Test(vhids, bows_out)
 {
 	uint8_t frame[256], last[256] = { 0 };

@@ -97,6 +97,17 @@ static void vhid_goes_on(struct vhid *one, const struct vhid *before, const stru
 	one->demotions = before->demotions;
 }
 
+/* What a master has announced is not all, or it is to do so more often. */
+static bool announces_anew(const struct vhid *one, const struct vhid *before)
+{
+	bool same = one->n_addresses == before->n_addresses && one->announce_repeat == before->announce_repeat &&
+		    one->announce_refresh_s == before->announce_refresh_s;
+
+	for (size_t i = 0; same && i < one->n_addresses; i++)
+		same = addr_equal(&one->addresses[i].addr, &before->addresses[i].addr);
+	return one->carp.role == CARP_MASTER && !same;
+}
+
 static struct vhid *same(struct vhid *all, size_t n, const struct vhid *one)
 {
 	for (size_t i = 0; i < n; i++)
@@ -147,6 +158,8 @@ int vhids_configure(struct vhids *v, const struct vhid_setup *setups, size_t n, 
 		if (!old)
 			continue;
 		vhid_goes_on(&all[i], old, &setups[i], v->pair.n, now_ns);
+		if (announces_anew(&all[i], old))
+			vhid_announce_begin(v, &all[i]);
 		if (old->lease != all[i].lease)
 			v->plane.lease(v->plane.arg, old->lease, 0);
 	}
