@@ -660,32 +660,54 @@ Test(states_sync, anew)
 	world_close();
 }
 
+static void resize(struct node *node, uint32_t buckets)
+{
+	struct states *was = node->table;
+	struct states_host host;
+
+	node->table = table_new(buckets);
+	memcpy(node->table->control->timeout, was->control->timeout, sizeof(was->control->timeout));
+	node->table->log = was->log;
+	states_carry(was, node->table);
+	states_copy(was, node->table);
+	table_free(was);
+	host = host_of(node);
+	states_sync_table(node->sync, &host);
+}
+
 /* The table gets another size: nobody forgets anything. */
 Test(states_sync, another_size)
 {
-	struct node *node;
-	struct states *was;
-
 	pair_open();
 	for (unsigned int i = 0; i < 2; i++) {
-		struct states_host host;
-
-		node = &world.nodes[i];
-		was = node->table;
-		node->table = table_new(200);
-		memcpy(node->table->control->timeout, was->control->timeout, sizeof(was->control->timeout));
-		node->table->log = was->log;
-		states_carry(was, node->table);
-		states_copy(was, node->table);
-		table_free(was);
-		host = host_of(node);
-		states_sync_table(node->sync, &host);
+		resize(&world.nodes[i], 200);
 		for (int n = 0; n < 100; n++)
-			happen(node);
+			happen(&world.nodes[i]);
 		settle();
 		expect_same("behind it");
 		expect_matching(1);
 	}
+	world_close();
+}
+
+/* What has no place is told as long as it has none. */
+Test(states_sync, too_small)
+{
+	uint64_t missing;
+
+	world_open(2, 1, 2);
+	resize(&world.nodes[1], 4);
+	join_all();
+	fill(0, 0, 100);
+	settle();
+	missing = numbers_of(1, 0).missing;
+	cr_assert_gt(missing, 0);
+	cr_assert_eq(numbers_of(1, 0).theirs + missing, 100);
+	cr_assert_eq(numbers_of(0, 1).missing, 0);
+	resize(&world.nodes[1], 200);
+	settle();
+	cr_assert_eq(numbers_of(1, 0).missing, 0);
+	cr_assert_eq(expect_same("with room"), 100);
 	world_close();
 }
 

@@ -264,6 +264,7 @@ static void part_show(void *arg, struct sync_peer *peer, json_t *row)
 	json_object_set_new(row, "digest_match", n.digest_match < 0 ? json_null() : json_boolean(n.digest_match));
 	json_object_set_new(row, "states_local", json_integer((json_int_t)local));
 	json_object_set_new(row, "states_peer", json_integer((json_int_t)theirs));
+	json_object_set_new(row, "states_missing", json_integer((json_int_t)n.missing));
 	json_object_set_new(row, "refused", json_integer((json_int_t)n.refused));
 }
 
@@ -320,6 +321,13 @@ void ha_states_reasons(struct daemon *d, json_t *reasons)
 		if (n.connected && n.digest_match == 0)
 			json_array_append_new(reasons, json_sprintf("sync: peer %s has other states than were sent",
 								    sync_peer_name(peer)));
+		if (n.connected && n.missing)
+			json_array_append_new(
+				reasons,
+				json_sprintf(
+					"sync: %llu states of peer %s are missing here, for want of room "
+					"(limits.states) or of their gateway: they would break if this node took over",
+					(unsigned long long)n.missing, sync_peer_name(peer)));
 	}
 }
 

@@ -181,6 +181,7 @@ void states_sync_numbers(const struct states_sync_peer *peer, struct states_sync
 		.overruns = peer->overruns,
 		.wanted = peer->wanted,
 		.theirs = peer->receive.theirs,
+		.missing = peer->receive.missing,
 		.lag_ms = (double)sending_lag_ns(peer) / 1000000,
 		.connected = peer->open,
 		.has_all = peer->receive.done,

@@ -97,6 +97,8 @@ struct states_sync_numbers {
 	uint64_t refused;	 /* of those received: no room, others', of gateways that are not here */
 	uint64_t resyncs, overruns, wanted;
 	uint64_t theirs; /* entries here that this peer has told of */
+	uint64_t
+		missing; /* that it has told of and are not here, for want of room, or of their gateway: they would break */
 	double lag_ms;
 	bool connected;
 	bool has_all;	   /* the bulk of this connection has been taken in */

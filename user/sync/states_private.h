@@ -20,7 +20,7 @@ struct digest {
 /* Of a slot of the peer's. */
 struct mirrored {
 	uint32_t peer_serial;  /* SERIAL_IS; 0: none */
-	uint32_t slot, serial; /* the entry here; NOWHERE: there is none, since it was refused */
+	uint32_t slot, serial; /* the entry here; NOWHERE: there is none, since it was refused; 1: and it is missing */
 };
 #define NOWHERE UINT32_MAX
 
@@ -60,9 +60,10 @@ struct receiving {
 	uint32_t slots;	  /* of the peer's table */
 	uint32_t *owners; /* by slot of this table: the peer's slot that it is of, plus 1; 0: none */
 	struct digest digest;
-	uint64_t theirs; /* with an entry */
-	bool bulk;	 /* under way */
-	bool done;	 /* of this connection */
+	uint64_t theirs;  /* with an entry */
+	uint64_t missing; /* without one, for want of room or gateway */
+	bool bulk;	  /* under way */
+	bool done;	  /* of this connection */
 	struct leftover *left;
 	size_t n_left;
 	uint32_t at; /* where the look for entries that are gone goes on */

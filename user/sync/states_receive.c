@@ -17,6 +17,12 @@
 
 /* ---- the mirror ---- */
 
+/* Of the peer's, and there is none here for want of room, or of its gateway: not for that of a connection of this node's own. */
+static bool is_missing(const struct mirrored *m)
+{
+	return m->peer_serial && m->slot == NOWHERE && m->serial;
+}
+
 static void unown(struct receiving *r, uint32_t slot, const struct mirrored *m)
 {
 	if (m->slot != NOWHERE && r->owners[m->slot] == slot + 1)
@@ -38,6 +44,7 @@ static uint32_t slot_clear(struct states_sync_peer *peer, uint32_t slot)
 		unown(r, slot, m);
 		r->theirs--;
 	}
+	r->missing -= is_missing(m);
 	*m = (struct mirrored){};
 	return here;
 }
@@ -83,38 +90,41 @@ static void slot_set(struct states_sync_peer *peer, const struct states_id *id, 
 		r->theirs--;
 	if (m->peer_serial && m->slot != here)
 		unown(r, id->slot, m);
+	r->missing -= is_missing(m);
 	*m = (struct mirrored){ .peer_serial = id->serial | SERIAL_IS, .slot = here, .serial = serial };
+	r->missing += is_missing(m);
 	if (here == NOWHERE)
 		return;
 	r->owners[here] = id->slot + 1;
 	r->theirs++;
 }
 
-/* The entry here. One that the peer has told of by another slot is of an older connection with the same tuple: that has ended there. */
-static uint32_t entry_take(struct states_sync_peer *peer, uint32_t slot, const struct states_news *news, uint32_t now,
-			   uint64_t *tag)
+/* One that the peer has told of by another slot is of an older connection with the same tuple: that has ended there. */
+static enum states_took entry_take(struct states_sync_peer *peer, uint32_t slot, const struct states_news *news,
+				   uint32_t now, uint32_t *here, uint64_t *tag)
 {
 	struct receiving *r = &peer->receive;
 	enum states_took took;
-	uint32_t here, owner;
+	uint32_t owner;
 
-	took = states_take(peer->sync->host.table, news, now, &here, tag);
-	owner = took == STATES_MERGED ? r->owners[here] : 0;
+	took = states_take(peer->sync->host.table, news, now, here, tag);
+	owner = took == STATES_MERGED ? r->owners[*here] : 0;
 	if (owner && owner != slot + 1) {
 		slot_end(peer, owner - 1);
-		took = states_take(peer->sync->host.table, news, now, &here, tag);
+		took = states_take(peer->sync->host.table, news, now, here, tag);
 	}
-	return took > STATES_MERGED ? NOWHERE : here;
+	return took;
 }
 
 static int take_record(struct states_sync_peer *peer, const uint8_t *data, size_t size,
 		       const struct states_clock *clock)
 {
 	struct receiving *r = &peer->receive;
-	uint32_t here = NOWHERE;
+	enum states_took took = STATES_NO_ROOM; /* nor for what can't be had here: a gateway that is not here, … */
 	struct states_news news;
 	struct states_id id;
 	uint64_t tag = 0;
+	uint32_t here;
 	int err = states_record_get(data, size, r->numbers, clock, &id, &news);
 
 	id.serial &= 0xffffff;
@@ -124,9 +134,13 @@ static int take_record(struct states_sync_peer *peer, const uint8_t *data, size_
 	if (r->mirror[id.slot].peer_serial && r->mirror[id.slot].peer_serial != (id.serial | SERIAL_IS))
 		slot_end(peer, id.slot);
 	if (!err)
-		here = entry_take(peer, id.slot, &news, clock->now, &tag);
-	peer->refused += here == NOWHERE;
-	slot_set(peer, &id, here, FL_TAG_SERIAL(tag));
+		took = entry_take(peer, id.slot, &news, clock->now, &here, &tag);
+	if (took <= STATES_MERGED) {
+		slot_set(peer, &id, here, FL_TAG_SERIAL(tag));
+		return 0;
+	}
+	peer->refused++;
+	slot_set(peer, &id, NOWHERE, took == STATES_NO_ROOM);
 	return 0;
 }
 
@@ -195,6 +209,7 @@ static void mirror_free(struct receiving *r)
 	r->owners = NULL;
 	r->slots = 0;
 	r->theirs = 0;
+	r->missing = 0;
 	r->digest = (struct digest){};
 }
 
