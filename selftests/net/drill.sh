@@ -123,6 +123,23 @@ refuses() {
 	check_match "why" "$(of_result '" ".join(d["reasons"])')" "$text"
 }
 
+# with_vpn NODE: its configuration has an interface that only a script could make
+with_vpn() {
+	sed 's#"sync": {#"vpn": { "device": "vpn0" }, &#; s#"log": {#"hooks": { "vip": ["/bin/true"] }, &#' "$FL_TMP/$1.json" > "$FL_TMP/$1.vpn.json"
+	check "$1 takes it" fl "$1" apply "$FL_TMP/$1.vpn.json"
+}
+
+# What is started where the addresses are counts there only
+only_the_masters() {
+	with_vpn a
+	with_vpn b
+	refuses 'a is not well: interface vpn: there is no device vpn0' maintenance
+	check_equal "reasons" "$(of_result 'len(d["reasons"])')" 1
+	check "a as before" fl a rollback
+	check "b as before" fl b rollback
+	slowwait 10 settled || fail "not as before"
+}
+
 bad_baselines() {
 	local path=$PATH
 	check_not "no such scenario" drill maintenence
@@ -220,6 +237,7 @@ release_all() {
 
 run_test lab lab || finish
 run_test bad-baselines bad_baselines
+run_test only-the-masters only_the_masters
 run_test maintenance hands_over
 run_test kill-daemon dies
 run_test called-off called_off

@@ -113,7 +113,7 @@ const struct cli_command cli_commands[] = {
 	  "          On the secondary: what has been changed there since the primary's last push\n",
 	  cmd_sync },
 	{ "drill", "SCENARIO [--target NAME] [--max-gap-ms N] [--report FILE] [--yes] | --list",
-	  "what will happen to a pair one day, done now: what do users see of it?",
+	  "what will happen to a pair one day, done now: what do users see of it",
 	  "Looks whether all is well, does it, measures, and undoes it, whatever becomes of this program. What is\n"
 	  "measured by is in the configuration's `drill`. Exit status 1 when it fails or is not begun.\n"
 	  "  --list          the scenarios\n"
