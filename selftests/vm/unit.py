@@ -391,4 +391,6 @@ def test_unload():
 
 
 atexit.register(lambda: systemd and systemd.kill())
-main(tests_of(globals()), args)
+# An emulated start of the daemon takes half a minute: this one does on one kernel
+tests = [test for test in tests_of(globals()) if test is not test_power_fails_in_a_drill or not os.uname().release.startswith("6.1.")]
+main(tests, args)
