@@ -107,9 +107,14 @@ results() {
 	json "sorted({r['result'] for r in d if r['check'] == '$1'})" < "$FL_TMP/doctor.json"
 }
 
+knows_the_clock() {
+	[ "$(fl left --json show sync | json 'd[0]["clock_offset_ms"] is not None')" = True ]
+}
+
 # Nothing fails, and what only a pair has is looked at
 doctor() {
 	local name
+	slowwait 5 knows_the_clock || fail "the peer has not told its time"
 	fl left --json doctor > "$FL_TMP/doctor.json"
 	check_equal "exit status" $? 0
 	check_equal "what fails" "$(json "[r for r in d if r['result'] == 'fail']" < "$FL_TMP/doctor.json")" "[]"
