@@ -202,10 +202,9 @@ void datapath_close(struct datapath *dp)
 	}
 	waiting_close(dp);
 	strays_close(dp);
-	dp->control.sync = 0; /* nobody is there to tell peers, or to ask them */
 	vip_maps_close(dp);
 	dp->control.alive_until = 0;
-	dp->control.sync = 0;
+	dp->control.sync = 0; /* nobody is there to tell peers, or to ask them */
 	if (dp->config)
 		control_write(dp);
 	control_map_close(dp);
