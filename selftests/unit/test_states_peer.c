@@ -172,6 +172,12 @@ Test(states_peer, split)
 	table_free(t);
 }
 
+static bool claimed(const void *arg, uint32_t slot)
+{
+	(void)slot;
+	return arg;
+}
+
 /* The same, before counters tell it: packets come here though the peer has forwarded some. */
 Test(states_peer, contested)
 {
@@ -183,13 +189,19 @@ Test(states_peer, contested)
 	seen_here(t, slot, NOW);
 	news.state.seen = NOW - 1;
 	cr_assert_eq(take(t, &news, &slot), STATES_MERGED);
-	states_judge_contested(t, NOW + later);
+	states_judge_contested(t, NOW + later, claimed, NULL);
 	cr_expect_not(t->entries[slot].flags & FL_STATE_LOOSE, "it has gone over: none came since");
+	cr_expect_not(is_peers(t, slot), "and come back, for the peer does not claim it");
+	cr_assert_eq(take(t, &news, &slot), STATES_MERGED);
+	states_judge_contested(t, NOW + later, claimed, t);
+	cr_expect(is_peers(t, slot), "gone over");
+	cr_expect_eq(t->entries[slot].end[0].from + t->entries[slot].end[1].from, 0, "numbers are taken as they come");
+	seen_here(t, slot, NOW);
 	cr_assert_eq(take(t, &news, &slot), STATES_MERGED);
 	seen_here(t, slot, NOW + 3);
-	states_judge_contested(t, NOW + 1);
+	states_judge_contested(t, NOW + 1, claimed, t);
 	cr_expect_not(t->entries[slot].flags & FL_STATE_LOOSE, "too early to say");
-	states_judge_contested(t, NOW + later);
+	states_judge_contested(t, NOW + later, claimed, t);
 	cr_expect(t->entries[slot].flags & FL_STATE_LOOSE);
 	cr_expect_not(is_peers(t, slot));
 	cr_expect_eq(t->n_contested, 0);
@@ -203,6 +215,26 @@ Test(states_peer, contested)
 	cr_expect_not(t->entries[slot].flags & FL_STATE_LOOSE, "not of late");
 	part(t, slot, NOW + 1);
 	cr_expect(t->entries[slot].flags & FL_STATE_LOOSE);
+	table_free(t);
+}
+
+/* Whoever had the addresses before may have forwarded any. */
+Test(states_peer, taken_over)
+{
+	struct states *t = table_new(64);
+	struct states_news news = tcp(1, 2);
+	uint32_t slot;
+
+	cr_assert_eq(take(t, &news, &slot), STATES_MADE);
+	seen_here(t, slot, NOW);
+	t->entries[slot].flags &= ~FL_STATE_MOVED;
+	states_taken_over(t, slot + 1, UINT32_MAX);
+	states_taken_over(t, 0, slot);
+	cr_expect_not(t->entries[slot].flags & FL_STATE_MOVED);
+	states_taken_over(t, slot, 1);
+	cr_expect(t->entries[slot].flags & FL_STATE_MOVED);
+	cr_expect_eq(t->entries[slot].end[0].from + t->entries[slot].end[1].from, 0);
+	cr_expect_not(is_peers(t, slot), "it stays this node's");
 	table_free(t);
 }
 

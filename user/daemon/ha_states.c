@@ -165,10 +165,8 @@ static void peer_end(struct daemon *d, struct sync_peer *peer)
 	if (!numbers_of(s, peer).connected)
 		return;
 	states_sync_closed(data_of(s, peer));
-	if (--s->n_open == 0) {
+	if (--s->n_open == 0)
 		datapath_replicate(d->datapath, false);
-		event_del(s->turn);
-	}
 }
 
 /* Times are in jiffies, which are not known before the programs have seen a packet. */
@@ -274,12 +272,24 @@ static void turn(evutil_socket_t fd, short what, void *arg)
 {
 	struct daemon *d = arg;
 	struct ha_states *s = d->ha_states;
+	uint32_t us;
 
 	(void)fd;
 	(void)what;
 	follow_table(d);
-	if (s->n_open)
-		turn_after(s, states_sync_turn(s->sync));
+	us = states_sync_turn(s->sync);
+	if (us)
+		turn_after(s, us);
+}
+
+void ha_states_taken_over(struct daemon *d)
+{
+	struct ha_states *s = d->ha_states;
+
+	if (!s->on || !datapath_jiffies(d->datapath))
+		return;
+	states_sync_taken_over(s->sync);
+	turn_after(s, 0);
 }
 
 void ha_states_tick(struct daemon *d)

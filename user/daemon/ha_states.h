@@ -23,6 +23,9 @@ void ha_states_configure(struct daemon *d, const struct config *config);
 void ha_states_tick(struct daemon *d); /* once a second */
 void ha_states_reasons(struct daemon *d, json_t *reasons);
 
+/* This node is master of an address that another one had, or nobody. */
+void ha_states_taken_over(struct daemon *d);
+
 /* A peer asks about the tuple: whether there is a state, which it is told of then. */
 bool ha_states_tell(struct daemon *d, const struct sync_peer *peer, const struct fl_tuple *tuple);
 

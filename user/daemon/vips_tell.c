@@ -93,6 +93,8 @@ static void tell_role(struct daemon *d, const struct config_vip *vip, const stru
 	put_why(e, why, sizeof(why));
 	vips_log_role(d, vip, e->before, e->role, why);
 	vip_hooks_tell(d->vips->hooks, e->name, e->role, why);
+	if (e->role == CARP_MASTER)
+		ha_states_taken_over(d);
 }
 
 /* What no event has told scripts. */

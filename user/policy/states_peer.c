@@ -333,11 +333,26 @@ void states_part(struct states *t, const struct states_entry *entry, uint32_t no
 		flags_set(st, FL_STATE_LOOSE);
 }
 
-/* The peer has it now. Ways are this node's, but what has come by them meanwhile nobody here knows. */
-static void hand_over(struct fl_state *st)
+/* What has come by the peer nobody here knows: TCP's numbers are those that come. Ways are this node's, and found again. */
+static void forget_numbers(struct fl_state *st)
 {
 	st->end[0].from = st->end[1].from = 0;
-	flags_set(st, FL_STATE_PEER | (st->proto == FL_PROTO_TCP ? FL_STATE_MOVED : 0));
+	if (st->proto == FL_PROTO_TCP)
+		flags_set(st, FL_STATE_MOVED);
+}
+
+/* The peer has it now. */
+static void hand_over(struct fl_state *st)
+{
+	forget_numbers(st);
+	flags_set(st, FL_STATE_PEER);
+}
+
+void states_taken_over(struct states *t, uint32_t begin, uint32_t n)
+{
+	for (uint32_t slot = begin; slot < states_slots(t) && slot - begin < n; slot++)
+		if (states_is_state(states_tag(t, slot)) && t->entries[slot].proto == FL_PROTO_TCP)
+			forget_numbers(&t->entries[slot]);
 }
 
 /* Packets came to both nodes a moment ago: it has gone over to one of them, or each forwards a direction. That shows when more come. */
@@ -353,7 +368,8 @@ static void contest(struct states *t, uint32_t slot, uint32_t serial, uint32_t n
 	c->since = now ?: 1;
 }
 
-void states_judge_contested(struct states *t, uint32_t now)
+void states_judge_contested(struct states *t, uint32_t now, bool (*is_claimed)(const void *arg, uint32_t slot),
+			    const void *arg)
 {
 	for (uint32_t i = 0; i < STATES_CONTESTED && t->n_contested; i++) {
 		__typeof__(&t->contested[0]) c = &t->contested[i];
@@ -362,9 +378,11 @@ void states_judge_contested(struct states *t, uint32_t now)
 		if (!c->since || now - c->since < CONTEST_MS * t->hz / 1000)
 			continue;
 		/* what was on its way when it went over came in the tick of that, or in the next */
-		if (states_is_at(t, c->slot, c->serial) && !(st->flags & FL_STATE_PEER) &&
-		    is_later(st->seen, c->since + 1)) {
-			flags_set(st, FL_STATE_LOOSE);
+		if (states_is_at(t, c->slot, c->serial) && !(st->flags & FL_STATE_PEER)) {
+			if (is_later(st->seen, c->since + 1))
+				flags_set(st, FL_STATE_LOOSE);
+			else if (is_claimed(arg, c->slot))
+				hand_over(st);
 			states_log(t, c->slot);
 		}
 		c->since = 0;

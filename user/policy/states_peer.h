@@ -35,6 +35,12 @@ bool states_find(const struct states *t, const struct fl_tuple *tuple, uint32_t 
 /* The state in the slot, if there is one. */
 bool states_at(const struct states *t, uint32_t slot, struct states_entry *entry);
 
+/*
+ * This node takes over from one that may have forwarded any of these connections, and had no time to tell: of those in `n` slots from `begin`
+ * sequence numbers are taken as they come, as of what a peer has told.
+ */
+void states_taken_over(struct states *t, uint32_t begin, uint32_t n);
+
 /* Whether the slot still has the state with that serial. */
 bool states_is_at(const struct states *t, uint32_t slot, uint32_t serial);
 /* Ends it if it still is the one, and no packet of it has come here since the peer's last news. */
@@ -48,6 +54,7 @@ void states_own(struct states *t, uint32_t slot, uint32_t serial);
 void states_part(struct states *t, const struct states_entry *entry, uint32_t now);
 /*
  * Of connections of which packets have come to both nodes within a second: if more come here, though a while ago the peer forwarded some, each has
- * a direction, as above. Every few milliseconds.
+ * a direction, as above. If none do it has gone over to the peer, as long as that claims it. Every few milliseconds.
  */
-void states_judge_contested(struct states *t, uint32_t now);
+void states_judge_contested(struct states *t, uint32_t now, bool (*is_claimed)(const void *arg, uint32_t slot),
+			    const void *arg);

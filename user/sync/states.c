@@ -11,6 +11,7 @@
 
 #define BUSY_US 1000
 #define IDLE_US 4000
+#define TURN_SLOTS 65536 /* looked at in one turn of a takeover */
 #define TOLD_NS 10000000000ULL /* not oftener: counters have all of it */
 
 void peer_tell(struct states_sync_peer *peer, const char *event, const char *why)
@@ -46,7 +47,7 @@ struct states_sync *states_sync_new(const struct states_host *host)
 	if (!sync)
 		return NULL;
 	sync->host = *host;
-	sync->slots = states_slots(host->table);
+	sync->slots = sync->taken_over = states_slots(host->table);
 	return sync;
 }
 
@@ -61,8 +62,11 @@ void states_sync_free(struct states_sync *sync)
 
 void states_sync_table(struct states_sync *sync, const struct states_host *host)
 {
+	bool taking = sync->taken_over < sync->slots;
+
 	sync->host = *host;
 	sync->slots = states_slots(host->table);
+	sync->taken_over = taking ? 0 : sync->slots;
 	for (struct states_sync_peer *peer = sync->peers; peer; peer = peer->next) {
 		receiving_table(peer);
 		sending_free(peer);
@@ -149,18 +153,34 @@ int states_sync_message(struct states_sync_peer *peer, uint16_t type, const uint
 	}
 }
 
+void states_sync_taken_over(struct states_sync *sync)
+{
+	sync->taken_over = 0;
+}
+
+/* Returns whether there is more of it. */
+static bool take_over_turn(struct states_sync *sync)
+{
+	if (sync->taken_over >= sync->slots)
+		return false;
+	states_taken_over(sync->host.table, sync->taken_over, TURN_SLOTS);
+	sync->taken_over += TURN_SLOTS;
+	return true;
+}
+
 uint32_t states_sync_turn(struct states_sync *sync)
 {
-	bool busy = false;
+	bool busy = take_over_turn(sync), open = false;
 
-	states_judge_contested(sync->host.table, sync->host.jiffies(sync->host.arg));
+	states_judge_contested(sync->host.table, sync->host.jiffies(sync->host.arg), receiving_is_claimed, sync);
 	for (struct states_sync_peer *peer = sync->peers; peer; peer = peer->next) {
 		if (!peer->open)
 			continue;
+		open = true;
 		busy |= sending_turn(peer);
 		receiving_turn(peer);
 	}
-	return busy ? BUSY_US : IDLE_US;
+	return busy ? BUSY_US : open ? IDLE_US : 0;
 }
 
 void states_sync_again(struct states_sync_peer *peer, const char *why)

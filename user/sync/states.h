@@ -83,7 +83,13 @@ void states_sync_closed(struct states_sync_peer *peer);
 /* 0; -EPROTO: no node of ours sends that; -ENOMEM. The connection is to be closed then. */
 int states_sync_message(struct states_sync_peer *peer, uint16_t type, const uint8_t *data, size_t len);
 
-/* A few thousand slots for each peer. Returns in how many microseconds it wants to be called again, at the latest. */
+/* This node has become master: states_taken_over() of all its table, as turns go by. */
+void states_sync_taken_over(struct states_sync *sync);
+
+/*
+ * A few thousand slots for each peer. Returns in how many microseconds it wants to be called again, at the latest; 0: there is nothing to do
+ * before a peer connects.
+ */
 uint32_t states_sync_turn(struct states_sync *sync);
 
 /* Both send all they have. */

@@ -88,7 +88,8 @@ struct states_sync_peer {
 
 struct states_sync {
 	struct states_host host;
-	uint32_t slots; /* of the own table */
+	uint32_t slots;	     /* of the own table */
+	uint32_t taken_over; /* where states_taken_over() goes on; slots: it is done */
 	struct states_sync_peer *peers;
 };
 
@@ -151,3 +152,5 @@ void receiving_table(struct states_sync_peer *peer); /* this node's table is ano
 void receiving_understand(struct states_sync_peer *peer);
 void receiving_turn(struct states_sync_peer *peer);
 void receiving_free(struct states_sync_peer *peer);
+/* Whether a peer says that it has what is in a slot of this node's table. arg: struct states_sync */
+bool receiving_is_claimed(const void *arg, uint32_t here);

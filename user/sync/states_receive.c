@@ -58,8 +58,10 @@ static void slot_end(struct states_sync_peer *peer, uint32_t slot)
 		states_drop(peer->sync->host.table, here, serial);
 }
 
-static bool is_claimed(const struct states_sync *sync, uint32_t here)
+bool receiving_is_claimed(const void *arg, uint32_t here)
 {
+	const struct states_sync *sync = arg;
+
 	for (const struct states_sync_peer *peer = sync->peers; peer; peer = peer->next)
 		if (peer->receive.owners && peer->receive.owners[here])
 			return true;
@@ -75,7 +77,7 @@ static void slot_disclaimed(struct states_sync_peer *peer, uint32_t slot)
 	uint32_t serial = peer->receive.mirror[slot].serial, here = slot_clear(peer, slot);
 	struct states *table = peer->sync->host.table;
 
-	if (here != NOWHERE && !is_claimed(peer->sync, here) && table->control->lineage < peer->receive.lineage)
+	if (here != NOWHERE && !receiving_is_claimed(peer->sync, here) && table->control->lineage < peer->receive.lineage)
 		states_own(table, here, serial);
 }
 
