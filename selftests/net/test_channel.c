@@ -232,6 +232,26 @@ Test(channel, key_taken_out)
 	cr_assert(until(connected_twice, 20));
 }
 
+/* Who has just been sent to hears all of it, and why it was the last; what it has sent itself nobody has read. */
+Test(channel, farewell)
+{
+	static const uint8_t much[64 << 10];
+
+	pair_open();
+	nodes[1].still = true;
+	for (int i = 0; i < 2; i++)
+		cr_expect_eq(sync_send(peer_of(i), PART_FIRST, much, sizeof(much)), 0);
+	go_ms(100);
+	cr_expect_eq(sync_send(peer_of(1), PART_LAST, "last", 4), 0);
+	use_keys(1, 2, 0);
+	nodes[1].still = false;
+	cr_assert(until(both_lost, 20));
+	cr_expect_eq(nodes[0].messages, 2);
+	cr_expect_arr_eq(nodes[0].last, "last", 4);
+	cr_expect(strstr(sync_peer_last_error(peer_of(0)), "was taken out of the key file"), "%s",
+		  sync_peer_last_error(peer_of(0)));
+}
+
 Test(channel, configured)
 {
 	struct sync_peer *before;

@@ -162,7 +162,34 @@ static const char *as_said(const char *code, const char *why)
 	return why;
 }
 
-/* By OpenSSL alone, since the loop does not go on for it; only where nothing waits before it. */
+/* What waits, by OpenSSL alone, since the loop does not go on for it. False: there is no room for it on the way, or a record is not out whole. */
+static bool write_waiting(struct conn *conn, SSL *ssl)
+{
+	struct evbuffer *out = bufferevent_get_output(conn->bev);
+	size_t n;
+
+	evbuffer_unfreeze(out, 1);
+	while ((n = evbuffer_get_contiguous_space(out)) && !SSL_want_write(ssl)) {
+		int written = SSL_write(ssl, evbuffer_pullup(out, (ev_ssize_t)n), (int)n);
+
+		if (written <= 0)
+			return false;
+		evbuffer_drain(out, written);
+	}
+	return !n;
+}
+
+/* What the peer has sent and nobody reads any more: closed over it, the connection would be reset, and take the farewell along. */
+static void discard_unread(struct conn *conn)
+{
+	evutil_socket_t fd = bufferevent_getfd(conn->bev);
+	char bytes[4096];
+
+	while (recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+		;
+}
+
+/* As write_waiting(). */
 static void say_bye(struct conn *conn, const char *code, const char *why)
 {
 	json_t *bye = json_pack("{s:s,s:s}", "code", code, "text", as_said(code, why));
@@ -171,11 +198,12 @@ static void say_bye(struct conn *conn, const char *code, const char *why)
 	SSL *ssl = bufferevent_openssl_get_ssl(conn->bev);
 
 	json_decref(bye);
-	if (!n || n > sizeof(frame) - FRAME_HEADER || conn_waiting(conn))
+	if (!n || n > sizeof(frame) - FRAME_HEADER || !write_waiting(conn, ssl))
 		return;
 	put_header(frame, SYNC_BYE, n);
 	if (SSL_write(ssl, frame, FRAME_HEADER + n) > 0)
 		SSL_shutdown(ssl);
+	discard_unread(conn);
 }
 
 void conn_end(struct conn *conn, const char *code, const char *fmt, ...)
