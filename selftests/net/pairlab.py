@@ -123,8 +123,13 @@ class Node:
 
 
 class PairLab(PolicyLab):
-    def __init__(self, configs, cables):
+    """Two nodes with a configuration each, and what goes on meanwhile: streams (client, server, address), shared addresses (segment, host,
+    source, address).
+    """
+
+    def __init__(self, configs, cables, streams, shared):
         super().__init__()
+        self.streams, self.shared = streams, shared
         self.tmp = os.path.dirname(self.args.config)
         self.a = Node(self, "a", os.path.join(self.tmp, configs[0]), cables)
         self.b = Node(self, "b", os.path.join(self.tmp, configs[1]), cables)
@@ -153,6 +158,17 @@ class PairLab(PolicyLab):
             node.fl("vip", "enable")
             node.fl("vip", "maintenance", "off")
         self.settled(timeout=60)
+
+    @contextlib.contextmanager
+    def traffic(self, what, gap, twice):
+        """Around what happens to a node: the longest gap that it may cost, and how long an address may be owned twice, in s."""
+        t = Traffic(self)
+        try:
+            yield t
+            t.finish(what, gap, twice)
+        except BaseException:
+            self.restore()  # for the tests that follow
+            raise
 
     def stop(self):
         for node in self.nodes:
@@ -342,3 +358,44 @@ class Owners(threading.Thread):
             if at >= since:
                 slots.setdefault(int(at / 0.02), set()).add(name)
         return 0.02 * sum(len(names) > 1 for names in slots.values())
+
+
+class Traffic:
+    """Of each stream a transfer and packets that tell the gap; and who answers for each shared address."""
+
+    next_port = 6000
+
+    def __init__(self, lab):
+        n = len(lab.streams)
+        self.port = Traffic.next_port  # of the first stream's transfer
+        Traffic.next_port += 2 * n
+        self.transfers = [Transfer(lab, *stream, self.port + i) for i, stream in enumerate(lab.streams)]
+        self.pings = [Pings(lab, *stream, self.port + n + i) for i, stream in enumerate(lab.streams)]
+        self.owners = [Owners(lab, *shared) for shared in lab.shared]
+        self.names = ["%s to %s" % (client, server) for client, server, _ in lab.streams]
+        self.flow()
+        self.mark()
+
+    def flow(self):
+        for t in self.transfers:
+            t.moves()
+        for p in self.pings:
+            p.flows()
+
+    def mark(self):
+        """What is judged is what is sent from now on."""
+        self.since = time.monotonic()
+
+    def finish(self, what, gap, twice):
+        self.flow()
+        for t in (*self.pings, *self.owners):
+            t.finish()
+        gaps = [p.gap(self.since) for p in self.pings]
+        owned = [o.twice(self.since) for o in self.owners]
+        print("# %s: gap %s, packets lost %s, owned twice %s ms"
+              % (what, ", ".join("%s %.0f ms" % (name, g * 1000) for name, g in zip(self.names, gaps)),
+                 [len(p.lost(self.since)) for p in self.pings], ["%.0f" % (o * 1000) for o in owned]))
+        for t in self.transfers:
+            t.finish()
+        check(max(gaps) <= gap, "%s: gaps of %s s, more than %s" % (what, gaps, gap))
+        check(max(owned) <= twice, "%s: addresses were owned twice for %s s, more than %s" % (what, owned, twice))

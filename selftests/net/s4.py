@@ -5,10 +5,6 @@
 --how native|tc: of all interfaces.
 """
 
-import contextlib
-import json
-import time
-
 from pairlab import *
 from wire import main
 
@@ -16,7 +12,9 @@ WORLD, VIP, LAN_VIP = "198.51.100.1", "172.25.46.100", "192.168.0.10"
 UNPLANNED = 4.0  # s; three adverts and the skew, and what a busy machine takes
 ADVERT = 1.0 + 1 / 256
 
-lab = PairLab(("S4-a.json", "S4-b.json"), {"wan": "eth0", "lan": "eth1"})
+lab = PairLab(("S4-a.json", "S4-b.json"), {"wan": "eth0", "lan": "eth1"},
+              streams=[("lan", "isp", WORLD)],
+              shared=[("lan", "lan", "192.168.0.50", LAN_VIP), ("wan", "isp", "172.25.46.1", VIP)])
 a, b = lab.nodes
 
 
@@ -26,44 +24,8 @@ def adapt(config):
     config.pop("hooks", None)
 
 
-class Traffic:
-    """A file transfer from the LAN to the world and back, packets that tell the gap, and who answers for the addresses."""
-
-    port = 6000
-
-    def __init__(self):
-        Traffic.port += 2
-        self.transfer = Transfer(lab, "lan", "isp", WORLD, Traffic.port)
-        self.pings = Pings(lab, "lan", "isp", WORLD, Traffic.port + 1)
-        self.owners = [Owners(lab, "lan", "lan", "192.168.0.50", LAN_VIP), Owners(lab, "wan", "isp", "172.25.46.1", VIP)]
-        self.flow()
-        self.since = time.monotonic()
-
-    def flow(self):
-        self.transfer.moves()
-        self.pings.flows()
-
-    def finish(self, what, gap, twice):
-        self.flow()
-        for t in (self.pings, *self.owners):
-            t.finish()
-        got, owned = self.pings.gap(self.since), [o.twice(self.since) for o in self.owners]
-        print("# %s: gap %.0f ms, packets lost %d, owned twice %s ms"
-              % (what, got * 1000, len(self.pings.lost(self.since)), ["%.0f" % (o * 1000) for o in owned]))
-        self.transfer.finish()
-        check(got <= gap, "%s: a gap of %.3f s, more than %s" % (what, got, gap))
-        check(max(owned) <= twice, "%s: addresses were owned twice for %s s, more than %s" % (what, owned, twice))
-
-
-@contextlib.contextmanager
 def traffic(what, gap, twice=ADVERT):
-    t = Traffic()
-    try:
-        yield t
-        t.finish(what, gap, twice)
-    except BaseException:
-        lab.restore()  # for the tests that follow
-        raise
+    return lab.traffic(what, gap, twice)
 
 
 def test_start():
@@ -73,10 +35,10 @@ def test_start():
     for node in lab.nodes:
         node.wait_started()
     lab.settled(timeout=60)
-    with traffic("nothing happens", 0.1, 0):
-        row = lab.state("a", "--port", str(Traffic.port), source="192.168.0.50", translated_source=VIP)
-        until(lambda: len(lab.states("b", "--port", str(Traffic.port))), 1, "the state at the standby")
-        there = lab.state("b", "--port", str(Traffic.port), source="192.168.0.50", translated_source=VIP, origin="peer")
+    with traffic("nothing happens", 0.1, 0) as t:
+        row = lab.state("a", "--port", str(t.port), source="192.168.0.50", translated_source=VIP)
+        until(lambda: len(lab.states("b", "--port", str(t.port))), 1, "the state at the standby")
+        there = lab.state("b", "--port", str(t.port), source="192.168.0.50", translated_source=VIP, origin="peer")
         check_equal(there["translated_source_port"], row["translated_source_port"], "its port outside")
 
 

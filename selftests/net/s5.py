@@ -5,7 +5,6 @@
 --how native|tc: of all interfaces. The shared addresses get fast_ms for the tests' time; one test leaves the files as they are.
 """
 
-import contextlib
 import time
 
 from pairlab import *
@@ -16,7 +15,9 @@ FAST_MS = 50
 INTERVAL = FAST_MS * (1 + 100 / 256) / 1000  # of the worse one's adverts, s
 UNPLANNED = 0.5  # s; 3 * FAST_MS + skew, and what a busy machine takes
 
-lab = PairLab(("S5-pri01.json", "S5-sec01.json"), CABLES)
+lab = PairLab(("S5-pri01.json", "S5-sec01.json"), CABLES,
+              streams=[("lan", "dmz", "10.0.2.50"), ("dmz", "isp", "198.51.100.1")],
+              shared=[("lan", "lan", "10.0.1.50", "10.0.1.1"), ("wan", "isp", "203.0.113.254", "203.0.113.1")])
 a, b = lab.nodes
 
 
@@ -32,53 +33,8 @@ def adapt(config, fast=True):
     config.pop("checks", None)
 
 
-class Traffic:
-    """A transfer LAN -> DMZ, one from the DMZ to the world by source NAT, packets of both that tell the gap, and who answers for the addresses."""
-
-    port = 6000
-
-    def __init__(self):
-        Traffic.port += 4
-        p = Traffic.port
-        self.transfers = [Transfer(lab, "lan", "dmz", "10.0.2.50", p), Transfer(lab, "dmz", "isp", "198.51.100.1", p + 1)]
-        self.pings = [Pings(lab, "lan", "dmz", "10.0.2.50", p + 2), Pings(lab, "dmz", "isp", "198.51.100.1", p + 3)]
-        self.owners = [Owners(lab, "lan", "lan", "10.0.1.50", "10.0.1.1"), Owners(lab, "wan", "isp", "203.0.113.254", "203.0.113.1")]
-        self.flow()
-        self.since = time.monotonic()
-
-    def flow(self):
-        for t in self.transfers:
-            t.moves()
-        for p in self.pings:
-            p.flows()
-
-    def mark(self):
-        """What is judged is what is sent from now on."""
-        self.since = time.monotonic()
-
-    def finish(self, what, gap, twice=0.0):
-        self.flow()
-        for t in (*self.pings, *self.owners):
-            t.finish()
-        gaps = [p.gap(self.since) for p in self.pings]
-        owned = [o.twice(self.since) for o in self.owners]
-        print("# %s: gap LAN to DMZ %.0f ms, DMZ to world %.0f ms, packets lost %s, owned twice %s ms"
-              % (what, *(g * 1000 for g in gaps), [len(p.lost(self.since)) for p in self.pings], ["%.0f" % (o * 1000) for o in owned]))
-        for t in self.transfers:
-            t.finish()
-        check(max(gaps) <= gap, "%s: gaps of %s s, more than %s" % (what, gaps, gap))
-        check(max(owned) <= twice, "%s: addresses were owned twice for %s s, more than %s" % (what, owned, twice))
-
-
-@contextlib.contextmanager
 def traffic(what, gap, twice=INTERVAL):
-    t = Traffic()
-    try:
-        yield t
-        t.finish(what, gap, twice)
-    except BaseException:
-        lab.restore()  # for the tests that follow
-        raise
+    return lab.traffic(what, gap, twice)
 
 
 def test_start():
@@ -187,16 +143,15 @@ def test_both_boot_together():
 
 def test_partition_that_heals():
     """All is cut, on all segments: both have the addresses; afterwards one has, and the other says what has been."""
-    t = Traffic()
-    for segment in ("lan", "wan", "dmz", "sync"):
-        a.silent(segment, True)
-    until(lambda: (a.has("master"), b.has("master")), (True, True), "whether both have the addresses")
-    t.flow()
-    t.mark()
-    for segment in ("sync", "lan", "wan", "dmz"):
-        a.silent(segment, False)
-    lab.settled()
-    t.finish("partition that heals", UNPLANNED, INTERVAL)
+    with traffic("partition that heals", UNPLANNED) as t:
+        for segment in ("lan", "wan", "dmz", "sync"):
+            a.silent(segment, True)
+        until(lambda: (a.has("master"), b.has("master")), (True, True), "whether both have the addresses")
+        t.flow()
+        t.mark()
+        for segment in ("sync", "lan", "wan", "dmz"):
+            a.silent(segment, False)
+        lab.settled()
     for node in lab.nodes:
         check("split" in node.fl("show", "events", "--since", "1h"), "%s does not tell of it" % node.name)
 
