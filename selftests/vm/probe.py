@@ -9,10 +9,10 @@ import sys
 from guestlab import arguments
 
 args = arguments()
-tests = subprocess.run([os.environ["FL_BUILD"] + "/net", "--tap", "--jobs", "1", "--filter", "timekeeper/*"],
+tests = subprocess.run([os.environ["FL_BUILD"] + "/net", "--tap", "--jobs", "1", "--filter", "timekeeper*/*"],
                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
 for line in tests.stdout.splitlines():
-    result = re.match(r"(ok|not ok) +(?:- *)?timekeeper::(\S+)(.*)", line)
+    result = re.match(r"(ok|not ok) +(?:- *)?timekeeper(?:_probes)?::(\S+)(.*)", line)
     if result:
         print("%s %s%s%s" % (result.group(1), args.prefix, result.group(2).replace("_", "-"), result.group(3)))
     elif line.startswith(" "):  # why it failed; else what Criterion says of itself, and of tests that were not asked for
