@@ -189,6 +189,58 @@ restarts() {
 	check "again" slowwait 10 both_connected
 }
 
+# hold_loop NODE SECONDS: its event loop; probes, adverts and beats have a thread of their own
+hold_loop() {
+	"$FL_PYTHON" "$FL_NET/hold_loop.py" "${fl_daemon_pid[$1]}" "$2"
+}
+
+is_told() {
+	fl right status | grep -q "$1"
+}
+
+# losses: of both nodes
+losses() {
+	echo "$(lost left) $(lost right)"
+}
+
+# Its loop has much to do, as in an apply: nobody is lost for that
+held_up() {
+	local before busy
+	before=$(losses)
+	hold_loop left 6 > "$FL_TMP/held" &
+	busy=$!
+	check "a reason" slowwait 5 is_told "peer left .* is busy since [3-9] s: its beats come"
+	wait "$busy" || fail "not held up: $(cat "$FL_TMP/held")"
+	check "no reason any more" slowwait 5 is_ok
+	check "still connected" both_connected
+	check_equal "nobody was lost" "$(losses)" "$before"
+}
+
+# loss_takes NODE: ms until it has lost its peer, from now on
+loss_takes() {
+	local begin
+	begin=$(date +%s%N)
+	slowwait 10 not_connected "$1" || return
+	echo $((($(date +%s%N) - begin) / 1000000))
+}
+
+# Who is dead is lost within three seconds, as ever: stopped with all its threads, or behind a cable that is cut
+dead() {
+	local ms
+	kill -STOP "${fl_daemon_pid[left]}"
+	ms=$(loss_takes right)
+	kill -CONT "${fl_daemon_pid[left]}"
+	check "stopped: $ms ms" [ "$ms" -gt 1000 -a "$ms" -lt 4000 ]
+	check_match "why" "$(sync_of right last_error)" "nothing was heard from it for 3 s"
+	check "again" slowwait 10 both_connected
+	ip -n "$left" link set sync down
+	ms=$(loss_takes right)
+	check "cut: $ms ms" [ "$ms" -gt 1000 -a "$ms" -lt 4000 ]
+	check_match "why" "$(sync_of right last_error)" "nothing was heard from it for 3 s"
+	ip -n "$left" link set sync up
+	check "again" slowwait 10 both_connected
+}
+
 without_ha() {
 	echo '{ "interfaces": { "sync": { "device": "sync" } } }' > "$FL_TMP/none.json"
 	check "applied" fl left apply "$FL_TMP/none.json"
@@ -205,6 +257,8 @@ run_test doctor doctor
 run_test key-change key_change
 run_test wrong-key wrong_key
 run_test bad-file bad_file
+run_test held-up held_up
+run_test dead dead
 run_test restarts restarts
 run_test without-ha without_ha
 teardown

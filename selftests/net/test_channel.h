@@ -27,6 +27,7 @@ struct node {
 	uint8_t last[64];
 	int answer; /* of message() */
 	bool still; /* its loop does not run */
+	bool beats; /* it is heard by another way, its loop or not */
 };
 
 extern struct node nodes[NODES];

@@ -92,6 +92,15 @@ static void show(void *arg, struct sync_peer *peer, json_t *row)
 
 /* ---- nodes ---- */
 
+static bool lives(void *arg, const struct addr *peer, uint64_t epoch)
+{
+	(void)arg;
+	for (int i = 0; i < NODES; i++)
+		if (addr_equal(&nodes[i].local, peer))
+			return nodes[i].beats && epoch == nodes[i].settings.epoch;
+	return false;
+}
+
 void key_of(struct sync_key *key, uint8_t seed)
 {
 	uint8_t secret[SYNC_KEY_BYTES];
@@ -126,8 +135,9 @@ void node_prepare(int i, int peer, uint8_t seed)
 						    .keys = &node->keys,
 						    .node = names[i],
 						    .number = i + 1,
-						    .epoch = 1,
-						    .role = i ? "secondary" : "primary" };
+						    .epoch = i + 1,
+						    .role = i ? "secondary" : "primary",
+						    .lives = lives };
 	node->part = (struct sync_part){ .name = "states",
 					 .first = PART_FIRST,
 					 .last = PART_LAST,

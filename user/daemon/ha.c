@@ -88,6 +88,11 @@ static const char *role_text(enum config_role role)
 	return texts[role];
 }
 
+static bool lives(void *arg, const struct addr *peer, uint64_t epoch)
+{
+	return pairing_hears(arg, peer, epoch);
+}
+
 static struct channel_settings settings_of(struct daemon *d)
 {
 	const struct config *config = d->ha->config;
@@ -104,7 +109,9 @@ static struct channel_settings settings_of(struct daemon *d)
 					  .number = pair_node(&its->local),
 					  .epoch = pairing_epoch(d),
 					  .role = role_text(its->role),
-					  .journal = d->journal };
+					  .journal = d->journal,
+					  .lives = lives,
+					  .arg = d };
 }
 
 static void set_channel(struct daemon *d)

@@ -89,6 +89,20 @@ static struct pair_view *views_of(struct daemon *d, size_t *n)
 	return views;
 }
 
+bool pairing_hears(struct daemon *d, const struct addr *peer, uint64_t epoch)
+{
+	bool hears = false;
+	struct pair_view *views;
+	size_t n;
+
+	views = views_of(d, &n);
+	for (size_t i = 0; i < n; i++)
+		if (addr_equal(&views[i].addr, peer))
+			hears = views[i].state == PAIR_UP && views[i].mark.epoch == epoch;
+	free(views);
+	return hears;
+}
+
 /* true: somebody has come further */
 static bool take_marks(struct daemon *d)
 {

@@ -27,3 +27,5 @@ void pairing_reasons(struct daemon *d, json_t *reasons);
 uint64_t pairing_epoch(const struct daemon *d);
 /* What a peer says of its own on a channel that it is known by: what it sent in another is refused from now on. */
 void pairing_peer_epoch(struct daemon *d, uint64_t node, uint64_t epoch);
+/* Whether beats come of that start of a peer: its timekeeper lives, whatever its loop does. */
+bool pairing_hears(struct daemon *d, const struct addr *peer, uint64_t epoch);

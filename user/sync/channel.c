@@ -550,6 +550,8 @@ int channel_configure(struct channel *c, const struct channel_settings *s)
 	c->number = s->number;
 	c->epoch = s->epoch;
 	c->journal = s->journal;
+	c->lives = s->lives;
+	c->arg = s->arg;
 	take_peers(c, peers, s->n_peers);
 	take_keys(c, s->keys);
 	if (!c->keys.n)

@@ -5,8 +5,9 @@
  * thread only.
  *
  * The node with the lower address connects, both listen. Whoever's address is no peer's gets nowhere, before TLS begins. A peer that is not
- * heard for SYNC_DEAD_MS, or has not read in this time what waits for it, is given up; what a part has sent and the peer has not answered may
- * then be lost: a part begins anew when opened() is called.
+ * heard for SYNC_DEAD_MS, or has not read in this time what waits for it, is given up; but not before SYNC_HELD_UP_MS while it tells by another
+ * way that it lives: then its loop is held up, as by an apply. What a part has sent and the peer has not answered may then be lost: a part
+ * begins anew when opened() is called.
  */
 #pragma once
 
@@ -27,6 +28,7 @@
 #define SYNC_WAITING_STOP (1u << 20) /* where a part stops sending, until drained() */
 #define SYNC_WAITING_MAX (64u << 20) /* where the connection is given up: a part has not stopped */
 #define SYNC_DEAD_MS 3000
+#define SYNC_HELD_UP_MS 60000
 #define SYNC_PARTS_MAX 8
 
 /* Types of frames. */
@@ -63,6 +65,11 @@ struct channel_settings {
 	uint64_t number, epoch;
 	const char *role;	 /* "primary", "secondary", "none" */
 	struct journal *journal; /* may be NULL */
+	/*
+	 * Whether the start of the peer's daemon that `epoch` names is heard by another way that its loop has no part in. NULL: there is none
+	 */
+	bool (*lives)(void *arg, const struct addr *peer, uint64_t epoch);
+	void *arg;
 };
 
 /* All but first, last and message may be NULL. The channel keeps the pointer. */

@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "user/lib/clock.h"
@@ -481,9 +480,10 @@ static void on_out(struct evbuffer *buffer, const struct evbuffer_cb_info *info,
 	((struct conn *)arg)->sent += info->n_deleted;
 }
 
+/* A peer that is held up reads nothing: that its kernel has no room for more is no reason to end what conn_tick() lets live. */
 static void set_socket(int fd)
 {
-	const int on = 1, ms = SYNC_DEAD_MS;
+	const int on = 1, ms = SYNC_HELD_UP_MS;
 
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
@@ -571,44 +571,4 @@ void conn_connect(struct channel *channel, struct sync_peer *peer)
 	}
 	if (err)
 		conn_end(conn, NULL, "%s", strerror(err));
-}
-
-/* ---- time goes by ---- */
-
-static void send_ping(struct conn *conn)
-{
-	const uint64_t now = clock_us(CLOCK_MONOTONIC);
-
-	conn_send(conn, SYNC_PING, &now, sizeof(now));
-}
-
-/* Ticks are counted, not milliseconds: a loop that was held up for long has had no chance to hear anything. */
-static void tick_open(struct conn *conn)
-{
-	bool stuck = conn_waiting(conn) && conn->sent == conn->written;
-
-	conn->stuck = stuck ? conn->stuck + 1 : 0;
-	conn->written = conn->sent;
-	if (++conn->silent >= TICKS(SYNC_DEAD_MS))
-		conn_end(conn, NULL, "nothing was heard from it for %d s", SYNC_DEAD_MS / 1000);
-	else if (conn->stuck >= TICKS(SYNC_DEAD_MS))
-		conn_end(conn, NULL, "it has read nothing for %d s, and %zu bytes wait for it", SYNC_DEAD_MS / 1000,
-			 conn_waiting(conn));
-	else if (conn->age % TICKS(RETRY_MS) == 0)
-		send_ping(conn);
-}
-
-void conn_tick(struct conn *conn)
-{
-	static const char *const late[] = {
-		[CONN_CONNECTING] = "it does not answer",
-		[CONN_TLS] = "it began, and sent no whole TLS handshake",
-		[CONN_HELLO] = "it sent no HELLO",
-	};
-
-	conn->age++;
-	if (conn->state == CONN_OPEN)
-		tick_open(conn);
-	else if (conn->age >= TICKS(SYNC_DEAD_MS))
-		conn_end(conn, NULL, "%s for %d s", late[conn->state], SYNC_DEAD_MS / 1000);
 }

@@ -97,6 +97,8 @@ struct channel {
 	struct sync_keys keys;
 	uint64_t number, epoch;
 	struct journal *journal;
+	bool (*lives)(void *arg, const struct addr *peer, uint64_t epoch);
+	void *arg;
 };
 
 /* ---- channel_tls.c ---- */
@@ -112,7 +114,6 @@ bool tls_uses_key(const struct conn *conn); /* the handshake is over, and the ke
 
 struct conn *conn_accept(struct channel *channel, struct sync_peer *peer, int fd); /* takes fd; NULL: out of memory */
 void conn_connect(struct channel *channel, struct sync_peer *peer);
-void conn_tick(struct conn *conn);
 /*
  * It is over: parts, events and last_error follow; code: the peer is told (BYE), if there is still a way to; NULL: it is not. The struct
  * lives until the loop goes on.
@@ -121,6 +122,12 @@ void conn_end(struct conn *conn, const char *code, const char *fmt, ...) __attri
 void conn_free(struct conn *conn);
 int conn_send(struct conn *conn, uint16_t type, const void *data, size_t len);
 size_t conn_waiting(const struct conn *conn);
+
+/* ---- channel_time.c ---- */
+
+void conn_tick(struct conn *conn);
+/* Nothing comes by it, but the peer lives. */
+bool conn_is_held_up(const struct conn *conn);
 
 /* ---- channel_hello.c ---- */
 

@@ -167,22 +167,28 @@ json_t *channel_show(const struct channel *c)
 	return rows;
 }
 
-void channel_reasons(const struct channel *c, json_t *reasons)
+static void reason_of(const struct sync_peer *peer, json_t *reasons)
 {
 	char name[ADDR_STRLEN], address[ADDR_STRLEN];
+	long long s = (clock_ms(CLOCK_BOOTTIME) - peer->since_ms) / 1000;
+	const char *title = peer_title(peer, name);
 
+	addr_format(&peer->addr, address);
+	if (peer->conn && conn_is_held_up(peer->conn))
+		json_array_append_new(reasons,
+				      json_sprintf("peer %s (%s) is busy since %lld s: its beats come, and no answers",
+						   title, address, sync_peer_silent_ms(peer) / 1000));
+	else if (!peer->conn && !peer->moving)
+		json_array_append_new(reasons, json_sprintf("peer %s (%s) is not connected since %lld s: %s", title,
+							    address, s, peer->last_error));
+}
+
+void channel_reasons(const struct channel *c, json_t *reasons)
+{
 	if (!c->keys.n)
 		json_array_append_new(reasons, json_sprintf("sync: no key: %s", c->no_key));
 	else if (c->listen_error[0])
 		json_array_append_new(reasons, json_sprintf("sync: nobody can connect: %s", c->listen_error));
-	for (size_t i = 0; i < c->n_peers && c->keys.n; i++) {
-		const struct sync_peer *peer = c->peers[i];
-		long long s = (clock_ms(CLOCK_BOOTTIME) - peer->since_ms) / 1000;
-
-		if (peer->conn || peer->moving)
-			continue;
-		json_array_append_new(reasons, json_sprintf("peer %s (%s) is not connected since %lld s: %s",
-							    peer_title(peer, name), addr_format(&peer->addr, address),
-							    s, peer->last_error));
-	}
+	for (size_t i = 0; i < c->n_peers && c->keys.n; i++)
+		reason_of(c->peers[i], reasons);
 }
