@@ -44,7 +44,7 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__type(key, struct fl_eim_key);
 	__type(value, struct fl_eim);
-} fl_eim SEC(".maps"); /* Programs write */
+} fl_eim SEC(".maps"); /* Programs write, and the daemon */
 
 /* Seconds that a mapping lives unused: RFC 5382 REQ-5, RFC 5508 REQ-2, RFC 4787 REQ-5. */
 static __always_inline __u32 eim_life(__u8 proto)

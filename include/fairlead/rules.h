@@ -181,7 +181,7 @@ struct fl_nat {
 };
 _Static_assert(sizeof(struct fl_nat) == 32, "layout");
 
-/* fl_eim: LRU hash, endpoint-independent mappings (RFC 4787 REQ-1): an entry for each of the two endpoints. Programs write */
+/* fl_eim: LRU hash, endpoint-independent mappings (RFC 4787 REQ-1): an entry for each of the two endpoints. Programs write; the daemon, what a peer tells */
 struct fl_eim_key {
 	union fl_addr addr;
 	__be16 port; /* or identifier */

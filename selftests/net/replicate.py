@@ -5,6 +5,9 @@
 replicate.py serve ADDRESS...
 replicate.py hold ADDRESS KIND...   tcp, udp or icmp; says "up KIND", and when it is ended (SIGTERM) "KIND gap MS lost N"
 
+replicate.py tell ADDRESS...          answers what comes to UDP port 5002 with whom it came from
+replicate.py ask SOURCE PORT ADDRESS  says what that answers
+
 Each sends a number every 10 ms and waits for it to come back: TCP's come all, in order.
 """
 
@@ -16,7 +19,7 @@ import sys
 import threading
 import time
 
-PORT = 5001
+PORT, TELL = 5001, 5002
 EVERY = 0.01
 
 
@@ -136,7 +139,38 @@ def hold(address, kinds):
         flow.end()
 
 
+def tell(addresses):
+    listeners = []
+    for address in addresses:
+        listeners.append(socket.socket(family_of(address), socket.SOCK_DGRAM))
+        listeners[-1].bind((address, TELL))
+    print("ready", flush=True)
+    while True:
+        for sock in select.select(listeners, [], [])[0]:
+            sender = sock.recvfrom(4096)[1]
+            sock.sendto(("%s %d" % sender[:2]).encode(), sender)
+
+
+def ask(source, port, address):
+    with socket.socket(family_of(address), socket.SOCK_DGRAM) as sock:
+        sock.bind((source, port))
+        sock.connect((address, TELL))
+        sock.settimeout(1)
+        for _ in range(5):
+            sock.send(b"who am I?")
+            try:
+                print(sock.recv(100).decode(), flush=True)
+                return
+            except OSError:
+                pass
+
+
 def main():
+    if sys.argv[1] == "tell":
+        tell(sys.argv[2:])
+    if sys.argv[1] == "ask":
+        ask(sys.argv[2], int(sys.argv[3]), sys.argv[4])
+        return
     if sys.argv[1] == "serve":
         for address in sys.argv[2:]:
             serve(address)

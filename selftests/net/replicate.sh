@@ -13,9 +13,10 @@
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/../lab.sh"
 
-client='' server='' left='' right='' switch=''
+client='' server='' left='' right='' switch='' near='' i=0
 CLIENT4=192.0.2.80 CLIENT6=2001:db8:aa::80 SERVER4=198.51.100.99 SERVER6=2001:db8:f::99 SHARED=198.51.100.10
-flows=()
+NEAR4=(192.0.2.81 192.0.2.82) FAR4=198.51.100.98
+flows=() seen=()
 
 # plug NAMESPACE DEVICE BRIDGE
 plug() {
@@ -44,8 +45,12 @@ network_up() {
 	node_up "$left" 1
 	node_up "$right" 2
 	ip -n "$client" addr add "$CLIENT4/24" dev eth0
+	for near in "${NEAR4[@]}"; do
+		ip -n "$client" addr add "$near/24" dev eth0
+	done
 	ip -n "$client" addr add "$CLIENT6/64" dev eth0 nodad
 	ip -n "$server" addr add "$SERVER4/24" dev eth0
+	ip -n "$server" addr add "$FAR4/24" dev eth0
 	ip -n "$server" addr add "$SERVER6/64" dev eth0 nodad
 	ip -n "$client" route add default via 192.0.2.1
 	ip -n "$client" -6 route add default via 2001:db8:aa::1
@@ -72,7 +77,7 @@ config() {
 			"protocol": "tcp", "quick": true, "route_to": "uplink" }'
 		'{ "name": "the rest", "action": "pass", "direction": "in", "interface": "lan" }')
 	local nat=('{ "type": "snat", "interface": "wan", "source": { "address": "10.9.9.0/24" }, "translate_to": "interface" }'
-		'{ "type": "snat", "interface": "wan", "source": { "address": "192.0.2.0/24" }, "translate_to": "'"$SHARED"'" }')
+		'{ "type": "snat", "interface": "wan", "source": { "address": "192.0.2.0/24" }, "translate_to": "'"$SHARED"'", "endpoint_independent": true }')
 	[ "$3" = 1 ] || nat=("${nat[1]}" "${nat[0]}")
 	cat > "$FL_TMP/$1.json" << JSON
 {
@@ -123,6 +128,8 @@ start() {
 	daemon_start right "$right" "$FL_TMP/right.json" || return
 	background "$server" "$FL_PYTHON" "$FL_NET/replicate.py" serve "$SERVER4" "$SERVER6" > "$FL_TMP/serve.log" 2>&1
 	slowwait 5 grep -q ready "$FL_TMP/serve.log" || fail "the server: $(cat "$FL_TMP/serve.log")"
+	background "$server" "$FL_PYTHON" "$FL_NET/replicate.py" tell "$SERVER4" "$FAR4" > "$FL_TMP/tell.log" 2>&1
+	slowwait 5 grep -q ready "$FL_TMP/tell.log" || fail "the server: $(cat "$FL_TMP/tell.log")"
 	check "both have all" slowwait 15 has_all
 	check "left has the addresses" slowwait 15 role_is left master
 	check "right has not" slowwait 15 role_is right backup
@@ -174,6 +181,35 @@ on_both() {
 	check_match "by the gateway" "$(keys_of right)" "'by the gateway', 'uplink'"
 	check_match "by prefix" "$(keys_of right)" "'2001:db8:bb:"
 	check_equal "that right has of left" "$(sync_of right states_peer)" "$(sync_of left states_local)"
+}
+
+# outside SOURCE DESTINATION: by which address and port a host's socket is seen there
+outside() {
+	in_ns "$client" "$FL_PYTHON" "$FL_NET/replicate.py" ask "$1" 7777 "$2"
+}
+
+# both_have SOURCE: a state of it
+both_have() {
+	[ "$(fl left show states --count --host "$1")" = 1 ] && [ "$(fl right show states --count --host "$1")" = 1 ]
+}
+
+# Two hosts have the same port inside: one of them gets another one outside
+mapped() {
+	seen=()
+	for near in "${NEAR4[@]}"; do
+		seen+=("$(outside "$near" "$SERVER4")")
+		check_match "$near" "${seen[-1]}" "^$SHARED [0-9]+$"
+		check "both have $near" promptly 1 both_have "$near"
+	done
+	[ "${seen[0]}" != "${seen[1]}" ] || fail "both are ${seen[0]}"
+}
+
+# Who has the addresses now keeps to it, to whomever they talk; the second comes first, while the port of the first would be free
+still_mapped() {
+	for i in 1 0; do
+		check_equal "${NEAR4[i]} to another" "$(outside "${NEAR4[i]}" "$FAR4")" "${seen[i]}"
+		check_equal "${NEAR4[i]} as before" "$(outside "${NEAR4[i]}" "$SERVER4")" "${seen[i]}"
+	done
 }
 
 # All go to right, and on
@@ -244,7 +280,9 @@ none_left() {
 round() {
 	started start "$1" || return
 	run_test on-both on_both
+	run_test mapped mapped
 	run_test move move
+	run_test still-mapped still_mapped
 	run_test killed killed
 	if [ "$1" = native ]; then # what does not depend on it
 		run_test by-hand by_hand

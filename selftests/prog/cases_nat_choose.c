@@ -12,6 +12,7 @@
 #include "selftests/prog/check.h"
 #include "selftests/prog/nat.h"
 #include "user/lib/clock.h"
+#include "user/policy/states_peer.h"
 
 #include "nat_choose.skel.h"
 
@@ -468,10 +469,94 @@ static void eim_decide(struct env *env)
 	nat_choose__destroy(p);
 }
 
+/* Jiffies, as the youngest mapping has them. */
+static __u32 mapped_at(struct nat_choose *p)
+{
+	int fd = bpf_map__fd(p->maps.fl_eim);
+	struct fl_eim_key key;
+	struct fl_eim eim = {};
+
+	if (!bpf_map_get_next_key(fd, NULL, &key))
+		bpf_map_lookup_elem(fd, &key, &eim);
+	return eim.used;
+}
+
+/* A peer tells of a connection of the inside endpoint that has `port` outside; its last packet was so many seconds ago. */
+static void told(struct nat_choose *p, const struct nat_choice *c, int port, __u32 now, int seconds, bool mapped)
+{
+	struct states t = { .mappings = bpf_map__fd(p->maps.fl_eim), .hz = clock_hz() };
+	struct states_news news = { .state = { .proto = c->proto,
+					       .flags = FL_STATE_TRANSLATED | FL_STATE_STARTER,
+					       .nat = c->snat.id,
+					       .seen = now - seconds * t.hz },
+				    .mapped = mapped };
+
+	news.addr[0] = news.state.addr[0] = c->from.dst;
+	news.port[0] = news.state.port[0] = c->from.dport;
+	news.state.addr[1] = c->from.src;
+	news.state.port[1] = c->from.sport;
+	news.addr[1] = addr_of(OUTSIDE4);
+	news.port[1] = htobe16(port);
+	states_map(&t, &news, now);
+}
+
+/* What a peer has given is as good as an own one, and lives as long since its last packet. */
+static void eim_of_peer(struct env *env)
+{
+	struct nat_choose *p = open_empty(env);
+	struct nat_choice a = snat(connection(17, INSIDE4, 5000, REMOTE4, 53), OUTSIDE4, FL_NAT_EIM, 0, 0);
+	struct nat_choice b = snat(connection(17, "10.1.2.4", 7000, REMOTE4, 53), OUTSIDE4, FL_NAT_EIM, 0, 0);
+	struct nat_choice c = snat(connection(17, "10.1.2.5", 5000, REMOTE4, 53), OUTSIDE4, FL_NAT_EIM, 0, 0);
+	__u32 now;
+
+	if (!p)
+		return;
+	becomes(env, p, "another", snat(connection(17, "10.1.2.9", 999, REMOTE4, 53), OUTSIDE4, FL_NAT_EIM, 0, 0),
+		OUTSIDE4, 999, REMOTE4, 53);
+	now = mapped_at(p);
+	told(p, &a, 7000, now, 250, true);
+	told(p, &b, 7001, now, 301, true);
+	told(p, &c, 7002, now, 1, false);
+	a.from.dst = addr_of("203.0.113.11");
+	becomes(env, p, "mapped by the peer", a, OUTSIDE4, 7000, "203.0.113.11", 53);
+	if (packet(env, p, &b)->stage || p->bss->choice.to.sport == htobe16(7000))
+		fail(env, "  another one gets its port\n");
+	if (p->bss->choice.to.sport == htobe16(7001))
+		fail(env, "  what has run out at the peer lives here\n");
+	becomes(env, p, "of a rule that keeps none", c, OUTSIDE4, 5000, REMOTE4, 53);
+	nat_choose__destroy(p);
+}
+
+/* Who has used it last has it: news that is older than what is here changes nothing. */
+static void eim_of_two(struct env *env)
+{
+	struct nat_choose *p = open_empty(env);
+	struct nat_choice a = snat(connection(17, INSIDE4, 5000, REMOTE4, 53), OUTSIDE4, FL_NAT_EIM, 0, 0);
+	struct nat_choice b = snat(connection(17, "10.1.2.4", 5001, REMOTE4, 53), OUTSIDE4, FL_NAT_EIM, 0, 0);
+	__u32 now;
+
+	if (!p)
+		return;
+	becomes(env, p, "own", a, OUTSIDE4, 5000, REMOTE4, 53);
+	now = mapped_at(p);
+	age_mappings(p, 20);
+	told(p, &a, 7000, now, 30, true); /* before this node had it */
+	told(p, &b, 5000, now, 30, true);
+	a.from.dst = addr_of("203.0.113.11");
+	becomes(env, p, "still its own", a, OUTSIDE4, 5000, "203.0.113.11", 53);
+	becomes(env, p, "and nobody else's", b, OUTSIDE4, 5001, REMOTE4, 53);
+	age_mappings(p, 20);
+	told(p, &a, 7000, now, 10, true); /* since then it had another one there */
+	a.from.dst = addr_of("203.0.113.12");
+	becomes(env, p, "the peer's", a, OUTSIDE4, 7000, "203.0.113.12", 53);
+	nat_choose__destroy(p);
+}
+
 const struct procedure nat_choose_procedures[] = {
 	{ "nat-choose/source", sources },	 { "nat-choose/destination", destinations },
 	{ "nat-choose/no-address", no_address }, { "nat-choose/many", many },
 	{ "nat-choose/exhausted", exhausted },	 { "nat-choose/run-out", run_out },
 	{ "nat-choose/eim", eim_property },	 { "nat-choose/eim-lifetime", eim_lifetime },
-	{ "nat-choose/eim-decide", eim_decide }, { 0 },
+	{ "nat-choose/eim-decide", eim_decide }, { "nat-choose/eim-of-peer", eim_of_peer },
+	{ "nat-choose/eim-of-two", eim_of_two }, { 0 },
 };

@@ -23,7 +23,7 @@ static inline struct states *table_new(uint32_t buckets)
 	t->counts = calloc(FL_STATE_COUNTS_CPU(CPUS), sizeof(*t->counts));
 	t->rule_stats = calloc(FL_RULE_STATS_INDEX(CPUS + 1, 0), sizeof(*t->rule_stats));
 	t->rule_states = calloc(FL_RULE_IDS_MAX, sizeof(*t->rule_states));
-	t->sources = -1;
+	t->sources = t->mappings = -1;
 	t->cpus = CPUS;
 	t->hz = HZ;
 	cr_assert_eq(states_init(t, buckets), 0);

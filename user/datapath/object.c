@@ -134,7 +134,7 @@ static int map_reuse_pinned(struct bpf_object *object, bool remake_misfits)
 }
 
 /* The flow cache, which nobody but the programs reads */
-static const char *const memo_names[] = { "fl_flows", "fl_flow_tags", "fl_rule_memo", "fl_eim" };
+static const char *const memo_names[] = { "fl_flows", "fl_flow_tags", "fl_rule_memo" };
 
 static void discard_maps(struct datapath *dp)
 {

@@ -46,6 +46,7 @@
 	X(RULE_TABLES, "fl_rule_tables") \
 	X(RULES, "fl_rules") \
 	X(NATS, "fl_nats") \
+	X(EIM, "fl_eim") \
 	X(RULE_NAMES, "fl_rule_names") \
 	X(RULE_STATS, "fl_rule_stats") \
 	X(RULE_STATES, "fl_rule_states") \

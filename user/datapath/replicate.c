@@ -183,6 +183,19 @@ static int understand_translations(const struct datapath *dp, const json_t *rows
 	return 0;
 }
 
+static void understand_mappings(const struct datapath *dp, bool mapped[FL_RULE_IDS_MAX])
+{
+	const struct tables *tables = tables_now(dp);
+	const struct policy *policy = tables ? tables->policy : NULL;
+
+	for (uint32_t place = 0; policy && place < policy->places[FL_LIST_SNAT]; place++) {
+		const struct fl_nat *nat = &policy->nats[FL_LIST_SNAT][place];
+
+		if (nat->flags & FL_NAT_EIM && !(nat->flags & FL_NAT_STATIC_PORT))
+			mapped[nat->id] = true;
+	}
+}
+
 int datapath_understand(struct datapath *dp, const char *text, size_t len, struct states_numbers_of *numbers)
 {
 	json_t *names = json_loadb(text, len, 0, NULL);
@@ -191,6 +204,7 @@ int datapath_understand(struct datapath *dp, const char *text, size_t len, struc
 	err = err ?: understand_rules(dp, json_object_get(names, "rules"), numbers->rule);
 	err = err ?: understand_gateways(dp, json_object_get(names, "gateways"), numbers->gateway);
 	err = err ?: understand_translations(dp, json_object_get(names, "translations"), numbers->npt);
+	understand_mappings(dp, numbers->mapped);
 	json_decref(names);
 	return err;
 }

@@ -26,6 +26,7 @@ int state_table_map(struct datapath *dp, const struct dp_map *maps, struct state
 		.rule_stats = dp->maps[DP_MAP_RULE_STATS].fd,
 		.rule_states = dp->maps[DP_MAP_RULE_STATES].fd,
 		.sources = dp->maps[DP_MAP_RULE_SOURCES].fd,
+		.mappings = dp->maps[DP_MAP_EIM].fd,
 		.n_buckets = maps[0].max_entries,
 		.cpus = dp->n_cpus,
 	};

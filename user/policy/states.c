@@ -26,6 +26,7 @@ int states_open(struct states *t, const struct states_maps *maps, uint32_t hz)
 {
 	memset(t, 0, sizeof(*t));
 	t->sources = maps->sources;
+	t->mappings = maps->mappings;
 	t->cpus = maps->cpus;
 	t->hz = hz;
 	t->buckets = map_at(t, 0, maps->buckets, maps->n_buckets, sizeof(*t->buckets));

@@ -25,6 +25,7 @@ struct states {
 	struct fl_rule_stats *rule_stats;
 	uint64_t *rule_states;	 /* an array's elements have eight bytes at least */
 	int sources;		 /* fd of fl_rule_sources; -1: none are counted */
+	int mappings;		 /* fd of fl_eim; -1: none are kept */
 	struct fl_sync_log *log; /* the daemon's own; NULL: nobody reads it */
 	uint32_t cpus, hz;
 	uint32_t timeout_s[FL_TIMEOUTS]; /* as configured, before they adapt */
@@ -44,7 +45,7 @@ struct states {
 
 /* The maps: file descriptors, and how many elements they have. */
 struct states_maps {
-	int buckets, states, control, counts, rule_stats, rule_states, sources;
+	int buckets, states, control, counts, rule_stats, rule_states, sources, mappings;
 	uint32_t n_buckets, cpus;
 };
 

@@ -10,6 +10,7 @@ struct states_news {
 	union fl_addr addr[2]; /* with FL_STATE_TRANSLATED: of each end, as the other side sees them */
 	__be16 port[2];
 	uint8_t kind; /* FL_KIND_EMBRYONIC, FL_KIND_ESTABLISHED */
+	bool mapped;  /* its translation keeps endpoint-independent mappings */
 };
 
 enum states_took { STATES_MADE, STATES_MERGED, STATES_NO_ROOM, STATES_OTHERS };
@@ -21,6 +22,12 @@ enum states_took { STATES_MADE, STATES_MERGED, STATES_NO_ROOM, STATES_OTHERS };
  */
 enum states_took states_take(struct states *t, const struct states_news *news, uint32_t now, uint32_t *slot,
 			     uint64_t *tag);
+
+/*
+ * After states_take() has had it: its inside endpoint has its outside one for whatever else it talks to, as at the peer, for as long as there
+ * since the last packet.
+ */
+void states_map(struct states *t, const struct states_news *news, uint32_t now);
 
 /* The tuple of a packet, its ends in order. Returns which of them is `src`. */
 unsigned int states_tuple(struct fl_tuple *tuple, const union fl_addr *src, const union fl_addr *dst, __be16 sport,

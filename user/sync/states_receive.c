@@ -77,7 +77,8 @@ static void slot_disclaimed(struct states_sync_peer *peer, uint32_t slot)
 	uint32_t serial = peer->receive.mirror[slot].serial, here = slot_clear(peer, slot);
 	struct states *table = peer->sync->host.table;
 
-	if (here != NOWHERE && !receiving_is_claimed(peer->sync, here) && table->control->lineage < peer->receive.lineage)
+	if (here != NOWHERE && !receiving_is_claimed(peer->sync, here) &&
+	    table->control->lineage < peer->receive.lineage)
 		states_own(table, here, serial);
 }
 
@@ -138,6 +139,7 @@ static int take_record(struct states_sync_peer *peer, const uint8_t *data, size_
 	if (!err)
 		took = entry_take(peer, id.slot, &news, clock->now, &here, &tag);
 	if (took <= STATES_MERGED) {
+		states_map(peer->sync->host.table, &news, clock->now);
 		slot_set(peer, &id, here, FL_TAG_SERIAL(tag));
 		return 0;
 	}

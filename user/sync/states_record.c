@@ -240,6 +240,7 @@ int states_record_get(const uint8_t *from, size_t len, const struct states_numbe
 	st->rule[0] = rule_here(numbers, get_be16(from + AT_RULE));
 	st->rule[1] = rule_here(numbers, get_be16(from + AT_RULE + 2));
 	err = nat_here(numbers, get_be16(from + AT_NAT), &st->nat);
+	news->mapped = st->nat < FL_RULE_IDS_MAX && numbers->mapped[st->nat];
 	err = err ?: gateway_here(numbers, get_be16(from + AT_GATEWAY), &st->gateway);
 	return err ?: gateway_here(numbers, get_be16(from + AT_REPLY_GATEWAY), &st->reply_gateway);
 }

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +22,7 @@ struct states_numbers_of {
 	uint16_t rule[FL_RULE_IDS_MAX]; /* rules and translations */
 	uint16_t gateway[FL_GATEWAYS_MAX];
 	uint16_t npt[FL_NPT_MAX];
+	bool mapped[FL_RULE_IDS_MAX]; /* by this node's numbers: translations that keep endpoint-independent mappings */
 };
 
 /* Ticks of this node's clock. */
