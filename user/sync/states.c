@@ -9,9 +9,7 @@
 #include "user/policy/states_private.h"
 #include "user/sync/states_private.h"
 
-#define BUSY_US 1000
-#define IDLE_US 4000
-#define TURN_SLOTS 65536 /* looked at in one turn of a takeover */
+#define TURN_SLOTS 65536       /* looked at in one turn of a takeover */
 #define TOLD_NS 10000000000ULL /* not oftener: counters have all of it */
 
 void peer_tell(struct states_sync_peer *peer, const char *event, const char *why)
@@ -168,19 +166,24 @@ static bool take_over_turn(struct states_sync *sync)
 	return true;
 }
 
+/* us: 0 is never */
+static uint32_t earlier(uint32_t us, uint32_t other)
+{
+	return us && us < other ? us : other;
+}
+
 uint32_t states_sync_turn(struct states_sync *sync)
 {
-	bool busy = take_over_turn(sync), open = false;
+	uint32_t us = take_over_turn(sync) ? BUSY_US : 0;
 
 	states_judge_contested(sync->host.table, sync->host.jiffies(sync->host.arg), receiving_is_claimed, sync);
 	for (struct states_sync_peer *peer = sync->peers; peer; peer = peer->next) {
 		if (!peer->open)
 			continue;
-		open = true;
-		busy |= sending_turn(peer);
+		us = earlier(us, sending_turn(peer));
 		receiving_turn(peer);
 	}
-	return busy ? BUSY_US : open ? IDLE_US : 0;
+	return us;
 }
 
 void states_sync_again(struct states_sync_peer *peer, const char *why)

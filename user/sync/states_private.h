@@ -4,6 +4,11 @@
 
 #include "user/sync/states.h"
 
+/* When the next turn is. */
+#define AT_ONCE_US 1 /* after what waits in the event loop */
+#define BUSY_US 1000
+#define IDLE_US 4000
+
 #define BATCH_RECORDS 256
 #define BATCH_HEADER 4
 #define PAIR_BYTES 8
@@ -38,7 +43,9 @@ struct pairs {
 struct sending {
 	uint32_t *serials; /* by slot: SERIAL_IS and the serial that the peer has; 0: none. NULL: no bulk yet */
 	struct digest digest;
-	uint64_t *tails;       /* by log: what of it has been done */
+	uint64_t *tails; /* by log: what of it has been read */
+	uint64_t *late;	 /* by slot, a bit: the log has named it, and there was no room for it on the way yet */
+	uint32_t n_late, late_at;
 	bool bulk;	       /* the walk is one that tells all */
 	bool done;	       /* a bulk has come to its end in this connection */
 	bool hurry;	       /* a log was overrun: the walk goes round at once */
@@ -140,7 +147,7 @@ void peer_ask(struct states_sync_peer *peer, const char *why);
 void sending_opened(struct states_sync_peer *peer);
 void sending_free(struct states_sync_peer *peer);
 void sending_names(struct states_sync_peer *peer);
-bool sending_turn(struct states_sync_peer *peer); /* whether there was something to do */
+uint32_t sending_turn(struct states_sync_peer *peer); /* in how many microseconds the next is due */
 void sending_want(struct states_sync_peer *peer, const uint8_t *data, size_t len);
 void sending_marked(struct states_sync_peer *peer, const uint8_t *data, size_t len);
 uint64_t sending_lag_ns(const struct states_sync_peer *peer);

@@ -123,46 +123,100 @@ static void slot_tell(struct states_sync_peer *peer, uint32_t slot, const struct
 
 /* ---- the log ---- */
 
-/* Returns how many slots it was. */
+static void overrun(struct states_sync_peer *peer, uint32_t n, const struct fl_sync_log *log)
+{
+	struct sending *s = &peer->send;
+
+	s->tails[n] = __atomic_load_n(&log->head, __ATOMIC_ACQUIRE);
+	peer->overruns++;
+	if (!s->hurry && !s->bulk) {
+		peer->resyncs++;
+		peer_tell(peer, "resync", "more states changed than the log holds: all of them are looked at");
+	}
+	s->hurry = true;
+	s->at = 0;
+}
+
+static void put_off(struct sending *s, uint32_t slot)
+{
+	uint64_t *word = &s->late[slot / 64], bit = 1ULL << slot % 64;
+
+	s->n_late += !(*word & bit);
+	*word |= bit;
+}
+
+/* All of it is read, whatever room there is: `most` are told now. Returns how many were. */
 static uint32_t log_turn(struct states_sync_peer *peer, uint32_t n, const struct fl_sync_log *log,
 			 const struct states_clock *clock, uint32_t most)
 {
 	struct sending *s = &peer->send;
-	uint64_t head = __atomic_load_n(&log->head, __ATOMIC_ACQUIRE);
-	uint32_t done = 0;
+	uint64_t head = __atomic_load_n(&log->head, __ATOMIC_ACQUIRE), read = head - s->tails[n];
+	uint32_t told = 0;
 
-	for (; s->tails[n] != head && done < most; s->tails[n]++, done++) {
+	if (read > FL_SYNC_LOG) {
+		overrun(peer, n, log);
+		return 0;
+	}
+	for (; s->tails[n] != head; s->tails[n]++) {
 		uint32_t slot = __atomic_load_n(&log->slot[s->tails[n] % FL_SYNC_LOG], __ATOMIC_RELAXED);
 		uint32_t ahead = __atomic_load_n(&log->slot[(s->tails[n] + AHEAD) % FL_SYNC_LOG], __ATOMIC_RELAXED);
 
+		if (slot >= peer->sync->slots)
+			continue;
+		if (told == most) {
+			put_off(s, slot);
+			continue;
+		}
 		if (ahead < peer->sync->slots)
 			states_expect_at(peer->sync->host.table, ahead);
-
-		if (slot < peer->sync->slots)
-			slot_tell(peer, slot, clock, true, 0);
+		slot_tell(peer, slot, clock, true, 0);
+		told++;
 	}
 	/* what was read may have been written over meanwhile */
-	if (__atomic_load_n(&log->head, __ATOMIC_ACQUIRE) - s->tails[n] + done > FL_SYNC_LOG) {
-		s->tails[n] = __atomic_load_n(&log->head, __ATOMIC_ACQUIRE);
-		peer->overruns++;
-		if (!s->hurry && !s->bulk) {
-			peer->resyncs++;
-			peer_tell(peer, "resync", "more states changed than the log holds: all of them are looked at");
-		}
-		s->hurry = true;
-		s->at = 0;
-		s->round = clock->now - INT32_MAX; /* all of it is told once more */
-	}
-	return done;
+	if (__atomic_load_n(&log->head, __ATOMIC_ACQUIRE) - head + read > FL_SYNC_LOG)
+		overrun(peer, n, log);
+	return told;
 }
 
-static uint32_t logs_turn(struct states_sync_peer *peer, const struct states_clock *clock)
+/* There is one. */
+static uint32_t late_take(struct sending *s, uint32_t slots)
 {
-	uint32_t done = 0;
+	uint32_t words = (slots + 63) / 64;
+	uint32_t slot;
+
+	while (!s->late[s->late_at])
+		s->late_at = (s->late_at + 1) % words;
+	slot = s->late_at * 64 + __builtin_ctzll(s->late[s->late_at]);
+	s->late[s->late_at] &= s->late[s->late_at] - 1;
+	s->n_late--;
+	return slot;
+}
+
+/* What was put off, in the order of slots. */
+static uint32_t late_turn(struct states_sync_peer *peer, const struct states_clock *clock, uint32_t most)
+{
+	struct sending *s = &peer->send;
+	uint32_t slots[AHEAD], told, n;
+
+	for (told = 0; s->n_late && told < most; told += n) {
+		for (n = 0; n < AHEAD && s->n_late && told + n < most; n++) {
+			slots[n] = late_take(s, peer->sync->slots);
+			states_expect_at(peer->sync->host.table, slots[n]);
+		}
+		for (uint32_t i = 0; i < n; i++)
+			slot_tell(peer, slots[i], clock, true, 0);
+	}
+	return told;
+}
+
+/* Returns how many slots were told. */
+static uint32_t logs_turn(struct states_sync_peer *peer, const struct states_clock *clock, uint32_t most)
+{
+	uint32_t told = late_turn(peer, clock, most);
 
 	for (uint32_t n = 0; n < peer->sync->host.n_logs; n++)
-		done += log_turn(peer, n, &peer->sync->host.logs[n], clock, TURN_SLOTS);
-	return done;
+		told += log_turn(peer, n, &peer->sync->host.logs[n], clock, most - told);
+	return told;
 }
 
 /* ---- the walk ---- */
@@ -176,11 +230,11 @@ static void bulk_begin(struct states_sync_peer *peer, const struct states_clock 
 	s->n_records = s->deletes.n = s->disclaims.n = 0;
 	memset(s->slots, 0, sizeof(s->slots));
 	s->again = false;
-	free(s->serials);
-	free(s->tails);
+	sending_free(peer);
 	s->serials = calloc(peer->sync->slots, sizeof(*s->serials));
 	s->tails = calloc(host->n_logs, sizeof(*s->tails));
-	if (!s->serials || !s->tails) {
+	s->late = calloc((peer->sync->slots + 63) / 64, sizeof(*s->late));
+	if (!s->serials || !s->tails || !s->late) {
 		sending_free(peer);
 		s->again = true; /* in the next turn perhaps */
 		return;
@@ -294,23 +348,29 @@ uint64_t sending_lag_ns(const struct states_sync_peer *peer)
 	return since;
 }
 
-bool sending_turn(struct states_sync_peer *peer)
+uint32_t sending_turn(struct states_sync_peer *peer)
 {
 	struct sending *s = &peer->send;
 	struct states_clock clock = clock_of(peer);
 	uint64_t ns = ns_of(peer), sent = peer->sent;
-	uint32_t logged;
+	uint32_t told;
+	bool full;
 
 	if (s->again)
 		bulk_begin(peer, &clock);
-	if (!s->serials || peer->pipe.waiting(peer->pipe.arg) > WAITING_MAX)
-		return false;
-	logged = logs_turn(peer, &clock);
+	if (!s->serials)
+		return IDLE_US;
+	full = peer->pipe.waiting(peer->pipe.arg) > WAITING_MAX;
+	told = logs_turn(peer, &clock, full ? 0 : TURN_SLOTS);
+	if (full)
+		return IDLE_US; /* or as soon as the pipe has room */
 	walk_turn(peer, &clock);
 	flush(peer);
 	digest_turn(peer, ns);
 	mark_turn(peer, ns);
-	return logged || s->bulk || s->hurry || peer->sent != sent;
+	if (s->n_late)
+		return AT_ONCE_US;
+	return told || s->bulk || s->hurry || peer->sent != sent ? BUSY_US : IDLE_US;
 }
 
 void sending_want(struct states_sync_peer *peer, const uint8_t *data, size_t len)
@@ -367,6 +427,9 @@ void sending_free(struct states_sync_peer *peer)
 {
 	free(peer->send.serials);
 	free(peer->send.tails);
+	free(peer->send.late);
 	peer->send.serials = NULL;
 	peer->send.tails = NULL;
+	peer->send.late = NULL;
+	peer->send.n_late = peer->send.late_at = 0;
 }
