@@ -115,30 +115,30 @@ Test(states_sync, digest)
 /* The log is read though there is no room on the way: what it has named is told when there is, once. */
 Test(states_sync, no_room)
 {
-	struct link *link = link_at(0, 1);
+	struct link *link = replicas_link(0, 1);
 	struct states *table;
 	uint64_t sent;
 
-	pair_open();
-	table = world.nodes[0].table;
-	fill(0, 150, 250);
+	replicas_pair();
+	table = replicas.nodes[0].table;
+	replica_fill(0, 150, 250);
 	link->waiting += 2 << 20;
 	for (int i = 0; i < 3; i++) {
 		for (uint32_t n = 0; n < FL_SYNC_LOG; n++)
 			states_log(table, n % states_slots(table));
-		states_sync_turn(world.nodes[0].sync);
+		states_sync_turn(replicas.nodes[0].sync);
 	}
-	cr_assert_eq(numbers_of(0, 1).overruns, 0);
+	cr_assert_eq(replicas_numbers(0, 1).overruns, 0);
 	link->waiting -= 2 << 20;
-	sent = numbers_of(0, 1).sent;
-	turn(1000);
-	cr_expect_eq(numbers_of(0, 1).sent - sent, 200, "%lu", numbers_of(0, 1).sent - sent);
-	settle();
-	cr_expect_eq(numbers_of(0, 1).overruns, 0);
-	cr_expect_eq(numbers_of(0, 1).resyncs, 0);
-	cr_assert_eq(expect_same("in the end"), 250);
-	expect_matching(1);
-	world_close();
+	sent = replicas_numbers(0, 1).sent;
+	replicas_turn(1000);
+	cr_expect_eq(replicas_numbers(0, 1).sent - sent, 200, "%lu", replicas_numbers(0, 1).sent - sent);
+	replicas_settle();
+	cr_expect_eq(replicas_numbers(0, 1).overruns, 0);
+	cr_expect_eq(replicas_numbers(0, 1).resyncs, 0);
+	cr_assert_eq(replicas_expect_same("in the end"), 250);
+	replicas_expect_matching(1);
+	replicas_close();
 }
 
 /* More than the log holds between two looks. */
