@@ -18,6 +18,8 @@ set_up() {
 	plug "$left" left 192.0.2.1
 	plug "$right" right 192.0.2.2
 	plug "$host" host 192.0.2.3
+	ip -n "$left" addr add 2001:db8::1/64 dev lan nodad
+	ip -n "$right" addr add 2001:db8::2/64 dev lan nodad
 	ip link add sync netns "$left" type veth peer name sync netns "$right"
 	ip -n "$left" addr add 172.16.255.1/24 dev sync
 	ip -n "$right" addr add 172.16.255.2/24 dev sync
@@ -99,6 +101,42 @@ begins() {
 	check_equal "no bad advert" "$(vip right adverts_bad)" 0
 }
 
+# peers NODE ADDRESS...: adverts of both families go to these. Both nodes have the same list
+peers() {
+	local list
+	list=$(printf '"%s", ' "${@:2}")
+	json "__import__('json').dumps({**d, 'vips': {'lan_vip': {**d['vips']['lan_vip'], 'address': ['192.0.2.100/24', '2001:db8::100/64'],
+		'peers': [${list%, }]}}})" < "$FL_TMP/$1.json" > "$FL_TMP/$1-peers.json"
+	check "applied" fl "$1" apply --local "$FL_TMP/$1-peers.json"
+}
+
+hears_more() {
+	[ "$(vip "$1" adverts_received)" -gt "$2" ]
+}
+
+# unicast ADDRESS...: what right hears of left
+unicast() {
+	local bad received
+	for node in left right; do
+		peers "$node" "$@"
+	done
+	check "as before" slowwait 3 roles master backup
+	bad=$(vip right adverts_bad) received=$(vip right adverts_received)
+	check "heard" slowwait 3 hears_more right "$((received + 10))"
+	check_equal "and none refused" "$(vip right adverts_bad)" "$bad"
+	check_equal "nor told of" "$(fl right status | head -n 1)" "OK"
+}
+
+by_ipv6_unicast() {
+	unicast 2001:db8::1 2001:db8::2
+	check_equal "from the address that is named" "$(vip right master)" 2001:db8::1
+	unicast 192.0.2.1 192.0.2.2 2001:db8::1 2001:db8::2
+	for node in left right; do
+		check "as at the beginning" fl "$node" apply --local "$FL_TMP/$node.json"
+	done
+	check "as before" slowwait 3 roles master backup
+}
+
 # The carrier, not the device: as when a cable is pulled
 lost_link() {
 	ip -n "$switch" link set left down
@@ -169,6 +207,7 @@ alone() {
 
 set_up
 run_test begins begins
+run_test by-ipv6-unicast by_ipv6_unicast
 run_test lost-link lost_link
 run_test killed killed
 run_test stopped stopped

@@ -193,6 +193,12 @@ static void watch(void)
 	cr_assert_eq(bind(wire, (struct sockaddr *)&name, sizeof(name)), 0);
 }
 
+static void rewatch(void)
+{
+	close(wire);
+	watch();
+}
+
 /* The next frame that was sent, of an EtherType and, of IP, of CARP; its length, 0: none */
 static size_t sent(uint16_t type, uint8_t frame[256])
 {
@@ -229,6 +235,45 @@ Test(vhids, what_is_sent)
 	cr_expect_arr_eq(frame + 18, ((uint8_t[]){ 0, 36, 112, 255, 0xfe, 0x80 }), 6);
 	cr_expect_arr_eq(frame + 38, ((uint8_t[]){ 0xff, 0x02 }), 2);
 	cr_expect_eq(leases[1], UINT64_MAX);
+}
+
+/* A peer is named by an address of the LAN, of a wider scope than the link-local one, or by that: from such a one it hears of this node. */
+Test(vhids, unicast_comes_from_an_address_like_the_peers)
+{
+	static const char *const ours[] = { "192.0.2.1", "2001:db8::1", "fe80::1" };
+	static const char *const theirs[] = { "192.0.2.2", "2001:db8::2", "fe80::2" };
+	static struct addr peers[3];
+	struct addr own;
+	uint8_t frame[256];
+
+	run("ip addr add 2001:db8::1/64 dev lan nodad");
+	run("nsenter --net=/proc/%d/ns/net sh -c 'ip addr add 2001:db8::2/64 dev far nodad; ip addr add fe80::2/64 dev far nodad'",
+	    (int)far_process);
+	for (int i = 0; i < 3; i++)
+		addr_parse(theirs[i], &peers[i]);
+	addr_parse("2001:db8::100", &addresses[1].addr);
+	addr_parse("2001:db8::1", &facts.wide);
+	setup.n_addresses = 2;
+	setup.peers = peers;
+	setup.n_peers = 3;
+	watch();
+	begin("love");
+	cr_assert_geq(until(CARP_MASTER, 6000), 0);
+	until(CARP_INIT, 1500); /* the next one, and what finding neighbours takes */
+	cr_assert_eq(sent(ETH_P_IP, frame), 14u + 20 + 36);
+	addr_parse(ours[0], &own);
+	cr_expect_arr_eq(frame + 26, &own.v4, 4);
+	cr_expect_arr_eq(frame + 30, &peers[0].v4, 4);
+	cr_expect_arr_eq(frame + 6, ((uint8_t[]){ 2, 0, 0, 0, 0, 1 }), 6, "its own MAC");
+	rewatch();
+	until(CARP_INIT, 1500);
+	for (int i = 1; i < 3; i++) {
+		cr_assert_eq(sent(ETH_P_IPV6, frame), 14u + 40 + 36);
+		addr_parse(ours[i], &own);
+		cr_expect_arr_eq(frame + 22, &own.v6, 16, "%s", ours[i]);
+		cr_expect_arr_eq(frame + 38, &peers[i].v6, 16);
+		cr_expect_eq(frame[21], 255);
+	}
 }
 
 Test(vhids, yields_to_a_better_ucarp_and_takes_over_when_it_dies)

@@ -84,20 +84,38 @@ static bool is_virtual(const struct vips *v, const struct addr *addr)
 	return false;
 }
 
-/* The device's first own address, of IPv6 its link-local one. Adverts never come from a virtual address. */
-static void source_of(struct daemon *d, uint32_t ifindex, int family, struct addr *source)
+/* Other nodes know this one by its address in `peers`, or else by one of the network that they are in. */
+static int rank_of(const struct config_vip *vip, const struct prefix *own)
+{
+	int rank = 1;
+
+	for (size_t i = 0; i < vip->n_peers; i++) {
+		if (addr_equal(&vip->peers[i], &own->addr))
+			return 3;
+		if (prefix_contains(own, &vip->peers[i]))
+			rank = 2;
+	}
+	return rank;
+}
+
+/* The best of the device's own addresses, else its first. Adverts never come from a virtual address. */
+static void source_of(struct daemon *d, const struct config_vip *vip, uint32_t ifindex, int family, bool link_local,
+		      struct addr *source)
 {
 	const struct system_addr *a;
+	int best = 0, rank;
 
 	*source = (struct addr){ 0 };
 	for (size_t i = 0; (a = system_addr_at(d->system, i)); i++) {
 		const struct addr *its = &a->prefix.addr;
 
 		if (a->ifindex != ifindex || its->family != family || is_virtual(d->vips, its) ||
-		    (a->flags & IFA_F_TENTATIVE) || (family == AF_INET6 && !addr_is_link_local(its)))
+		    (a->flags & IFA_F_TENTATIVE) || (family == AF_INET6 && addr_is_link_local(its) != link_local))
 			continue;
-		*source = *its;
-		return;
+		rank = rank_of(vip, &a->prefix);
+		if (rank > best)
+			*source = *its;
+		best = rank > best ? rank : best;
 	}
 }
 
@@ -110,8 +128,9 @@ static void facts_of(struct daemon *d, struct vips *v)
 		uint8_t mac[6];
 
 		datapath_vip_device(d->datapath, vip, &ifindex, mac);
-		source_of(d, ifindex, AF_INET, &f->sources[0]);
-		source_of(d, ifindex, AF_INET6, &f->sources[1]);
+		source_of(d, vip, ifindex, AF_INET, false, &f->sources[0]);
+		source_of(d, vip, ifindex, AF_INET6, true, &f->sources[1]);
+		source_of(d, vip, ifindex, AF_INET6, false, &f->wide);
 		f->disabled = json_is_true(json_object_get(v->disabled, vip->name));
 	}
 }
@@ -472,12 +491,19 @@ static struct demotion demotion_of(const struct vips *v, const struct vhid_view 
 	return to;
 }
 
-/* Whom the adverts come from: of this node's, the device's own address. */
-static const struct addr *master_of(const struct vhid_view *view, const struct vhid_facts *facts)
+/* Whom the adverts come from: of this node's, the device's own address of a family that the vip has. */
+static const struct addr *master_of(const struct config_vip *vip, const struct vhid_view *view,
+				    const struct vhid_facts *facts)
 {
+	bool four = false;
+
 	if (view->carp.role != CARP_MASTER)
 		return &view->master;
-	return facts->sources[0].family ? &facts->sources[0] : &facts->sources[1];
+	for (size_t i = 0; i < vip->n_addresses; i++)
+		four |= vip->addresses[i].addr.family == AF_INET;
+	if (four && facts->sources[0].family)
+		return &facts->sources[0];
+	return facts->sources[1].family ? &facts->sources[1] : &facts->wide;
 }
 
 static json_t *row_of(struct vips *v, const struct config_vip *vip, const struct vhid_view *view,
@@ -507,7 +533,8 @@ json_t *vips_show(struct daemon *d)
 
 	for (size_t i = 0; i < n; i++)
 		json_array_append_new(rows, row_of(v, &v->config->vips[i], &views[i],
-						   master_of(&views[i], &v->facts[i]), demotion_of(v, views, n, i)));
+						   master_of(&v->config->vips[i], &views[i], &v->facts[i]),
+						   demotion_of(v, views, n, i)));
 	free(views);
 	return rows;
 }

@@ -147,7 +147,7 @@ static unsigned int holds_of(const struct vhids *v, const struct vhid *one)
 	bool source = false;
 
 	for (unsigned int six = 0; six < 2; six++)
-		source |= one->facts.sources[six].family && vhid_has_family(one, six ? AF_INET6 : AF_INET);
+		source |= vhid_speaks(one, six);
 	return (one->facts.disabled ? CARP_HOLD_DISABLED : 0) | (one->link_up && one->ifindex ? 0 : CARP_HOLD_LINK) |
 	       (one->has_key ? 0 : CARP_HOLD_KEY) | (source ? 0 : CARP_HOLD_SOURCE) |
 	       (v->node.ready ? 0 : CARP_HOLD_NOT_READY) | (v->pair.n && !v->pair.keys.n ? CARP_HOLD_PAIR_KEY : 0);

@@ -46,7 +46,8 @@ struct vhid_setup {
 
 /* What changes without a new configuration; links besides. */
 struct vhid_facts {
-	struct addr sources[2]; /* the device's own addresses, IPv4 and IPv6; AF_UNSPEC: it has none */
+	struct addr sources[2]; /* the device's own addresses, IPv4 and IPv6 link-local; AF_UNSPEC: it has none */
+	struct addr wide;	/* IPv6, for peers whose address is no link-local one */
 	bool disabled;		/* by hand */
 };
 

@@ -151,7 +151,8 @@ static inline bool vhids_are_mute(const struct vhids *v)
 void vhid_send_advert(struct vhids *v, struct vhid *one, bool leaves);
 void vhid_announce_begin(struct vhids *v, struct vhid *one);
 void vhid_announce_run(struct vhids *v, struct vhid *one);
-bool vhid_has_family(const struct vhid *one, int family);
+/* It can send by IPv4, or IPv6: it has addresses of that family, and one of the device's own to send from. */
+bool vhid_speaks(const struct vhid *one, bool six);
 
 /* ---- vhids_pair.c ---- */
 

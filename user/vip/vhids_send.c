@@ -5,12 +5,18 @@
 #include "user/vip/announce.h"
 #include "user/vip/vhids_internal.h"
 
-#define SEND_ERRORS 3		 /* in a row, before that is told and demotes; as many successes take it back */
-#define ANNOUNCE_PAUSE_NS SECOND /* between repetitions */
+#define SEND_ERRORS 3			 /* in a row, before that is told and demotes; as many successes take it back */
+#define ANNOUNCE_PAUSE_NS SECOND	 /* between repetitions */
+#define ANNOUNCE_UNSEEN_NS (10 * SECOND) /* and while a peer sees none of them */
 #define NEW_INTERVALS 2
 
-bool vhid_has_family(const struct vhid *one, int family)
+bool vhid_speaks(const struct vhid *one, bool six)
 {
+	const struct vhid_facts *f = &one->facts;
+	int family = six ? AF_INET6 : AF_INET;
+
+	if (!f->sources[six].family && !(six && one->n_peers && f->wide.family))
+		return false;
 	for (size_t i = 0; i < one->n_addresses; i++)
 		if (one->addresses[i].addr.family == family)
 			return true;
@@ -55,6 +61,16 @@ static size_t extend(struct vhids *v, const struct vhid *one, uint8_t packet[CAR
 	return CARP_LEN + EXT_LEN;
 }
 
+/* From an address that the peer knows this node by: of the same scope as its own. */
+static const struct addr *source_to(const struct vhid_facts *facts, const struct addr *peer)
+{
+	bool six = peer->family == AF_INET6;
+
+	return six && facts->wide.family && (!addr_is_link_local(peer) || !facts->sources[six].family)
+		       ? &facts->wide
+		       : &facts->sources[six];
+}
+
 static int send_by(struct vhids *v, const struct vhid *one, unsigned int six, const uint8_t *advert, size_t len)
 {
 	struct carp_path path = { .ifindex = one->ifindex, .vhid = one->vhid, .source = one->facts.sources[six] };
@@ -64,9 +80,10 @@ static int send_by(struct vhids *v, const struct vhid *one, unsigned int six, co
 	if (!one->n_peers)
 		return carp_wire_send(v->wire, &path, advert, len);
 	for (i = 0; i < one->n_peers; i++) {
-		if (one->peers[i].family != path.source.family)
-			continue;
 		path.peer = one->peers[i];
+		if (path.peer.family != (six ? AF_INET6 : AF_INET))
+			continue;
+		path.source = *source_to(&one->facts, &path.peer);
 		r = carp_wire_send(v->wire, &path, advert, len);
 		err = err ? err : r;
 	}
@@ -88,7 +105,7 @@ void vhid_send_advert(struct vhids *v, struct vhid *one, bool leaves)
 		return;
 	carp_put(packet, &advert, &one->key, one->variant);
 	for (unsigned int six = 0; six < 2; six++) {
-		if (!vhid_has_family(one, six ? AF_INET6 : AF_INET) || one->facts.sources[six].family == AF_UNSPEC)
+		if (!vhid_speaks(one, six))
 			continue;
 		tried++;
 		err = send_by(v, one, six, packet, extend(v, one, packet, leaves, six)) ?: err;
