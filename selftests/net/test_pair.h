@@ -38,6 +38,7 @@ struct world {
 	struct node nodes[2];
 	uint64_t now;
 	bool cut[CHANNELS];
+	bool no_arp; /* by the segment: what a switch does that does not know the virtual MAC */
 	unsigned int loss_pct[CHANNELS];
 	uint64_t clean_since[CHANNELS]; /* all frames are carried; CARP_NEVER: they are not */
 	/* the last frame that node 0 sent by each */

@@ -248,6 +248,11 @@ void pair_put(unsigned int node, unsigned int channel, const uint8_t *frame, siz
 	wait_for_frame(n->inside[channel]);
 }
 
+static bool is_arp(const uint8_t *frame)
+{
+	return frame[12] == ETH_P_ARP >> 8 && frame[13] == (ETH_P_ARP & 0xff);
+}
+
 static bool carry_from(unsigned int i)
 {
 	uint8_t frame[FRAME_MAX];
@@ -261,7 +266,7 @@ static bool carry_from(unsigned int i)
 				memcpy(w.last[c], frame, len);
 				w.last_len[c] = len;
 			}
-			if (!w.cut[c] && (unsigned int)rand() % 100 >= w.loss_pct[c] &&
+			if (!w.cut[c] && !(w.no_arp && is_arp(frame)) && (unsigned int)rand() % 100 >= w.loss_pct[c] &&
 			    (c != LAN || (w.nodes[0].link_up && w.nodes[1].link_up)))
 				pair_put(!i, c, frame, len);
 		}

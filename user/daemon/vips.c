@@ -567,6 +567,13 @@ static void reasons_of(const struct config_vip *vip, const struct vhid_view *vie
 		json_array_append_new(reasons, json_sprintf("vip %s: demoted: nothing comes in by its segment, or "
 							    "another's",
 							    vip->name));
+	if (view->unseen_ns && !view->split)
+		json_array_append_new(
+			reasons,
+			json_sprintf("announcement-unseen: vip %s: %s has not seen on %s where the addresses are: "
+				     "a switch may drop frames from 00:00:5e:00:01:%02x",
+				     vip->name, addr_format(&view->unseen_peer, peer), vip->interface->name,
+				     vip->vhid));
 }
 
 void vips_reasons(struct daemon *d, json_t *reasons)

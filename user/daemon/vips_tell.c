@@ -164,6 +164,17 @@ static void tell_pair(struct daemon *d, const struct config_vip *vip, const stru
 		journal_write(d->journal, JOURNAL_NOTICE, JOURNAL_VIP, e->name, "not demoted",
 			      timed(vip, e, from, "for_ms"), "frames come in by %s again", segment);
 		break;
+	case VHID_UNSEEN:
+		journal_write(d->journal, JOURNAL_WARNING, JOURNAL_VIP, e->name, "announcement-unseen",
+			      timed(vip, e, from, "for_ms"),
+			      "%s has not seen on %s where the addresses are: a switch may drop frames from "
+			      "00:00:5e:00:01:%02x, and send hosts' frames to the old place",
+			      from, segment, e->vhid);
+		break;
+	case VHID_SEEN:
+		journal_write(d->journal, JOURNAL_NOTICE, JOURNAL_VIP, e->name, "announcement-seen",
+			      timed(vip, e, from, "for_ms"), "%s sees on %s where the addresses are", from, segment);
+		break;
 	default:
 		journal_write(d->journal, JOURNAL_NOTICE, JOURNAL_VIP, e->name, "announced",
 			      timed(vip, e, from, "after_ms"),

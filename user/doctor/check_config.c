@@ -49,6 +49,8 @@ static const struct {
 	{ "in maintenance", "fairlead vip maintenance off, when the work is done" },
 	{ "split-brain", "is the segment between the nodes whole? fairlead show events --kind vip" },
 	{ "segment-split", "the cable and the switch of that segment; does the switch drop the virtual MAC?" },
+	{ "announcement-unseen",
+	  "the switch of that segment: does it let frames from the virtual MAC pass, at both nodes' ports?" },
 	{ "sync: no key", "fairlead keygen makes one; the same on all nodes, chmod 600, chown root" },
 	{ "sync", "fairlead show sync; ip -d link and ip addr: the link of ha.interface" },
 	{ "peer", "fairlead show sync; does the other node run, and is the cable in?" },

@@ -85,6 +85,8 @@ static void role_changed(struct vhids *v, struct vhid *one, enum carp_role befor
 
 	v->pair.beat_now = true;
 	one->announced_ns = 0;
+	for (size_t i = 0; one->carp.role != CARP_MASTER && i < v->pair.n; i++)
+		one->say[i].unseen_ns = 0;
 	if (one->carp.role == CARP_MASTER)
 		one->master = (struct addr){ 0 };
 	e = vhid_event_add(v, one, VHID_ROLE);
@@ -359,7 +361,9 @@ static void view_of(const struct vhids *v, const struct vhid *one, struct vhid_v
 				    .split = one->segment.split,
 				    .split_ns = one->segment.since_ns,
 				    .split_peer = peer_addr(v, one->segment.split, one->segment.peer),
-				    .announced_ns = one->announced_ns };
+				    .announced_ns = one->announced_ns,
+				    .unseen_ns = one->unseen.is ? one->unseen.since_ns : 0,
+				    .unseen_peer = peer_addr(v, one->unseen.is, one->unseen.peer) };
 	memcpy(view->name, one->name, sizeof(view->name));
 }
 

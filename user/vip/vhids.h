@@ -71,6 +71,8 @@ enum vhid_event_kind {
 	VHID_DEAF,	/* no frames come in, though they do at the other end: demoted */
 	VHID_HEARS,	/* again */
 	VHID_ANNOUNCED, /* the peer has seen where the addresses are; ns: after so long */
+	VHID_UNSEEN,	/* it has not, though it has a link there; ns: for how long now */
+	VHID_SEEN,	/* again */
 	VHID_PEER,	/* `peer` has changed */
 };
 
@@ -111,6 +113,8 @@ struct vhid_view {
 	struct addr dual_peer, split_peer;
 	uint64_t
 		announced_ns; /* so long after it became master a peer had seen all its announcements; 0: it has not told */
+	uint64_t unseen_ns; /* since when a peer that is there has seen none; 0: it has */
+	struct addr unseen_peer;
 };
 
 struct vhids_plane {

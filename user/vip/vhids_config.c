@@ -93,6 +93,7 @@ static void vhid_goes_on(struct vhid *one, const struct vhid *before, const stru
 	one->guarded = before->guarded;
 	one->dual = before->dual;
 	one->segment = before->segment;
+	one->unseen = before->unseen;
 	one->announced_ns = before->announced_ns;
 	one->demotions = before->demotions;
 }

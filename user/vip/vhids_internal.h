@@ -17,6 +17,8 @@ struct vhid_peer {
 	uint64_t heard_ns;	   /* its last advert on this segment; 0: none */
 	uint64_t told_ns;	   /* its last beat that has told of it; 0: none */
 	uint64_t unheard_ns; /* since when it says that it hears no adverts of this node; 0: it does, or need not */
+	uint64_t
+		unseen_ns; /* of announcements the first that it could see, and says that it has not; 0: it has seen all */
 	struct beat_entry told;
 };
 
@@ -35,6 +37,13 @@ struct vhid_segment {
 	uint64_t received, moved_ns; /* frames, and when that was seen to grow */
 	bool deaf;		     /* no frame comes, though frames do at the other end */
 	uint64_t deaf_ns;
+};
+
+/* A peer that has a link to the segment says that it has seen no announcement there: to others a switch may be deaf, too. */
+struct vhid_unseen {
+	bool is;
+	uint64_t since_ns;
+	size_t peer;
 };
 
 /* One vhid on one device. */
@@ -75,6 +84,7 @@ struct vhid {
 	bool guarded;	       /* a ready peer takes over when this node is silent */
 	struct vhid_dual dual;
 	struct vhid_segment segment;
+	struct vhid_unseen unseen;
 	uint64_t *seen_ns;     /* by address: the last announcement by another; 0: none */
 	uint64_t announced_ns; /* so long after it became master a peer had seen all addresses announced; 0: not yet */
 	struct vhid_demotions demotions;
@@ -179,6 +189,8 @@ void vhids_watch(struct vhids *v);
 /* A master's claim came; of interest if this node is one too. since_ns: since when the other is; 0: it did not say */
 void vhid_watch_dual(struct vhids *v, struct vhid *one, size_t peer, uint64_t since_ns);
 void vhid_watch_seen(struct vhids *v, struct vhid *one, const struct pair_peer *peer, const struct beat_entry *told);
+/* This node tells where the addresses are: who could see that? */
+void vhid_watch_announce(struct vhids *v, struct vhid *one);
 void vhids_watch_announced(struct vhids *v, unsigned int event);
 uint32_t vhid_seen_us(const struct vhid *one, uint64_t now_ns);
 bool vhid_receives(const struct vhid *one, uint64_t now_ns);

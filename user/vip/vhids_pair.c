@@ -464,6 +464,7 @@ static int peers_make(struct vhids *v, const struct pair_setup *setup, struct pa
 		v->all[i].say = whole ? says[i] : v->all[i].say;
 		v->all[i].dual.is &= !whole || v->all[i].dual.peer < pair->n;
 		v->all[i].segment.split &= !whole || v->all[i].segment.peer < pair->n;
+		v->all[i].unseen.is &= !whole || v->all[i].unseen.peer < pair->n;
 	}
 	free(says);
 	if (whole)

@@ -117,7 +117,7 @@ void vhid_send_advert(struct vhids *v, struct vhid *one, bool leaves)
 
 /* ---- announcements ---- */
 
-static void announce(struct vhids *v, const struct vhid *one)
+static void announce(struct vhids *v, struct vhid *one)
 {
 	const uint8_t mac[6] = { 0x00, 0x00, 0x5e, 0x00, 0x01, one->vhid };
 	uint8_t frame[ANNOUNCE_MAX];
@@ -125,6 +125,7 @@ static void announce(struct vhids *v, const struct vhid *one)
 	for (size_t i = 0; i < one->n_addresses; i++)
 		carp_wire_frame(v->wire, one->ifindex, frame,
 				announce_build(&one->addresses[i].addr, mac, one->router, frame));
+	vhid_watch_announce(v, one);
 }
 
 void vhid_announce_begin(struct vhids *v, struct vhid *one)
@@ -134,19 +135,29 @@ void vhid_announce_begin(struct vhids *v, struct vhid *one)
 	one->announce_ns = v->now_ns + ANNOUNCE_PAUSE_NS;
 }
 
+/* One that has not been seen is repeated until it is: only so the end of that is noticed. */
+static uint64_t announce_pause_ns(const struct vhid *one)
+{
+	uint64_t pause_ns = one->announce_refresh_s * SECOND;
+
+	if (one->announce_left)
+		return ANNOUNCE_PAUSE_NS;
+	return one->unseen.is && (!pause_ns || pause_ns > ANNOUNCE_UNSEEN_NS) ? ANNOUNCE_UNSEEN_NS : pause_ns;
+}
+
 void vhid_announce_run(struct vhids *v, struct vhid *one)
 {
+	uint64_t pause_ns;
+
 	if (one->carp.role != CARP_MASTER) {
 		one->announce_ns = CARP_NEVER;
 		return;
 	}
 	if (v->now_ns < one->announce_ns)
 		return;
-	if (one->announce_left || one->announce_refresh_s)
+	if (one->announce_left || one->announce_refresh_s || one->unseen.is)
 		announce(v, one);
 	one->announce_left -= !!one->announce_left;
-	if (one->announce_left)
-		one->announce_ns = v->now_ns + ANNOUNCE_PAUSE_NS;
-	else
-		one->announce_ns = one->announce_refresh_s ? v->now_ns + one->announce_refresh_s * SECOND : CARP_NEVER;
+	pause_ns = announce_pause_ns(one);
+	one->announce_ns = pause_ns ? v->now_ns + pause_ns : CARP_NEVER;
 }

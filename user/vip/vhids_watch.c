@@ -13,6 +13,7 @@
 #define RECEIVES_NS (2 * LOOK_NS) /* a frame in that time: it receives */
 #define DEAF_NS (4 * LOOK_NS)	  /* none in that time: it does not */
 #define SEEN_PAUSE_NS (100 * MS)  /* between two announcements of which the second is told at once too */
+#define UNSEEN_NS SECOND	  /* in which a peer that has a link there sees one */
 
 static uint64_t longer(uint64_t a, uint64_t b)
 {
@@ -179,11 +180,76 @@ bool vhid_receives(const struct vhid *one, uint64_t now_ns)
 	return one->segment.moved_ns && now_ns - one->segment.moved_ns < RECEIVES_NS;
 }
 
+/* ---- announcements that nobody sees ---- */
+
+/* By its last beat it has a link to the segment. */
+static bool listens(const struct vhids *v, const struct vhid *one, size_t i)
+{
+	enum carp_role role = one->say[i].told.role;
+
+	return v->pair.peers[i].state == PAIR_UP && one->say[i].told_ns && (role == CARP_BACKUP || role == CARP_MASTER);
+}
+
+void vhid_watch_announce(struct vhids *v, struct vhid *one)
+{
+	for (size_t i = 0; i < v->pair.n; i++)
+		if (!one->say[i].unseen_ns && listens(v, one, i))
+			one->say[i].unseen_ns = v->now_ns;
+}
+
+/* The peer's word must be of later than that: it may have been held up. */
+static bool has_missed(const struct vhids *v, const struct vhid *one, size_t i)
+{
+	const struct vhid_peer *say = &one->say[i];
+
+	return one->carp.role == CARP_MASTER && say->unseen_ns && listens(v, one, i) &&
+	       say->told_ns > say->unseen_ns + UNSEEN_NS;
+}
+
+/* Who is gone has nothing to see, and when it is back it was not there. */
+static void forget_gone(struct vhids *v, struct vhid *one)
+{
+	for (size_t i = 0; i < v->pair.n; i++)
+		if (!listens(v, one, i))
+			one->say[i].unseen_ns = 0;
+}
+
+static void watch_unseen(struct vhids *v, struct vhid *one)
+{
+	struct vhid_unseen *u = &one->unseen;
+	size_t i = 0;
+
+	forget_gone(v, one);
+	while (i < v->pair.n && !has_missed(v, one, i))
+		i++;
+	if (u->is == (i < v->pair.n))
+		return;
+	u->is = !u->is;
+	if (u->is) {
+		u->peer = i;
+		u->since_ns = one->say[i].unseen_ns;
+		one->announce_ns = one->announce_ns < v->now_ns + SECOND ? one->announce_ns : v->now_ns;
+	}
+	/* else it is no master any more, or the peer is gone: which others tell */
+	if (u->is || (one->carp.role == CARP_MASTER && listens(v, one, u->peer)))
+		peer_event(v, one, u->is ? VHID_UNSEEN : VHID_SEEN, u->peer, v->now_ns - u->since_ns);
+}
+
+/* at_ns: when it has seen all addresses announced; 0: it has not */
+static void note_seen(struct vhid_peer *say, uint64_t at_ns)
+{
+	if (at_ns >= say->unseen_ns)
+		say->unseen_ns = 0;
+}
+
+/* ---- all of it ---- */
+
 void vhids_watch(struct vhids *v)
 {
 	for (size_t i = 0; i < v->n; i++) {
 		watch_dual(v, &v->all[i]);
 		watch_segment(v, &v->all[i]);
+		watch_unseen(v, &v->all[i]);
 	}
 	if (v->now_ns >= v->pair.next_look_ns)
 		look(v);
@@ -206,8 +272,9 @@ void vhid_watch_seen(struct vhids *v, struct vhid *one, const struct pair_peer *
 	size_t i = (size_t)(peer - v->pair.peers);
 	uint64_t at_ns = v->now_ns - told->seen_us * 1000ull;
 
-	/* who came later than that can't have seen the first */
 	note_heard(v, one, &one->say[i]);
+	note_seen(&one->say[i], told->seen_us == BEAT_UNSEEN ? 0 : at_ns);
+	/* who came later than that can't have seen the first */
 	if (one->carp.role != CARP_MASTER || one->announced_ns || told->seen_us == BEAT_UNSEEN ||
 	    at_ns < one->carp.since_ns || peer->since_ns > one->carp.since_ns)
 		return;
