@@ -5,10 +5,13 @@
 --how native|tc: of all interfaces. The shared addresses get fast_ms for the tests' time; one test leaves the files as they are.
 """
 
+import contextlib
+import os
+import socket
 import time
 
 from pairlab import *
-from wire import main
+from wire import check_fields, check_sound, main
 
 CABLES = {"wan": "eth0", "lan": "eth1", "dmz": "eth2", "sync": "eth3"}
 FAST_MS = 50
@@ -174,11 +177,20 @@ def test_primary_returns():
         t.flow()
 
 
-def test_asymmetric():
-    """What the LAN sends passes by one node, and what the DMZ answers by the other, which knows nothing of it yet."""
+@contextlib.contextmanager
+def answers_by_the_other():
     lab.run("lan", "ip", "route", "add", "10.0.2.50/32", "via", "10.0.1.2")
     lab.run("dmz", "ip", "route", "add", "10.0.1.50/32", "via", "10.0.2.3")
     try:
+        yield
+    finally:
+        lab.run("lan", "ip", "route", "del", "10.0.2.50/32")
+        lab.run("dmz", "ip", "route", "del", "10.0.1.50/32")
+
+
+def test_asymmetric():
+    """What the LAN sends passes by one node, and what the DMZ answers by the other, which knows nothing of it yet."""
+    with answers_by_the_other():
         begin, before = time.monotonic(), {node: lab.dropped(node.name).get("rule", 0) for node in lab.nodes}
         transfers = [Transfer(lab, "lan", "dmz", "10.0.2.50", 7100 + i) for i in range(20)]
         pings = Pings(lab, "lan", "dmz", "10.0.2.50", 7150)
@@ -195,9 +207,36 @@ def test_asymmetric():
         check(max(dropped.values()) < 20, "packets that were dropped as if nobody knew their connections: %s" % dropped)
         rows = lab.states("b", "--port", "7150")
         check_equal([row["packets"] > 0 for row in rows], [True], "whether the other node forwards by a state of its own")
-    finally:
-        lab.run("lan", "ip", "route", "del", "10.0.2.50/32")
-        lab.run("dmz", "ip", "route", "del", "10.0.1.50/32")
+
+
+def test_asymmetric_frames():
+    """What the other node hands up and lets in again leaves it as any packet does: a hop less, all sums right, from its MAC to the host's."""
+    with answers_by_the_other(), contextlib.ExitStack() as stack:
+        seen = lab.port("lan", "eth0")
+        want = {"src": "10.0.2.50", "dst": "10.0.1.50", "hop": 63, "src_mac": "02:00:00:00:0b:01", "dst_mac": seen.mac, "unfinished": False, "vlans": []}
+        with namespace(lab.ns("dmz")):
+            server = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            listener = stack.enter_context(socket.create_server(("10.0.2.50", 7161)))
+        with namespace(lab.ns("lan")):
+            clients = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(4)]
+            caller = stack.enter_context(socket.socket(socket.AF_INET))
+        server.bind(("10.0.2.50", 7160))
+        for sock in (server, caller, listener):
+            sock.settimeout(5)
+        for client, size in zip(clients, (1, 32, 999, 1472)):
+            client.sendto(bytes(size), ("10.0.2.50", 7160))
+            _, who = server.recvfrom(2048)
+            check_equal(lab.states("b", "--port", str(who[1])), [], "what the other node knows before the answer")
+            server.sendto(os.urandom(size), who)
+            answer = seen.expect("the answer of %d bytes" % size, lambda p: p.sport == 7160, 5)
+            check_sound(answer, "the answer of %d bytes" % size)
+            check(answer.l4_check_ok, "its sum is not there")
+            check_fields(answer, "the answer of %d bytes" % size, length=28 + size, **want)
+        caller.connect(("10.0.2.50", 7161))
+        answer = seen.expect("the SYN-ACK", lambda p: p.sport == 7161 and p.flags & 0x12 == 0x12, 5)
+        check_sound(answer, "the SYN-ACK")
+        check(answer.l4_check_ok, "its sum is not there")
+        check_fields(answer, "the SYN-ACK", **want)
 
 
 def test_asymmetric_in_the_midst():
@@ -227,7 +266,7 @@ def test_as_shipped():
 
 # By tc those in which packets find another node's states, or none
 BY_TC = ("start", "power_loss_of_the_primary", "kill_of_the_primarys_daemon", "maintenance", "partition_that_heals", "asymmetric",
-         "asymmetric_in_the_midst")
+         "asymmetric_frames", "asymmetric_in_the_midst")
 
 
 if __name__ == "__main__":
