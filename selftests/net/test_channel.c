@@ -79,6 +79,31 @@ Test(channel, shown)
 	json_decref(rows);
 }
 
+static bool peer_mtu_is_new(void)
+{
+	json_t *rows = channel_show(nodes[1].channel);
+	bool is = number(json_array_get(rows, 0), "peer_mtu") == 9000;
+
+	json_decref(rows);
+	return is;
+}
+
+/* Each knows the other end's, from HELLO and when it changes. */
+Test(channel, mtu)
+{
+	json_t *rows;
+
+	pair_open();
+	rows = channel_show(nodes[1].channel);
+	cr_expect_eq(number(json_array_get(rows, 0), "mtu"), 65536);
+	cr_expect_eq(number(json_array_get(rows, 0), "peer_mtu"), 65536);
+	cr_expect_str_eq(text(json_array_get(rows, 0), "peer_device"), "lo");
+	json_decref(rows);
+	run("ip link set lo mtu 9000");
+	cr_assert(until(peer_mtu_is_new, 10));
+	cr_expect_eq(nodes[1].opened, 1, "by the same connection");
+}
+
 static bool clock_is_known(void)
 {
 	json_t *rows = channel_show(nodes[1].channel);

@@ -361,6 +361,33 @@ Test(doctor, announcements)
 	announced("{ 'name': 'v', 'announced_ms': null, 'since_ms': 99999 }", false, "ok", "nobody");
 }
 
+/* What both ends of the sync link have told; the remedy is for the smaller one. "": nothing is the matter */
+static void peer_mtu(const char *quoted, const char *word, const char *remedy)
+{
+	const char *texts[] = { "sync", quoted, NULL };
+	json_t *row = say(texts, json_pack("{s:s}", "what", "sync"));
+
+	judge_peer_mtu(&d, "sync0", row);
+	json_decref(row);
+	if (!*word) {
+		cr_expect_eq(json_array_size(d.rows), 0u);
+		return;
+	}
+	cr_expect_str_eq(doctor_string(json_array_get(d.rows, 0), "remedy"), remedy);
+	EXPECT("warn", word);
+}
+
+Test(doctor, mtu_of_the_other_end)
+{
+	peer_mtu("{ 'peer': 'b', 'mtu': 1500, 'peer_mtu': 1500 }", "", "");
+	peer_mtu("{ 'peer': 'b', 'mtu': 1500, 'peer_mtu': null }", "", "");
+	peer_mtu("{ 'peer': 'b', 'mtu': 1500, 'peer_mtu': 9000, 'peer_device': 'eth9' }",
+		 "1500 here (sync0) and of 9000 on b (eth9)",
+		 "ip link set dev sync0 mtu 9000, and where the system sets it");
+	peer_mtu("{ 'peer': 'b', 'mtu': 1500, 'peer_mtu': 1400, 'peer_device': 'eth9' }", "1500 here",
+		 "on b: ip link set dev eth9 mtu 1500, and where the system sets it");
+}
+
 Test(doctor, names_are_unique)
 {
 	const char *a, *b;

@@ -162,14 +162,39 @@ static void check_tunnel_mtu(struct doctor *d, const struct config_tunnel *tunne
 	}
 }
 
+/* The smaller one is to be as big as the other: what is bigger gets lost without a word. row: of `show sync` */
+void judge_peer_mtu(struct doctor *d, const char *device, const json_t *row)
+{
+	const char *peer = doctor_string(row, "peer"), *its = doctor_string(row, "peer_device");
+	long long mtu = doctor_number(row, "mtu"), peer_mtu = doctor_number(row, "peer_mtu");
+
+	if (!mtu || !peer_mtu || mtu == peer_mtu)
+		return;
+	doctor_warn(
+		d,
+		mtu < peer_mtu
+			? doctor_text(d, "ip link set dev %s mtu %lld, and where the system sets it", device, peer_mtu)
+			: doctor_text(d, "on %s: ip link set dev %s mtu %lld, and where the system sets it", peer, its,
+				      mtu),
+		"the sync link has an MTU of %lld here (%s) and of %lld on %s (%s): bigger packets get lost on the way",
+		mtu, device, peer_mtu, peer, its);
+}
+
 static void check_sync_mtu(struct doctor *d)
 {
 	const struct system_link *link = d->config->ha.interface ? doctor_link(d, d->config->ha.interface) : NULL;
+	json_t *row;
+	size_t i;
 
-	if (link && link->mtu < SYNC_MTU_MIN)
+	if (!link)
+		return;
+	if (link->mtu < SYNC_MTU_MIN)
 		doctor_warn(d, doctor_text(d, "ip link set dev %s mtu %d, on both nodes", link->name, SYNC_MTU_MIN),
 			    "%s (%s): the MTU of the sync link is %u: more packets than need be",
 			    d->config->ha.interface->name, link->name, link->mtu);
+	json_array_foreach((json_t *)doctor_shown(d, "sync"), i, row) {
+		judge_peer_mtu(d, link->name, row);
+	}
 }
 
 void check_mtu(struct doctor *d)
@@ -185,5 +210,5 @@ void check_mtu(struct doctor *d)
 	check_sync_mtu(d);
 	if (json_array_size(d->rows) == before)
 		doctor_ok(d, "tunnels fit through their underlays%s",
-			  d->config->ha.interface ? ", and the sync link is big enough" : "");
+			  d->config->ha.interface ? ", and the sync link is as big as it should be" : "");
 }

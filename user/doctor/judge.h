@@ -27,6 +27,9 @@ void judge_neighbours(struct doctor *d, const char *family, unsigned int entries
 void judge_clock(struct doctor *d, int state, const struct timex *clock);
 void judge_peer_clock(struct doctor *d, const char *peer, long long offset_ms);
 
+/* A row of `show sync`; device: this node's */
+void judge_peer_mtu(struct doctor *d, const char *device, const json_t *row);
+
 /* What somebody else than fairlead answers for a device: NETDEV_XDP_ACT_* bits, or -1. */
 void judge_driver(struct doctor *d, const char *device, const char *driver, long long features);
 bool driver_is_virtual(const char *driver);

@@ -300,13 +300,14 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	tick_conns(c);
 	if (c->ticks++ % TICKS(RETRY_MS) == 0)
-		listen_again(c);
+		channel_system_changed(c);
 	for (size_t i = 0; i < c->n_peers; i++)
 		try(c, c->peers[i]);
 }
 
 void channel_system_changed(struct channel *c)
 {
+	link_look(c);
 	listen_again(c);
 }
 
@@ -556,7 +557,7 @@ int channel_configure(struct channel *c, const struct channel_settings *s)
 	take_keys(c, s->keys);
 	if (!c->keys.n)
 		stop_listening(c);
-	listen_again(c);
+	channel_system_changed(c);
 	return 0;
 }
 

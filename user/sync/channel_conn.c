@@ -385,6 +385,8 @@ static void take(struct conn *conn, uint16_t type, const uint8_t *data, size_t l
 		take_pong(conn, data, len);
 	else if (type == SYNC_KEYS)
 		keys_take(conn, data, len);
+	else if (type == SYNC_LINK)
+		link_take(conn, data, len);
 	else
 		take_part(conn, type, data, len);
 }

@@ -5,9 +5,13 @@
  */
 #include <ctype.h>
 #include <errno.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "user/sync/channel_internal.h"
 
@@ -25,15 +29,21 @@ static json_t *keys_json(const struct sync_keys *keys)
 	return ids;
 }
 
+/* What the other end of the link is to be like. */
+static json_t *link_json(const struct channel *c)
+{
+	return json_pack("{s:s,s:i}", "device", c->device, "mtu", c->mtu);
+}
+
 static json_t *hello_json(const struct conn *conn)
 {
 	const struct channel *c = conn->channel;
 	char local[ADDR_STRLEN], peer[ADDR_STRLEN];
-	json_t *hello =
-		json_pack("{s:[i,i],s:s,s:s,s:I,s:I,s:s,s:s,s:s,s:o}", "protocol", SYNC_PROTOCOL_MIN, SYNC_PROTOCOL_MAX,
-			  "software", FAIRLEAD_VERSION, "node", c->node, "number", (json_int_t)c->number, "epoch",
-			  (json_int_t)c->epoch, "role", c->role, "local", addr_format(&c->local, local), "peer",
-			  addr_format(&conn->peer->addr, peer), "keys", keys_json(&c->keys));
+	json_t *hello = json_pack("{s:[i,i],s:s,s:s,s:I,s:I,s:s,s:s,s:s,s:o,s:o}", "protocol", SYNC_PROTOCOL_MIN,
+				  SYNC_PROTOCOL_MAX, "software", FAIRLEAD_VERSION, "node", c->node, "number",
+				  (json_int_t)c->number, "epoch", (json_int_t)c->epoch, "role", c->role, "local",
+				  addr_format(&c->local, local), "peer", addr_format(&conn->peer->addr, peer), "keys",
+				  keys_json(&c->keys), "link", link_json(c));
 
 	for (size_t i = 0; i < c->n_parts; i++) {
 		const struct sync_part *part = c->parts[i];
@@ -63,6 +73,35 @@ int hello_send(struct conn *conn)
 int keys_send(struct conn *conn)
 {
 	return send_json(conn, SYNC_KEYS, json_pack("{s:o}", "keys", keys_json(&conn->channel->keys)));
+}
+
+/* 0: there is no such device */
+static int device_mtu(const char *device)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq ifr = { 0 };
+
+	strncpy(ifr.ifr_name, device, sizeof(ifr.ifr_name) - 1);
+	if (fd < 0 || ioctl(fd, SIOCGIFMTU, &ifr))
+		ifr.ifr_mtu = 0;
+	if (fd >= 0)
+		close(fd);
+	return ifr.ifr_mtu;
+}
+
+void link_look(struct channel *c)
+{
+	int mtu = device_mtu(c->device);
+	struct conn *conn;
+
+	if (mtu == c->mtu)
+		return;
+	c->mtu = mtu;
+	LIST_FOREACH(conn, &c->conns, entry)
+	{
+		if (conn->state == CONN_HELLO || conn->state == CONN_OPEN)
+			send_json(conn, SYNC_LINK, link_json(c));
+	}
 }
 
 /* ---- theirs ---- */
@@ -156,6 +195,15 @@ void keys_take(struct conn *conn, const uint8_t *data, size_t len)
 	if (json_is_array(keys))
 		json_object_set(conn->peer->hello, "keys", keys);
 	json_decref(frame);
+}
+
+void link_take(struct conn *conn, const uint8_t *data, size_t len)
+{
+	json_t *link = json_loadb((const char *)data, len, 0, NULL);
+
+	if (json_is_object(link))
+		json_object_set(conn->peer->hello, "link", link);
+	json_decref(link);
 }
 
 bool hello_has_key(const struct sync_peer *peer, const struct sync_key *key)

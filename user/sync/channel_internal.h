@@ -89,6 +89,7 @@ struct channel {
 	unsigned int ticks;
 	bool closing;
 	uint32_t ifindex; /* of the device that is listened on */
+	int mtu;	  /* of it, as peers were told; 0: it is not there */
 	char listen_error[ERROR_MAX];
 	/* settings */
 	char *device, *node, *role, *no_key;
@@ -133,9 +134,12 @@ bool conn_is_held_up(const struct conn *conn);
 
 int hello_send(struct conn *conn);
 int keys_send(struct conn *conn);
+/* The device's MTU; when it is another one than before peers are told. */
+void link_look(struct channel *channel);
 /* Whether the connection opens; if not, it is over. */
 bool hello_take(struct conn *conn, const uint8_t *data, size_t len);
 void keys_take(struct conn *conn, const uint8_t *data, size_t len);
+void link_take(struct conn *conn, const uint8_t *data, size_t len);
 /* The peer has that key, as it says itself. */
 bool hello_has_key(const struct sync_peer *peer, const struct sync_key *key);
 

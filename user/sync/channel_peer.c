@@ -130,26 +130,41 @@ static const char *hello_text(const struct sync_peer *peer, const char *key)
 	return text ? text : "";
 }
 
+static const char *link_text(const struct sync_peer *peer, const char *key)
+{
+	const char *text = json_string_value(json_object_get(json_object_get(peer->hello, "link"), key));
+
+	return text ? text : "";
+}
+
+/* The MTU of its device, as it has told; null: an older release does not */
+static json_t *mtu_of(const struct sync_peer *peer)
+{
+	json_t *mtu = json_object_get(json_object_get(peer->hello, "link"), "mtu");
+
+	return peer->conn && json_is_integer(mtu) ? json_incref(mtu) : json_null();
+}
+
 /* The columns of parts, which put theirs in their place. */
 static json_t *row_of(const struct sync_peer *peer)
 {
 	const struct conn *conn = peer->conn;
 	char address[ADDR_STRLEN], name[ADDR_STRLEN];
 
-	return json_pack("{s:s,s:b,s:s,s:I,s:I,s:n,s:I,s:n,s:n,s:n,s:b,s:I,s:I,s:s,s:I,"
-			 "s:s,s:i,s:s,s:s,s:I,s:I,s:I,s:o,s:o}",
-			 "peer", peer_title(peer, name), "connected", conn != NULL, "role", hello_text(peer, "role"),
-			 "sent", (json_int_t)0, "received", (json_int_t)0, "lag_ms", "resyncs", (json_int_t)0,
-			 "digest_match", "config_match", "config_version", "pending", 0, "states_local", (json_int_t)0,
-			 "states_peer", (json_int_t)0, "last_error", peer->last_error, "since_ms",
-			 (json_int_t)(clock_ms(CLOCK_BOOTTIME) - peer->since_ms), "address",
-			 addr_format(&peer->addr, address), "protocol", (int)sync_peer_protocol(peer), "software",
-			 hello_text(peer, "software"), "key", key_text(peer), "bytes_sent",
-			 (json_int_t)(peer->sent + (conn ? conn->sent : 0)), "bytes_received",
-			 (json_int_t)(peer->received + (conn ? conn->received : 0)), "bytes_waiting",
-			 (json_int_t)sync_waiting(peer), "rtt_us",
-			 conn ? json_integer((json_int_t)peer->rtt_us) : json_null(), "clock_offset_ms",
-			 conn && peer->clock_known ? json_integer(peer->clock_offset_us / 1000) : json_null());
+	return json_pack(
+		"{s:s,s:b,s:s,s:I,s:I,s:n,s:I,s:n,s:n,s:n,s:b,s:I,s:I,s:s,s:I,"
+		"s:s,s:i,s:s,s:s,s:I,s:I,s:I,s:o,s:o,s:i,s:o,s:s}",
+		"peer", peer_title(peer, name), "connected", conn != NULL, "role", hello_text(peer, "role"), "sent",
+		(json_int_t)0, "received", (json_int_t)0, "lag_ms", "resyncs", (json_int_t)0, "digest_match",
+		"config_match", "config_version", "pending", 0, "states_local", (json_int_t)0, "states_peer",
+		(json_int_t)0, "last_error", peer->last_error, "since_ms",
+		(json_int_t)(clock_ms(CLOCK_BOOTTIME) - peer->since_ms), "address", addr_format(&peer->addr, address),
+		"protocol", (int)sync_peer_protocol(peer), "software", hello_text(peer, "software"), "key",
+		key_text(peer), "bytes_sent", (json_int_t)(peer->sent + (conn ? conn->sent : 0)), "bytes_received",
+		(json_int_t)(peer->received + (conn ? conn->received : 0)), "bytes_waiting",
+		(json_int_t)sync_waiting(peer), "rtt_us", conn ? json_integer((json_int_t)peer->rtt_us) : json_null(),
+		"clock_offset_ms", conn && peer->clock_known ? json_integer(peer->clock_offset_us / 1000) : json_null(),
+		"mtu", peer->channel->mtu, "peer_mtu", mtu_of(peer), "peer_device", link_text(peer, "device"));
 }
 
 json_t *channel_show(const struct channel *c)
