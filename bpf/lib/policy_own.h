@@ -4,6 +4,7 @@
 
 #include "lib/policy_known.h"
 #include "lib/policy_new.h"
+#include "lib/vip_host.h"
 
 /*
  * The way of what the router sends by s->pkt.port: by a gateway, into a tunnel, or to the inside again. Otherwise the kernel has found
@@ -61,6 +62,19 @@ static __always_inline void own_routed(struct fl_ctx *ctx, struct scratch *s, __
 	s->routed = routed_gateway(s, number);
 }
 
+/* Translated to a shared address that another node has, nothing that this one begins would be answered here: it keeps its own. */
+static __always_inline void own_keeps_address(struct nat *n)
+{
+	__u8 vhid;
+
+	if (!n->snat || vip_judge(&n->to.src, 0, &vhid) != VIP_ANOTHERS)
+		return;
+	n->to.src = n->from.src;
+	n->to.sport = n->from.sport;
+	n->snat = 0;
+	n->mapped = false;
+}
+
 static __always_inline int own_new(struct fl_ctx *ctx, struct scratch *s)
 {
 	const struct fl_npt *npt;
@@ -100,6 +114,7 @@ static __always_inline int own_new(struct fl_ctx *ctx, struct scratch *s)
 	r = unasked ? STAGE_GO : translate_out(s, port);
 	if (r)
 		return r;
+	own_keeps_address(&s->x);
 	if (!unasked && !s->sends)
 		own_routed(ctx, s, port);
 	return policy_passed(s, true);

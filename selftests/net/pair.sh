@@ -46,6 +46,7 @@ configure() {
   "node": { "name": "$1" },
   "default_action": "pass",
   "interfaces": { "lan": { "device": "lan" }, "sync": { "device": "sync" } },
+  "nat": [ { "type": "snat", "interface": "lan", "protocol": "tcp", "translate_to": "lan_vip" } ],
   "vips": { "lan_vip": { "interface": "lan", "address": "192.0.2.100/24", "vhid": 7, "fast_ms": 100,
                          "password_file": "$FL_TMP/password" } },
   "ha": { "interface": "sync", "local": "$2", "peers": ["$3"], "key_file": "$FL_TMP/key", "advskew": $4,
@@ -137,6 +138,25 @@ by_ipv6_unicast() {
 	check "as before" slowwait 3 roles master backup
 }
 
+# seen_from NODE: the address that the host sees of a connection that the node itself begins
+seen_from() {
+	in_ns "$1" timeout 3 "$FL_PYTHON" -c 'import socket
+print(socket.create_connection(("192.0.2.3", 7000), 2).recv(100).decode())'
+}
+
+# What both translate to the shared address: who does not have it would never hear an answer
+own_connections() {
+	background "$host" "$FL_PYTHON" -c 'import socket
+server = socket.create_server(("", 7000))
+while True:
+	s, (address, _) = server.accept()
+	s.sendall(address.encode())
+	s.close()'
+	slowwait 5 in_ns "$host" ss -Hltn sport = :7000
+	check_equal "of who has it" "$(seen_from "$left")" 192.0.2.100
+	check_equal "of who has not" "$(seen_from "$right")" 192.0.2.2
+}
+
 # The carrier, not the device: as when a cable is pulled
 lost_link() {
 	ip -n "$switch" link set left down
@@ -208,6 +228,7 @@ alone() {
 set_up
 run_test begins begins
 run_test by-ipv6-unicast by_ipv6_unicast
+run_test own-connections own_connections
 run_test lost-link lost_link
 run_test killed killed
 run_test stopped stopped
