@@ -34,8 +34,9 @@ static void name_of(uint32_t id, char name[BPF_OBJ_NAME_LEN])
 	close(fd);
 }
 
-static void judge_xdp(struct doctor *d, const struct config_interface *interface, uint32_t id)
+static void judge_xdp(struct doctor *d, const struct config_interface *interface, const struct system_link *link)
 {
+	uint32_t id = link->xdp_prog_id;
 	char name[BPF_OBJ_NAME_LEN];
 
 	name_of(id, name);
@@ -47,8 +48,8 @@ static void judge_xdp(struct doctor *d, const struct config_interface *interface
 	else
 		doctor_warn(
 			d,
-			doctor_text(d, "whose is it: bpftool prog show id %u; without it: ip link set dev %s xdp off",
-				    id, interface->device),
+			doctor_text(d, "whose is it: bpftool prog show id %u; without it: ip link set dev %s %s off",
+				    id, interface->device, link->xdp_native ? "xdp" : "xdpgeneric"),
 			"%s (%s): the XDP program %s (id %u) is not fairlead's: it sees all before, and fairlead works in tc",
 			interface->name, interface->device, *name ? name : "without a name", id);
 }
@@ -65,7 +66,7 @@ void check_foreign_programs(struct doctor *d)
 		const struct system_link *link = doctor_link(d, &d->config->interfaces[i]);
 
 		if (link && link->xdp_prog_id)
-			judge_xdp(d, &d->config->interfaces[i], link->xdp_prog_id);
+			judge_xdp(d, &d->config->interfaces[i], link);
 	}
 	if (json_array_size(d->rows) == before)
 		doctor_ok(d, "no XDP program but fairlead's");

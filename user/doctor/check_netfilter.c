@@ -28,6 +28,21 @@ static const char *hook_name(const struct ruleset_chain *c)
 	return c->hook < sizeof(hooks) / sizeof(hooks[0]) ? hooks[c->hook] : "ingress";
 }
 
+/* As nft calls it: without one it takes "ip". */
+static const char *family_name(const struct ruleset_chain *c)
+{
+	switch (c->family) {
+	case NFPROTO_INET:
+		return "inet";
+	case NFPROTO_IPV4:
+		return "ip";
+	case NFPROTO_IPV6:
+		return "ip6";
+	default:
+		return "netdev";
+	}
+}
+
 /* What forwarded packets would have to come by to be seen; input and output see the router's own as ever. */
 static bool is_bypassed(const struct ruleset_chain *c)
 {
@@ -58,11 +73,11 @@ static void check_bypassed(struct doctor *d, const struct rulesets *sets)
 				doctor_text(
 					d,
 					"what they should do belongs into rules and nat of the configuration%s; then nft "
-					"delete chain %s %s",
+					"flush chain %s %s %s; nft delete chain %s %s %s",
 					d->config && has_host_family(d->config)
 						? ", unless it is of a family that fairlead leaves to the host"
 						: "",
-					c->table, c->name),
+					family_name(c), c->table, c->name, family_name(c), c->table, c->name),
 				"nftables, table %s, chain %s (%s): %u rule%s%s that forwarded packets never come to",
 				c->table, c->name, hook_name(c), c->rules, c->rules == 1 ? "" : "s",
 				c->drops ? " and the policy drop" : "");
@@ -133,7 +148,7 @@ static void check_invalid(struct doctor *d, const struct rulesets *sets)
 			continue;
 		doctor_fail(
 			d,
-			doctor_text(d, "nft insert rule inet %s %s icmp type echo-reply accept; the same with icmpv6",
+			doctor_text(d, "nft insert rule %s %s %s meta l4proto { icmp, icmpv6 } accept", family_name(c),
 				    c->table, c->name),
 			"nftables, table %s, chain %s drops what is ct state invalid: answers to probes are, so gateways "
 			"seem down",
