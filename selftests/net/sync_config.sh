@@ -84,7 +84,7 @@ in_step() {
 }
 
 has_reason() {
-	fl "$1" status | grep -q "$2"
+	fl "$1" status | grep -qE "$2"
 }
 
 # pings [SECONDS]
@@ -178,11 +178,38 @@ changed_by_hand() {
 	check "in step" slowwait 5 in_step
 }
 
+# What left's version needs is not there any more: whoever asks for a push is told what, and where, and status tells who did not ask
+cannot_take() {
+	local out
+	echo 203.0.113.0/24 > "$FL_TMP/list"
+	left_is new.json "$PING, { \"name\": \"by SIGHUP\", \"action\": \"pass\", \"protocol\": \"gre\" }"
+	sed -i "s#\"office\": #\"listed\": { \"file\": \"$FL_TMP/list\" }, &#" "$FL_TMP/new.json"
+	check "applied" fl left apply "$FL_TMP/new.json"
+	right_is new.json '{ "name": "by hand", "action": "pass", "protocol": "gre" }'
+	check "by hand" fl right apply "$FL_TMP/new.json"
+	rm "$FL_TMP/list"
+	out=$(fl left sync config 2>&1) && fail "it was taken"
+	check_match "where, and what" "$out" "right: /aliases/listed/file: .*$FL_TMP/list"
+	check_match "who" "$out" "^right +refused .*/aliases/listed/file: "
+	check_match "a diff tells, too" "$(fl left sync diff 2>&1)" "right: /aliases/listed/file: "
+	daemon_kill right TERM
+	right_is right.json '{ "name": "by hand", "action": "pass", "protocol": "gre" }'
+	rm -f "/var/lib/fairlead/$(instance right)/pushed.json"
+	daemon_start right "$right" "$FL_TMP/right.json" || return
+	check "status, too" slowwait 10 has_reason left "right does not take version [0-9]+: .*/aliases/listed/file: "
+	echo 203.0.113.0/24 > "$FL_TMP/list"
+	check "then it is" fl left sync config
+	check "in step" slowwait 5 in_step
+	check "as before" fl left rollback
+}
+
 on_trial() {
 	left_is new.json "$NO_PING"
 	check "on trial" fl left apply --confirm 60 "$FL_TMP/new.json"
 	check_equal "there too" "$(rules right)" "of right no ping"
 	check "there too" has_reason right "on trial"
+	check_match "not right's to confirm" "$(fl right confirm 2>&1)" 'left has begun the trial: `fairlead confirm` there'
+	check "still" has_reason right "on trial"
 	check "ended" fl left rollback
 	check "there too" slowwait 5 rules_are right "of right ping by SIGHUP"
 	check "on trial" fl left apply --confirm 60 "$FL_TMP/new.json"
@@ -245,6 +272,7 @@ run_test refused refused
 run_test absent absent
 run_test by-the-file by_the_file
 run_test changed-by-hand changed_by_hand
+run_test cannot-take cannot_take
 run_test on-trial on_trial
 run_test for-itself for_itself
 run_test two-primaries two_primaries

@@ -202,7 +202,9 @@ static void on_take_back(void *arg, const struct take_offer *offer, const char *
 
 static void boot(struct node *n)
 {
-	const struct push_ops push_ops = { on_send, on_commit, on_go_back, on_over, on_part, on_pushed, on_now, n };
+	const struct push_ops push_ops = {
+		on_send, on_commit, on_go_back, on_over, on_part, on_pushed, on_now, n, NULL
+	};
 	const struct take_ops take_ops = { on_answer, on_check, on_apply, on_keep, on_take_back, n };
 
 	push_init(&n->push, &push_ops, (json_int_t)1000 * ++boots);

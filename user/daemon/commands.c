@@ -211,7 +211,7 @@ static void run_confirm(void *arg, const json_t *request, struct control_answer 
 	struct apply_result result;
 	struct daemon *d = arg;
 
-	if (!command_is_bare(request, answer) || ha_config_busy(d, answer))
+	if (!command_is_bare(request, answer) || ha_config_busy(d, answer) || ha_config_is_others_trial(d, answer))
 		return;
 	apply_confirm(&d->apply, &result);
 	ha_config_changed(d, HA_CONFIG_APPLIED, &result);

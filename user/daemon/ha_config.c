@@ -337,6 +337,8 @@ static void on_forgotten(void *arg, struct sync_peer *peer)
 	drop_letters(hc, p);
 	push_peer_remove(&hc->push, &p->push);
 	take_closed(&hc->take, p);
+	if (hc->take.offer.peer == p) /* a trial goes on without it */
+		hc->take.offer.peer = NULL;
 	sync_peer_set_data(peer, &hc->channel_part, NULL);
 	free(p);
 }

@@ -30,6 +30,9 @@ bool ha_config_apply(struct daemon *d, const struct apply_request *request, cons
 /* A round is going on: nothing else may change the configuration. It was told. */
 bool ha_config_busy(struct daemon *d, struct control_answer *answer);
 
+/* What is on trial is a primary's that is connected: to confirm it here alone would part the nodes. It was told. */
+bool ha_config_is_others_trial(struct daemon *d, struct control_answer *answer);
+
 enum ha_config_change {
 	HA_CONFIG_STARTED,
 	HA_CONFIG_APPLIED, /* or rolled back, or confirmed */

@@ -187,27 +187,82 @@ static void note_of(const struct push_peer *peer, struct apply_result *result)
 		ha_config_note(result, "pending: %s is not there, and gets it when it is back", peer->name);
 }
 
-/* Its name before its pointers, which are those of this node's file where that has the item. */
+/* Its pointer, of this node's document where that has the item. malloc'ed; NULL: it has none, or no memory */
+static char *place_of(const json_t *finding, const json_t *part, const json_t *document)
+{
+	const char *pointer = json_string_value(json_object_get(finding, "pointer"));
+	bool own = json_object_get(finding, "own");
+	char *here = pointer && !own ? config_part_pointer(pointer, json_object_get(part, "config"), document) : NULL;
+	char *at = NULL;
+
+	if (pointer && asprintf(&at, "%s%s", own ? "its own " : "", here ? here : pointer) < 0)
+		at = NULL;
+	free(here);
+	return at;
+}
+
+static bool is_warning(const json_t *finding)
+{
+	const char *severity = json_string_value(json_object_get(finding, "severity"));
+
+	return severity && !strcmp(severity, "warning");
+}
+
+/* Its name before its pointers. */
 static void add_findings(const struct waiting *w, const struct push_peer *peer, struct config_report *report)
 {
-	json_t *part = json_object_get(w->order.part, "config"), *finding;
+	json_t *finding;
 	size_t i;
 
 	json_array_foreach(peer->findings, i, finding) {
-		const char *pointer = json_string_value(json_object_get(finding, "pointer"));
 		const char *text = json_string_value(json_object_get(finding, "text"));
-		const char *severity = json_string_value(json_object_get(finding, "severity"));
-		bool own = json_object_get(finding, "own");
-		char *here, *at = NULL;
+		char *place = place_of(finding, w->order.part, w->document), *at = NULL;
 
-		if (!pointer || !text)
-			continue;
-		here = own ? NULL : config_part_pointer(pointer, part, w->document);
-		if (asprintf(&at, "%s: %s%s", peer->name, own ? "its own " : "", here ? here : pointer) >= 0)
-			config_report_add(report, severity && !strcmp(severity, "warning"), at, "%s", text);
+		if (place && text && asprintf(&at, "%s: %s", peer->name, place) >= 0)
+			config_report_add(report, is_warning(finding), at, "%s", text);
 		free(at);
-		free(here);
+		free(place);
 	}
+}
+
+/* Of what refuses, or would: where, and what. */
+static void answer_findings(const struct ha_config *hc, struct control_answer *answer)
+{
+	struct config_report report = { 0 };
+	const struct push_peer *peer;
+
+	LIST_FOREACH(peer, &hc->push.peers, entry)
+	{
+		if (peer->at == PUSH_REFUSED)
+			add_findings(&hc->waiting, peer, &report);
+	}
+	if (report.n_findings) {
+		answer->findings = config_report_json(&report);
+		answer->file = strdup(hc->daemon->file);
+	}
+	config_report_free(&report);
+}
+
+/* The first error, for a line. */
+static char *on_finding(void *arg, const struct push_peer *peer)
+{
+	struct ha_config *hc = arg;
+	json_t *finding, *first = NULL;
+	char *place, *text = NULL;
+	size_t i, n = 0;
+
+	json_array_foreach(peer->findings, i, finding) {
+		if (is_warning(finding))
+			continue;
+		first = first ? first : finding;
+		n++;
+	}
+	place = first ? place_of(first, hc->pushed.part, hc->document) : NULL;
+	if (place && asprintf(&text, "%s: %s%s", place, json_string_value(json_object_get(first, "text")),
+			      n > 1 ? "; `fairlead sync config` tells of more" : "") < 0)
+		text = NULL;
+	free(place);
+	return text;
 }
 
 static void set_error(struct apply_result *result, const char *error)
@@ -267,6 +322,7 @@ static void diff_over(struct ha_config *hc, const char *error)
 		if (peer->at == PUSH_OUT && !absent)
 			absent = peer->name;
 	}
+	answer_findings(hc, &answer);
 	if (error)
 		control_fail(&answer, 1, "%s", error);
 	else if (absent)
@@ -306,6 +362,7 @@ static void push_over(struct ha_config *hc)
 			control_fail(&answer, 1, "%s is not there: it gets version %lld when it is back", peer->name,
 				     hc->push.own.version);
 	}
+	answer_findings(hc, &answer);
 	answer_now(hc, &answer);
 }
 
@@ -461,6 +518,7 @@ static void sync_config(struct ha_config *hc, struct control_answer *answer)
 		ha_config_changed(hc->daemon, HA_CONFIG_APPLIED, NULL);
 	waiting_clear(&hc->waiting);
 	hc->waiting.what = WAITS_FOR_PUSH;
+	hc->waiting.document = json_incref(hc->document);
 	order->kind = PUSH_AGAIN;
 	order->part = on_part(hc);
 	snprintf(order->hash, sizeof(order->hash), "%s", hc->pushed.hash);
@@ -498,6 +556,7 @@ static void sync_diff(struct ha_config *hc, struct control_answer *answer)
 		return;
 	waiting_clear(&hc->waiting);
 	hc->waiting.what = WAITS_FOR_DIFF;
+	hc->waiting.document = json_incref(hc->document);
 	order->kind = PUSH_LOOK;
 	order->part = config_part_of(hc->document, hc->daemon->apply.running->ha.sections);
 	config_part_hash(order->part, order->hash);
@@ -521,7 +580,7 @@ void command_sync_diff(struct daemon *d, struct control_answer *answer)
 void ha_config_push_init(struct ha_config *hc, json_int_t round)
 {
 	const struct push_ops ops = {
-		on_send, on_commit, on_go_back, on_over, on_part, on_pushed, on_now, hc,
+		on_send, on_commit, on_go_back, on_over, on_part, on_pushed, on_now, hc, on_finding,
 	};
 
 	push_init(&hc->push, &ops, round);

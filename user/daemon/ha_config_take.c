@@ -163,6 +163,17 @@ static void on_answer(void *arg, const void *peer, unsigned int type, const json
 	sync_send_json(p->peer, (uint16_t)type, message);
 }
 
+bool ha_config_is_others_trial(struct daemon *d, struct control_answer *answer)
+{
+	const struct take *take = &d->ha_config->take;
+	const struct config_peer *p = take->offer.peer;
+
+	if (!take_trial(take) || !p || !p->push.connected)
+		return false;
+	control_fail(answer, 1, "%s has begun the trial: `fairlead confirm` there keeps it on all nodes", p->push.name);
+	return true;
+}
+
 void ha_config_take_init(struct ha_config *hc)
 {
 	const struct take_ops ops = { on_answer, on_check, on_apply, on_keep, on_go_back, hc };

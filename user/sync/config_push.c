@@ -444,6 +444,20 @@ static void no(struct push *push, struct push_peer *peer, enum push_at at, const
 		tell_pushed(push, peer, false, peer->error);
 }
 
+/* Whoever gave no command is not shown the findings. */
+static void refused(struct push *push, struct push_peer *peer, const char *error)
+{
+	char *finding =
+		push->order.kind == PUSH_AGAIN && push->ops.finding ? push->ops.finding(push->ops.arg, peer) : NULL;
+	char *both;
+
+	if (!finding || asprintf(&both, "%s: %s", error ? error : "it refuses", finding) < 0)
+		both = NULL;
+	no(push, peer, PUSH_REFUSED, both ? both : error);
+	free(both);
+	free(finding);
+}
+
 static void hear_verdict(struct push *push, struct push_peer *peer, const json_t *message)
 {
 	if (!is_of_round(push, message) || peer->at != PUSH_ASKED)
@@ -453,7 +467,7 @@ static void hear_verdict(struct push *push, struct push_peer *peer, const json_t
 	if (is_ok(message))
 		peer->at = PUSH_ACCEPTED;
 	else
-		no(push, peer, PUSH_REFUSED, error_of(message));
+		refused(push, peer, error_of(message));
 	step(push);
 }
 

@@ -83,6 +83,8 @@ struct push_ops {
 	void (*pushed)(void *arg, struct push_peer *peer, bool edited, const char *error);
 	long long (*now_ms)(void *arg);
 	void *arg;
+	/* What a peer's findings add to its error where nobody is told of them; malloc'ed, NULL: nothing. May be NULL */
+	char *(*finding)(void *arg, const struct push_peer *peer);
 };
 
 struct push {
