@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What Wazuh makes of log lines, by configs/wazuh: its decoders and rules, as far as those files use them.
 
-usage: siem.py --prefix NAME LOG: tests, with a file of lines as siem.sh makes fairleadd send them to syslog
+usage: siem.py --prefix NAME ONE SPLIT KILLED: tests, with files of lines as siem.sh makes fairleadd send them to syslog: of one node, of two
+               that are cut apart and together again, and of those when one dies
        siem.py --alert ID LOG: whether one of the lines makes that rule alert
 """
 
 import argparse
+import inspect
 import os
 import re
 import sys
@@ -150,39 +152,63 @@ def test_not_in_time(lines):
     assert alert(rules, decoders, line, 12)[0] == "100852"
 
 
-def test_split_brain(lines):
-    line = next(line for line in lines if "split-brain" in line)
-    assert alert(Rules(), Decoders(), line, 0) == ("100853", 15, "CRITICAL: split-brain - 172.16.255.2 is MASTER too on lan VHID 7")
+def alerts(lines):
+    """All of a log, in its order and with its times."""
+    decoders, rules = Decoders(), Rules()
+    got = []
+    for line in lines:
+        hours, minutes, seconds = re.search(r"(\d\d):(\d\d):(\d\d)", line).groups()
+        one = alert(rules, decoders, line, int(hours) * 3600 + int(minutes) * 60 + int(seconds))
+        if one:
+            got.append(one)
+    return got
 
 
-def test_sync(lines):
-    line = next(line for line in lines if ": lost: " in line)
-    assert alert(Rules(), Decoders(), line, 0) == ("100854", 8, "The sync link to fw-sec01 is lost")
+def test_split_brain(_, split):
+    got = alerts(split)
+    told = [text for sid, level, text in got if (sid, level) == ("100853", 15)]
+    assert told, split
+    for text in told:
+        assert re.match(r"CRITICAL: split-brain - 172\.16\.255\.[12] is MASTER too on lan VHID 7$", text), text
+    assert [text for sid, level, text in got if sid == "100850"] == ["CARP failover: eth1 VHID 7 became MASTER"], got
 
 
-def test_nothing_else(lines):
-    others = [line for line in lines if not re.search(r": (carp: |vip \S+: split-brain|sync \S+: lost)", line)]
-    assert others
-    for line in others + [line.replace("fairleadd[", "sshd[") for line in lines]:
-        assert alert(Rules(), Decoders(), line, 0) is None, line
+def test_lost(_, split):
+    told = sorted(text for sid, level, text in alerts(split) if (sid, level) == ("100854", 8))
+    assert told == ["The sync link to fw-a is lost", "The sync link to fw-b is lost"], told
+
+
+def test_killed(_, __, killed):
+    assert sorted(alerts(killed)) == [("100850", 10, "CARP failover: eth1 VHID 7 became MASTER"),
+                                      ("100854", 8, "The sync link to fw-a is lost")], alerts(killed)
+
+
+def test_nothing_else(*logs):
+    for lines in logs:
+        others = [line for line in lines if not re.search(r": (carp: |vip \S+: split-brain|sync \S+: lost)", line)]
+        for line in others + [line.replace("fairleadd[", "sshd[") for line in lines]:
+            assert alert(Rules(), Decoders(), line, 0) is None, line
+    assert any("started" in line for line in logs[0])
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--prefix", default="")
     parser.add_argument("--alert")
-    parser.add_argument("log")
+    parser.add_argument("logs", nargs="+")
     args = parser.parse_args()
-    with open(args.log, encoding="utf-8") as f:
-        lines = f.read().splitlines()
+    logs = []
+    for log in args.logs:
+        with open(log, encoding="utf-8") as f:
+            logs.append(f.read().splitlines())
     if args.alert:
         decoders, rules = Decoders(), Rules()
-        return args.alert not in [(alert(rules, decoders, line, 0) or ("",))[0] for line in lines]
+        return args.alert not in [(alert(rules, decoders, line, 0) or ("",))[0] for line in logs[0]]
     failed = False
     for test in [value for name, value in globals().items() if name.startswith("test_")]:
         name = args.prefix + test.__name__[5:].replace("_", "-")
         try:
-            test(lines)
+            test(*logs[:len(inspect.signature(test).parameters)] if test is not test_nothing_else else logs)
             print("ok", name)
         except Exception as e:  # whatever it is: the files are wrong
             failed = True
