@@ -165,6 +165,8 @@ hands_over() {
 		"[('who has it', 'ok', 'drill b')]"
 	check_equal "kept" "$(cat /var/lib/fairlead/"$(instance a)"/drill/*-maintenance.json | json 'd["result"]')" passed
 	check_match "told at the other node" "$(fl b show events --kind drill)" 'maintenance: passed'
+	check_equal "doctor there" "$(fl b --json doctor | json '[(r["result"], r["finding"]) for r in d if r["check"] == "drill"]')" \
+		"[('ok', 'maintenance: passed, 0 days ago')]"
 }
 
 # Its daemon is another one afterwards
@@ -230,6 +232,33 @@ nothing_stays() {
 	check_match "taken over meanwhile" "$(fl b show events --kind vip)" 'lan_vip: backup -> master'
 }
 
+in_maintenance() {
+	[ "$(fl a --json show vips | json 'd[0]["advskew"]')" = 254 ]
+}
+
+# ends_without SCENARIO COMMAND...: what is to undo it is killed when the command tells that it is done
+ends_without() {
+	local pid
+	"$FL_BUILD/fairlead" --json --instance "$(instance a)" drill "$1" --yes > "$FL_TMP/result" 2> "$FL_TMP/drill.err" &
+	pid=$!
+	slowwait 10 "${@:2}" || fail "nothing was done: $(cat "$FL_TMP/drill.err")"
+	kill -KILL "$(cat /run/fairlead/"$(instance a)".fault.lock)"
+	wait "$pid"
+	check_equal "exit status" $? 1
+	check_equal "what it says" "$(of_result '(d["result"], d["restored"])')" "('failed', True)"
+	check_match "why" "$(of_result '" ".join(d["reasons"])')" 'what was to undo it was ended before it had'
+	check_match "told" "$(fl a show events --kind drill)" 'undone: what was to undo it was ended'
+}
+
+# The daemon sees to it
+undone_all_the_same() {
+	ends_without lan-link link_is 'state DOWN'
+	check "as it was" as_it_was
+	ends_without maintenance in_maintenance
+	check "as it was" as_it_was
+	check_equal "nothing is left" "$(find /run/fairlead -name "$(instance a).fault.saved")" ''
+}
+
 # A drill that was killed has reserved both nodes for some minutes, and its probe runs as long
 release_all() {
 	rm -rf /run/fairlead/"$FL_PREFIX"-*.drill.lock "$FL_TMP"/fairlead-probe.*
@@ -243,6 +272,7 @@ run_test kill-daemon dies
 run_test called-off called_off
 run_test killed-in-the-midst nothing_stays
 release_all
+run_test killed-what-undoes-it undone_all_the_same
 run_test split-brain splits
 teardown
 finish

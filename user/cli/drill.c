@@ -10,6 +10,7 @@
 #include "user/cli/cli.h"
 #include "user/config/suggest.h"
 #include "user/drill/drill.h"
+#include "user/lib/drill_result.h"
 #include "user/lib/file.h"
 
 #define GAP_MAX_MS 3600000
@@ -157,7 +158,7 @@ static bool write_report(const char *path, const json_t *result)
 
 static bool keep(const struct cli *cli, const json_t *result)
 {
-	int err = drill_keep(cli->instance, result);
+	int err = drill_result_keep(cli->instance, result);
 
 	if (err)
 		fprintf(stderr, "fairlead: the result can't be kept in the state directory: %s\n", strerror(-err));
@@ -169,7 +170,7 @@ static int finish(const struct cli *cli, const struct options *o, const json_t *
 	const char *what = json_string_value(json_object_get(result, "result"));
 	bool kept = true;
 
-	if (!strcmp(what, "passed") || !strcmp(what, "failed"))
+	if (drill_is_kept(result))
 		kept = keep(cli, result);
 	if (o->report)
 		kept &= write_report(o->report, result);

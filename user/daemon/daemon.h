@@ -87,6 +87,7 @@ struct daemon {
 	int control_err;      /* why the control socket could not be made anew, as told; 0 */
 	unsigned int changed; /* SYSTEM_*: what the next refresh takes in */
 	bool ending;	      /* by somebody's will */
+	bool drill_watched;   /* a drill's fault is not undone yet, as far as is known */
 };
 
 /* ---- daemon.c ---- */

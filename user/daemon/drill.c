@@ -2,28 +2,25 @@
 #include "user/daemon/drill.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "user/daemon/daemon.h"
+#include "user/daemon/drill_internal.h"
 #include "user/daemon/gateways_internal.h"
 #include "user/fault/fault.h"
 #include "user/lib/clock.h"
+#include "user/lib/drill_result.h"
 #include "user/lib/file.h"
 #include "user/lib/instance.h"
+#include "user/lib/log.h"
 
 #define ID_MAX 63
 #define RESERVE_MAX_S 900
 #define EVENTS_MAX 4000
-#define FAULT_ARGUMENTS_MAX 64
 #define RELAY_MS 3000 /* that the other node may take to answer */
 
 struct order {
@@ -84,8 +81,6 @@ static bool has_node(const struct daemon *d, const struct order *o)
 	return has;
 }
 
-static bool fault_runs(const struct daemon *d);
-
 static void order_reserve(struct daemon *d, const struct order *o)
 {
 	long long seconds = number_of(o, "seconds");
@@ -94,7 +89,7 @@ static void order_reserve(struct daemon *d, const struct order *o)
 
 	if (by && strcmp(by, o->id))
 		control_fail(o->answer, 1, "another drill is under way at %s; one at a time", d->apply.running->node);
-	else if (fault_runs(d))
+	else if (drill_fault_runs(d, NULL))
 		control_fail(o->answer, 1, "%s still undoes what an earlier drill did to it; try again in a minute",
 			     d->apply.running->node);
 	else if (seconds < 1 || seconds > RESERVE_MAX_S)
@@ -112,6 +107,16 @@ static void order_reserve(struct daemon *d, const struct order *o)
 	json_decref(reservation);
 }
 
+/* Begun at the other node: it counts here, too. */
+static void keep_result(const struct daemon *d, const struct order *o)
+{
+	const json_t *result = json_object_get(o->request, "kept");
+	int err = result ? drill_result_keep(d->options.instance, result) : 0;
+
+	if (err)
+		log_ret(err, "the result of a drill can't be kept");
+}
+
 static void order_release(struct daemon *d, const struct order *o)
 {
 	const char *result = text_of(o, "result");
@@ -121,51 +126,13 @@ static void order_release(struct daemon *d, const struct order *o)
 		return;
 	reservation_path(d, path);
 	unlink(path);
+	keep_result(d, o);
 	journal_write(d->journal, !strcmp(result, "passed") ? JOURNAL_NOTICE : JOURNAL_WARNING, JOURNAL_DRILL,
 		      text_of(o, "scenario"), *result ? result : "called off", NULL, "ordered by %s",
 		      *text_of(o, "by") ? text_of(o, "by") : "nobody who gave a name");
 }
 
 /* ---- the process that does it ---- */
-
-/* Its process ID, 0: none runs */
-static pid_t fault_pid(const struct daemon *d)
-{
-	char path[128], text[16] = "";
-	int fd;
-	pid_t pid = 0;
-
-	snprintf(path, sizeof(path), FAULT_LOCK, d->options.instance);
-	fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0)
-		return 0;
-	if (flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK && pread(fd, text, sizeof(text) - 1, 0) > 0)
-		pid = atoi(text);
-	close(fd);
-	return pid;
-}
-
-static bool fault_runs(const struct daemon *d)
-{
-	return fault_pid(d) > 0;
-}
-
-/* Beside this program, where it was built; installed in ../libexec/fairlead, for nobody runs it by hand. */
-static bool find_program(char path[PATH_MAX])
-{
-	static const char *const places[] = { "", "/../libexec/fairlead" };
-	char own[PATH_MAX];
-	ssize_t len = readlink("/proc/self/exe", own, sizeof(own) - 1);
-
-	if (len <= 0)
-		return false;
-	own[len] = '\0';
-	*strrchr(own, '/') = '\0';
-	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
-		if (snprintf(path, PATH_MAX, "%s%s/" FAULT_PROGRAM, own, places[i]) < PATH_MAX && !access(path, X_OK))
-			return true;
-	return false;
-}
 
 /* systemd says which process it watches over: the environment may be inherited from another one. */
 static bool is_supervised(void)
@@ -175,53 +142,9 @@ static bool is_supervised(void)
 	return pid && atoi(pid) == getpid();
 }
 
-/* With the daemon's standard files: a daemon that it starts again is to have them. */
-static int prepare(posix_spawn_file_actions_t *files, posix_spawnattr_t *attributes)
-{
-	sigset_t all, none;
-	int err;
-
-	sigfillset(&all);
-	sigemptyset(&none);
-	err = posix_spawn_file_actions_addclosefrom_np(files, STDERR_FILENO + 1);
-	err = err ?: posix_spawn_file_actions_addchdir_np(files, "/");
-	err = err ?: posix_spawnattr_setsigdefault(attributes, &all);
-	err = err ?: posix_spawnattr_setsigmask(attributes, &none);
-	return err
-		       ?: posix_spawnattr_setflags(attributes,
-						   POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-}
-
-/* It is its child's parent for some milliseconds only. The exit status, or -errno */
-static int run_program(const char *path, char *const *argv)
-{
-	char *const env[] = { NULL };
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attributes;
-	int err = posix_spawn_file_actions_init(&files), status;
-	pid_t pid;
-
-	if (err)
-		return -err;
-	err = posix_spawnattr_init(&attributes);
-	if (!err) {
-		err = prepare(&files, &attributes);
-		err = err ?: posix_spawn(&pid, path, &files, &attributes, argv, env);
-		posix_spawnattr_destroy(&attributes);
-	}
-	posix_spawn_file_actions_destroy(&files);
-	if (err)
-		return -err;
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return -errno;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
-}
-
 static void start_fault(struct daemon *d, const struct order *o, char *const *argv)
 {
-	char path[PATH_MAX];
-	int status = find_program(path) ? run_program(path, argv) : -ENOENT;
+	int status = drill_start_program(d, argv);
 
 	if (!status)
 		journal_write(d->journal, JOURNAL_WARNING, JOURNAL_DRILL, text_of(o, "fault"), "begins", NULL,
@@ -246,7 +169,7 @@ static bool take_targets(struct daemon *d, const struct order *o, const char **a
 		const char *name = json_string_value(json_array_get(targets, i));
 
 		interface = name && links ? config_find_interface(d->apply.running, name) : NULL;
-		if (*n == FAULT_ARGUMENTS_MAX || !name || (links && !interface)) {
+		if (*n == DRILL_ARGUMENTS_MAX || !name || (links && !interface)) {
 			control_fail(o->answer, 2, "%s has no interface \"%s\"", d->apply.running->node,
 				     name ? name : "");
 			return false;
@@ -268,7 +191,7 @@ static bool is_fault(const char *name)
 
 static void order_fault(struct daemon *d, const struct order *o)
 {
-	const char *argv[FAULT_ARGUMENTS_MAX + 1] = { FAULT_PROGRAM, "--instance", d->options.instance, "--id", o->id };
+	const char *argv[DRILL_ARGUMENTS_MAX + 1] = { FAULT_PROGRAM, "--instance", d->options.instance, "--id", o->id };
 	long long seconds = number_of(o, "seconds");
 	char limit[16], pid[16];
 	size_t n = 5;
@@ -294,9 +217,9 @@ static void order_fault(struct daemon *d, const struct order *o)
 
 static void order_end(struct daemon *d, const struct order *o)
 {
-	pid_t pid = has_node(d, o) ? fault_pid(d) : 0;
+	pid_t pid;
 
-	if (pid > 0)
+	if (has_node(d, o) && drill_fault_runs(d, &pid) && pid > 0)
 		kill(pid, SIGUSR1);
 }
 
@@ -314,33 +237,13 @@ static void order_mute(struct daemon *d, const struct order *o)
 
 /* ---- looking ---- */
 
-/* malloc'ed; NULL: no memory */
-static char *result_path(const struct daemon *d)
-{
-	char *dir = instance_state_dir(d->options.instance), *path = NULL;
-
-	if (!dir || asprintf(&path, "%s/" FAULT_RESULT, dir) < 0)
-		path = NULL;
-	free(dir);
-	return path;
-}
-
-static json_t *last_fault(const struct daemon *d)
-{
-	char *path = result_path(d);
-	json_t *fault = path ? json_load_file(path, 0, NULL) : NULL;
-
-	free(path);
-	return fault;
-}
-
 static void order_look(struct daemon *d, const struct order *o)
 {
 	char *by = reserved_by(d);
 
 	o->answer->result = json_pack("{s:s,s:I,s:s?,s:b,s:o?}", "node", d->apply.running->node, "time_ms",
-				      (json_int_t)clock_ms(CLOCK_REALTIME), "reserved", by, "running", fault_runs(d),
-				      "fault", last_fault(d));
+				      (json_int_t)clock_ms(CLOCK_REALTIME), "reserved", by, "running",
+				      drill_fault_runs(d, NULL), "fault", drill_last_fault(d));
 	free(by);
 }
 
@@ -392,54 +295,6 @@ static void order_leaks(struct daemon *d, const struct order *o)
 	o->answer->result = drill_leaks(d, text_of(o, "gateway"));
 	if (!o->answer->result)
 		control_fail(o->answer, 1, "packets of %s can't be counted", text_of(o, "gateway"));
-}
-
-/* ---- what was left ---- */
-
-static void resume_maintenance(struct daemon *d, const char *target)
-{
-	(void)target;
-	vips_maintenance(d, false);
-}
-
-static void resume_gateway(struct daemon *d, const char *target)
-{
-	gateways_force(d, target, MONITOR_AUTO);
-}
-
-static const struct {
-	const char *fault;
-	void (*undo)(struct daemon *d, const char *target);
-} lasting[] = { { "maintenance", resume_maintenance }, { "gateway", resume_gateway } };
-
-static void mark_undone(struct daemon *d, json_t *fault)
-{
-	char *path = result_path(d), *text;
-
-	json_object_set_new(fault, "undone_ms", json_integer(clock_ms(CLOCK_REALTIME)));
-	text = json_dumps(fault, JSON_COMPACT);
-	if (path && text)
-		file_replace_soon(path, text, strlen(text), 0600);
-	free(text);
-	free(path);
-}
-
-void drill_resume(struct daemon *d)
-{
-	json_t *fault = last_fault(d);
-	const char *name = json_string_value(json_object_get(fault, "fault"));
-	const char *target = json_string_value(json_array_get(json_object_get(fault, "targets"), 0));
-	bool left = name && !json_is_integer(json_object_get(fault, "undone_ms")) && !fault_runs(d);
-
-	for (size_t i = 0; left && i < sizeof(lasting) / sizeof(lasting[0]); i++) {
-		if (strcmp(lasting[i].fault, name))
-			continue;
-		lasting[i].undo(d, target ? target : "");
-		mark_undone(d, fault);
-		journal_write(d->journal, JOURNAL_WARNING, JOURNAL_DRILL, name, "undone", NULL,
-			      "at the start: what was to undo it ended before");
-	}
-	json_decref(fault);
 }
 
 /* ---- the other node ---- */

@@ -14,7 +14,7 @@
  *	leaks	 of "gateway": packets that should have gone by it alone, and did not; no ID
  *	events	 "since_ms": what happened here that says who had which addresses; no ID
  *	peer	 "request": is asked of the first peer that is connected; its answer comes later; no ID
- *	release	 "scenario", "result": they become an event
+ *	release	 "scenario", "result": they become an event; "kept": what the other node has found, to be kept here as well
  */
 #pragma once
 
@@ -25,10 +25,11 @@
 struct daemon;
 
 /*
- * At the daemon's start: what the last one was left with by a drill whose own process has not undone it (the machine has lost its power in the
- * midst) and what lasts over a boot is undone now.
+ * At the daemon's start: what a drill's own process has not undone (it was killed, or the machine has lost its power in the midst) is undone
+ * now. While one is under way that is looked for each second.
  */
 void drill_resume(struct daemon *d);
+void drill_tick(struct daemon *d);
 
 /* It is one for the other node. */
 bool drill_is_relayed(const json_t *request);

@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include "user/daemon/daemon.h"
+#include "user/daemon/drill.h"
 #include "user/lib/file.h"
 #include "user/lib/instance.h"
 #include "user/lib/log.h"
@@ -87,6 +88,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	ha_tick(d);
 	ha_states_tick(d);
 	ha_config_tick(d);
+	drill_tick(d);
 	/* an apply, or an answer about ten thousand clients, needed much; with nothing to give back this takes 50 us */
 	malloc_trim(0);
 }

@@ -85,11 +85,11 @@ void judge_drills(struct doctor *d, const char *dir, long long now_ms)
 	if (!last)
 		doctor_warn(
 			d,
-			"fairlead drill --list, and then each scenario once; configs/ has a timer unit for every month",
+			"fairlead drill --list, and then each scenario once; fairlead-drill.timer, enabled on one of the nodes, does it every month",
 			"failover has never been tried here");
 	else if (now_ms - last > AGE_WARN_DAYS * DAY_MS)
-		doctor_warn(d, "fairlead drill; is the timer unit enabled?", "failover was last tried %lld days ago",
-			    (now_ms - last) / DAY_MS);
+		doctor_warn(d, "fairlead drill maintenance; is fairlead-drill.timer enabled on one of the nodes?",
+			    "failover was last tried %lld days ago", (now_ms - last) / DAY_MS);
 	json_decref(newest);
 }
 

@@ -158,11 +158,11 @@ struct drill_world {
 	const char *probe; /* the program's path */
 };
 
+/* Both nodes keep it: it was done, whatever it has shown. */
+bool drill_is_kept(const json_t *result);
 /* The result, whatever it is. NULL: without memory */
 json_t *drill_run(const struct drill_world *world, const struct drill_options *options);
 
 /* ---- report.c ---- */
 
 void drill_print(const json_t *result);
-/* In the state directory. -errno */
-int drill_keep(const char *instance, const json_t *result);

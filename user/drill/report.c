@@ -1,15 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* For people, and for the next time that somebody asks when it was last tried. */
-#include <errno.h>
+/* For people. */
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "user/drill/drill.h"
-#include "user/lib/file.h"
-#include "user/lib/instance.h"
 
 static const char *text_of(const json_t *object, const char *key)
 {
@@ -120,28 +115,4 @@ void drill_print(const json_t *result)
 	print_checks(result);
 	print_list(result, "notes", "note");
 	print_list(result, "hints", "hint");
-}
-
-int drill_keep(const char *instance, const json_t *result)
-{
-	char *dir = instance_state_dir(instance), *text = json_dumps(result, JSON_INDENT(2)), *path = NULL;
-	time_t now = number_of(result, "time_ms") / 1000;
-	int err = dir && text ? 0 : -ENOMEM;
-	char when[32];
-	struct tm tm;
-
-	gmtime_r(&now, &tm);
-	strftime(when, sizeof(when), "%Y%m%dT%H%M%SZ", &tm);
-	if (!err && asprintf(&path, "%s/drill/%s-%s.json", dir, when, text_of(result, "scenario")) < 0)
-		err = -ENOMEM;
-	if (!err) {
-		*strrchr(path, '/') = '\0';
-		err = file_make_dirs(path, 0700);
-		path[strlen(path)] = '/';
-	}
-	err = err ?: file_replace(path, text, strlen(text), 0600);
-	free(path);
-	free(text);
-	free(dir);
-	return err;
 }

@@ -669,15 +669,24 @@ static bool reserve(struct run *r)
 	return true;
 }
 
-static void release(struct run *r, const char *result)
+bool drill_is_kept(const json_t *result)
+{
+	const char *what = run_text(result, "result");
+
+	return !strcmp(what, "passed") || !strcmp(what, "failed");
+}
+
+/* This node's own is kept by who has called us. */
+static void release(struct run *r, json_t *result)
 {
 	json_t *answer;
 
 	for (int i = 0; i < r->reserved; i++) {
 		answer = run_ask(r, i,
-				 json_pack("{s:s,s:s,s:s,s:s,s:s,s:s}", "command", "drill", "order", "release", "id",
-					   r->id, "scenario", r->scenario->name, "result", result, "by",
-					   r->names[DRILL_SELF]),
+				 json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:O*}", "command", "drill", "order", "release",
+					   "id", r->id, "scenario", r->scenario->name, "result",
+					   run_text(result, "result"), "by", r->names[DRILL_SELF], "kept",
+					   i == DRILL_PEER && drill_is_kept(result) ? result : NULL),
 				 NULL);
 		json_decref(answer);
 	}
@@ -723,7 +732,7 @@ static json_t *run(struct run *r)
 		ask_clock(r);
 	r->hold_ms = drill_hold_ms(r->config, r->scenario);
 	result = lasts(r) && confirm(r) && reserve(r) && open_remote(r) ? do_it(r) : refused(r);
-	release(r, run_text(result, "result"));
+	release(r, result);
 	drill_remote_close(&r->remote);
 	return result;
 }

@@ -7,7 +7,8 @@
  *
  *	{ "id", "fault", "targets": [], "begun_ms", "done_ms", "ending_ms", "undone_ms", "errors": [] }
  *
- * with times of CLOCK_REALTIME; undone_ms is null until all is as it was.
+ * with times of CLOCK_REALTIME; undone_ms is null until all is as it was. Is it killed before, the daemon sees that and undoes what it did, or
+ * starts it with --undo.
  */
 #pragma once
 
@@ -20,7 +21,8 @@
 
 #define FAULT_PROGRAM "fairlead-fault"
 #define FAULT_LOCK INSTANCE_RUN_DIR "/%s.fault.lock"
-#define FAULT_RESULT "drill/fault.json" /* under the instance's state directory */
+#define FAULT_SAVED INSTANCE_RUN_DIR "/%s.fault.saved" /* what links lose, until they have it again */
+#define FAULT_RESULT "drill/fault.json"		       /* under the instance's state directory */
 /* systemd waits 90 s for what is left of a service whose main process has died, and then kills it: which would undo nothing */
 #define FAULT_SECONDS_MAX 60
 
@@ -36,6 +38,7 @@ struct fault {
 	long seconds;
 	pid_t daemon;	 /* that is to be killed; 0: none */
 	bool supervised; /* somebody starts it again */
+	bool undo;	 /* what another one has begun */
 	json_t *errors;
 	void *saved;
 };
@@ -44,6 +47,8 @@ struct fault_kind {
 	const char *name;
 	int (*begin)(struct fault *f); /* -errno: it was not done, and what was done of it is undone; told in errors */
 	void (*undo)(struct fault *f);
+	/* What another process of this program has begun, and was killed. NULL: the daemon itself undoes it */
+	int (*resume)(struct fault *f);
 };
 
 void fault_error(struct fault *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -54,6 +59,7 @@ int fault_ask(const struct fault *f, json_t *request);
 /* links.c */
 int links_begin(struct fault *f);
 void links_undo(struct fault *f);
+int links_resume(struct fault *f); /* has what links_begin() has saved */
 
 /* process.c */
 int process_begin(struct fault *f); /* remembers how it was started, and ends it */

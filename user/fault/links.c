@@ -20,9 +20,11 @@
 #include <unistd.h>
 
 #include "user/fault/fault.h"
+#include "user/lib/file.h"
 #include "user/system/system.h"
 
 #define DEVICES_MAX 64
+#define DUMPS 4
 #define BUFFER (64 * 1024)
 #define PUT_BACK_MAX 65536 /* of a kind */
 #define CARRIER_MS 10000   /* a link takes its time to come up; routes can't be put back before */
@@ -288,6 +290,79 @@ static int find_devices(struct fault *f, struct saved *s)
 	return err;
 }
 
+/* ---- for who has to undo it in this process's place ---- */
+
+static void saved_path(const struct fault *f, char path[128])
+{
+	snprintf(path, 128, FAULT_SAVED, f->instance);
+}
+
+static struct dump *dumps_of(struct saved *s, size_t i)
+{
+	struct dump *const dumps[DUMPS] = { &s->addresses, &s->routes, &s->neighbours, &s->proxies };
+
+	return dumps[i];
+}
+
+/* The struct, and behind it what its dumps point to. */
+static void keep(struct fault *f, struct saved *s)
+{
+	size_t len = sizeof(*s), at = sizeof(*s);
+	char path[128], *all;
+
+	for (size_t i = 0; i < DUMPS; i++)
+		len += dumps_of(s, i)->len;
+	all = malloc(len);
+	if (!all)
+		return;
+	memcpy(all, s, sizeof(*s));
+	for (size_t i = 0; i < DUMPS; i++) {
+		const struct dump *d = dumps_of(s, i);
+
+		if (d->len)
+			memcpy(all + at, d->data, d->len);
+		at += d->len;
+	}
+	saved_path(f, path);
+	file_replace_soon(path, all, len, 0600);
+	free(all);
+}
+
+int links_resume(struct fault *f)
+{
+	struct saved *s = calloc(1, sizeof(*s));
+	char path[128], *all = NULL;
+	size_t len = 0, at = sizeof(*s);
+	int err;
+
+	saved_path(f, path);
+	err = s ? file_read(path, &all, &len) : -ENOMEM;
+	if (!err && len >= sizeof(*s))
+		memcpy(s, all, sizeof(*s));
+	else
+		err = err ?: -EINVAL;
+	for (size_t i = 0; i < DUMPS && !err; i++) {
+		struct dump *d = dumps_of(s, i);
+
+		if (d->len > len - at)
+			err = -EINVAL;
+		d->data = all + at; /* which stays */
+		at += d->len;
+	}
+	if (err)
+		fault_error(f, "%s, what the links have lost: %s", path, strerror(-err));
+	f->saved = s;
+	return err;
+}
+
+static void keep_no_longer(const struct fault *f)
+{
+	char path[128];
+
+	saved_path(f, path);
+	unlink(path);
+}
+
 int links_begin(struct fault *f)
 {
 	struct saved *s = calloc(1, sizeof(*s));
@@ -302,6 +377,7 @@ int links_begin(struct fault *f)
 		fault_error(f, "what the kernel has of these devices can't be read: %s", strerror(-err));
 		return err;
 	}
+	keep(f, s);
 	for (size_t i = 0; i < s->n_own && !err; i++)
 		err = set_up(s->devices[i], false);
 	if (!err)
@@ -357,4 +433,5 @@ void links_undo(struct fault *f)
 	restore(f, "routes", &s->routes);
 	restore(f, "neighbours", &s->neighbours);
 	restore(f, "neighbours", &s->proxies);
+	keep_no_longer(f);
 }

@@ -114,12 +114,12 @@ static void power_undo(struct fault *f)
 }
 
 static const struct fault_kind kinds[] = {
-	{ "maintenance", maintenance_begin, maintenance_undo },
-	{ "kill", process_begin, process_undo },
-	{ "power", power_begin, power_undo },
-	{ "links", links_begin, links_undo },
-	{ "gateway", gateway_begin, gateway_undo },
-	{ "mute", mute_begin, mute_undo },
+	{ "maintenance", maintenance_begin, maintenance_undo, NULL },
+	{ "kill", process_begin, process_undo, NULL },
+	{ "power", power_begin, power_undo, links_resume },
+	{ "links", links_begin, links_undo, links_resume },
+	{ "gateway", gateway_begin, gateway_undo, NULL },
+	{ "mute", mute_begin, mute_undo, NULL },
 };
 
 /* ---- telling ---- */
@@ -228,13 +228,28 @@ static int run(struct fault *f, const struct fault_kind *kind)
 	return err ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+/* The daemon runs, or it could not have started this. */
+static int undo_left(struct fault *f, const struct fault_kind *kind)
+{
+	struct times t = { .begun_ms = clock_ms(CLOCK_REALTIME), .ending_ms = clock_ms(CLOCK_REALTIME) };
+
+	fault_error(f, "what was to undo it was ended before it had");
+	if (kind->resume && !kind->resume(f))
+		links_undo(f);
+	t.undone_ms = clock_ms(CLOCK_REALTIME);
+	tell(f, &t);
+	return EXIT_SUCCESS;
+}
+
 static bool take_options(struct fault *f, int argc, char **argv)
 {
-	static const struct option names[] = {
-		{ "instance", required_argument, NULL, 'i' }, { "id", required_argument, NULL, 'd' },
-		{ "seconds", required_argument, NULL, 's' },  { "daemon", required_argument, NULL, 'p' },
-		{ "supervised", no_argument, NULL, 'v' },     { 0 }
-	};
+	static const struct option names[] = { { "instance", required_argument, NULL, 'i' },
+					       { "id", required_argument, NULL, 'd' },
+					       { "seconds", required_argument, NULL, 's' },
+					       { "daemon", required_argument, NULL, 'p' },
+					       { "supervised", no_argument, NULL, 'v' },
+					       { "undo", no_argument, NULL, 'u' },
+					       { 0 } };
 	int opt;
 
 	while ((opt = getopt_long(argc, argv, "", names, NULL)) != -1) {
@@ -248,6 +263,8 @@ static bool take_options(struct fault *f, int argc, char **argv)
 			f->daemon = (pid_t)strtol(optarg, NULL, 10);
 		else if (opt == 'v')
 			f->supervised = true;
+		else if (opt == 'u')
+			f->undo = true;
 		else
 			return false;
 	}
@@ -256,7 +273,8 @@ static bool take_options(struct fault *f, int argc, char **argv)
 	f->name = argv[optind];
 	f->targets = (const char **)argv + optind + 1;
 	f->n_targets = argc - optind - 1;
-	return f->id && instance_name_valid(f->instance) && f->seconds > 0 && f->seconds <= FAULT_SECONDS_MAX;
+	return f->id && instance_name_valid(f->instance) &&
+	       (f->undo || (f->seconds > 0 && f->seconds <= FAULT_SECONDS_MAX));
 }
 
 static void block_signals(void)
@@ -285,7 +303,9 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		if (strcmp(kinds[i].name, f.name))
 			continue;
-		return leave(fd) ? EXIT_FAILURE : run(&f, &kinds[i]);
+		if (leave(fd))
+			return EXIT_FAILURE;
+		return f.undo ? undo_left(&f, &kinds[i]) : run(&f, &kinds[i]);
 	}
 	fprintf(stderr, "fairlead-fault: no fault \"%s\"\n", f.name);
 	return 2;
