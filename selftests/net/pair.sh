@@ -216,6 +216,32 @@ split_brain() {
 	ip -n "$right" link set sync up
 }
 
+# left has lost its state directory and begins again when its clock is right again, which was a year ahead: all that it says is older than what
+# right has heard. It goes on beyond that; what was recorded meanwhile stays older
+clock_was_ahead() {
+	local file ahead
+	file=/var/lib/fairlead/$(instance right)/epochs
+	ahead=$(($(date +%s) + 31536000))000000000
+	daemon_kill left TERM
+	daemon_kill right TERM
+	json "__import__('json').dumps({**d, 'peers': {'172.16.255.1': [$ahead, 5]}})" < "$file" > "$FL_TMP/epochs"
+	cp "$FL_TMP/epochs" "$file"
+	daemon_start right "$right" "$FL_TMP/right.json" || return
+	daemon_start left "$left" "$FL_TMP/left.json" || return
+	check "both know each other" slowwait 5 roles master backup
+	check "heard" slowwait 5 hears_more right 10
+	check "connected again" slowwait 5 is_connected left
+	check_equal "the epoch after that one" "$(json "d['epoch']" < "/var/lib/fairlead/$(instance left)/epochs")" "$((ahead + 1))"
+	daemon_kill left TERM
+	daemon_start left "$left" "$FL_TMP/left.json" || return
+	check "and so it stays" slowwait 5 roles master backup
+	check "greater still" [ "$(json "d['epoch']" < "/var/lib/fairlead/$(instance left)/epochs")" -gt "$((ahead + 1))" ]
+}
+
+is_connected() {
+	[ "$(fl "$1" --json show sync | json "d[0]['connected']")" = True ]
+}
+
 # Who has no ready peer keeps its addresses, dead or not
 alone() {
 	daemon_kill right TERM
@@ -234,6 +260,7 @@ run_test killed killed
 run_test stopped stopped
 run_test cut-sync-link cut_sync_link
 run_test split-brain split_brain
+run_test clock-was-ahead clock_was_ahead
 run_test alone alone
 teardown
 finish

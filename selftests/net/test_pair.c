@@ -413,10 +413,14 @@ Test(pair, a_recording_is_none_the_better_after_a_restart)
 	cr_expect(pair_role(A) == CARP_MASTER && pair_role(B) == CARP_BACKUP, "what it says now is heard");
 }
 
-/* A clock that was wrong leaves an epoch behind that no other reaches, until the node says by the channel that this is its epoch now. */
-Test(pair, an_epoch_can_be_put_right)
+/* A clock that was ahead leaves an epoch behind that its node does not reach, until it hears of that by the channel, and goes beyond. */
+Test(pair, an_epoch_is_gone_beyond)
 {
+	uint8_t frame[FRAME_MAX];
+	size_t len;
+
 	begin(&fast);
+	len = advert_of_a(frame);
 	pair_node_kill(A);
 	pair_pass(SECOND, NULL);
 	pair_node_start(A, 3);
@@ -424,8 +428,15 @@ Test(pair, an_epoch_can_be_put_right)
 	cr_expect_eq(pair_peer_state(B), PAIR_SILENT);
 	vhids_pair_epoch(B->v, A->pair.node, 3);
 	pair_pass(2 * SECOND, NULL);
+	cr_expect_eq(pair_peer_state(B), PAIR_SILENT, "nothing is taken back");
+	A->pair.epoch = 6;
+	pair_node_configure(A);
+	pair_pass(2 * SECOND, NULL);
 	cr_expect_eq(pair_peer_state(B), PAIR_UP);
 	cr_expect(pair_role(A) == CARP_MASTER && pair_role(B) == CARP_BACKUP);
+	pair_pass(61 * SECOND, NULL);
+	B->faults[CARP_REPLAYED] = 0;
+	expect_refused(frame, len, CARP_REPLAYED);
 }
 
 Test(pair, plain_peers_are_believed_where_that_is_wanted)

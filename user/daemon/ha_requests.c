@@ -178,12 +178,25 @@ static int on_message(void *arg, struct sync_peer *peer, uint16_t type, const ui
 	return err;
 }
 
+/* How far the peer was heard: below that it is heard no more. */
+static json_t *on_hello(void *arg, struct sync_peer *peer)
+{
+	return json_pack("{s:I}", "heard", (json_int_t)pairing_heard(arg, sync_peer_addr(peer)));
+}
+
 /* What was recorded of the peer before this start of it is refused from now on. */
 static void on_opened(void *arg, struct sync_peer *peer)
 {
-	const json_t *epoch = json_object_get(sync_peer_hello(peer), "epoch");
+	struct daemon *d = arg;
+	const json_t *hello = sync_peer_hello(peer), *epoch = json_object_get(hello, "epoch");
+	const json_t *heard = json_object_get(json_object_get(hello, d->ha_requests->part.name), "heard");
 
-	pairing_peer_epoch(arg, pair_node(sync_peer_addr(peer)), (uint64_t)json_integer_value(epoch));
+	pairing_peer_epoch(d, pair_node(sync_peer_addr(peer)), (uint64_t)json_integer_value(epoch));
+	if (!pairing_go_beyond(d, (uint64_t)json_integer_value(heard)))
+		return;
+	channel_epoch(ha_channel(d), pairing_epoch(d));
+	sync_drop(peer,
+		  "a clock was ahead once, or a state directory is gone: a new epoch begins, beyond what was heard");
 }
 
 static void on_closed(void *arg, struct sync_peer *peer)
@@ -246,6 +259,7 @@ int ha_requests_open(struct daemon *d)
 	r->part = (struct sync_part){ .name = "requests",
 				      .first = SYNC_REQUEST,
 				      .last = SYNC_REQUESTS_LAST,
+				      .hello = on_hello,
 				      .opened = on_opened,
 				      .closed = on_closed,
 				      .message = on_message,

@@ -103,6 +103,20 @@ bool pairing_hears(struct daemon *d, const struct addr *peer, uint64_t epoch)
 	return hears;
 }
 
+uint64_t pairing_heard(struct daemon *d, const struct addr *peer)
+{
+	struct pair_view *views;
+	uint64_t epoch = 0;
+	size_t n;
+
+	views = views_of(d, &n);
+	for (size_t i = 0; i < n; i++)
+		if (addr_equal(&views[i].addr, peer))
+			epoch = views[i].mark.epoch;
+	free(views);
+	return epoch;
+}
+
 /* true: somebody has come further */
 static bool take_marks(struct daemon *d)
 {
@@ -169,6 +183,19 @@ static void tell(struct daemon *d)
 	p->err = err;
 	explicit_bzero(&keys, sizeof(keys));
 	free(peers);
+}
+
+bool pairing_go_beyond(struct daemon *d, uint64_t heard)
+{
+	struct pairing *p = d->pairing;
+
+	if (heard <= p->epoch || heard >= INT64_MAX)
+		return false;
+	p->epoch = heard + 1;
+	save(p, file_replace);
+	if (p->config)
+		tell(d);
+	return true;
 }
 
 static uint32_t device_of(struct daemon *d, const struct config *config)

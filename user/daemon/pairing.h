@@ -25,7 +25,14 @@ void pairing_reasons(struct daemon *d, json_t *reasons);
 
 /* Of this start of the daemon; greater than all before it. */
 uint64_t pairing_epoch(const struct daemon *d);
-/* What a peer says of its own on a channel that it is known by: what it sent in another is refused from now on. */
+/* What a peer says of its own on a channel that it is known by: what it sent in one before is refused from now on. */
 void pairing_peer_epoch(struct daemon *d, uint64_t node, uint64_t epoch);
+/* The highest that was heard of a peer; 0: none. */
+uint64_t pairing_heard(struct daemon *d, const struct addr *peer);
+/*
+ * A peer has heard that one of this node, and refuses all that is not above it: a clock was ahead once, or the state directory is gone. true:
+ * this node goes on in a new epoch.
+ */
+bool pairing_go_beyond(struct daemon *d, uint64_t heard);
 /* Whether beats come of that start of a peer: its timekeeper lives, whatever its loop does. */
 bool pairing_hears(struct daemon *d, const struct addr *peer, uint64_t epoch);

@@ -313,6 +313,11 @@ void channel_system_changed(struct channel *c)
 
 /* ---- parts ---- */
 
+void channel_epoch(struct channel *c, uint64_t epoch)
+{
+	c->epoch = epoch;
+}
+
 void channel_part(struct channel *c, const struct sync_part *part)
 {
 	if (c->n_parts == SYNC_PARTS_MAX)

@@ -98,6 +98,8 @@ int channel_open(struct channel **out, struct event_base *base, const struct cha
 void channel_close(struct channel *channel);
 /* Peers that stay, and are reached in the same way, stay connected. -ENOMEM: all is as before */
 int channel_configure(struct channel *channel, const struct channel_settings *settings);
+/* Another one from now on; connections that there are have told the one before. */
+void channel_epoch(struct channel *channel, uint64_t epoch);
 /* opened() is called for peers that are connected already. */
 void channel_part(struct channel *channel, const struct sync_part *part);
 /* Links or addresses have changed. */

@@ -136,7 +136,7 @@ void vhids_close(struct vhids *v, uint64_t now_ns);
 int vhids_configure(struct vhids *v, const struct vhid_setup *setups, size_t n, uint64_t now_ns);
 /* The pair that shares them: copied. 0; -errno: beats can't be sent or heard, and all else is as the setup has it. */
 int vhids_pair(struct vhids *v, const struct pair_setup *setup, uint64_t now_ns);
-/* What an authenticated peer says of its epoch: what it sent in any other is refused. */
+/* What an authenticated peer says of its epoch: what it sent in one before is refused. It never goes back. */
 void vhids_pair_epoch(struct vhids *v, uint64_t node, uint64_t epoch);
 size_t vhids_pair_show(const struct vhids *v, struct pair_view *views, size_t max);
 /* In the order of the configuration. */

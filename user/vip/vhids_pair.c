@@ -95,7 +95,7 @@ void vhids_pair_epoch(struct vhids *v, uint64_t node, uint64_t epoch)
 	struct pair_peer *peer = pair_peer_of(v, node);
 	const struct sign_mark begins = { .epoch = epoch };
 
-	if (!peer || peer->mark.epoch == epoch)
+	if (!peer || peer->mark.epoch >= epoch)
 		return;
 	peer->mark = peer->beats = begins;
 	for (size_t i = 0; i < v->n; i++) {
