@@ -3,14 +3,19 @@
 """Connections that go on while routers change: in `server`'s namespace echoes, in the client's one of each kind.
 
 replicate.py serve ADDRESS...
+replicate.py stream ADDRESS PORT    a number by UDP, each millisecond
+replicate.py idle ADDRESS           a TCP connection that says "up" and nothing more until it is ended: then "alive", or why not
 replicate.py hold ADDRESS KIND...   tcp, udp or icmp; says "up KIND", and when it is ended (SIGTERM) "KIND gap MS lost N"
 
 replicate.py tell ADDRESS...          answers what comes to UDP port 5002 with whom it came from
 replicate.py ask SOURCE PORT ADDRESS  says what that answers
 
-Each sends a number every 10 ms and waits for it to come back: TCP's come all, in order.
+Of UDP to port 5003 nobody answers.
+
+Each of hold's sends a number every 10 ms and waits for it to come back: TCP's come all, in order.
 """
 
+import itertools
 import select
 import signal
 import socket
@@ -41,6 +46,9 @@ def serve(address):
     udp = socket.socket(family_of(address), socket.SOCK_DGRAM)
     udp.bind((address, PORT))
 
+    silent = socket.socket(family_of(address), socket.SOCK_DGRAM)
+    silent.bind((address, PORT + 2))
+
     def accepting():
         while True:
             sock, _ = listener.accept()
@@ -52,8 +60,42 @@ def serve(address):
             data, sender = udp.recvfrom(4096)
             udp.sendto(data, sender)
 
-    for run in (accepting, answering):
+    def taking():
+        while True:
+            silent.recv(4096)
+
+    for run in (accepting, answering, taking):
         threading.Thread(target=run, daemon=True).start()
+
+
+def stream(address, port):
+    sock = socket.socket(family_of(address), socket.SOCK_DGRAM)
+    sock.connect((address, port))
+    for number in itertools.count():
+        try:
+            sock.send(struct.pack("!Q", number))
+        except OSError:
+            pass  # refused, for a moment
+        time.sleep(0.001)
+
+
+def idle(address):
+    sock = socket.create_connection((address, PORT), timeout=10)
+
+    def echo():
+        sock.sendall(b"here")
+        return sock.recv(4) == b"here"
+
+    def end(*_):
+        try:
+            print("alive" if echo() else "closed", flush=True)
+        except OSError as why:
+            print(why, flush=True)
+        sys.exit(0)
+
+    signal.signal(signal.SIGTERM, end)
+    print("up" if echo() else "closed", flush=True)
+    threading.Event().wait()
 
 
 class Flow:
@@ -176,6 +218,10 @@ def main():
             serve(address)
         print("ready", flush=True)
         threading.Event().wait()
+    if sys.argv[1] == "stream":
+        stream(sys.argv[2], int(sys.argv[3]))
+    if sys.argv[1] == "idle":
+        idle(sys.argv[2])
     hold(sys.argv[2], sys.argv[3:])
 
 

@@ -74,7 +74,7 @@ node_up() {
 # config NAME MODE N OTHER: rules are in another order on each, so that their numbers are others
 config() {
 	local rules=('{ "name": "by the gateway", "action": "pass", "direction": "in", "interface": "lan", "family": "inet",
-			"protocol": "tcp", "quick": true, "route_to": "uplink" }'
+			"protocol": "tcp", "quick": true, "route_to": "out" }'
 		'{ "name": "the rest", "action": "pass", "direction": "in", "interface": "lan" }')
 	local nat=('{ "type": "snat", "interface": "wan", "source": { "address": "10.9.9.0/24" }, "translate_to": "interface" }'
 		'{ "type": "snat", "interface": "wan", "source": { "address": "192.0.2.0/24" }, "translate_to": "'"$SHARED"'", "endpoint_independent": true }')
@@ -84,7 +84,9 @@ config() {
 	"node": { "name": "$1" },
 	"interfaces": { "lan": { "device": "lan0", "mode": "$2" }, "wan": { "device": "wan0", "mode": "$2" }, "sync": { "device": "sync0" } },
 	"gateways": { "other$3": { "interface": "lan", "address": "192.0.2.99", "monitor": false },
-		"uplink": { "interface": "wan", "address": "$SERVER4", "monitor": false } },
+		"uplink": { "interface": "wan", "address": "$SERVER4", "monitor": false },
+		"spare": { "interface": "wan", "address": "198.51.100.98", "monitor": false } },
+	"gateway_groups": { "out": { "members": [ { "gateway": "uplink", "tier": 1 }, { "gateway": "spare", "tier": 2 } ] } },
 	"prefix_translations": [ { "interface": "wan", "internal": "2001:db8:aa::/64", "external": "2001:db8:bb::/64", "mode": "rfc6296" } ],
 	"default_action": { "in": "block", "out": "pass" },
 	"rules": [ ${rules[0]}, ${rules[1]} ],
@@ -212,6 +214,82 @@ still_mapped() {
 	done
 }
 
+# What the standby's gateways are is nothing to connections that pass by the other node: nobody is sent a reset
+gateway_of_the_standby() {
+	local pid
+	background "$client" "$FL_PYTHON" "$FL_NET/replicate.py" idle "$SERVER4" > "$FL_TMP/idle.log" 2>&1
+	pid=$!
+	check "it is up" slowwait 5 grep -q up "$FL_TMP/idle.log"
+	check "and known to right" promptly 1 knows_of_tcp right
+	fl right gateway down uplink > /dev/null
+	check "right goes another way" slowwait 3 goes_by right spare
+	check_match "an event tells" "$(fl right show events --kind group)" spare
+	sleep 0.5 # connections are ended 20 ms after that
+	check "right knows it still" knows_of_tcp right
+	fl right gateway auto uplink > /dev/null
+	check "and back" slowwait 3 goes_by right uplink
+	kill "$pid"
+	wait "$pid"
+	check_equal "the connection" "$(tail -n 1 "$FL_TMP/idle.log")" alive
+	fl left kill states --proto tcp > /dev/null
+}
+
+knows_of_tcp() {
+	[ "$(fl "$1" show states --count --proto tcp --host "$CLIENT4")" = 1 ]
+}
+
+# goes_by NODE GATEWAY
+goes_by() {
+	[ "$(fl "$1" --json show groups | json "d[0]['active']")" = "['$2']" ]
+}
+
+# stream PORT: numbers by UDP, each millisecond
+stream() {
+	background "$client" "$FL_PYTHON" "$FL_NET/replicate.py" stream "$SERVER4" "$1"
+	streams+=($!)
+}
+
+# streamed NODE PORT: how many states it has of them
+streamed() {
+	fl "$1" show states --count --proto udp --port "$2"
+}
+
+are_streamed() {
+	[ "$(streamed left 5001) $(streamed left 5003) $(streamed right 5001) $(streamed right 5003)" = "1 1 1 1" ]
+}
+
+stays_away() {
+	local end=$((SECONDS + 3))
+	while [ "$SECONDS" -lt "$end" ]; do
+		[ "$(streamed "$1" 5001) $(streamed "$1" 5003)" = "0 0" ] || return
+	done
+}
+
+# Packets go on to come, by 5003 one way only. On whichever node a connection is ended, it has ended on both, and what rules block now does not come back
+kill_both() {
+	local streams=()
+	stream 5001
+	stream 5003
+	check "both nodes know them" slowwait 15 are_streamed
+	cp "$FL_TMP/left.json" "$FL_TMP/before.json"
+	config_edit "$FL_TMP/left.json" "d['rules'].insert(0, { 'name': 'no more', 'action': 'block', 'quick': True, 'direction': 'in', 'interface': 'lan',
+		'protocol': 'udp', 'destination': { 'port': [5001, 5003] } })"
+	check "applied" fl left apply
+	check "they pass by their states" are_streamed
+	check_match "ended by $1" "$(fl "$1" kill states --host "$SERVER4" --proto udp)" "^[2-9] states killed"
+	[ "$1" = left ] || check "left has heard of it" promptly 1 stays_away_now left
+	check "they stay away from left" stays_away left
+	check "and from right" stays_away_now right
+	kill "${streams[@]}"
+	wait "${streams[@]}"
+	cp "$FL_TMP/before.json" "$FL_TMP/left.json"
+	check "applied again" fl left apply
+}
+
+stays_away_now() {
+	[ "$(streamed "$1" 5001) $(streamed "$1" 5003)" = "0 0" ]
+}
+
 # All go to right, and on
 move() {
 	fl left vip maintenance on > /dev/null
@@ -279,6 +357,9 @@ none_left() {
 
 round() {
 	started start "$1" || return
+	run_test kill-left kill_both left
+	run_test kill-right kill_both right
+	run_test gateway-of-the-standby gateway_of_the_standby
 	run_test on-both on_both
 	run_test mapped mapped
 	run_test move move

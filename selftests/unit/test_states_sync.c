@@ -83,6 +83,61 @@ Test(states_sync, removed_there)
 	replicas_close();
 }
 
+static void end_by_hand(unsigned int node, uint32_t number)
+{
+	struct node *n = &replicas.nodes[node];
+	struct states_entry e;
+
+	cr_assert(replica_has(n, number, &e));
+	cr_assert(states_end(n->table, e.slot, e.tag));
+	states_sync_ended(n->sync, e.slot, FL_TAG_SERIAL(e.tag));
+}
+
+/* On whichever node somebody ends a connection, it does not come back from the other: not one that this has had of that, nor one of both. */
+Test(states_sync, ended_by_hand)
+{
+	struct states_entry e;
+
+	replicas_pair();
+	replica_make(&replicas.nodes[0], 200, true);
+	cr_assert(replica_has(&replicas.nodes[1], 10, &e));
+	replica_packet(&replicas.nodes[1], &e);
+	replicas_settle();
+	cr_assert(replica_has(&replicas.nodes[1], 200, &e), "half-open for so long that it was told of");
+	cr_assert(replica_has(&replicas.nodes[0], 11, &e));
+	replicas.nodes[0].table->entries[e.slot].flags &= ~FL_STATE_PEER;
+	cr_assert(replica_has(&replicas.nodes[1], 11, &e));
+	replicas.nodes[1].table->entries[e.slot].flags &= ~FL_STATE_PEER;
+	for (uint32_t number = 0; number < 100; number += 5)
+		end_by_hand(1, number);
+	end_by_hand(1, 11);
+	end_by_hand(0, 200);
+	for (int i = 0; i < 3; i++)
+		replicas_turn(1000);
+	cr_expect_not(replica_has(&replicas.nodes[0], 11, &e), "each believed that it is its own");
+	cr_expect_not(replica_has(&replicas.nodes[1], 200, &e), "half-open");
+	cr_expect_eq(replicas_expect_same("at once"), 150 - 20 - 1);
+	replicas_settle();
+	cr_expect_eq(replicas_expect_same("later"), 150 - 20 - 1);
+	cr_expect_eq(replicas_numbers(1, 0).resyncs, 0);
+	replicas_close();
+}
+
+/* Before anything that is asked next the peer has heard of it. */
+Test(states_sync, at_once)
+{
+	struct states_entry e;
+
+	replicas_pair();
+	end_by_hand(0, 7);
+	cr_assert(states_sync_now(replicas_link(0, 1)->peer));
+	replicas_turn(0);
+	cr_assert(replica_has(&replicas.nodes[1], 7, &e));
+	cr_assert_not_null(replicas_link(0, 1)->first);
+	cr_assert_eq(replicas_link(0, 1)->first->type, STATES_DELETE);
+	replicas_close();
+}
+
 /* What one believes of the other, and is not so. */
 Test(states_sync, digest)
 {

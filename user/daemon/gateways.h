@@ -19,6 +19,9 @@ void gateways_close(struct daemon *d);
 /* Once a second. */
 void gateways_tick(struct daemon *d);
 
+/* Connections of members that are lost, which were not ended when they were. */
+void gateways_look_again(struct daemon *d);
+
 /* Rows; NULL: out of memory. */
 json_t *gateways_show(struct daemon *d);
 json_t *gateways_show_groups(struct daemon *d);

@@ -64,6 +64,11 @@ void gateways_uses_anew(struct gateways *g, bool waits)
 	event_active(g->on_events, EV_READ, 0);
 }
 
+void gateways_look_again(struct daemon *d)
+{
+	gateways_uses_anew(d->gateways, false);
+}
+
 /*
  * Connections of a member that is lost, or (failback "move") of one that a better one has taken over from, are ended: another carries now. If
  * none does they stay, for the same one may be back.

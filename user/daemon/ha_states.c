@@ -247,6 +247,25 @@ bool ha_states_tell(struct daemon *d, const struct sync_peer *peer, const struct
 	return states_sync_tell(data_of(s, peer), entry.slot);
 }
 
+bool ha_states_now(struct daemon *d, const struct sync_peer *peer)
+{
+	const struct ha_states *s = d->ha_states;
+	struct datapath_replicated its;
+
+	datapath_replicated(d->datapath, &its);
+	return !numbers_of(s, peer).connected || its.epoch != s->epoch || states_sync_now(data_of(s, peer));
+}
+
+static void on_end(void *arg, uint32_t slot, uint32_t serial)
+{
+	struct ha_states *s = ((struct daemon *)arg)->ha_states;
+	struct datapath_replicated its;
+
+	datapath_replicated(((struct daemon *)arg)->datapath, &its);
+	if (its.epoch == s->epoch)
+		states_sync_ended(s->sync, slot, serial);
+}
+
 static void part_show(void *arg, struct sync_peer *peer, json_t *row)
 {
 	struct ha_states *s = ((struct daemon *)arg)->ha_states;
@@ -391,6 +410,7 @@ int ha_states_open(struct daemon *d)
 				      .show = part_show,
 				      .arg = d };
 	ha_part(d, &s->part);
+	datapath_on_end(d->datapath, on_end, d);
 	return 0;
 }
 
@@ -400,6 +420,7 @@ void ha_states_close(struct daemon *d)
 
 	if (!s)
 		return;
+	datapath_on_end(d->datapath, NULL, NULL);
 	if (s->turn)
 		event_free(s->turn);
 	states_sync_free(s->sync);

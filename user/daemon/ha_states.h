@@ -29,5 +29,8 @@ void ha_states_taken_over(struct daemon *d);
 /* A peer asks about the tuple: whether there is a state, which it is told of then. */
 bool ha_states_tell(struct daemon *d, const struct sync_peer *peer, const struct fl_tuple *tuple);
 
+/* What has changed here is on its way to the peer before what is sent to it next. False: it is too much. */
+bool ha_states_now(struct daemon *d, const struct sync_peer *peer);
+
 /* `sync states` */
 void command_sync_states(struct daemon *d, struct control_answer *answer);

@@ -71,8 +71,11 @@ static bool ask(void *arg, const struct fl_tuple *tuple)
 
 	put_tuple(message, tuple);
 	*question = (struct question){ .tuple = *tuple };
-	for (size_t i = 0; channel && (peer = channel_peer_at(channel, i)); i++)
-		question->left += is_asked(peer) && !sync_send(peer, STRAY_ASK, message, sizeof(message));
+	for (size_t i = 0; channel && (peer = channel_peer_at(channel, i)); i++) {
+		/* what was ended here a moment ago it would know */
+		if (is_asked(peer) && ha_states_now(d, peer))
+			question->left += !sync_send(peer, STRAY_ASK, message, sizeof(message));
+	}
 	s->next = (s->next + !!question->left) % QUESTIONS;
 	return question->left;
 }

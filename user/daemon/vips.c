@@ -164,13 +164,28 @@ size_t vips_views(struct daemon *d, struct vhid_view **views)
 	return *views ? timekeeper_vips_show(d->gateways->timekeeper, *views, n) : 0;
 }
 
+/* Connections of the node that has had the addresses may go by gateways that are lost here. */
+static void stand_by(struct daemon *d, bool stands_by)
+{
+	struct vips *v = d->vips;
+
+	datapath_stand_by(d->datapath, stands_by);
+	if (v->stands_by && !stands_by)
+		gateways_look_again(d);
+	v->stands_by = stands_by;
+}
+
 /* The kernel has the addresses while the node does. */
 static void own(struct daemon *d)
 {
 	struct vips *v = d->vips;
 	struct vhid_view *views;
 	size_t n = vips_views(d, &views);
+	bool any = false;
 
+	for (size_t i = 0; i < n; i++)
+		any |= views[i].owns;
+	stand_by(d, n && !any);
 	for (size_t i = 0; i < n; i++) {
 		if (views[i].owns == v->owned[i])
 			continue;

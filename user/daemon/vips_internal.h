@@ -26,6 +26,7 @@ struct vips {
 	json_t *disabled; /* names -> true; over a restart, not over a boot */
 	char *disabled_path, *maintenance_path;
 	bool maintenance;
+	bool stands_by; /* it has none of them */
 	/* vips_ready.c */
 	unsigned int waits;		 /* for what; enum vips_cause bits */
 	long long since_ms[VIPS_CAUSES]; /* CLOCK_BOOTTIME */

@@ -190,6 +190,9 @@ void datapath_group_stay(struct datapath *dp, size_t group, unsigned int number,
 bool datapath_groups_move(struct datapath *dp, datapath_moved_fn *each, void *arg);
 bool datapath_groups_moving(const struct datapath *dp); /* there are rounds to come */
 
+/* Whether another node has the addresses: connections that it has told of are not to be ended for what this one's gateways and addresses are. */
+void datapath_stand_by(struct datapath *dp, bool stands_by);
+
 /* An address that translated connections have outside is gone, and its interface has another: the same, until it returns false. */
 bool datapath_has_orphans(const struct datapath *dp);
 bool datapath_orphans_end(struct datapath *dp, uint64_t *ended);
@@ -271,6 +274,9 @@ struct datapath_replicated {
 };
 void datapath_replicated(struct datapath *dp, struct datapath_replicated *out);
 void datapath_replicate(struct datapath *dp, bool on); /* the programs log what changes */
+/* A connection was ended by hand, or for its way is gone, not by its packets or by time. */
+typedef void datapath_ended_fn(void *arg, uint32_t slot, uint32_t serial);
+void datapath_on_end(struct datapath *dp, datapath_ended_fn *ended, void *arg);
 /* Low word of jiffies64; 0: the programs have seen no packet yet. */
 uint32_t datapath_jiffies(struct datapath *dp);
 /* Of all numbers that states have: JSON, to be freed; NULL: out of memory. */

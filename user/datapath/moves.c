@@ -171,14 +171,14 @@ static int end_state(void *arg, const struct states_entry *e)
 
 	end = addr_from_map(&e->state.addr[0]);
 	family = family_of(&end);
-	if (!(m->any[family == FL_INET6][gateway / 64] >> gateway % 64 & 1))
+	if (!(m->any[family == FL_INET6][gateway / 64] >> gateway % 64 & 1) || is_another_nodes(dp, e))
 		return 0;
 	group = is_to_move(m, e, family);
 	if (!group)
 		return 0;
 	if (m->resets)
 		resets_send_starter(m->resets, e); /* while it is there: it lets the reset pass */
-	if (states_remove(&dp->states, e->slot, e->tag))
+	if (end_connection(dp, e))
 		count_ended(m, group, e->state.gateway, family);
 	return 0;
 }

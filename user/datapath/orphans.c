@@ -67,14 +67,14 @@ static int end_state(void *arg, const struct states_entry *e)
 	struct datapath *dp = arg;
 	struct orphans *o = dp->orphans;
 
-	for (unsigned int end = 0; end < 2 && e->translated; end++) {
+	for (unsigned int end = 0; end < 2 && e->translated && !is_another_nodes(dp, e); end++) {
 		const union fl_addr *inside = &e->state.addr[end], *outside = &e->addr[end];
 
 		if (!memcmp(inside, outside, sizeof(*inside)) || !(is_gone(dp, inside) || is_gone(dp, outside)))
 			continue;
 		if (o->resets && end == states_starter(&e->state)) /* while it is there: it lets the reset pass */
 			resets_send_starter(o->resets, e);
-		o->ended += states_remove(&dp->states, e->slot, e->tag);
+		o->ended += end_connection(dp, e);
 		break;
 	}
 	return 0;

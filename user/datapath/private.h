@@ -170,10 +170,13 @@ struct datapath {
 	char instance[64];
 	char pins[128]; /* the instance's folder in bpffs */
 	struct system *system;
-	struct journal *journal;     /* NULL: events go to the log only */
-	bool adopted;		     /* it was at work already when it was opened */
-	bool first;		     /* nothing was running that could be taken over */
-	bool ready;		     /* datapath_open() has done all */
+	struct journal *journal;  /* NULL: events go to the log only */
+	bool adopted;		  /* it was at work already when it was opened */
+	bool first;		  /* nothing was running that could be taken over */
+	bool ready;		  /* datapath_open() has done all */
+	bool stands_by;		  /* another node has the addresses */
+	datapath_ended_fn *ended; /* NULL: nobody wants to know */
+	void *ended_arg;
 	const struct config *config; /* in force; the caller keeps it. NULL before the first apply */
 
 	struct objects objects;
@@ -512,6 +515,10 @@ void orphans_free(struct datapath *dp);
 
 /* ---- moves.c ---- */
 void moves_free(struct datapath *dp);
+/* By hand, or since its way is gone: here and at the peers. Returns whether it still was there. */
+bool end_connection(struct datapath *dp, const struct states_entry *e);
+/* Its packets pass by another node, which has the addresses: what this node's gateways are is nothing to it. */
+bool is_another_nodes(const struct datapath *dp, const struct states_entry *e);
 
 /* ---- routing.c ---- */
 int routing_sync(struct datapath *dp);

@@ -55,6 +55,31 @@ void datapath_replicate(struct datapath *dp, bool on)
 	control_write(dp);
 }
 
+void datapath_on_end(struct datapath *dp, datapath_ended_fn *ended, void *arg)
+{
+	dp->ended = ended;
+	dp->ended_arg = arg;
+}
+
+bool end_connection(struct datapath *dp, const struct states_entry *e)
+{
+	bool ended = states_end(&dp->states, e->slot, e->tag);
+
+	if (ended && dp->ended)
+		dp->ended(dp->ended_arg, e->slot, FL_TAG_SERIAL(e->tag));
+	return ended;
+}
+
+void datapath_stand_by(struct datapath *dp, bool stands_by)
+{
+	dp->stands_by = stands_by;
+}
+
+bool is_another_nodes(const struct datapath *dp, const struct states_entry *e)
+{
+	return dp->stands_by && e->state.flags & FL_STATE_PEER;
+}
+
 /* ---- names ---- */
 
 /* Numbers may be others on the other node, names and prefixes are not. */

@@ -330,7 +330,7 @@ static int found(void *arg, const struct states_entry *e)
 		resets_send(c->resets, e);
 		/* fall through */
 	case STATES_KILL:
-		c->n += states_remove(&c->dp->states, e->slot, e->tag);
+		c->n += end_connection(c->dp, e);
 		return c->doing == STATES_RESET;
 	case STATES_BIGGEST:
 		return rank(c, e) ? 0 : (c->done = true);

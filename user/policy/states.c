@@ -275,6 +275,15 @@ bool states_remove(struct states *t, uint32_t slot, uint64_t tag)
 	return true;
 }
 
+bool states_end(struct states *t, uint32_t slot, uint64_t tag)
+{
+	bool ended = states_remove(t, slot, tag);
+
+	if (ended && FL_TAG_KIND(tag) != FL_KIND_ESTABLISHED)
+		states_log(t, slot);
+	return ended;
+}
+
 /* 1: a state has run out. */
 static uint32_t sweep_slot(struct states *t, uint32_t now, uint32_t slot)
 {

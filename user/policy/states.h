@@ -148,6 +148,8 @@ uint32_t states_expires_s(const struct states *t, const struct fl_state *st, uin
 
 /* Ends the state if it still is the one with that tag. What it has counted, its rules have then. Returns whether. */
 bool states_remove(struct states *t, uint32_t slot, uint64_t tag);
+/* The same of one that would go on: peers hear of it at once also where it is half-open, for they may know it, and would be asked. */
+bool states_end(struct states *t, uint32_t slot, uint64_t tag);
 
 /*
  * Ends what has run out in up to n buckets from number `from` on. Returns where to go on: 0 behind the last one. *removed: how many

@@ -146,6 +146,9 @@ int states_sync_message(struct states_sync_peer *peer, uint16_t type, const uint
 	case STATES_WANT:
 		sending_want(peer, data, len);
 		return 0;
+	case STATES_ENDED:
+		sending_killed(peer, data, len);
+		return 0;
 	default:
 		return receiving_message(peer, type, data, len);
 	}
@@ -154,6 +157,13 @@ int states_sync_message(struct states_sync_peer *peer, uint16_t type, const uint
 void states_sync_taken_over(struct states_sync *sync)
 {
 	sync->taken_over = 0;
+}
+
+void states_sync_ended(struct states_sync *sync, uint32_t slot, uint32_t serial)
+{
+	for (struct states_sync_peer *peer = sync->peers; peer; peer = peer->next)
+		if (peer->open)
+			receiving_ended(peer, slot, serial);
 }
 
 /* Returns whether there is more of it. */

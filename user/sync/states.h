@@ -33,6 +33,7 @@ enum states_message {
 	STATES_MARK_BACK,
 	STATES_WANT,	 /* u32 slots: these are not here: version 2 */
 	STATES_DISCLAIM, /* as STATES_DELETE: it lives, but is this peer's no more, since another one has it: version 2 */
+	STATES_ENDED,	 /* as STATES_DELETE, of what the other has told: it was ended here, and is to end there */
 	STATES_LAST = 31,
 };
 
@@ -86,6 +87,9 @@ int states_sync_message(struct states_sync_peer *peer, uint16_t type, const uint
 /* This node has become master: states_taken_over() of all its table, as turns go by. */
 void states_sync_taken_over(struct states_sync *sync);
 
+/* A connection that was ended here though it would go on: whoever has told of it ends it, too. */
+void states_sync_ended(struct states_sync *sync, uint32_t slot, uint32_t serial);
+
 /*
  * A few thousand slots for each peer. Returns in how many microseconds it wants to be called again, at the latest; 0: there is nothing to do
  * before a peer connects.
@@ -94,6 +98,9 @@ uint32_t states_sync_turn(struct states_sync *sync);
 
 /* Both send all they have. */
 void states_sync_again(struct states_sync_peer *peer, const char *why);
+
+/* What has changed up to now is sent before anything that the caller sends next. False: it is too much. */
+bool states_sync_now(struct states_sync_peer *peer);
 
 /* For a peer's question: the state at once. False: the slot has none that it may know of. */
 bool states_sync_tell(struct states_sync_peer *peer, uint32_t slot);

@@ -57,7 +57,7 @@ struct sending {
 	uint32_t n_records;
 	uint64_t slots[BATCH_BITS / 64]; /* whether a slot is among the records: a bit by its last bits */
 	uint8_t records[BATCH_HEADER + BATCH_RECORDS * STATES_RECORD];
-	struct pairs deletes, disclaims;
+	struct pairs deletes, disclaims, kills;
 };
 
 struct receiving {
@@ -150,6 +150,8 @@ void sending_names(struct states_sync_peer *peer);
 uint32_t sending_turn(struct states_sync_peer *peer); /* in how many microseconds the next is due */
 void sending_want(struct states_sync_peer *peer, const uint8_t *data, size_t len);
 void sending_marked(struct states_sync_peer *peer, const uint8_t *data, size_t len);
+void sending_kill(struct states_sync_peer *peer, uint32_t slot, uint32_t serial); /* of the peer's */
+void sending_killed(struct states_sync_peer *peer, const uint8_t *data, size_t len);
 uint64_t sending_lag_ns(const struct states_sync_peer *peer);
 
 /* ---- states_receive.c ---- */
@@ -158,6 +160,8 @@ void receiving_closed(struct states_sync_peer *peer);
 void receiving_table(struct states_sync_peer *peer); /* this node's table is another one now */
 void receiving_understand(struct states_sync_peer *peer);
 void receiving_turn(struct states_sync_peer *peer);
+/* What is in a slot of this node's table was ended: the peer hears of it, if it has told of that. */
+void receiving_ended(struct states_sync_peer *peer, uint32_t here, uint32_t serial);
 void receiving_free(struct states_sync_peer *peer);
 /* Whether a peer says that it has what is in a slot of this node's table. arg: struct states_sync */
 bool receiving_is_claimed(const void *arg, uint32_t here);

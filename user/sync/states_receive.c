@@ -368,6 +368,16 @@ void receiving_turn(struct states_sync_peer *peer)
 		peer_send(peer, STATES_WANT, message, want * 4);
 }
 
+void receiving_ended(struct states_sync_peer *peer, uint32_t here, uint32_t serial)
+{
+	const struct receiving *r = &peer->receive;
+	uint32_t owner = r->owners && here < peer->sync->slots ? r->owners[here] : 0;
+	const struct mirrored *m = owner ? &r->mirror[owner - 1] : NULL;
+
+	if (m && m->slot == here && m->serial == serial)
+		sending_kill(peer, owner - 1, m->peer_serial & ~SERIAL_IS);
+}
+
 /* ---- names ---- */
 
 void receiving_understand(struct states_sync_peer *peer)

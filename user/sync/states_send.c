@@ -48,6 +48,7 @@ static void flush(struct states_sync_peer *peer)
 {
 	flush_pairs(peer, STATES_DELETE, &peer->send.deletes);
 	flush_pairs(peer, STATES_DISCLAIM, &peer->send.disclaims);
+	flush_pairs(peer, STATES_ENDED, &peer->send.kills);
 	flush_records(peer);
 }
 
@@ -225,7 +226,7 @@ static void bulk_begin(struct states_sync_peer *peer, const struct states_clock 
 {
 	const struct states_host *host = &peer->sync->host;
 	struct sending *s = &peer->send;
-	uint8_t message[12];
+	uint8_t message[16];
 
 	s->n_records = s->deletes.n = s->disclaims.n = 0;
 	memset(s->slots, 0, sizeof(s->slots));
@@ -387,6 +388,44 @@ void sending_want(struct states_sync_peer *peer, const uint8_t *data, size_t len
 	flush(peer);
 }
 
+void sending_kill(struct states_sync_peer *peer, uint32_t slot, uint32_t serial)
+{
+	struct pairs *kills = &peer->send.kills;
+	uint8_t *to;
+
+	if (kills->n == BATCH_RECORDS)
+		flush_pairs(peer, STATES_ENDED, kills);
+	to = kills->bytes + (size_t)kills->n++ * PAIR_BYTES;
+	put_be32(to, slot);
+	put_be32(to + 4, serial);
+}
+
+/* Somebody has ended them at the peer: by hand, or since their way is gone. */
+void sending_killed(struct states_sync_peer *peer, const uint8_t *data, size_t len)
+{
+	struct states *table = peer->sync->host.table;
+	const struct sending *s = &peer->send;
+
+	for (size_t i = 0; i + PAIR_BYTES <= len && s->serials; i += PAIR_BYTES) {
+		uint32_t slot = get_be32(data + i), serial = get_be32(data + i + 4);
+
+		if (slot < peer->sync->slots && s->serials[slot] == (serial | SERIAL_IS) &&
+		    states_is_at(table, slot, serial))
+			states_end(table, slot, states_tag(table, slot));
+	}
+}
+
+bool states_sync_now(struct states_sync_peer *peer)
+{
+	struct states_clock clock = clock_of(peer);
+
+	if (!peer->open || !peer->send.serials)
+		return true;
+	logs_turn(peer, &clock, TURN_SLOTS);
+	flush(peer);
+	return !peer->send.n_late;
+}
+
 bool states_sync_tell(struct states_sync_peer *peer, uint32_t slot)
 {
 	struct states_clock clock = clock_of(peer);
@@ -418,6 +457,7 @@ void sending_opened(struct states_sync_peer *peer)
 	sending_free(peer);
 	s->again = true;
 	s->done = s->bulk = false;
+	s->kills.n = 0;
 	s->marked_ns = MARK_IS_BACK;
 	s->digested_ns = s->walked_ns = ns_of(peer);
 	sending_names(peer);
