@@ -132,6 +132,8 @@ GLOBAL int policy_connection(struct fl_ctx *ctx, struct scratch *s)
 	if (!message_fits(s, st))
 		return STAGE_NEW;
 	r = state_check(c, s->pkt.l4 ? &s->seg : NULL);
+	if (r == -FL_DROP_STATE_WINDOW && s->pkt.l4)
+		r = state_moves(c, &s->seg);
 	if (fl_dry_run && r == -FL_DROP_STATE_WINDOW) /* who asks explain knows no sequence numbers */
 		r = 0;
 	if (r)

@@ -42,12 +42,6 @@ static __always_inline bool state_learns(const struct conn *c)
 	return control && control->learn_until && (__s32)(control->learn_until - c->now) > 0;
 }
 
-/* Whether the end `side` of a TCP state has not been seen here since a peer told of it. */
-static __always_inline bool state_takes(const struct fl_state *st, __u32 side)
-{
-	return st->flags & FL_STATE_MOVED && !st->end[side & 1].from;
-}
-
 /*
  * Whether the packet fits its state: 0, STATE_MISS or -FL_DROP_STATE_WINDOW. Writes nothing to the table. seg: of TCP what has been
  * read of the header; NULL: it is in another fragment, which has been judged.
@@ -64,7 +58,7 @@ GLOBAL int state_check(struct conn *c, struct segment *seg)
 	c->next.phase[0] = st->phase[0];
 	c->next.phase[1] = st->phase[1];
 	c->next.held = c->next.late = c->next.agreed = false;
-	c->next.taken = 0;
+	c->next.taken = c->next.doubted = 0;
 	if (st->proto != FL_PROTO_TCP) {
 		plain_check(c);
 		return 0;
@@ -80,14 +74,28 @@ GLOBAL int state_check(struct conn *c, struct segment *seg)
 		return STATE_MISS;
 	if (!(st->flags & FL_STATE_LOOSE)) {
 		tcp_next_begin(st, &c->next);
-		if (state_takes(st, c->main_side) && tcp_take(st, &c->next, c->main_side & 1, seg))
-			return 0;
-		if (!tcp_check_windows(st, &c->next, c->main_side & 1, seg))
-			return 0;
-		return state_learns(c) && tcp_learn(st, &c->next, c->main_side & 1, seg) ? 0 : -FL_DROP_STATE_WINDOW;
+		return tcp_check_windows(st, &c->next, c->main_side & 1, seg);
 	}
 	tcp_check_loosely(&c->next, c->main_side & 1, seg, st->end[(c->main_side ^ 1) & 1].packets);
 	return 0;
+}
+
+/*
+ * What state_check() has found to fit no window, just now: 0 if the windows move to where it is. Linux 6.1 has no more room on the stack for
+ * both in one function.
+ */
+GLOBAL int state_moves(struct conn *c, struct segment *seg)
+{
+	const struct fl_state *st;
+
+	if (!c || !seg)
+		return -FL_DROP_STATE_WINDOW;
+	st = state_at(c->main);
+	if (!st || st->proto != FL_PROTO_TCP || st->flags & FL_STATE_LOOSE || !tcp_flags_are_sane(seg->flags))
+		return -FL_DROP_STATE_WINDOW;
+	if (tcp_take(st, &c->next, c->main_side & 1, seg))
+		return 0;
+	return state_learns(c) && tcp_learn(st, &c->next, c->main_side & 1, seg) ? 0 : -FL_DROP_STATE_WINDOW;
 }
 
 /* Both ends have spoken, TCP's handshake is done: it gives way to no one any more. */
@@ -128,6 +136,8 @@ static __always_inline void tcp_write(struct fl_state *st, const struct tcp_next
 			end->seq_lo = n->seq_lo[i];
 		if (n->max_win[i] > end->max_win || (n->agreed && n->max_win[i] != end->max_win))
 			end->max_win = n->max_win[i];
+		if (n->doubted & 1 << i)
+			end->from = 0;
 	}
 	if (n->agreed && st->wscale != n->wscale)
 		st->wscale = n->wscale;

@@ -34,10 +34,11 @@ struct tcp_next {
 	__u16 max_win[2];
 	__u8 phase[2];
 	__u8 wscale;
-	bool held;   /* it passes, and changes nothing */
-	bool late;   /* it does not make the state live longer */
-	bool agreed; /* it is an end's SYN: scales, and the windows in them, are as here */
-	__u8 taken;  /* ends, a bit each, whose numbers are as here, whatever they were */
+	bool held;    /* it passes, and changes nothing */
+	bool late;    /* it does not make the state live longer */
+	bool agreed;  /* it is an end's SYN: scales, and the windows in them, are as here */
+	__u8 taken;   /* ends, a bit each, whose numbers are as here, whatever they were */
+	__u8 doubted; /* as taken: what the other end has said does not go with it, so that it is to be seen anew */
 };
 
 /* A segment as it is compared. */
@@ -144,16 +145,21 @@ static __always_inline void tcp_range_of(const struct tcp_next *n, __u32 me, con
 		r->seq = r->end = n->seq_lo[me & 1];
 }
 
+static __always_inline bool tcp_ack_fits(const struct tcp_next *n, __u32 me, __u32 ack)
+{
+	__s32 skew = n->seq_lo[(me ^ 1) & 1] - ack;
+
+	return skew >= -MAX_ACK_WINDOW && skew <= (__s32)((__u32)MAX_ACK_WINDOW << tcp_scale(n, me));
+}
+
 /* Within the windows. A reset without data, too: pf would have it exact, which those in answer to what crossed are not. */
 static __always_inline bool tcp_fits(const struct tcp_next *n, __u32 me, const struct segment *seg,
 				     const struct tcp_range *r)
 {
 	__u32 you = me ^ 1;
-	__s32 skew = n->seq_lo[you & 1] - r->ack;
 
 	return !seq_is_behind(r->end, n->seq_hi[me & 1]) &&
-	       !seq_is_behind(n->seq_lo[me & 1] - tcp_window(n, you), r->seq) && skew >= -MAX_ACK_WINDOW &&
-	       skew <= (__s32)((__u32)MAX_ACK_WINDOW << tcp_scale(n, me));
+	       !seq_is_behind(n->seq_lo[me & 1] - tcp_window(n, you), r->seq) && tcp_ack_fits(n, me, r->ack);
 }
 
 /* Less will do before the other end has spoken (retransmitted SYNs with data) and after the end (what was on its way). */
@@ -193,13 +199,20 @@ static __always_inline void tcp_acknowledge(struct tcp_next *n, __u32 you)
 		n->phase[you & 1] = FL_PHASE_FIN_ACKED;
 }
 
+/* Of a connection that a peer has told of, until both ends have been seen here since: anybody may have sent what its numbers are from. */
+static __always_inline bool tcp_is_unsure(const struct fl_state *st)
+{
+	return st->flags & FL_STATE_MOVED && !(st->end[0].from && st->end[1].from);
+}
+
 /*
  * A reset that is exact ends the state. One that only lies in the window may be a guess, which a host of RFC 5961 answers with a
  * question: a connection that lives outlasts it, one that does not is gone in minutes.
  */
-static __always_inline void tcp_reset(struct tcp_next *n, __u32 me, __u32 seq, __u32 expected)
+static __always_inline void tcp_reset(const struct fl_state *st, struct tcp_next *n, __u32 me, __u32 seq,
+				      __u32 expected)
 {
-	if (seq - expected + 1 <= 2)
+	if (seq - expected + 1 <= 2 && !tcp_is_unsure(st))
 		n->phase[0] = n->phase[1] = FL_PHASE_CLOSED;
 	else
 		tcp_set_closing(n, me);
@@ -262,7 +275,7 @@ static __always_inline int tcp_check_windows(const struct fl_state *st, struct t
 	if (fits && seg->flags & TCP_ACK)
 		tcp_acknowledge(n, me ^ 1);
 	if (seg->flags & TCP_RST)
-		tcp_reset(n, me, seg->seq, expected);
+		tcp_reset(st, n, me, seg->seq, expected);
 	return 0;
 }
 
@@ -293,28 +306,32 @@ static __always_inline bool tcp_learn(const struct fl_state *st, struct tcp_next
 }
 
 /*
- * The first segment here of an end of a connection that a peer has told of: what the peer has forwarded since nobody knows, so numbers are
- * taken as they come. Those of the other end too while it has not been seen, else they only grow. What ends or begins a connection must fit:
- * false.
+ * What fits no window of a connection that a peer has told of: what the peer has forwarded since nobody knows, so numbers are taken as they
+ * come, until both ends have been seen here and what each acknowledges is what the other has sent. Before that a segment proves nothing, for
+ * anybody may have guessed the addresses: the next one is taken as well, and changes no phase. What an end has said that the other one
+ * contradicts is forgotten. What ends or begins a connection at once must fit: false.
  */
 static __always_inline bool tcp_take(const struct fl_state *st, struct tcp_next *n, __u32 me, const struct segment *seg)
 {
 	__u32 you = me ^ 1, end = seg->seq + seg->len + !!(seg->flags & TCP_FIN), most, win;
-	bool both = !st->end[you & 1].from;
+	bool seen = st->end[you & 1].from, agrees = seen && tcp_ack_fits(n, me, seg->ack);
 
-	if ((seg->flags & (TCP_SYN | TCP_RST | TCP_ACK)) != TCP_ACK || st->phase[0] < FL_PHASE_ESTABLISHED ||
-	    st->phase[1] < FL_PHASE_ESTABLISHED)
+	if (!tcp_is_unsure(st) || (seg->flags & (TCP_SYN | TCP_RST | TCP_ACK)) != TCP_ACK ||
+	    st->phase[0] < FL_PHASE_ESTABLISHED || st->phase[1] < FL_PHASE_ESTABLISHED)
 		return false;
-	n->taken = both ? 3 : 1 << (me & 1);
+	n->taken = agrees ? 1 << (me & 1) : 3;
+	n->doubted = seen && !agrees ? 1 << (you & 1) : 0;
 	win = (__u32)seg->win << tcp_scale(n, me);
 	most = seg->ack + at_least_one(win);
 	tcp_note_window(n, me, win);
-	if (both || seq_is_behind(seg->ack, n->seq_lo[you & 1]))
+	if (!agrees || seq_is_behind(seg->ack, n->seq_lo[you & 1]))
 		n->seq_lo[you & 1] = seg->ack;
-	if (both || seq_is_behind(most, n->seq_hi[you & 1]))
+	if (!agrees || seq_is_behind(most, n->seq_hi[you & 1]))
 		n->seq_hi[you & 1] = most;
 	n->seq_lo[me & 1] = end;
 	n->seq_hi[me & 1] = end + at_least_one(tcp_window(n, you));
+	if (!agrees)
+		return true;
 	if (seg->flags & TCP_FIN)
 		tcp_set_closing(n, me);
 	tcp_acknowledge(n, you);

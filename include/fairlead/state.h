@@ -57,7 +57,8 @@ enum fl_state_flags {
 	FL_STATE_COUNTED = 1 << 5,    /* of any other: in fl_rule_sources */
 	FL_STATE_TRANSLATED = 1 << 6, /* has a twin */
 	FL_STATE_ERROR = 1 << 7,      /* of ICMP: an error came for it */
-	FL_STATE_MOVED = 1 << 7, /* of TCP: from a peer. An end without a way takes sequence numbers as they come */
+	FL_STATE_MOVED =
+		1 << 7, /* of TCP: from a peer. While an end has no way, sequence numbers are taken as they come */
 };
 
 /* How far an end is: pf's names (pf.c), for TCP those of RFC 9293; for others the last three. */

@@ -209,17 +209,25 @@ static void tcp_run(struct env *env, struct pair *p, const struct tcp_step *step
 	}
 }
 
-/* Gigabytes have passed at the peer since its last news. */
+/* Gigabytes have passed at the peer since its last news; and somebody who knows addresses and ports alone sends segments in A's name. */
 static const struct tcp_step gone_on[] = {
 	{ "a reset that fits nothing", 0, TCP_FLAGS_RST, 3000000000u, 0, 0, -FL_DROP_STATE_WINDOW },
 	{ "a SYN|ACK", 1, TCP_FLAGS_SYN | TCP_FLAGS_ACK, 4000000, 5, 0, -FL_DROP_STATE_WINDOW },
 	{ "a retransmission", 0, TCP_FLAGS_ACK, 3000000000u, 700000, 1000, 0 },
-	{ "far behind it", 0, TCP_FLAGS_ACK, 3000500000u, 700000, 1000, -FL_DROP_STATE_WINDOW },
-	{ "the answer, which fills a hole", 1, TCP_FLAGS_ACK, 700000, 3000051000u, 0, 0 },
-	{ "more", 0, TCP_FLAGS_ACK, 3000051000u, 700000, 1000, 0 },
-	{ "no window has that", 1, TCP_FLAGS_ACK, 700000, 3000951000u, 0, -FL_DROP_STATE_WINDOW },
-	{ "a reset in between", 0, TCP_FLAGS_RST, 3000952000u, 0, 0, -FL_DROP_STATE_WINDOW },
-	{ "the end", 0, TCP_FLAGS_FIN | TCP_FLAGS_ACK, 3000052000u, 700000, 0, 0 },
+	{ "a guess", 0, TCP_FLAGS_ACK, 1000000000u, 9, 10, 0 },
+	{ "a reset behind it", 0, TCP_FLAGS_RST, 1000000010u, 0, 0, 0 },
+	{ "a FIN", 0, TCP_FLAGS_FIN | TCP_FLAGS_ACK, 2000000000u, 2000000000u, 0, 0 },
+	{ "the host goes on", 0, TCP_FLAGS_ACK, 3000001000u, 700000, 1000, 0 },
+	{ "another guess", 0, TCP_FLAGS_ACK, 1000000000u, 9, 10, 0 },
+	{ "the answer", 1, TCP_FLAGS_ACK, 700000, 3000002000u, 0, 0 },
+	{ "a third guess", 0, TCP_FLAGS_ACK, 1000000000u, 9, 10, 0 },
+	{ "the answer, which fills a hole", 1, TCP_FLAGS_ACK, 700000, 3000151000u, 0, 0 },
+	{ "more", 0, TCP_FLAGS_ACK, 3000151000u, 700000, 1000, 0 },
+	{ "a guess that is late", 0, TCP_FLAGS_ACK, 1000000000u, 9, 10, -FL_DROP_STATE_WINDOW },
+	{ "far behind it", 0, TCP_FLAGS_ACK, 3000651000u, 700000, 1000, -FL_DROP_STATE_WINDOW },
+	{ "no window has that", 1, TCP_FLAGS_ACK, 700000, 3001051000u, 0, -FL_DROP_STATE_WINDOW },
+	{ "a reset in between", 0, TCP_FLAGS_RST, 3001052000u, 0, 0, -FL_DROP_STATE_WINDOW },
+	{ "the end", 0, TCP_FLAGS_FIN | TCP_FLAGS_ACK, 3000152000u, 700000, 0, 0 },
 };
 
 static void moved(struct env *env)
@@ -238,6 +246,8 @@ static void moved(struct env *env)
 	tcp_run(env, &p, gone_on, sizeof(gone_on) / sizeof(*gone_on));
 	if (p.t.states[slot].flags & FL_STATE_PEER)
 		fail(env, "  it is still the peer's\n");
+	if (p.t.states[slot].phase[0] == FL_PHASE_CLOSED)
+		fail(env, "  a reset that was guessed has ended it\n");
 	/* and back again */
 	tcp_news(&news, 3500000000u, 800000, p.t.states[slot].seen + 1);
 	memcpy(news.state.phase, p.t.states[slot].phase, sizeof(news.state.phase));

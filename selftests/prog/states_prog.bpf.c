@@ -31,6 +31,8 @@ static __always_inline int packet(struct scratch *s, const struct states_request
 	tuple_of(c, &q->src, &q->dst, q->sport, q->dport, q->proto);
 	a->found = state_find(c);
 	r = a->found ? state_check(c, &s->segment) : 0;
+	if (r == -FL_DROP_STATE_WINDOW)
+		r = state_moves(c, &s->segment);
 	if (r < 0)
 		return r;
 	if (r == 0 && a->found) {
