@@ -31,8 +31,10 @@ struct {
 /* In the midst of a connection, or the answer to its first packet. Of another protocol only what is blocked can be told from a first one. */
 static __always_inline bool stray_is(const struct scratch *s, int verdict)
 {
-	if (!s->pkt.judged || !s->stranger || s->message == MESSAGE_ERROR)
+	if (!s->pkt.judged || !s->stranger)
 		return false;
+	if (s->message == MESSAGE_ERROR)
+		return verdict == -FL_DROP_RULE && s->quote.proto;
 	if (verdict == -FL_DROP_RULE || (verdict == STAGE_ERROR && s->pkt.reason == FL_DROP_REJECTED))
 		return true;
 	return (verdict == STAGE_GO || verdict == STAGE_DELIVER) && is_segment(&s->pkt) &&
@@ -51,6 +53,8 @@ GLOBAL int stray_or(int verdict)
 	if (!s || !control || !(control->sync & FL_SYNC_ASK) || fl_dry_run || !stray_is(s, verdict) ||
 	    !daemon_is_alive(now - DAEMON_LATE_S * fl_hz))
 		return verdict;
+	if (s->message == MESSAGE_ERROR) /* its connection is that of what it quotes */
+		quote_tuple(&s->conn, &s->quote);
 	until = bpf_map_lookup_elem(&fl_asked, &s->conn.key);
 	if (until && (__s32)(*until - now) > 0)
 		return verdict;

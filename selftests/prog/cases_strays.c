@@ -3,7 +3,9 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "fairlead/sync.h"
@@ -34,6 +36,8 @@ struct stray_case {
 	bool stray;
 };
 
+static const struct spec quoted = { .src = LAN_HOST, .dst = NET_HOST, .sport = 1000, .dport = 2000 };
+
 static const struct stray_case cases[] = {
 	{ { .name = "an answer by UDP", TO_LAN, .want = DROP, .reason = FL_DROP_RULE }, true },
 	{ { .name = "rejected",
@@ -54,6 +58,13 @@ static const struct stray_case cases[] = {
 	    .in = WAN,
 	    .pkt.src = NET_HOST4,
 	    .pkt.dst = LAN_HOST4,
+	    .want = DROP,
+	    .reason = FL_DROP_RULE },
+	  true },
+	{ { .name = "an error about a packet",
+	    TO_LAN,
+	    .pkt.l4 = L4_ERROR,
+	    .pkt.quoted = &quoted,
 	    .want = DROP,
 	    .reason = FL_DROP_RULE },
 	  true },
@@ -126,6 +137,8 @@ static void check_handed_up(struct env *env, const struct test_case *judged, enu
 	    memcmp(seen->last.frame, frame.data, frame.len) != 0)
 		fail(env, "  %s: another frame was handed up: %u bytes of %u\n", hook_name(hook), seen->last.len,
 		     (unsigned int)frame.len);
+	if (c.pkt.quoted && (seen->last.key.proto != IPPROTO_UDP || !seen->last.key.port[0] || !seen->last.key.port[1]))
+		fail(env, "  %s: peers would be asked about the error, not about what it quotes\n", hook_name(hook));
 	if (policy_states(env))
 		fail(env, "  %s: a state was made\n", hook_name(hook));
 }
@@ -157,6 +170,17 @@ static void forget_asked(struct env *env)
 
 	while (!bpf_map_get_next_key(fd, NULL, &key))
 		bpf_map_delete_elem(fd, &key);
+}
+
+/* What comes next is no part of the flood. */
+static void forget_stats(struct env *env)
+{
+	struct fl_stray_stats *stats = calloc(libbpf_num_possible_cpus(), sizeof(*stats));
+	__u32 zero = 0;
+
+	if (!stats || bpf_map_update_elem(bpf_map__fd(env->xdp->maps.fl_stray_stats), &zero, stats, BPF_ANY))
+		fail(env, "  fl_stray_stats takes nothing\n");
+	free(stats);
 }
 
 static void run_case(struct env *env, const struct stray_case *s, enum hook hook, struct seen *seen)
@@ -227,6 +251,7 @@ static void test_too_many(struct env *env)
 	if (seen.n < FL_STRAYS_MAX / 2 || seen.n > 10 * FL_STRAYS_MAX || xdp_down > seen.n + 10)
 		fail(env, "  of %d that came %d were handed up, and %d were left to tc\n", 20 * FL_STRAYS_MAX, seen.n,
 		     xdp_down);
+	forget_stats(env);
 	asks(env, false);
 	policy_off(env);
 	ring_buffer__free(seen.ring);
