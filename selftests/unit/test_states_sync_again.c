@@ -46,6 +46,8 @@ Test(states_sync, too_small)
 	cr_assert_gt(missing, 0);
 	cr_assert_eq(replicas_numbers(1, 0).theirs + missing, 100);
 	cr_assert_eq(replicas_numbers(0, 1).missing, 0);
+	cr_assert_eq(replicas_numbers(0, 1).limit, replicas.nodes[1].table->control->limit);
+	cr_assert_eq(replicas_numbers(1, 0).limit, replicas.nodes[0].table->control->limit);
 	resize(&replicas.nodes[1], 200);
 	replicas_settle();
 	cr_assert_eq(replicas_numbers(1, 0).missing, 0);

@@ -339,7 +339,12 @@ void ha_states_configure(struct daemon *d, const struct config *config)
 void ha_states_reasons(struct daemon *d, json_t *reasons)
 {
 	struct ha_states *s = d->ha_states;
+	struct datapath_states own;
 	struct sync_peer *peer;
+	uint32_t limit;
+
+	datapath_states_numbers(d->datapath, &own);
+	limit = (uint32_t)own.limit;
 
 	for (size_t i = 0; s->on && ha_channel(d) && (peer = channel_peer_at(ha_channel(d), i)); i++) {
 		struct states_sync_numbers n = numbers_of(s, peer);
@@ -350,6 +355,12 @@ void ha_states_reasons(struct daemon *d, json_t *reasons)
 		if (n.connected && n.digest_match == 0)
 			json_array_append_new(reasons, json_sprintf("sync: peer %s has other states than were sent",
 								    sync_peer_name(peer)));
+		if (n.connected && n.limit > limit)
+			json_array_append_new(
+				reasons,
+				json_sprintf("sync: limits.states is %u here and %u at peer %s: if this node takes "
+					     "over it has no room for as many; set it to the same on both",
+					     limit, n.limit, sync_peer_name(peer)));
 		if (n.connected && n.missing)
 			json_array_append_new(
 				reasons,

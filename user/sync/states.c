@@ -220,6 +220,7 @@ void states_sync_numbers(const struct states_sync_peer *peer, struct states_sync
 		.has_all = peer->receive.done,
 		.has_sent_all = peer->send.done,
 		.digest_match = peer->receive.match,
+		.limit = peer->receive.limit,
 	};
 }
 

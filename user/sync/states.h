@@ -22,7 +22,7 @@
 /* Types of messages, 16 to 31 of those of the channel. All numbers big endian. */
 enum states_message {
 	STATES_BULK_BEGIN =
-		16, /* u32 lineage, u32 id, u32 slots of the table: what follows until the end is all of it */
+		16, /* u32 lineage, u32 id, u32 slots of the table, u32 limit: what follows until the end is all of it */
 	STATES_BULK_END,
 	STATES_BATCH,  /* u16 size of a record, u16 how many, records */
 	STATES_DELETE, /* as many (u32 slot, u32 serial) as there are */
@@ -117,6 +117,7 @@ struct states_sync_numbers {
 	bool has_all;	   /* the bulk of this connection has been taken in */
 	bool has_sent_all; /* and sent */
 	int digest_match;  /* -1: not known yet */
+	uint32_t limit;	   /* that the peer has on its states; 0: not known */
 };
 /* States here that the peer has told of and that are still its; local: that are this node's. Looks at the whole table. */
 void states_sync_count(const struct states_sync *sync, const struct states_sync_peer *peer, uint64_t *local,

@@ -65,6 +65,7 @@ struct receiving {
 	bool first;	  /* the bulk is the first since this daemon's start */
 	struct mirrored *mirror;
 	uint32_t slots;	  /* of the peer's table */
+	uint32_t limit;	  /* of the peer's states; 0: not known */
 	uint32_t *owners; /* by slot of this table: the peer's slot that it is of, plus 1; 0: none */
 	struct digest digest;
 	uint64_t theirs;  /* with an entry */

@@ -317,6 +317,7 @@ static int bulk_begin(struct states_sync_peer *peer, const uint8_t *data, size_t
 		return -ENOMEM;
 	}
 	r->slots = slots;
+	r->limit = len >= 16 ? get_be32(data + 12) : 0; /* an older peer does not say */
 	r->lineage = lineage;
 	r->bulk = true;
 	r->at = 0;

@@ -250,6 +250,7 @@ static void bulk_begin(struct states_sync_peer *peer, const struct states_clock 
 	put_be32(message, host->table->control->lineage);
 	put_be32(message + 4, host->table->control->id);
 	put_be32(message + 8, peer->sync->slots);
+	put_be32(message + 12, host->table->control->limit);
 	peer_send(peer, STATES_BULK_BEGIN, message, sizeof(message));
 }
 
