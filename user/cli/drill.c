@@ -12,6 +12,7 @@
 #include "user/drill/drill.h"
 #include "user/lib/drill_result.h"
 #include "user/lib/file.h"
+#include "user/lib/program.h"
 
 #define GAP_MAX_MS 3600000
 
@@ -59,23 +60,6 @@ static void progress(void *arg, const char *what)
 {
 	(void)arg;
 	fprintf(stderr, "fairlead: %s\n", what);
-}
-
-/* Beside this program, where it was built; installed in ../libexec/fairlead. */
-static bool find_probe(char path[PATH_MAX])
-{
-	static const char *const places[] = { "", "/../libexec/fairlead" };
-	char own[PATH_MAX];
-	ssize_t len = readlink("/proc/self/exe", own, sizeof(own) - 1);
-
-	if (len <= 0)
-		return false;
-	own[len] = '\0';
-	*strrchr(own, '/') = '\0';
-	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
-		if (snprintf(path, PATH_MAX, "%s%s/fairlead-probe", own, places[i]) < PATH_MAX && !access(path, R_OK))
-			return true;
-	return false;
 }
 
 /* ---- the command line ---- */
@@ -199,7 +183,7 @@ int cmd_drill(const struct cli *cli, int argc, char **argv)
 		return status ? status : list(cli);
 	if (!cli_daemon_there(cli)) /* says so */
 		return cli_ask(cli, json_pack("{s:s}", "command", "status"), &answer);
-	if (!find_probe(probe)) {
+	if (!program_find("fairlead-probe", probe)) {
 		fprintf(stderr, "fairlead: fairlead-probe is neither beside this program nor in ../libexec/fairlead\n");
 		return CLI_FAILED;
 	}

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +20,7 @@
 #include "user/lib/file.h"
 #include "user/lib/instance.h"
 #include "user/lib/log.h"
+#include "user/lib/program.h"
 
 /* ---- the process that does it ---- */
 
@@ -41,58 +41,20 @@ bool drill_fault_runs(const struct daemon *d, pid_t *pid)
 	return runs;
 }
 
-/* Beside this program, where it was built; installed in ../libexec/fairlead, for nobody runs it by hand. */
-static bool find_program(char path[PATH_MAX])
-{
-	static const char *const places[] = { "", "/../libexec/fairlead" };
-	char own[PATH_MAX];
-	ssize_t len = readlink("/proc/self/exe", own, sizeof(own) - 1);
-
-	if (len <= 0)
-		return false;
-	own[len] = '\0';
-	*strrchr(own, '/') = '\0';
-	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
-		if (snprintf(path, PATH_MAX, "%s%s/" FAULT_PROGRAM, own, places[i]) < PATH_MAX && !access(path, X_OK))
-			return true;
-	return false;
-}
-
-/* With the daemon's standard files: a daemon that it starts again is to have them. */
-static int prepare(posix_spawn_file_actions_t *files, posix_spawnattr_t *attributes)
-{
-	sigset_t all, none;
-	int err;
-
-	sigfillset(&all);
-	sigemptyset(&none);
-	err = posix_spawn_file_actions_addclosefrom_np(files, STDERR_FILENO + 1);
-	err = err ?: posix_spawn_file_actions_addchdir_np(files, "/");
-	err = err ?: posix_spawnattr_setsigdefault(attributes, &all);
-	err = err ?: posix_spawnattr_setsigmask(attributes, &none);
-	return err
-		       ?: posix_spawnattr_setflags(attributes,
-						   POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-}
-
-/* It is its child's parent for some milliseconds only. The exit status, or -errno */
+/*
+ * With the daemon's standard files: a daemon that it starts again is to have them. It is its child's parent for some milliseconds only. The
+ * exit status, or -errno
+ */
 static int run_program(const char *path, char *const *argv)
 {
+	static const int files[] = { PROGRAM_SHARED, PROGRAM_SHARED, PROGRAM_SHARED };
 	char *const env[] = { NULL };
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attributes;
-	int err = posix_spawn_file_actions_init(&files), status;
+	const struct program program = {
+		.path = path, .argv = argv, .env = env, .files = files, .n_files = 3, .session = true
+	};
 	pid_t pid;
+	int err = program_start(&program, &pid), status;
 
-	if (err)
-		return -err;
-	err = posix_spawnattr_init(&attributes);
-	if (!err) {
-		err = prepare(&files, &attributes);
-		err = err ?: posix_spawn(&pid, path, &files, &attributes, argv, env);
-		posix_spawnattr_destroy(&attributes);
-	}
-	posix_spawn_file_actions_destroy(&files);
 	if (err)
 		return -err;
 	while (waitpid(pid, &status, 0) < 0)
@@ -104,7 +66,7 @@ static int run_program(const char *path, char *const *argv)
 int drill_start_program(struct daemon *d, char *const *argv)
 {
 	char path[PATH_MAX];
-	int status = find_program(path) ? run_program(path, argv) : -ENOENT;
+	int status = program_find(FAULT_PROGRAM, path) ? run_program(path, argv) : -ENOENT;
 
 	d->drill_watched |= !status;
 	return status;

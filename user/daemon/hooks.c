@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +16,7 @@
 
 #include "user/lib/clock.h"
 #include "user/lib/log.h"
+#include "user/lib/program.h"
 #include "user/lib/script.h"
 
 #define READ_MAX 16384	   /* bytes of output at a time; then the loop does other things for … */
@@ -318,13 +318,11 @@ static void tell_end(struct script *s, const siginfo_t *info)
 		json_decref(details);
 }
 
-/* Of this process alone; its number is nobody else's until then, and so its group can be ended before. */
 static void reap(struct script *s)
 {
 	siginfo_t info = { 0 };
 
-	kill(-s->pid, SIGKILL);
-	waitid(P_PIDFD, s->pidfd, &info, WEXITED | WNOHANG);
+	program_end(s->pid, WNOHANG, &info);
 	tell_end(s, &info);
 	close(s->pidfd);
 	event_free(s->ended);
@@ -357,7 +355,7 @@ static void on_timeout(evutil_socket_t fd, short what, void *arg)
 	struct script *s = arg;
 
 	(void)fd, (void)what;
-	kill(-s->pid, s->why ? SIGKILL : SIGTERM);
+	program_signal(s->pid, s->why ? SIGKILL : SIGTERM);
 	if (!s->why)
 		evtimer_add(s->timeout, &grace);
 	s->why = "it took longer than " TEXT_OF(HOOK_TIMEOUT_S) " s";
@@ -365,51 +363,22 @@ static void on_timeout(evutil_socket_t fd, short what, void *arg)
 
 /* ---- its start ---- */
 
-/* What it inherits: nothing but the three standard files, the root directory, and no signal ignored or blocked. */
-static int prepare(posix_spawn_file_actions_t *files, posix_spawnattr_t *attributes, int out)
-{
-	sigset_t all, none;
-	int err;
-
-	sigfillset(&all);
-	sigemptyset(&none);
-	err = posix_spawn_file_actions_addopen(files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-	err = err ?: posix_spawn_file_actions_adddup2(files, out, STDOUT_FILENO);
-	err = err ?: posix_spawn_file_actions_adddup2(files, out, STDERR_FILENO);
-	err = err ?: posix_spawn_file_actions_addclosefrom_np(files, STDERR_FILENO + 1);
-	err = err ?: posix_spawn_file_actions_addchdir_np(files, "/");
-	err = err ?: posix_spawnattr_setsigdefault(attributes, &all);
-	err = err ?: posix_spawnattr_setsigmask(attributes, &none);
-	return err
-		       ?: posix_spawnattr_setflags(attributes,
-						   POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-}
-
 /* The errno; 0: *pid runs. */
 static int spawn(const char *path, char *const *env, int out, pid_t *pid)
 {
 	char *const argv[] = { (char *)path, NULL };
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attributes;
-	int err = posix_spawn_file_actions_init(&files);
+	const int files[] = { PROGRAM_EMPTY, out, out };
+	const struct program program = {
+		.path = path, .argv = argv, .env = env, .files = files, .n_files = 3, .session = true
+	};
 
-	if (err)
-		return err;
-	err = posix_spawnattr_init(&attributes);
-	if (!err) {
-		err = prepare(&files, &attributes, out);
-		err = err ?: posix_spawn(pid, path, &files, &attributes, argv, env);
-		posix_spawnattr_destroy(&attributes);
-	}
-	posix_spawn_file_actions_destroy(&files);
-	return err;
+	return program_start(&program, pid);
 }
 
 /* Runs, but could not be watched: it is not left alone. */
 static int give_up(struct script *s, int err)
 {
-	kill(-s->pid, SIGKILL);
-	waitpid(s->pid, NULL, 0);
+	program_end(s->pid, 0, NULL);
 	if (s->pidfd >= 0)
 		close(s->pidfd);
 	if (s->ended)
@@ -609,7 +578,7 @@ static void end_run(struct script *s, long long until)
 	long long left = until - clock_ms(CLOCK_MONOTONIC);
 
 	if (poll(&p, 1, left > 0 ? left : 0) <= 0) {
-		kill(-s->pid, SIGKILL);
+		program_signal(s->pid, SIGKILL);
 		poll(&p, 1, KILLED_MS);
 	}
 	close_output(s);
@@ -627,7 +596,7 @@ void hooks_close(struct hooks *hooks)
 	{
 		s->why = "the daemon ends";
 		if (s->pid)
-			kill(-s->pid, SIGTERM);
+			program_signal(s->pid, SIGTERM);
 	}
 	while ((s = LIST_FIRST(&hooks->scripts))) {
 		s->dropped += s->n_waiting;

@@ -3,10 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +16,7 @@
 #include <unistd.h>
 
 #include "user/https/protocol.h"
+#include "user/lib/program.h"
 
 #define KILLED_MS 100 /* until one that got SIGKILL has ended, unless a disk or the like holds it */
 
@@ -41,60 +40,15 @@ struct files {
 	int request, answer;
 };
 
-/* ---- the program ---- */
-
-/* Beside this one, where it was built; installed in ../libexec/fairlead, for nobody runs it by hand. */
-static bool find_program(char path[PATH_MAX])
-{
-	static const char *const places[] = { "", "/../libexec/fairlead" };
-	char own[PATH_MAX];
-	ssize_t len = readlink("/proc/self/exe", own, sizeof(own) - 1);
-
-	if (len <= 0)
-		return false;
-	own[len] = '\0';
-	*strrchr(own, '/') = '\0';
-	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
-		if (snprintf(path, PATH_MAX, "%s%s/" HTTPS_PROGRAM, own, places[i]) < PATH_MAX && !access(path, X_OK))
-			return true;
-	return false;
-}
-
-/* Nothing of the daemon's but those files: no environment, no signal ignored or blocked. */
-static int prepare(posix_spawn_file_actions_t *actions, posix_spawnattr_t *attributes, const struct files *files)
-{
-	sigset_t all, none;
-	int err;
-
-	sigfillset(&all);
-	sigemptyset(&none);
-	err = posix_spawn_file_actions_adddup2(actions, files->in, STDIN_FILENO);
-	err = err ?: posix_spawn_file_actions_adddup2(actions, files->out, STDOUT_FILENO);
-	err = err ?: posix_spawn_file_actions_adddup2(actions, files->socket, HTTPS_SOCKET_FD);
-	err = err ?: posix_spawn_file_actions_addclosefrom_np(actions, HTTPS_SOCKET_FD + 1);
-	err = err ?: posix_spawn_file_actions_addchdir_np(actions, "/");
-	err = err ?: posix_spawnattr_setsigdefault(attributes, &all);
-	err = err ?: posix_spawnattr_setsigmask(attributes, &none);
-	return err ?: posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-}
-
 static int spawn(const char *path, const struct files *files, pid_t *pid)
 {
 	char *const argv[] = { HTTPS_PROGRAM, NULL }, *const env[] = { NULL };
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attributes;
-	int err = posix_spawn_file_actions_init(&actions);
+	const int its[] = { files->in, files->out, PROGRAM_SHARED, [HTTPS_SOCKET_FD] = files->socket };
+	const struct program program = {
+		.path = path, .argv = argv, .env = env, .files = its, .n_files = HTTPS_SOCKET_FD + 1
+	};
 
-	if (err)
-		return err;
-	err = posix_spawnattr_init(&attributes);
-	if (!err) {
-		err = prepare(&actions, &attributes, files);
-		err = err ?: posix_spawn(pid, path, &actions, &attributes, argv, env);
-		posix_spawnattr_destroy(&attributes);
-	}
-	posix_spawn_file_actions_destroy(&actions);
-	return err;
+	return program_start(&program, pid);
 }
 
 /* ---- its files ---- */
@@ -271,7 +225,7 @@ struct https_request *https_get(struct https *https, const struct https_setup *s
 	}
 	*r = (struct https_request){ .pidfd = -1, .out = -1, .fn = fn, .arg = arg };
 	LIST_INSERT_HEAD(&https->requests, r, entry);
-	if (!find_program(path)) {
+	if (!program_find(HTTPS_PROGRAM, path)) {
 		*why = HTTPS_PROGRAM " is neither beside fairleadd nor in ../libexec/fairlead";
 	} else {
 		err = start(https, r, setup, path);

@@ -5,16 +5,15 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "user/doctor/doctor.h"
 #include "user/lib/clock.h"
+#include "user/lib/program.h"
 #include "user/lib/script.h"
 
 /* ---- its start ---- */
@@ -39,42 +38,15 @@ static bool resolve(const char *program, char *path, size_t len)
 	return false;
 }
 
-/* No file of ours but the three, no signal ignored or blocked; what it says on standard error is for people, as it is. */
-static int prepare(posix_spawn_file_actions_t *files, posix_spawnattr_t *attributes, int out)
-{
-	sigset_t all, none;
-	int err;
-
-	sigfillset(&all);
-	sigemptyset(&none);
-	err = posix_spawn_file_actions_addopen(files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-	err = err ?: posix_spawn_file_actions_adddup2(files, out, STDOUT_FILENO);
-	err = err ?: posix_spawn_file_actions_addclosefrom_np(files, STDERR_FILENO + 1);
-	err = err ?: posix_spawn_file_actions_addchdir_np(files, "/");
-	err = err ?: posix_spawnattr_setsigdefault(attributes, &all);
-	err = err ?: posix_spawnattr_setsigmask(attributes, &none);
-	return err
-		       ?: posix_spawnattr_setflags(attributes,
-						   POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-}
-
-/* The errno; 0: *pid runs. */
+/* The errno; 0: *pid runs. What it says on standard error is for people, as it is. */
 static int spawn(const char *path, const struct own_run *run, int out, pid_t *pid)
 {
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attributes;
-	int err = posix_spawn_file_actions_init(&files);
+	const int files[] = { PROGRAM_EMPTY, out, PROGRAM_SHARED };
+	const struct program program = {
+		.path = path, .argv = run->argv, .env = run->env, .files = files, .n_files = 3, .session = true
+	};
 
-	if (err)
-		return err;
-	err = posix_spawnattr_init(&attributes);
-	if (!err) {
-		err = prepare(&files, &attributes, out);
-		err = err ?: posix_spawn(pid, path, &files, &attributes, run->argv, run->env);
-		posix_spawnattr_destroy(&attributes);
-	}
-	posix_spawn_file_actions_destroy(&files);
-	return err;
+	return program_start(&program, pid);
 }
 
 /* ---- its output ---- */
@@ -130,19 +102,10 @@ static int status_of(const siginfo_t *info)
 	return info->si_code == CLD_EXITED ? info->si_status : 128 + info->si_status;
 }
 
-/* Its number is nobody else's until it is waited for, and so its group can be ended before. */
-static void reap(pid_t pid, struct own_result *result)
-{
-	siginfo_t info = { 0 };
-
-	kill(-pid, SIGKILL);
-	waitid(P_PID, pid, &info, WEXITED);
-	result->status = status_of(&info);
-}
-
 static void attend(pid_t pid, int out, const struct own_run *run, struct own_result *result)
 {
 	int pidfd = pidfd_open(pid, 0);
+	siginfo_t info = { 0 };
 	size_t len = 0;
 
 	if (pidfd < 0)
@@ -150,7 +113,8 @@ static void attend(pid_t pid, int out, const struct own_run *run, struct own_res
 	else if (!watch(pidfd, out, run, result->text, &len))
 		result->why = "it took too long, and was ended";
 	trim(result->text, len);
-	reap(pid, result);
+	program_end(pid, 0, &info);
+	result->status = status_of(&info);
 	if (pidfd >= 0)
 		close(pidfd);
 	result->passed = !result->why && !result->status;
