@@ -163,21 +163,12 @@ static int understand_rules(const struct datapath *dp, const json_t *rows, uint1
 	return 0;
 }
 
-static int understand_gateways(const struct datapath *dp, const json_t *rows, uint16_t gateway[FL_GATEWAYS_MAX])
+/* 0: none here is called so. */
+typedef uint16_t here_fn(const struct datapath *dp, const char *text);
+
+static uint16_t gateway_here(const struct datapath *dp, const char *name)
 {
-	json_t *row;
-	size_t i;
-
-	json_array_foreach(rows, i, row) {
-		const char *name;
-		int number;
-
-		if (json_unpack(row, "[i,s]", &number, &name))
-			return -EINVAL;
-		if (number > 0 && number < FL_GATEWAYS_MAX && *name)
-			gateway[number] = gateway_number(dp, name);
-	}
-	return 0;
+	return *name ? gateway_number(dp, name) : 0;
 }
 
 static uint16_t translation_here(const struct datapath *dp, const char *text)
@@ -191,19 +182,20 @@ static uint16_t translation_here(const struct datapath *dp, const char *text)
 	return 0;
 }
 
-static int understand_translations(const struct datapath *dp, const json_t *rows, uint16_t npt[FL_NPT_MAX])
+/* Those that a number and a text say all of. */
+static int understand(const struct datapath *dp, const json_t *rows, here_fn *here, uint16_t *numbers, int max)
 {
 	json_t *row;
 	size_t i;
 
 	json_array_foreach(rows, i, row) {
 		const char *text;
-		int index;
+		int number;
 
-		if (json_unpack(row, "[i,s]", &index, &text))
+		if (json_unpack(row, "[i,s]", &number, &text))
 			return -EINVAL;
-		if (index > 0 && index < FL_NPT_MAX)
-			npt[index] = translation_here(dp, text);
+		if (number > 0 && number < max)
+			numbers[number] = here(dp, text);
 	}
 	return 0;
 }
@@ -227,8 +219,10 @@ int datapath_understand(struct datapath *dp, const char *text, size_t len, struc
 	int err = json_is_object(names) ? 0 : -EINVAL;
 
 	err = err ?: understand_rules(dp, json_object_get(names, "rules"), numbers->rule);
-	err = err ?: understand_gateways(dp, json_object_get(names, "gateways"), numbers->gateway);
-	err = err ?: understand_translations(dp, json_object_get(names, "translations"), numbers->npt);
+	err = err
+		      ?: understand(dp, json_object_get(names, "gateways"), gateway_here, numbers->gateway,
+				    FL_GATEWAYS_MAX);
+	err = err ?: understand(dp, json_object_get(names, "translations"), translation_here, numbers->npt, FL_NPT_MAX);
 	understand_mappings(dp, numbers->mapped);
 	json_decref(names);
 	return err;
