@@ -8,9 +8,10 @@
 
 #define NAME_MAX_LEN 128
 #define ARGUMENTS_MAX 8192
-#define SERVICE_STRLEN (ADDR_STRLEN + 8)
-#define FLOWS_A_TARGET 4
-#define FAULT_BEGINS_MS 800 /* the order is answered, and the fault done */
+#define FAULT_BEGINS_MS 800  /* the order is answered, and the fault done */
+#define RUN_BEFORE_MS 500    /* the probe runs before the fault */
+#define RUN_AFTER_MS 500     /* and when all is as before */
+#define RUN_RESTORE_MS 90000 /* states, gateways, addresses: what a node waits for is given up after 30 s each */
 
 struct run {
 	const struct drill_world *world;
@@ -49,7 +50,10 @@ static inline long long run_number(const json_t *object, const char *key)
 	return json_integer_value(json_object_get(object, key));
 }
 
+/* run.c */
 void run_say(json_t *to, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void run_progress(struct run *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+bool run_called_off(void); /* by a signal */
 void run_pause(long ms);
 json_t *run_ask(struct run *r, int node, json_t *request, char **error);
 json_t *run_show(struct run *r, int node, const char *what);
@@ -58,6 +62,11 @@ json_t *run_show(struct run *r, int node, const char *what);
 bool run_baseline(struct run *r);
 /* What is not as it was before: texts. */
 json_t *run_missing(struct run *r);
+
+/* measure.c: nothing where no host is configured. False: the reasons say why. */
+bool run_open_remote(struct run *r); /* and its own baseline */
+bool run_start_probe(struct run *r);
+void run_fetch_probe(struct run *r);
 
 /* checks.c: those of the user's own */
 void run_checks(struct run *r);
