@@ -169,6 +169,24 @@ lost_link() {
 	check_match "shown" "$(vip left announced_ms)" '^[0-9.]+$'
 }
 
+# Of its role, so far
+changes() {
+	fl "$1" --json show events --kind vip | json "sum(' -> ' in e['event'] for e in d)"
+}
+
+# One change at each node, and none before the node is behind all others
+maintained() {
+	local left right
+	left=$(changes left) right=$(changes right)
+	check "on" fl left vip maintenance on
+	check "handed over" slowwait 1 roles backup master
+	check "the peer has seen it announced" slowwait 2 has_event right announced
+	check_equal "changes of both" "$(($(changes left) - left)) $(($(changes right) - right))" "1 1"
+	check "off" fl left vip maintenance off
+	check "and back" slowwait 2 roles master backup
+	check_equal "changes of both" "$(($(changes left) - left)) $(($(changes right) - right))" "2 2"
+}
+
 killed() {
 	daemon_kill left
 	check "replaced" slowwait 2 is right master
@@ -256,6 +274,7 @@ run_test begins begins
 run_test by-ipv6-unicast by_ipv6_unicast
 run_test own-connections own_connections
 run_test lost-link lost_link
+run_test maintained maintained
 run_test killed killed
 run_test stopped stopped
 run_test cut-sync-link cut_sync_link

@@ -59,7 +59,7 @@ configure() {
   "nat": [ { "type": "snat", "interface": "wan", "source": { "address": "192.0.2.0/24" }, "translate_to": "wan_vip" } ],
   "vips": {
     "lan_vip": { "interface": "lan", "address": "$LAN_VIP/24", "vhid": 1, "advskew": $5, "fast_ms": 100, "password_file": "$FL_TMP/carp.key" },
-    "spare_vip": { "interface": "lan", "address": "192.0.2.101/24", "vhid": 2, "independent": true, "password_file": "$FL_TMP/carp.key" },
+    "spare_vip": { "interface": "lan", "address": "192.0.2.101/24", "vhid": 2, "independent": true, "preempt": false, "password_file": "$FL_TMP/carp.key" },
     "wan_vip": { "interface": "wan", "address": "$WAN_VIP/24", "vhid": 1, "advskew": $5, "fast_ms": 100, "password_file": "$FL_TMP/carp.key" }
   }
 }
@@ -131,6 +131,19 @@ disables() {
 	check "all again" fl left vip enable
 	becomes left master backup
 	check_match "a name that is none" "$(fl left vip disable wan_vp 2>&1)" 'did you mean "wan_vip"'
+}
+
+# All of them, those too that move by themselves and that the other node would not take from a master
+hands_all_over() {
+	check "on" fl left vip maintenance on
+	becomes right master backup
+	check "the independent one, too" slowwait 5 role_is right spare_vip master
+	check "off" fl left vip maintenance off
+	becomes left master backup
+	check "which stays there" role_is right spare_vip master
+	check "until that gives it up" fl right vip disable spare_vip
+	check "at once" slowwait 1 role_is left spare_vip master
+	check "as before" fl right vip enable spare_vip
 }
 
 # It stays over a restart, as what is disabled does. With nobody to take over not one packet is lost when the daemon is killed, and when one starts
@@ -207,6 +220,7 @@ unloads() {
 set_up
 run_test starts starts
 run_test disables disables
+run_test hands-all-over hands_all_over
 run_test maintains maintains
 run_test loses-a-link loses_a_link
 run_test loses-one-by-apply loses_one_by_apply

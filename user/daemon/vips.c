@@ -435,11 +435,17 @@ int vips_disable(struct daemon *d, const char *name, bool disable)
 void vips_maintenance(struct daemon *d, bool on)
 {
 	struct vips *v = d->vips;
+	int err = 0;
 
 	v->maintenance = on;
-	pairing_maintenance(d, on);
 	keep(v->maintenance_path, on ? "on\n" : "off\n");
-	if (!v->config || setups_tell(d, v->config, v->followed))
+	if (!on)
+		pairing_maintenance(d, false);
+	if (v->config)
+		err = setups_tell(d, v->config, v->followed);
+	if (on) /* not before it is behind all others: it would take back what it has left to them */
+		pairing_maintenance(d, true);
+	if (!v->config || err)
 		return;
 	vips_tell_facts(d);
 	if (on)

@@ -254,7 +254,7 @@ void vhids_hand_over(struct vhids *v, size_t which, uint64_t now_ns)
 		struct vhid *one = &v->all[i];
 		enum carp_role before = one->carp.role;
 
-		if (i == which || (which == SIZE_MAX && !one->independent))
+		if (i == which || which == SIZE_MAX)
 			vhid_act(v, one, before, carp_hand_over(&one->carp, now_ns), NULL);
 	}
 }
@@ -326,6 +326,7 @@ void vhids_run(struct vhids *v, uint64_t now_ns)
 	if (!v->pair.n)
 		return;
 	vhids_watch(v);
+	pair_leave(v);
 	pair_run(v);
 	for (size_t i = 0; i < v->n; i++) {
 		v->all[i].guarded = vhid_is_guarded(v, &v->all[i]);

@@ -150,7 +150,7 @@ void vhids_link(struct vhids *v, uint32_t ifindex, bool up, uint64_t now_ns);
 void vhids_gateways(struct vhids *v, uint32_t ifindex, bool waits, uint64_t now_ns);
 /* The devices, each once: 0 behind the last. */
 uint32_t vhids_device(const struct vhids *v, size_t i);
-/* One of them, or all that are not independent (SIZE_MAX), goes to a better one: see carp_hand_over(). */
+/* One of them, or all (SIZE_MAX), goes to another node: see carp_hand_over(). */
 void vhids_hand_over(struct vhids *v, size_t which, uint64_t now_ns);
 
 /*

@@ -82,6 +82,7 @@ struct vhid {
 	/* of a pair */
 	struct vhid_peer *say; /* by peer */
 	bool guarded;	       /* a ready peer takes over when this node is silent */
+	uint64_t left_ns;      /* in maintenance: when it was last left to a peer; 0: never */
 	struct vhid_dual dual;
 	struct vhid_segment segment;
 	struct vhid_unseen unseen;
@@ -177,6 +178,8 @@ bool pair_is_up(const struct vhids *v, const struct pair_peer *peer);
 bool pair_keys_are_fresh(const struct vhids *v); /* others may not have changed theirs yet */
 void pair_receive(struct vhids *v);
 void pair_run(struct vhids *v); /* states of peers, beats that are due */
+/* In maintenance: what a peer that has come back would not take by itself goes to it. */
+void pair_leave(struct vhids *v);
 void pair_beats(struct vhids *v, bool ending);
 /* Whether a claim is to be judged: nothing later was before it. */
 bool vhid_is_news(struct vhid_peer *say, const struct sign_mark *mark);
