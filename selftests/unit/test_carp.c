@@ -221,6 +221,38 @@ Test(carp, equals_know_each_other)
 	}
 }
 
+/* The second of three has taken over from the first, whose last advert comes behind the second's. */
+Test(carp, who_is_outdone_is_not_relieved_twice)
+{
+	const struct carp_settings third = { .advbase_s = 1, .advskew = 200, .preempt = true };
+	const struct carp_claim first = { .interval_ns = S + 254 * S / 256, .node = 1 };
+	const struct carp_claim second = { .interval_ns = S + 100 * S / 256, .node = 2 };
+	struct carp c;
+
+	carp_init(&c, &third, 3, 0);
+	carp_facts(&c, 0, 0, 0);
+	cr_expect_eq(carp_heard(&c, &second, S), 0u);
+	cr_expect_eq(carp_heard(&c, &first, S + MS), 0u);
+	cr_expect_eq(c.role, CARP_BACKUP);
+	cr_expect(carp_heard(&c, &first, S + second.interval_ns) & CARP_ACT_TAKE, "the second is not heard any more");
+	cr_expect_eq(carp_heard(&c, &second, 3 * S) & CARP_ACT_RELEASE, CARP_ACT_RELEASE);
+	cr_expect_eq(carp_heard(&c, &first, 3 * S + MS), 0u, "having yielded, too");
+	cr_expect_eq(c.role, CARP_BACKUP);
+}
+
+Test(carp, who_becomes_worse_is_relieved_at_once)
+{
+	const struct carp_settings second = { .advbase_s = 1, .advskew = 100, .preempt = true };
+	struct carp_claim first = { .interval_ns = S, .node = 1 };
+	struct carp c;
+
+	carp_init(&c, &second, 2, 0);
+	carp_facts(&c, 0, 0, 0);
+	cr_expect_eq(carp_heard(&c, &first, S), 0u);
+	first.interval_ns += 254 * S / 256;
+	cr_expect(carp_heard(&c, &first, S + MS) & CARP_ACT_TAKE);
+}
+
 /* ---- several of them ---- */
 
 #define NODES 3

@@ -146,11 +146,32 @@ static bool is_too_slow(const struct carp *c, const struct carp_claim *claim)
 	return claim->interval_ns > carp_patience_ns(c);
 }
 
+/* Until its next one is due */
+static void note_best(struct carp *c, const struct carp_claim *claim, uint64_t now_ns)
+{
+	if (!claim->leaves && compare(c, claim) >= 0) {
+		c->best_node = claim->node;
+		c->best_until_ns = now_ns + claim->interval_ns;
+	} else if (claim->node == c->best_node) {
+		c->best_node = 0;
+	}
+}
+
+/* Of several nodes one has taken over from another, whose last word comes late, by the other way: there is a better master already. */
+static bool is_outdone(const struct carp *c, const struct carp_claim *claim, uint64_t now_ns)
+{
+	return claim->node && c->best_node && claim->node != c->best_node && now_ns < c->best_until_ns &&
+	       compare(c, claim) < 0;
+}
+
 static unsigned int heard_as_backup(struct carp *c, const struct carp_claim *claim, uint64_t now_ns)
 {
 	bool may_take = !(c->holds & CARP_HOLD_NOT_READY);
 
 	c->gave_time = false;
+	note_best(c, claim, now_ns);
+	if (is_outdone(c, claim, now_ns))
+		return 0;
 	if (may_take && (claim->leaves || is_too_slow(c, claim)))
 		return become(c, CARP_MASTER, CARP_WHY_LEFT, now_ns);
 	if (may_take && c->demotion < claim->demotion)
@@ -171,6 +192,7 @@ static unsigned int heard_as_master(struct carp *c, const struct carp_claim *cla
 		c->next_ns = now_ns + carp_interval_ns(c);
 		return CARP_ACT_ADVERT | CARP_ACT_ANNOUNCE;
 	}
+	note_best(c, claim, now_ns);
 	return become(c, CARP_BACKUP, CARP_WHY_YIELDS, now_ns);
 }
 

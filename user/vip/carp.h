@@ -78,6 +78,8 @@ struct carp {
 	uint64_t
 		insisted_ns; /* as master to another one; once an interval, or two that both believe to be better would never stop */
 	bool gave_time; /* since the last advert: see carp_run() */
+	uint64_t best_node,
+		best_until_ns; /* who was heard to be a better master, or as good; 0: nobody that tells its name */
 	uint64_t
 		next_ns; /* when carp_run() is due: the next advert, or the master's time is over. CARP_NEVER: not at all */
 };
