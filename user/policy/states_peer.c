@@ -77,12 +77,21 @@ void states_expect_at(const struct states *t, uint32_t slot)
 	__builtin_prefetch(&t->entries[slot].end, 1);
 }
 
-void states_expect(const struct states *t, const struct fl_tuple *tuple)
+void states_expect(const struct states *t, const struct fl_tuple *tuples, unsigned int n,
+		   uint32_t slots[STATES_EXPECT_MAX])
 {
-	struct fl_state_place place = place_of(t, tuple);
+	struct fl_state_place place;
+	uint32_t other[STATES_EXPECT_MAX];
 
-	__builtin_prefetch(&t->buckets[place.bucket[1]], 1);
-	states_expect_at(t, place.bucket[0] * FL_BUCKET_WAYS + FL_STATE_HOME(&place));
+	for (unsigned int i = 0; i < n; i++) {
+		place = place_of(t, &tuples[i]);
+		slots[i] = place.bucket[0] * FL_BUCKET_WAYS + FL_STATE_HOME(&place);
+		other[i] = place.bucket[1];
+	}
+	for (unsigned int i = 0; i < n; i++) {
+		states_expect_at(t, slots[i]);
+		__builtin_prefetch(&t->buckets[other[i]], 1);
+	}
 }
 
 /* The slot of the state with the key, or of that of which a twin has it. */

@@ -33,8 +33,14 @@ void states_map(struct states *t, const struct states_news *news, uint32_t now);
 unsigned int states_tuple(struct fl_tuple *tuple, const union fl_addr *src, const union fl_addr *dst, __be16 sport,
 			  __be16 dport, uint8_t proto);
 
-/* Memory that will be looked at for the tuple, or for the state in a slot, is asked for without waiting: before one of the others, by a dozen calls. */
-void states_expect(const struct states *t, const struct fl_tuple *tuple);
+#define STATES_EXPECT_MAX 32
+
+/*
+ * Memory that will be looked at for the tuples, or for the state in a slot, is asked for without waiting. All at once, so that the CPU waits for
+ * many lines, and for where they are, at a time. slots: where they would be put.
+ */
+void states_expect(const struct states *t, const struct fl_tuple *tuples, unsigned int n,
+		   uint32_t slots[STATES_EXPECT_MAX]);
 void states_expect_at(const struct states *t, uint32_t slot);
 
 /* The state that a packet with the tuple belongs to, as either side sees it. False: none that has not run out. */

@@ -9,8 +9,8 @@
 #include "user/sync/states_private.h"
 #include "user/vip/sign.h"
 
-#define SLOTS_MAX (1u << 28) /* of a peer's table: some hundred million states */
-#define AHEAD 12	     /* records that memory is asked for */
+#define SLOTS_MAX (1u << 28)	      /* of a peer's table: some hundred million states */
+#define GROUP (STATES_EXPECT_MAX / 2) /* records, of two tuples each, that memory is asked for at a time */
 #define WANT_MAX 256
 #define TURNS \
 	10000 /* in which the mirror is looked through once: ten seconds while there is much to do, else four times as long */
@@ -149,12 +149,20 @@ static int take_record(struct states_sync_peer *peer, const uint8_t *data, size_
 }
 
 /* A table is too big for any cache: what records need of it is asked for while others are taken. */
-static void expect_record(const struct states_sync_peer *peer, const uint8_t *record)
+static void expect_records(const struct states_sync_peer *peer, const uint8_t *data, size_t size, size_t n)
 {
-	struct fl_tuple tuples[2];
+	const struct receiving *r = &peer->receive;
+	struct fl_tuple tuples[STATES_EXPECT_MAX];
+	uint32_t slots[STATES_EXPECT_MAX];
+	unsigned int n_tuples = 0;
 
-	for (unsigned int n = states_record_tuples(record, tuples); n; n--)
-		states_expect(peer->sync->host.table, &tuples[n - 1]);
+	for (size_t i = 0; i < n && i < GROUP; i++, data += size) {
+		__builtin_prefetch(&r->mirror[get_be32(data) % r->slots], 1);
+		n_tuples += states_record_tuples(data, &tuples[n_tuples]);
+	}
+	states_expect(peer->sync->host.table, tuples, n_tuples, slots);
+	for (unsigned int i = 0; i < n_tuples; i++)
+		__builtin_prefetch(&r->owners[slots[i]], 1);
 }
 
 static int take_batch(struct states_sync_peer *peer, const uint8_t *data, size_t len)
@@ -172,14 +180,27 @@ static int take_batch(struct states_sync_peer *peer, const uint8_t *data, size_t
 	if (size < STATES_RECORD_MIN || size > STATES_RECORD_MAX || len != BATCH_HEADER + n * size)
 		return -EPROTO;
 	data += BATCH_HEADER;
-	for (size_t i = 0; i < n && i < AHEAD; i++)
-		expect_record(peer, data + i * size);
 	for (size_t i = 0; i < n && !err; i++) {
-		if (i + AHEAD < n)
-			expect_record(peer, data + (i + AHEAD) * size);
+		if (i % GROUP == 0)
+			expect_records(peer, data + i * size, size, n - i);
 		err = take_record(peer, data + i * size, size, &clock);
 	}
 	return err;
+}
+
+/* Unused ones of the mirror are zero: what is asked for then is of no use, and no harm. */
+static void expect_pairs(const struct states_sync_peer *peer, const uint8_t *data, size_t len)
+{
+	const struct receiving *r = &peer->receive;
+
+	for (size_t i = 0; i < len && i < GROUP * PAIR_BYTES; i += PAIR_BYTES) {
+		uint32_t here = r->mirror[get_be32(data + i) % r->slots].slot;
+
+		if (here == NOWHERE)
+			continue;
+		states_expect_at(peer->sync->host.table, here);
+		__builtin_prefetch(&r->owners[here], 1);
+	}
 }
 
 static int take_pairs(struct states_sync_peer *peer, const uint8_t *data, size_t len,
@@ -194,6 +215,8 @@ static int take_pairs(struct states_sync_peer *peer, const uint8_t *data, size_t
 	for (size_t i = 0; i < len; i += PAIR_BYTES) {
 		uint32_t slot = get_be32(data + i), serial = get_be32(data + i + 4) | SERIAL_IS;
 
+		if (i % (GROUP * PAIR_BYTES) == 0)
+			expect_pairs(peer, data + i, len - i);
 		if (slot >= r->slots)
 			return -EPROTO;
 		peer->received++;

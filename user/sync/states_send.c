@@ -9,7 +9,7 @@
 #include "user/vip/sign.h"
 
 #define TURN_SLOTS 4096 /* of the log, or records, in one turn */
-#define AHEAD 8		/* slots of the log that memory is asked for */
+#define GROUP 16	/* slots that memory is asked for at a time */
 #define TURN_WALK 65536 /* slots that a walk in a hurry looks at in one turn: most are empty */
 #define WAITING_MAX \
 	(1u << 20) /* bytes on their way to a peer: what is more waits here, where it gets older but not more */
@@ -146,12 +146,35 @@ static void put_off(struct sending *s, uint32_t slot)
 	*word |= bit;
 }
 
+/* Slots that are told together, when memory that they lie in was asked for. */
+struct group {
+	uint32_t n, slots[GROUP];
+};
+
+static void group_tell(struct states_sync_peer *peer, struct group *group, const struct states_clock *clock)
+{
+	for (uint32_t i = 0; i < group->n; i++)
+		slot_tell(peer, group->slots[i], clock, true, 0);
+	group->n = 0;
+}
+
+static void group_add(struct states_sync_peer *peer, struct group *group, uint32_t slot,
+		      const struct states_clock *clock)
+{
+	states_expect_at(peer->sync->host.table, slot);
+	__builtin_prefetch(&peer->send.serials[slot], 1);
+	group->slots[group->n++] = slot;
+	if (group->n == GROUP)
+		group_tell(peer, group, clock);
+}
+
 /* All of it is read, whatever room there is: `most` are told now. Returns how many were. */
 static uint32_t log_turn(struct states_sync_peer *peer, uint32_t n, const struct fl_sync_log *log,
 			 const struct states_clock *clock, uint32_t most)
 {
 	struct sending *s = &peer->send;
 	uint64_t head = __atomic_load_n(&log->head, __ATOMIC_ACQUIRE), read = head - s->tails[n];
+	struct group group = { 0 };
 	uint32_t told = 0;
 
 	if (read > FL_SYNC_LOG) {
@@ -160,7 +183,6 @@ static uint32_t log_turn(struct states_sync_peer *peer, uint32_t n, const struct
 	}
 	for (; s->tails[n] != head; s->tails[n]++) {
 		uint32_t slot = __atomic_load_n(&log->slot[s->tails[n] % FL_SYNC_LOG], __ATOMIC_RELAXED);
-		uint32_t ahead = __atomic_load_n(&log->slot[(s->tails[n] + AHEAD) % FL_SYNC_LOG], __ATOMIC_RELAXED);
 
 		if (slot >= peer->sync->slots)
 			continue;
@@ -168,11 +190,10 @@ static uint32_t log_turn(struct states_sync_peer *peer, uint32_t n, const struct
 			put_off(s, slot);
 			continue;
 		}
-		if (ahead < peer->sync->slots)
-			states_expect_at(peer->sync->host.table, ahead);
-		slot_tell(peer, slot, clock, true, 0);
+		group_add(peer, &group, slot, clock);
 		told++;
 	}
+	group_tell(peer, &group, clock);
 	/* what was read may have been written over meanwhile */
 	if (__atomic_load_n(&log->head, __ATOMIC_ACQUIRE) - head + read > FL_SYNC_LOG)
 		overrun(peer, n, log);
@@ -182,8 +203,7 @@ static uint32_t log_turn(struct states_sync_peer *peer, uint32_t n, const struct
 /* There is one. */
 static uint32_t late_take(struct sending *s, uint32_t slots)
 {
-	uint32_t words = (slots + 63) / 64;
-	uint32_t slot;
+	uint32_t words = (slots + 63) / 64, slot;
 
 	while (!s->late[s->late_at])
 		s->late_at = (s->late_at + 1) % words;
@@ -197,16 +217,12 @@ static uint32_t late_take(struct sending *s, uint32_t slots)
 static uint32_t late_turn(struct states_sync_peer *peer, const struct states_clock *clock, uint32_t most)
 {
 	struct sending *s = &peer->send;
-	uint32_t slots[AHEAD], told, n;
+	struct group group = { 0 };
+	uint32_t told;
 
-	for (told = 0; s->n_late && told < most; told += n) {
-		for (n = 0; n < AHEAD && s->n_late && told + n < most; n++) {
-			slots[n] = late_take(s, peer->sync->slots);
-			states_expect_at(peer->sync->host.table, slots[n]);
-		}
-		for (uint32_t i = 0; i < n; i++)
-			slot_tell(peer, slots[i], clock, true, 0);
-	}
+	for (told = 0; s->n_late && told < most; told++)
+		group_add(peer, &group, late_take(s, peer->sync->slots), clock);
+	group_tell(peer, &group, clock);
 	return told;
 }
 
