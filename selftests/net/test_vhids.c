@@ -488,4 +488,12 @@ Test(vhids, all_go_together)
 	vhids_link(v, both[1].ifindex, true, now_ns());
 	vhids_show(v, views, 2);
 	cr_expect(views[0].carp.demotion == 0 && views[1].carp.role == CARP_BACKUP);
+	their[1] = (struct vhid_facts){ .disabled = false };
+	vhids_facts(v, their, &node, now_ns());
+	vhids_show(v, views, 2);
+	cr_expect(views[0].demotions.held == VHID_DEMOTION && views[1].carp.role == CARP_INIT);
+	their[1].disabled = true;
+	vhids_facts(v, their, &node, now_ns());
+	vhids_show(v, views, 2);
+	cr_expect_eq(views[0].carp.demotion, 0u, "people have said so of that one alone");
 }

@@ -191,6 +191,22 @@ loses_a_link() {
 	carries
 }
 
+# As when DHCP gives none any more: what can't be told of has no place at either node alone
+loses_an_address() {
+	ip -n "$left" addr del 203.0.113.1/24 dev wan
+	check "right has both" slowwait 15 roles_are right master
+	check_equal "left has neither" "$(of left wan_vip role) $(of left lan_vip role)" "init backup"
+	check_equal "why" "$(of left lan_vip demotion)" "{'address:wan': 240}"
+	check_equal "until" "$(of left lan_vip demotion_ends)" "{'address:wan': 'its device has an address to send adverts from'}"
+	check_match "since" "$(of left lan_vip demotion_since_ms)" "^\{'address:wan': [0-9]+\}$"
+	check_equal "not so what is independent" "$(of left spare_vip demotion)" "{}"
+	carries
+	ip -n "$left" addr add 203.0.113.1/24 dev wan
+	becomes left master backup
+	check_equal "no more" "$(of left lan_vip demotion)" "{}"
+	carries
+}
+
 loses_one_by_apply() {
 	json '__import__("json").dumps({**d, "nat": [], "vips": {"lan_vip": d["vips"]["lan_vip"]}})' < "$FL_TMP/left.json" > "$FL_TMP/less.json"
 	check "applied" fl left apply "$FL_TMP/less.json"
@@ -223,6 +239,7 @@ run_test disables disables
 run_test hands-all-over hands_all_over
 run_test maintains maintains
 run_test loses-a-link loses_a_link
+run_test loses-an-address loses_an_address
 run_test loses-one-by-apply loses_one_by_apply
 run_test unloads unloads
 teardown

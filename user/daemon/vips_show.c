@@ -58,13 +58,16 @@ static struct demotion demotion_of(const struct vips *v, const struct vhid_view 
 		if (views[j].down_ns)
 			demotion_add(&to, "link", interface, views[j].down_ns,
 				     views[j].settles ? "a gateway by it is up, or 10 s are over" : "its link is up");
+		else if (views[j].carp.holds & CARP_HOLD_KEY)
+			demotion_add(&to, "password", interface, views[j].carp.since_ns, "apply reads its password");
+		else if (views[j].carp.holds & CARP_HOLD_SOURCE)
+			demotion_add(&to, "address", interface, views[j].carp.since_ns,
+				     "its device has an address to send adverts from");
 		else if (views[j].unsent_ns)
 			demotion_add(&to, "send", interface, views[j].unsent_ns, "adverts leave by it again");
 		else if (views[j].deaf_ns)
 			demotion_add(&to, "segment", interface, views[j].deaf_ns, "frames come in by it again");
 	}
-	if (views[i].demotions.node)
-		json_object_set_new(to.by, "node", json_integer(views[i].demotions.node));
 	return to;
 }
 

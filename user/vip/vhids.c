@@ -116,12 +116,17 @@ void vhid_act(struct vhids *v, struct vhid *one, enum carp_role before, unsigned
 
 static uint32_t total(const struct vhid_demotions *d)
 {
-	return d->links + d->sending + d->segment + d->node;
+	return d->links + d->held + d->sending + d->segment + d->node;
 }
 
 static bool settles(const struct vhids *v, const struct vhid *one)
 {
 	return one->gateway_waits && v->now_ns < one->settled_ns;
+}
+
+static bool has_source(const struct vhid *one)
+{
+	return vhid_speaks(one, false) || vhid_speaks(one, true);
 }
 
 /* A vhid that can't take part makes the node worse for all others: they go together. */
@@ -136,6 +141,8 @@ static struct vhid_demotions demotions_of(const struct vhids *v, const struct vh
 			continue;
 		if (!other->link_up || settles(v, other))
 			d.links += VHID_DEMOTION;
+		else if (!other->has_key || !has_source(other))
+			d.held += VHID_DEMOTION;
 		else if (other->unsent)
 			d.sending += VHID_DEMOTION;
 		else if (other->segment.deaf)
@@ -146,12 +153,8 @@ static struct vhid_demotions demotions_of(const struct vhids *v, const struct vh
 
 static unsigned int holds_of(const struct vhids *v, const struct vhid *one)
 {
-	bool source = false;
-
-	for (unsigned int six = 0; six < 2; six++)
-		source |= vhid_speaks(one, six);
 	return (one->facts.disabled ? CARP_HOLD_DISABLED : 0) | (one->link_up && one->ifindex ? 0 : CARP_HOLD_LINK) |
-	       (one->has_key ? 0 : CARP_HOLD_KEY) | (source ? 0 : CARP_HOLD_SOURCE) |
+	       (one->has_key ? 0 : CARP_HOLD_KEY) | (has_source(one) ? 0 : CARP_HOLD_SOURCE) |
 	       (v->node.ready ? 0 : CARP_HOLD_NOT_READY) | (v->pair.n && !v->pair.keys.n ? CARP_HOLD_PAIR_KEY : 0);
 }
 

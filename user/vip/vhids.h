@@ -94,7 +94,7 @@ struct vhid_event {
 
 /* By reason; 0: none */
 struct vhid_demotions {
-	uint32_t links, sending, segment, node;
+	uint32_t links, held, sending, segment, node; /* held: by what is missing here, not by people */
 };
 
 struct vhid_view {
