@@ -325,7 +325,7 @@ static size_t advert_of_a(uint8_t frame[FRAME_MAX])
 		pair_pass(FAST_NS, NULL);
 	while (w.last[LAN][23] != CARP_PROTO);
 	memcpy(frame, w.last[LAN], w.last_len[LAN]);
-	cr_assert_eq(w.last_len[LAN], (size_t)EXT_AT + EXT_LEN);
+	cr_assert_eq(w.last_len[LAN], (size_t)EXT_AT + EXT_SENT);
 	return w.last_len[LAN];
 }
 

@@ -25,6 +25,8 @@
 #include <unistd.h>
 
 #include "selftests/net/test_system.h"
+#include "user/lib/inet_sum.h"
+#include "user/vip/ext.h"
 #include "user/vip/vhids.h"
 
 #define MS 1000000ull
@@ -364,11 +366,19 @@ static bool ucarp_advertises(long ms)
 
 Test(vhids, a_plain_node_understands_those_of_a_pair)
 {
+	uint8_t frame[256];
+	size_t len;
+
 	pair_up();
 	setup.set.advskew = 0;
 	begin("love");
 	cr_expect_geq(until(CARP_MASTER, 6000), 0);
 	watch();
+	until(CARP_INIT, 1500);
+	len = sent(ETH_P_IP, frame);
+	cr_expect_eq(len, 14u + 20 + 36 + EXT_SENT);
+	cr_expect_eq(inet_checksum(inet_sum(frame + 34, CARP_LEN, 0)), 0, "that of the advert");
+	cr_expect_eq(inet_checksum(inet_sum(frame + 34, len - 34, 0)), 0, "that of the whole, to who takes that");
 	ucarp_start("100", "love", false);
 	cr_expect(!ucarp_advertises(6000), "it hears that there is a master");
 	facts.disabled = true;

@@ -76,7 +76,7 @@ static void expect_beat(const struct beat *got, const struct beat_entry *entry)
 		  entry->seen_us == 120);
 }
 
-static void extended(uint8_t packet[CARP_LEN + EXT_LEN], const struct sign_key *key)
+static void extended(uint8_t packet[CARP_LEN + EXT_SENT], const struct sign_key *key)
 {
 	memcpy(packet, advert, CARP_LEN);
 	ext_put(packet + CARP_LEN, packet, &ext_said, key);
@@ -84,7 +84,7 @@ static void extended(uint8_t packet[CARP_LEN + EXT_LEN], const struct sign_key *
 
 Test(pair_wire, an_extension)
 {
-	uint8_t packet[CARP_LEN + EXT_LEN];
+	uint8_t packet[CARP_LEN + EXT_SENT];
 	unsigned int key = 9;
 	struct ext got;
 
@@ -117,7 +117,7 @@ Test(pair_wire, a_beat)
 
 Test(pair_wire, both_keys_hold_while_one_is_changed)
 {
-	uint8_t packet[CARP_LEN + EXT_LEN], data[BEAT_MAX];
+	uint8_t packet[CARP_LEN + EXT_SENT], data[BEAT_MAX];
 	struct beat_entry entries[BEAT_ENTRIES_MAX];
 	unsigned int key = 9;
 	struct beat beat;
@@ -140,7 +140,7 @@ Test(pair_wire, both_keys_hold_while_one_is_changed)
 /* Every length, in memory that ends there. */
 Test(pair_wire, what_is_cut_off)
 {
-	uint8_t packet[CARP_LEN + EXT_LEN], data[BEAT_MAX], *cut;
+	uint8_t packet[CARP_LEN + EXT_SENT], data[BEAT_MAX], *cut;
 	struct beat_entry entries[BEAT_ENTRIES_MAX];
 	struct beat beat;
 	unsigned int key;
@@ -148,7 +148,7 @@ Test(pair_wire, what_is_cut_off)
 	size_t len;
 
 	extended(packet, &keys.key[0]);
-	for (len = CARP_LEN; len < sizeof(packet); len++) {
+	for (len = CARP_LEN; len < CARP_LEN + EXT_LEN; len++) {
 		cut = malloc(len);
 		memcpy(cut, packet, len);
 		cr_expect_eq(ext_get(cut, len, &keys, &got, &key), len < CARP_LEN + 3 ? CARP_UNSIGNED : CARP_FORGED,
@@ -165,10 +165,10 @@ Test(pair_wire, what_is_cut_off)
 	}
 }
 
-/* Every bit, of the advert before it too: that says who is better to those who know of no extension. */
+/* Every bit, of the advert before it too: that says who is better to those who know of no extension. What is behind it says nothing. */
 Test(pair_wire, what_is_altered)
 {
-	uint8_t packet[CARP_LEN + EXT_LEN], data[BEAT_MAX];
+	uint8_t packet[CARP_LEN + EXT_SENT], data[BEAT_MAX];
 	struct beat_entry entries[BEAT_ENTRIES_MAX];
 	struct beat beat;
 	unsigned int key;
@@ -176,7 +176,7 @@ Test(pair_wire, what_is_altered)
 	size_t len;
 
 	extended(packet, &keys.key[0]);
-	for (size_t bit = 0; bit < 8 * sizeof(packet); bit++) {
+	for (size_t bit = 0; bit < 8 * (CARP_LEN + EXT_LEN); bit++) {
 		packet[bit / 8] ^= 1 << bit % 8;
 		cr_expect_neq(ext_get(packet, sizeof(packet), &keys, &got, &key), CARP_OK, "%zu", bit);
 		packet[bit / 8] ^= 1 << bit % 8;
@@ -221,7 +221,7 @@ Test(pair_wire, what_makes_no_sense)
 /* One that says more than this one understands: what it knows holds, and all is signed. */
 Test(pair_wire, a_later_version_may_say_more)
 {
-	uint8_t packet[CARP_LEN + EXT_LEN + 8] = { 0 }, *at = packet + CARP_LEN;
+	uint8_t packet[CARP_LEN + EXT_SENT + 8] = { 0 }, *at = packet + CARP_LEN;
 	unsigned int key;
 	struct ext got;
 

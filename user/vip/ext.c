@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "user/vip/ext.h"
+#include "user/lib/inet_sum.h"
 
 #include <string.h>
 
@@ -20,8 +21,10 @@ enum offset {
 
 static const uint8_t magic[3] = { 'F', 'L', 'x' };
 
-void ext_put(uint8_t to[EXT_LEN], const uint8_t advert[CARP_LEN], const struct ext *ext, const struct sign_key *key)
+void ext_put(uint8_t to[EXT_SENT], const uint8_t advert[CARP_LEN], const struct ext *ext, const struct sign_key *key)
 {
+	uint16_t sum;
+
 	memset(to, 0, EXT_LEN);
 	memcpy(to, magic, sizeof(magic));
 	to[AT_VERSION] = VERSION;
@@ -34,6 +37,8 @@ void ext_put(uint8_t to[EXT_LEN], const uint8_t advert[CARP_LEN], const struct e
 	put_be32(to + AT_DEMOTION, ext->demotion);
 	memcpy(to + AT_KEY, key->id, SIGN_ID);
 	sign(key, SIGN_EXT, advert, CARP_LEN, to, SIGNED, to + SIGNED);
+	sum = inet_checksum(inet_sum(to, EXT_LEN, 0));
+	memcpy(to + EXT_LEN, &sum, sizeof(sum));
 }
 
 /* What does not even claim to be one may be a plain node's. */

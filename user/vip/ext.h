@@ -7,7 +7,8 @@
  *	4  length of all of it, u16	16 epoch	36 demotion
  *	6  flags, then 0		24 sequence	40 id of the key
  *
- * A newer version may have more before the HMAC, which always comes last.
+ * A newer version may have more before the HMAC, which always comes last. Behind it is what makes the RFC 1071 sum of all of it 0: so the
+ * advert's checksum is right as well to who sums up the whole packet, and not the 36 bytes alone.
  */
 #pragma once
 
@@ -15,6 +16,7 @@
 #include "user/vip/sign.h"
 
 #define EXT_LEN 80
+#define EXT_SENT (EXT_LEN + 2)
 
 enum ext_flags {
 	EXT_READY = 1 << 0,  /* it would take over */
@@ -31,7 +33,7 @@ struct ext {
 	uint32_t interval_us, demotion;
 };
 
-void ext_put(uint8_t to[EXT_LEN], const uint8_t advert[CARP_LEN], const struct ext *ext, const struct sign_key *key);
+void ext_put(uint8_t to[EXT_SENT], const uint8_t advert[CARP_LEN], const struct ext *ext, const struct sign_key *key);
 
 /* CARP_OK, CARP_UNSIGNED, CARP_STRANGE_KEY or CARP_FORGED. *key: by which of them it was signed. The marks are the caller's to look at. */
 enum carp_fault ext_get(const uint8_t *packet, size_t len, const struct sign_keys *keys, struct ext *ext,

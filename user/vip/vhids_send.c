@@ -42,7 +42,8 @@ static void note_sending(struct vhids *v, struct vhid *one, int err)
 /* ---- adverts ---- */
 
 /* The advert's length with what a pair's nodes say behind it. */
-static size_t extend(struct vhids *v, const struct vhid *one, uint8_t packet[CARP_LEN + EXT_LEN], bool leaves, bool six)
+static size_t extend(struct vhids *v, const struct vhid *one, uint8_t packet[CARP_LEN + EXT_SENT], bool leaves,
+		     bool six)
 {
 	const struct sign_key *key = pair_key(v, NULL);
 	struct ext ext = { .node = v->pair.node,
@@ -58,7 +59,7 @@ static size_t extend(struct vhids *v, const struct vhid *one, uint8_t packet[CAR
 		ext.flags |= EXT_NEW;
 	ext.mark = pair_next_mark(v);
 	ext_put(packet + CARP_LEN, packet, &ext, key);
-	return CARP_LEN + EXT_LEN;
+	return CARP_LEN + EXT_SENT;
 }
 
 /* From an address that the peer knows this node by: of the same scope as its own. */
@@ -98,7 +99,7 @@ void vhid_send_advert(struct vhids *v, struct vhid *one, bool leaves)
 					    .advbase_s = leaves ? 255 : one->carp.set.advbase_s,
 					    .demotion = one->carp.demotion < 255 ? one->carp.demotion : 255,
 					    .counter = one->counter };
-	uint8_t packet[CARP_LEN + EXT_LEN];
+	uint8_t packet[CARP_LEN + EXT_SENT];
 	int err = 0, tried = 0;
 
 	if (vhids_are_mute(v))
