@@ -100,6 +100,7 @@ begins() {
 	check "ready" slowwait 5 is_ready right
 	check "reached" slowwait 3 reached
 	check_equal "no bad advert" "$(vip right adverts_bad)" 0
+	check_equal "no states are compared" "$(fl left --json show sync | json 'd[0]["digest_match"]')" None
 }
 
 # peers NODE ADDRESS...: adverts of both families go to these. Both nodes have the same list

@@ -278,7 +278,8 @@ static void part_show(void *arg, struct sync_peer *peer, json_t *row)
 	json_object_set_new(row, "received", json_integer((json_int_t)n.received));
 	json_object_set_new(row, "lag_ms", n.connected ? json_real(n.lag_ms) : json_null());
 	json_object_set_new(row, "resyncs", json_integer((json_int_t)n.resyncs));
-	json_object_set_new(row, "digest_match", n.digest_match < 0 ? json_null() : json_boolean(n.digest_match));
+	json_object_set_new(row, "digest_match",
+			    n.connected && n.digest_match >= 0 ? json_boolean(n.digest_match) : json_null());
 	json_object_set_new(row, "states_local", json_integer((json_int_t)local));
 	json_object_set_new(row, "states_peer", json_integer((json_int_t)theirs));
 	json_object_set_new(row, "states_missing", json_integer((json_int_t)n.missing));
