@@ -169,6 +169,18 @@ hands_over() {
 		"[('ok', 'maintenance: passed, 0 days ago')]"
 }
 
+# One from each node: one of them is done
+at_once() {
+	local pid
+	"$FL_BUILD/fairlead" --json --instance "$(instance b)" drill maintenance --yes > "$FL_TMP/other.json" 2> "$FL_TMP/other.err" &
+	pid=$!
+	drill maintenance
+	wait "$pid"
+	check_equal "results" "$(echo "[$(cat "$FL_TMP/result"), $(cat "$FL_TMP/other.json")]" | json 'sorted(r["result"] for r in d)')" \
+		"['passed', 'refused']"
+	check_match "why" "$(cat "$FL_TMP/result" "$FL_TMP/other.json")" 'another drill is under way at a, or was killed: it has the node for [0-9]+ s more'
+}
+
 # Its daemon is another one afterwards
 dies() {
 	local before=${fl_daemon_pid[a]}
@@ -268,6 +280,7 @@ run_test lab lab || finish
 run_test bad-baselines bad_baselines
 run_test only-the-masters only_the_masters
 run_test maintenance hands_over
+run_test two-at-once at_once
 run_test kill-daemon dies
 run_test called-off called_off
 run_test killed-in-the-midst nothing_stays

@@ -54,16 +54,19 @@ static void reservation_path(const struct daemon *d, char path[128])
 	snprintf(path, 128, INSTANCE_RUN_DIR "/%s.drill.lock", d->options.instance);
 }
 
-/* Whose it is; NULL: nobody's. The caller's */
-static char *reserved_by(const struct daemon *d)
+/* Whose it is, and for how long at most (may be NULL); NULL: nobody's. The caller's */
+static char *reserved_by(const struct daemon *d, long long *left_s)
 {
+	long long left_ms;
 	char path[128], *id = NULL;
 	json_t *reservation;
 
 	reservation_path(d, path);
 	reservation = json_load_file(path, 0, NULL);
-	if (json_integer_value(json_object_get(reservation, "until_ms")) > clock_ms(CLOCK_BOOTTIME) &&
-	    json_string_value(json_object_get(reservation, "id")))
+	left_ms = json_integer_value(json_object_get(reservation, "until_ms")) - clock_ms(CLOCK_BOOTTIME);
+	if (left_s)
+		*left_s = (left_ms + 999) / 1000;
+	if (left_ms > 0 && json_string_value(json_object_get(reservation, "id")))
 		id = strdup(json_string_value(json_object_get(reservation, "id")));
 	json_decref(reservation);
 	return id;
@@ -72,7 +75,7 @@ static char *reserved_by(const struct daemon *d)
 /* Whether the order's drill has it; if not, it was told. */
 static bool has_node(const struct daemon *d, const struct order *o)
 {
-	char *by = reserved_by(d);
+	char *by = reserved_by(d, NULL);
 	bool has = by && !strcmp(by, o->id);
 
 	if (!has)
@@ -83,12 +86,12 @@ static bool has_node(const struct daemon *d, const struct order *o)
 
 static void order_reserve(struct daemon *d, const struct order *o)
 {
-	long long seconds = number_of(o, "seconds");
-	char path[128], *by = reserved_by(d), *text;
+	long long seconds = number_of(o, "seconds"), left_s;
+	char path[128], *by = reserved_by(d, &left_s), *text;
 	json_t *reservation;
 
 	if (by && strcmp(by, o->id))
-		control_fail(o->answer, 1, "another drill is under way at %s; one at a time", d->apply.running->node);
+		control_fail(o->answer, 1, DRILL_RESERVED, d->apply.running->node, left_s);
 	else if (drill_fault_runs(d, NULL))
 		control_fail(o->answer, 1, "%s still undoes what an earlier drill did to it; try again in a minute",
 			     d->apply.running->node);
@@ -239,11 +242,13 @@ static void order_mute(struct daemon *d, const struct order *o)
 
 static void order_look(struct daemon *d, const struct order *o)
 {
-	char *by = reserved_by(d);
+	long long left_s;
+	char *by = reserved_by(d, &left_s);
 
-	o->answer->result = json_pack("{s:s,s:I,s:s?,s:b,s:o?}", "node", d->apply.running->node, "time_ms",
-				      (json_int_t)clock_ms(CLOCK_REALTIME), "reserved", by, "running",
-				      drill_fault_runs(d, NULL), "fault", drill_last_fault(d));
+	o->answer->result =
+		json_pack("{s:s,s:I,s:s?,s:I,s:b,s:o?}", "node", d->apply.running->node, "time_ms",
+			  (json_int_t)clock_ms(CLOCK_REALTIME), "reserved", by, "reserved_s", (json_int_t)left_s,
+			  "running", drill_fault_runs(d, NULL), "fault", drill_last_fault(d));
 	free(by);
 }
 

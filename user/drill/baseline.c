@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "user/drill/private.h"
+#include "user/fault/fault.h"
 
 #define MAINTENANCE_SKEW 254
 
@@ -168,7 +169,7 @@ static bool is_free(struct run *r, int node)
 	bool reserved = json_is_string(json_object_get(answer, "reserved"));
 
 	if (reserved)
-		run_say(r->reasons, "another drill is under way at %s; one at a time", run_text(answer, "node"));
+		run_say(r->reasons, DRILL_RESERVED, run_text(answer, "node"), run_number(answer, "reserved_s"));
 	json_decref(answer);
 	return !reserved;
 }

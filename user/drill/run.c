@@ -422,10 +422,16 @@ static bool confirm(struct run *r)
 	return yes;
 }
 
+/* The master comes first, wherever this is called: of two that begin at the same moment one gets both nodes. */
+static int reserved_node(const struct run *r, int i)
+{
+	return r->master == DRILL_PEER ? !i : i;
+}
+
 static bool reserve(struct run *r)
 {
 	for (int i = 0; i < (r->pair ? DRILL_NODES : 1); i++) {
-		if (!order(r, i, "reserve", json_pack("{s:i}", "seconds", RESERVE_S)))
+		if (!order(r, reserved_node(r, i), "reserve", json_pack("{s:i}", "seconds", RESERVE_S)))
 			return false;
 		r->reserved = i + 1;
 	}
@@ -445,11 +451,13 @@ static void release(struct run *r, json_t *result)
 	json_t *answer;
 
 	for (int i = 0; i < r->reserved; i++) {
-		answer = run_ask(r, i,
+		int node = reserved_node(r, i);
+
+		answer = run_ask(r, node,
 				 json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:O*}", "command", "drill", "order", "release",
 					   "id", r->id, "scenario", r->scenario->name, "result",
 					   run_text(result, "result"), "by", r->names[DRILL_SELF], "kept",
-					   i == DRILL_PEER && drill_is_kept(result) ? result : NULL),
+					   node == DRILL_PEER && drill_is_kept(result) ? result : NULL),
 				 NULL);
 		json_decref(answer);
 	}

@@ -20,6 +20,8 @@
 #include "user/lib/instance.h"
 
 #define FAULT_PROGRAM "fairlead-fault"
+/* node, seconds */
+#define DRILL_RESERVED "another drill is under way at %s, or was killed: it has the node for %lld s more at most"
 #define FAULT_LOCK INSTANCE_RUN_DIR "/%s.fault.lock"
 #define FAULT_SAVED INSTANCE_RUN_DIR "/%s.fault.saved" /* what links lose, until they have it again */
 #define FAULT_RESULT "drill/fault.json"		       /* under the instance's state directory */
