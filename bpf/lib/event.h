@@ -65,10 +65,7 @@ static __always_inline __u32 event_capture(struct fl_ctx *ctx, const struct pkt 
 		len = FL_EVENT_DATA_MAX;
 	if (len == 0)
 		return 0;
-	len--; /* 1 to 256 in words that Linux 6.1 understands */
-	hide(len);
-	len = (len & (FL_EVENT_DATA_MAX - 1)) + 1;
-	return ctx_load_bytes(ctx, pkt->l3, e->data, len) ? 0 : len;
+	return pkt_copy(ctx, pkt->l3, e->data, len, FL_EVENT_DATA_MAX);
 }
 
 static __always_inline void event_transport(struct fl_ctx *ctx, const struct pkt *pkt, struct fl_event *e)

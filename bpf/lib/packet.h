@@ -75,6 +75,15 @@ struct pkt {
 		__p + (size) <= ctx_end(ctx) ? __p : (void *)0; \
 	})
 
+/* Copies `len` bytes at `off`, wherever they lie: 1 to `max`, a power of two, in words that Linux 6.1 understands. How many; 0: it can't. */
+static __always_inline __u32 pkt_copy(struct fl_ctx *ctx, __u32 off, void *to, __u32 len, __u32 max)
+{
+	len--;
+	hide(len);
+	len = (len & (max - 1)) + 1;
+	return ctx_load_bytes(ctx, off, to, len) ? 0 : len;
+}
+
 /*
  * Splits off the Ethernet header and an 802.1Q tag (802.1ad numbers other VLANs: not ours). *vid 0: none. *proto: of the
  * payload, network order. Returns its length or <0.

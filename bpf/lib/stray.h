@@ -106,10 +106,7 @@ GLOBAL int stray_offer(struct fl_ctx *ctx, struct scratch *s)
 	stray->len = 0;
 	if (len > 0 && len <= FL_STRAY_FRAME) {
 		stray->len = len;
-		len--; /* 1 to 2048 in words that Linux 6.1 understands */
-		hide(len);
-		len = (len & (FL_STRAY_FRAME - 1)) + 1;
-		if (ctx_load_bytes(ctx, 0, stray->frame, len)) {
+		if (!pkt_copy(ctx, 0, stray->frame, len, FL_STRAY_FRAME)) {
 			bpf_ringbuf_discard(stray, 0);
 			return 0;
 		}

@@ -46,10 +46,7 @@ GLOBAL int fragment_wait(struct fl_ctx *ctx, struct scratch *s)
 	w->port = s->pkt.port;
 	w->l2_port = s->pkt.l2_port;
 	w->len = len;
-	len--; /* 1 to 2048 in words that Linux 6.1 understands */
-	hide(len);
-	len = (len & (FL_WAITING_FRAME - 1)) + 1;
-	if (ctx_load_bytes(ctx, 0, w->frame, len)) {
+	if (!pkt_copy(ctx, 0, w->frame, len, FL_WAITING_FRAME)) {
 		bpf_ringbuf_discard(w, 0);
 		return 0;
 	}
