@@ -53,7 +53,7 @@ example() {
 	sed "${@:4}" -e "s|/var/lib/kea|$FL_TMP/$1|" -e "s|/etc/openvpn/server|$FL_TMP|" "$EXAMPLES/$2" > "$FL_TMP/$1/$3"
 }
 
-# Commands that begin a session of their own, as a service would
+# Commands that begin a session of their own, as a service would; not with their own fork, which may come behind the end of the script
 services() {
 	local dir=$FL_TMP/$1
 	cat > "$dir/service" <<-SH
@@ -65,8 +65,8 @@ services() {
 		rm -f "$dir/\$1.pid"
 	}
 	case \$1-\$2 in
-	start-radvd) [ -s "$dir/radvd.pid" ] || radvd --logmethod logfile --logfile "$dir/radvd.log" --pidfile "$dir/radvd.pid" --config "$dir/radvd.conf" ;;
-	start-openvpn) [ -s "$dir/openvpn.pid" ] || openvpn --config "$dir/openvpn.conf" --daemon --log-append "$dir/openvpn.log" --writepid "$dir/openvpn.pid" ;;
+	start-radvd) [ -s "$dir/radvd.pid" ] || setsid radvd --logmethod logfile --logfile "$dir/radvd.log" --pidfile "$dir/radvd.pid" --config "$dir/radvd.conf" ;;
+	start-openvpn) [ -s "$dir/openvpn.pid" ] || setsid openvpn --config "$dir/openvpn.conf" --daemon --log-append "$dir/openvpn.log" --writepid "$dir/openvpn.pid" ;;
 	start-charon)
 		[ -s "$dir/charon.pid" ] && exit
 		STRONGSWAN_CONF=$dir/strongswan.conf setsid charon-systemd >> "$dir/charon.log" 2>&1 < /dev/null &
