@@ -12,6 +12,7 @@
 #include "user/daemon/resolver.h"
 #include "user/lib/clock.h"
 #include "user/lib/file.h"
+#include "user/lib/kept.h"
 #include "user/lib/log.h"
 
 #define ASKED_MAX 32	 /* at the same time; a broker's clients may be thousands */
@@ -112,7 +113,7 @@ static void on_save(evutil_socket_t fd, short what, void *arg)
 {
 	struct names *names = arg;
 	json_t *object = json_object();
-	char address[ADDR_STRLEN], *text;
+	char address[ADDR_STRLEN];
 	int err;
 
 	(void)fd, (void)what;
@@ -120,11 +121,9 @@ static void on_save(evutil_socket_t fd, short what, void *arg)
 		if (names->all[i].address.family)
 			json_object_set_new(object, names->all[i].host,
 					    json_string(addr_format(&names->all[i].address, address)));
-	text = object ? json_dumps(object, JSON_INDENT(1) | JSON_SORT_KEYS) : NULL;
-	err = text ? file_replace_soon(names->path, text, strlen(text), 0600) : -ENOMEM;
+	err = kept_save(names->path, object, JSON_INDENT(1) | JSON_SORT_KEYS);
 	if (err)
 		log_ret(err, "%s: the addresses of remotes are not kept", names->path);
-	free(text);
 	json_decref(object);
 }
 
@@ -134,21 +133,6 @@ static void save_soon(struct names *names)
 
 	if (!evtimer_pending(names->save, NULL))
 		evtimer_add(names->save, &wait);
-}
-
-static void load(struct names *names)
-{
-	char *text;
-	size_t len;
-
-	if (!file_read_regular(names->path, &text, &len)) {
-		names->known = json_loadb(text, len, 0, NULL);
-		free(text);
-	}
-	if (json_is_object(names->known))
-		return;
-	json_decref(names->known);
-	names->known = json_object();
 }
 
 /* ---- telling ---- */
@@ -553,7 +537,7 @@ int names_open(struct daemon *d, const char *dir)
 	names->resolver = resolver_open(d->base);
 	names->save = evtimer_new(d->base, on_save, names);
 	if (names->path)
-		load(names);
+		names->known = kept_load(names->path);
 	return names->path && names->known && names->resolver && names->save ? 0 : log_ret(ENOMEM, "names");
 }
 

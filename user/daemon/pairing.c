@@ -12,6 +12,7 @@
 #include "user/lib/clock.h"
 #include "user/lib/file.h"
 #include "user/lib/instance.h"
+#include "user/lib/kept.h"
 #include "user/lib/log.h"
 #include "user/sync/keys.h"
 
@@ -33,16 +34,9 @@ struct pairing {
 
 static void load(struct pairing *p)
 {
-	json_t *all = NULL, *peers;
-	char *text;
-	size_t len;
+	json_t *all = kept_load(p->path), *peers = json_object_get(all, "peers");
 
-	if (!file_read_regular(p->path, &text, &len)) {
-		all = json_loadb(text, len, 0, NULL);
-		free(text);
-	}
 	p->epoch = (uint64_t)json_integer_value(json_object_get(all, "epoch"));
-	peers = json_object_get(all, "peers");
 	p->peers = json_is_object(peers) ? json_incref(peers) : json_object();
 	json_decref(all);
 }

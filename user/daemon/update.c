@@ -14,6 +14,7 @@
 #include "user/daemon/url.h"
 #include "user/lib/clock.h"
 #include "user/lib/file.h"
+#include "user/lib/kept.h"
 #include "user/lib/log.h"
 #include "user/lib/secret.h"
 
@@ -62,29 +63,12 @@ static char *account_of(const struct config_update *u)
 	return text;
 }
 
-static void load(struct updates *updates)
-{
-	char *text;
-	size_t len;
-
-	if (!file_read_regular(updates->path, &text, &len)) {
-		updates->kept = json_loadb(text, len, 0, NULL);
-		free(text);
-	}
-	if (json_is_object(updates->kept))
-		return;
-	json_decref(updates->kept);
-	updates->kept = json_object();
-}
-
 static void write_kept(struct updates *updates)
 {
-	char *text = json_dumps(updates->kept, JSON_INDENT(1) | JSON_SORT_KEYS);
-	int err = text ? file_replace_soon(updates->path, text, strlen(text), 0600) : -ENOMEM;
+	int err = kept_save(updates->path, updates->kept, JSON_INDENT(1) | JSON_SORT_KEYS);
 
 	if (err)
 		log_ret(err, "%s: what brokers know is not kept", updates->path);
-	free(text);
 }
 
 /* While it is asked nobody can tell what it knows: so a daemon that is killed meanwhile leaves it. */
@@ -487,7 +471,7 @@ int updates_open(struct daemon *d, const char *dir)
 		updates->path = NULL;
 	updates->resolver = resolver_open(d->base);
 	if (updates->path)
-		load(updates);
+		updates->kept = kept_load(updates->path);
 	return updates->path && updates->kept && updates->resolver ? 0 : log_ret(ENOMEM, "updates");
 }
 

@@ -16,6 +16,7 @@
 #include "user/lib/clock.h"
 #include "user/lib/file.h"
 #include "user/lib/instance.h"
+#include "user/lib/kept.h"
 #include "user/lib/log.h"
 #include "user/lib/secret.h"
 #include "user/vip/beat.h"
@@ -24,40 +25,18 @@
 
 /* ---- what people have said ---- */
 
-static void load_disabled(struct vips *v)
+static void tell_kept(const char *path, int err)
 {
-	char *text;
-	size_t len;
-
-	if (!file_read_regular(v->disabled_path, &text, &len)) {
-		v->disabled = json_loadb(text, len, 0, NULL);
-		free(text);
-	}
-	if (json_is_object(v->disabled))
-		return;
-	json_decref(v->disabled);
-	v->disabled = json_object();
-}
-
-static void keep(const char *path, const char *text)
-{
-	int err = text ? file_replace_soon(path, text, strlen(text), 0600) : -ENOMEM;
-
 	if (err)
 		log_ret(err, "%s: a restart will not know of it", path);
 }
 
 static void keep_disabled(struct vips *v)
 {
-	char *text;
-
-	if (!json_object_size(v->disabled)) {
+	if (json_object_size(v->disabled))
+		tell_kept(v->disabled_path, kept_save(v->disabled_path, v->disabled, JSON_SORT_KEYS));
+	else
 		unlink(v->disabled_path);
-		return;
-	}
-	text = json_dumps(v->disabled, JSON_SORT_KEYS);
-	keep(v->disabled_path, text);
-	free(text);
 }
 
 static bool is_maintained(const char *path)
@@ -434,11 +413,12 @@ int vips_disable(struct daemon *d, const char *name, bool disable)
 
 void vips_maintenance(struct daemon *d, bool on)
 {
+	const char *text = on ? "on\n" : "off\n";
 	struct vips *v = d->vips;
 	int err = 0;
 
 	v->maintenance = on;
-	keep(v->maintenance_path, on ? "on\n" : "off\n");
+	tell_kept(v->maintenance_path, file_replace_soon(v->maintenance_path, text, strlen(text), 0600));
 	if (!on)
 		pairing_maintenance(d, false);
 	if (v->config)
@@ -475,7 +455,7 @@ int vips_open(struct daemon *d)
 	v->hooks = vip_hooks_open(d->base, d->journal, d->options.instance);
 	if (!v->hooks)
 		return log_ret(ENOMEM, "hooks");
-	load_disabled(v);
+	v->disabled = kept_load(v->disabled_path);
 	vips_ready_open(d);
 	v->maintenance = is_maintained(v->maintenance_path);
 	if (pairing_open(d, v->maintenance))
