@@ -440,6 +440,14 @@ const struct config_interface *config_find_interface(const struct config *c, con
 	return NULL;
 }
 
+bool config_has_vip(const struct config *c, const struct config_interface *interface)
+{
+	for (size_t i = 0; i < c->n_vips; i++)
+		if (c->vips[i].interface == interface)
+			return true;
+	return false;
+}
+
 const struct config_interface *config_tunnel_underlay(const struct config_tunnel *tunnel, size_t i)
 {
 	const struct config_group *group = tunnel->underlay_group;

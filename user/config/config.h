@@ -290,6 +290,7 @@ const struct config_tunnel *config_find_tunnel(const struct config *c, const cha
 /* The interfaces that a tunnel's outer packets may leave by: its underlay, or those of the group's members. NULL: no more. */
 const struct config_interface *config_tunnel_underlay(const struct config_tunnel *tunnel, size_t i);
 const struct config_gateway *config_find_gateway(const struct config *c, const char *name);
+bool config_has_vip(const struct config *c, const struct config_interface *interface); /* on it */
 const struct config_group *config_find_group(const struct config *c, const char *name);
 const struct config_vip *config_find_vip(const struct config *c, const char *name);
 /* What it translates to: its first address of the family that is not link-local; NULL: it has none. */

@@ -180,19 +180,12 @@ static bool is_outside(const struct config *config, const struct config_interfac
 	return false;
 }
 
-static bool has_vip(const struct config *config, const struct config_interface *interface)
-{
-	for (size_t i = 0; i < config->n_vips; i++)
-		if (config->vips[i].interface == interface)
-			return true;
-	return false;
-}
-
 /* Flags that the configuration of an interface says. */
 static uint16_t flags_of(const struct config *config, const struct config_interface *interface)
 {
 	return (interface->antispoof ? FL_PORT_ANTISPOOF : 0) | (is_outside(config, interface) ? FL_PORT_OUTSIDE : 0) |
-	       (has_vip(config, interface) ? FL_PORT_VIP : 0) | (config->ha.interface == interface ? FL_PORT_SYNC : 0);
+	       (config_has_vip(config, interface) ? FL_PORT_VIP : 0) |
+	       (config->ha.interface == interface ? FL_PORT_SYNC : 0);
 }
 
 static int plan_interfaces(struct datapath *dp, const struct config *config, struct port *next, bool *matched,

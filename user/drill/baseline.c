@@ -33,10 +33,7 @@ static json_t *connected_peer(struct run *r, json_t *to)
 
 static bool is_shared(const struct config *config, const struct config_interface *interface)
 {
-	for (size_t i = 0; i < config->n_vips; i++)
-		if (config->vips[i].interface == interface)
-			return true;
-	return config->ha.interface == interface;
+	return config_has_vip(config, interface) || config->ha.interface == interface;
 }
 
 /* It has none of the addresses. */

@@ -69,14 +69,6 @@ static bool has_gateway(const struct config *config, const struct config_interfa
 	return false;
 }
 
-static bool has_vip(const struct config *config, const struct config_interface *interface)
-{
-	for (size_t i = 0; i < config->n_vips; i++)
-		if (config->vips[i].interface == interface)
-			return true;
-	return false;
-}
-
 static bool is_sync(const struct config *config, const struct config_interface *interface)
 {
 	return config->ha.interface == interface;
@@ -90,9 +82,9 @@ static const struct config_interface *find_link(const struct config *config, boo
 	for (size_t i = 0; i < config->n_interfaces; i++) {
 		const struct config_interface *one = &config->interfaces[i];
 
-		if (has_gateway(config, one) != wan || (!wan && is_sync(config, one) && !has_vip(config, one)))
+		if (has_gateway(config, one) != wan || (!wan && is_sync(config, one) && !config_has_vip(config, one)))
 			continue;
-		if (has_vip(config, one))
+		if (config_has_vip(config, one))
 			return one;
 		second = second ? second : one;
 	}
