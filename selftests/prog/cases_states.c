@@ -39,16 +39,6 @@ static void expect(struct env *env, const char *what, long long is, long long sh
 		fail(env, "  %s: %lld instead of %lld\n", what, is, should);
 }
 
-static void answer_of(struct states_request *q)
-{
-	struct states_request was = *q;
-
-	q->src = was.dst;
-	q->dst = was.src;
-	q->sport = was.dport;
-	q->dport = was.sport;
-}
-
 static void directions(struct env *env)
 {
 	struct states_answer a, b;
@@ -63,7 +53,7 @@ static void directions(struct env *env)
 		state_table_packet(&t, &q, &a);
 		if (a.found || a.result)
 			fail(env, "  %u: found %u, result %d\n", i, a.found, a.result);
-		answer_of(&q);
+		state_table_answer(&q);
 		state_table_packet(&t, &q, &b);
 		if (!b.found || b.result || b.slot != a.slot || b.side == a.side)
 			fail(env, "  %u, answer: found %u, result %d, side %u\n", i, b.found, b.result, b.side);
@@ -74,7 +64,7 @@ static void directions(struct env *env)
 	state_table_udp(&q, 5, 5);
 	q.dport = htons(53);
 	state_table_packet(&t, &q, &a);
-	answer_of(&q);
+	state_table_answer(&q);
 	state_table_packet(&t, &q, &b);
 	expect(env, "the same address: found", b.found, 1);
 	expect(env, "the same address: side", b.side, !a.side);
@@ -209,9 +199,9 @@ static void expiry(struct env *env)
 			if (i == FL_UDP_SINGLE)
 				state_table_packet(&t, &q, &b);
 			if (i == FL_UDP_MULTIPLE) {
-				answer_of(&q);
+				state_table_answer(&q);
 				state_table_packet(&t, &q, &b);
-				answer_of(&q);
+				state_table_answer(&q);
 				state_table_packet(&t, &q, &b);
 			}
 			expect(env, "timeout", fl_state_timeout(&t.states[a.main]), i);
@@ -244,7 +234,7 @@ static __u32 establish(struct state_table *t, __u32 from)
 
 	state_table_udp(&q, from, 20);
 	state_table_packet(t, &q, &a);
-	answer_of(&q);
+	state_table_answer(&q);
 	state_table_packet(t, &q, &a);
 	return a.main;
 }
@@ -528,12 +518,12 @@ static void rules(struct env *env)
 	q.sport = t.states[last].port[0] == htons(1000) ? t.states[last].port[1] : t.states[last].port[0];
 	state_table_packet(&t, &q, &a);
 	expect(env, "found", a.found, 1);
-	answer_of(&q);
+	state_table_answer(&q);
 	state_table_packet(&t, &q, &a);
 	expect(env, "past 32 bits", fl_state_packets(&t.states[last], 0) >> 16, 1 << 16);
 	expect(env, "past 32 bits", fl_state_packets(&t.states[last], 1), 1LL << 32);
 	expect(env, "bytes", fl_state_bytes(&t.states[last], 1), (1LL << 32) + 49);
-	answer_of(&q);
+	state_table_answer(&q);
 	state_table_age(&t, last, 2000);
 	state_table_packet(&t, &q, &a);
 	expect(env, "source 3 again", a.result, 0);
@@ -569,7 +559,7 @@ static void model_request(struct states_request *q, __u32 key, bool answer)
 	if (key % 3)
 		q->flags = 0;
 	if (answer && key % 3)
-		answer_of(q);
+		state_table_answer(q);
 	else if (answer)
 		translated_answer(q);
 }

@@ -94,16 +94,6 @@ static __u32 now_of(struct pair *p)
 	return a.now;
 }
 
-static void answer_of(struct states_request *q)
-{
-	struct states_request was = *q;
-
-	q->src = was.dst;
-	q->dst = was.src;
-	q->sport = was.dport;
-	q->dport = was.sport;
-}
-
 static void expect_logged(struct env *env, struct pair *p, const char *what, __u64 more, __u32 slot, __u64 *before)
 {
 	__u32 last = ~0u;
@@ -130,10 +120,10 @@ static void logging(struct env *env)
 		state_table_udp(&q, 1 + on, 9);
 		state_table_packet(&p.t, &q, &a);
 		expect_logged(env, &p, "embryonic", 0, a.main, &n);
-		answer_of(&q);
+		state_table_answer(&q);
 		state_table_packet(&p.t, &q, &a);
 		expect_logged(env, &p, "established", on, a.main, &n);
-		answer_of(&q);
+		state_table_answer(&q);
 		state_table_packet(&p.t, &q, &a);
 		expect_logged(env, &p, "another phase", on, a.main, &n);
 		state_table_packet(&p.t, &q, &a);
@@ -191,7 +181,7 @@ static void tcp_run(struct env *env, struct pair *p, const struct tcp_step *step
 
 		state_table_udp(&q, 1, 2);
 		if (s->by_b)
-			answer_of(&q);
+			state_table_answer(&q);
 		q.proto = FL_PROTO_TCP;
 		q.flags = STATES_NO_INSERT;
 		q.segment = (struct states_segment){ .seq = s->seq,

@@ -150,6 +150,16 @@ void state_table_udp(struct states_request *q, __u32 from, __u32 to)
 	q->bytes = 100;
 }
 
+void state_table_answer(struct states_request *q)
+{
+	struct states_request was = *q;
+
+	q->src = was.dst;
+	q->dst = was.src;
+	q->sport = was.dport;
+	q->dport = was.sport;
+}
+
 __u64 state_table_tag(const struct state_table *t, __u32 slot)
 {
 	return t->buckets[slot / FL_BUCKET_WAYS].tag[slot % FL_BUCKET_WAYS];

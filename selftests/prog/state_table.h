@@ -33,6 +33,7 @@ __u32 state_table_loop(struct state_table *t, struct states_loop *loop);
 
 /* A UDP packet from number to number: addresses 2001:db8::NUMBER, port 1000. */
 void state_table_udp(struct states_request *q, __u32 from, __u32 to);
+void state_table_answer(struct states_request *q); /* the other direction */
 
 __u64 state_table_tag(const struct state_table *t, __u32 slot);
 __s64 state_table_count(const struct state_table *t); /* as its counters say */
