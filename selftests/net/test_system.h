@@ -28,6 +28,8 @@ const char *text(json_t *object, const char *key); /* "" when absent */
 long long number(json_t *object, const char *key);
 bool has_flag(json_t *link, const char *flag);
 
+pid_t far_namespace(void); /* a process that has one of its own, and ends with this one */
+
 unsigned int dispatch(void);
 /* Dispatches until nothing comes any more: carriers and IPv6 follow a change by some milliseconds. What was told. */
 unsigned int settle(void);

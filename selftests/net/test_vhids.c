@@ -90,22 +90,11 @@ static void ucarp_start(const char *skew, const char *password, bool preempt)
 static void set_up_lan(void)
 {
 	static const struct vhids_plane plane = { on_lease, NULL };
-	int pair[2];
-	char byte;
 
 	if (geteuid())
 		cr_skip_test("needs root");
 	cr_assert_eq(unshare(CLONE_NEWNET), 0);
-	cr_assert_eq(pipe2(pair, O_CLOEXEC), 0);
-	far_process = fork();
-	if (!far_process) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (unshare(CLONE_NEWNET) || write(pair[1], "", 1) != 1)
-			_exit(2);
-		pause();
-		_exit(0);
-	}
-	cr_assert_eq(read(pair[0], &byte, 1), 1);
+	far_process = far_namespace();
 	run("sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0");
 	run("ip link set lo up");
 	run("ip link add lan address 02:00:00:00:00:01 type veth peer name far address 02:00:00:00:00:02 netns %d",

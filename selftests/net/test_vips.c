@@ -22,7 +22,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -72,23 +71,6 @@ static int wire_of(const char *device)
 	return fd;
 }
 
-static void far_start(void)
-{
-	int ready[2];
-	char byte;
-
-	cr_assert_eq(pipe2(ready, O_CLOEXEC), 0);
-	far_process = fork();
-	if (!far_process) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (unshare(CLONE_NEWNET) || write(ready[1], "", 1) != 1)
-			_exit(2);
-		pause();
-		_exit(0);
-	}
-	cr_assert_eq(read(ready[0], &byte, 1), 1);
-}
-
 static void far_wires(void)
 {
 	int here = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), there;
@@ -136,7 +118,7 @@ static void set_up_vips(void)
 	set_up();
 	snprintf(instance, sizeof(instance), "vips-test-%d", (int)getpid());
 	cr_assert_eq(sysctl_set("net.ipv6.conf.default.disable_ipv6", "0"), 0);
-	far_start();
+	far_process = far_namespace();
 	run("ip link add lan address 02:00:00:00:00:01 type veth peer name far address 02:00:00:00:00:02 netns %d",
 	    (int)far_process);
 	run("ip link add wan address 02:00:00:00:01:01 type veth peer name net address 02:00:00:00:01:02 netns %d",
