@@ -55,17 +55,23 @@ Test(states_sync, too_small)
 	replicas_close();
 }
 
-/* A node is switched off, and comes back with nothing: what the other has had of it is its own now, and comes back. */
-Test(states_sync, boot)
+static void boots(unsigned int i)
 {
-	struct node *node = &replicas.nodes[0];
-	struct states_entry e;
+	struct node *node = &replicas.nodes[i];
 
-	replicas_pair();
 	replicas_cut(replicas_link(0, 1));
 	replica_close(node);
 	replica_open(node, BUCKETS);
-	replicas_link(0, 1)->peer = states_sync_add(node->sync, replicas_link(0, 1));
+	replicas_link(i, i ^ 1)->peer = states_sync_add(node->sync, replicas_link(i, i ^ 1));
+}
+
+/* A node is switched off, and comes back with nothing: what the other has had of it is its own now, and comes back. */
+Test(states_sync, boot)
+{
+	struct states_entry e;
+
+	replicas_pair();
+	boots(0);
 	replicas_join();
 	replicas_settle();
 	cr_assert_eq(replicas_expect_same("behind it"), 150);
@@ -115,13 +121,9 @@ Test(states_sync, daemon_behind)
 /* … but not if the peer has lost it. */
 Test(states_sync, both_again)
 {
-	struct node *node = &replicas.nodes[0];
-
 	replicas_pair();
 	daemon_restarts(1);
-	replica_close(node);
-	replica_open(node, BUCKETS);
-	replicas_link(0, 1)->peer = states_sync_add(node->sync, replicas_link(0, 1));
+	boots(0);
 	replicas_join();
 	replicas_settle();
 	cr_assert_eq(replicas_expect_same("behind it"), 150);
