@@ -124,12 +124,12 @@ class Node:
 
 class PairLab(PolicyLab):
     """Two nodes with a configuration each, and what goes on meanwhile: streams (client, server, address), shared addresses (segment, host,
-    source, address).
+    source, address). interval: of the worse one's adverts, in s.
     """
 
-    def __init__(self, configs, cables, streams, shared):
+    def __init__(self, configs, cables, streams, shared, interval):
         super().__init__()
-        self.streams, self.shared = streams, shared
+        self.streams, self.shared, self.interval = streams, shared, interval
         self.tmp = os.path.dirname(self.args.config)
         self.a = Node(self, "a", os.path.join(self.tmp, configs[0]), cables)
         self.b = Node(self, "b", os.path.join(self.tmp, configs[1]), cables)
@@ -159,13 +159,21 @@ class PairLab(PolicyLab):
             node.fl("vip", "maintenance", "off")
         self.settled(timeout=60)
 
+    def start(self, adapt):
+        for node in self.nodes:
+            node.configure(adapt)
+            node.start(wait=False)
+        for node in self.nodes:
+            node.wait_started()
+        self.settled(timeout=60)
+
     @contextlib.contextmanager
-    def traffic(self, what, gap, twice):
-        """Around what happens to a node: the longest gap that it may cost, and how long an address may be owned twice, in s."""
+    def traffic(self, what, gap, twice=None):
+        """Around what happens to a node: the longest gap that it may cost, and how long an address may be owned twice (an interval), in s."""
         t = Traffic(self)
         try:
             yield t
-            t.finish(what, gap, twice)
+            t.finish(what, gap, self.interval if twice is None else twice)
         except BaseException:
             self.restore()  # for the tests that follow
             raise

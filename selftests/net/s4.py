@@ -14,8 +14,10 @@ ADVERT = 1.0 + 1 / 256
 
 lab = PairLab(("S4-a.json", "S4-b.json"), {"wan": "eth0", "lan": "eth1"},
               streams=[("lan", "isp", WORLD)],
-              shared=[("lan", "lan", "192.168.0.50", LAN_VIP), ("wan", "isp", "172.25.46.1", VIP)])
+              shared=[("lan", "lan", "192.168.0.50", LAN_VIP), ("wan", "isp", "172.25.46.1", VIP)],
+              interval=ADVERT)
 a, b = lab.nodes
+traffic = lab.traffic
 
 
 def adapt(config):
@@ -24,17 +26,8 @@ def adapt(config):
     config.pop("hooks", None)
 
 
-def traffic(what, gap, twice=ADVERT):
-    return lab.traffic(what, gap, twice)
-
-
 def test_start():
-    for node in lab.nodes:
-        node.configure(adapt)
-        node.start(wait=False)
-    for node in lab.nodes:
-        node.wait_started()
-    lab.settled(timeout=60)
+    lab.start(adapt)
     with traffic("nothing happens", 0.1, 0) as t:
         row = lab.state("a", "--port", str(t.port), source="192.168.0.50", translated_source=VIP)
         until(lambda: len(lab.states("b", "--port", str(t.port))), 1, "the state at the standby")

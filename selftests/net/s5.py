@@ -20,8 +20,10 @@ UNPLANNED = 0.5  # s; 3 * FAST_MS + skew, and what a busy machine takes
 
 lab = PairLab(("S5-pri01.json", "S5-sec01.json"), CABLES,
               streams=[("lan", "dmz", "10.0.2.50"), ("dmz", "isp", "198.51.100.1")],
-              shared=[("lan", "lan", "10.0.1.50", "10.0.1.1"), ("wan", "isp", "203.0.113.254", "203.0.113.1")])
+              shared=[("lan", "lan", "10.0.1.50", "10.0.1.1"), ("wan", "isp", "203.0.113.254", "203.0.113.1")],
+              interval=INTERVAL)
 a, b = lab.nodes
+traffic = lab.traffic
 
 
 def adapt(config, fast=True):
@@ -36,17 +38,8 @@ def adapt(config, fast=True):
     config.pop("checks", None)
 
 
-def traffic(what, gap, twice=INTERVAL):
-    return lab.traffic(what, gap, twice)
-
-
 def test_start():
-    for node in lab.nodes:
-        node.configure(adapt)
-        node.start(wait=False)
-    for node in lab.nodes:
-        node.wait_started()
-    lab.settled()
+    lab.start(adapt)
     with traffic("nothing happens", 0.1, 0):
         time.sleep(0.5)
 
