@@ -314,6 +314,31 @@ killed() {
 	check_match "of the new ones too" "$(fl left show states --count --proto udp)" "^[3-9]"
 }
 
+# replicates NODE true|false
+replicates() {
+	json "__import__('json').dumps({**d, 'ha': {**d['ha'], 'sync_states': $2}})" < "$FL_TMP/$1.json" > "$FL_TMP/$1.states.json"
+	check "applied" fl "$1" apply "$FL_TMP/$1.states.json"
+}
+
+not_behind() {
+	[ "$(fl "$1" --json show sync | json '0 <= d[0]["lag_ms"] < 1000 and d[0]["digest_match"]')" = True ]
+}
+
+is_behind() {
+	[ "$(fl "$1" --json show sync | json 'd[0]["lag_ms"] > 300')" = True ]
+}
+
+# What one has told while the other did not listen yet is told again, and it is not behind for ever
+one_after_the_other() {
+	replicates left False
+	replicates right False
+	replicates left True
+	check "right does not answer" slowwait 5 is_behind left
+	replicates right True
+	check "left is not behind" slowwait 10 not_behind left
+	check "right neither" slowwait 10 not_behind right
+}
+
 by_hand() {
 	local before
 	before=$(sync_of left resyncs)
@@ -366,6 +391,7 @@ round() {
 	run_test still-mapped still_mapped
 	run_test killed killed
 	if [ "$1" = native ]; then # what does not depend on it
+		run_test one-after-the-other one_after_the_other
 		run_test by-hand by_hand
 		run_test resized resized
 	fi

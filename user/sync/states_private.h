@@ -52,7 +52,7 @@ struct sending {
 	bool again;	       /* a bulk is to begin */
 	uint32_t at;	       /* where the walk is */
 	uint32_t begun, round; /* jiffies: since when it is on its way, and when the last one was */
-	uint64_t marked_ns, digested_ns, walked_ns;
+	uint64_t marked_ns, marked_again_ns, digested_ns, walked_ns;
 	/* of the batch */
 	uint32_t n_records;
 	uint64_t slots[BATCH_BITS / 64]; /* whether a slot is among the records: a bit by its last bits */

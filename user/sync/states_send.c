@@ -17,6 +17,7 @@
 #define EMBRYONIC_S 2 /* a handshake that has taken so long is worth telling */
 #define DIGEST_NS 1000000000ULL
 #define MARK_NS 100000000ULL
+#define MARK_AGAIN_NS 1000000000ULL
 
 /* ---- batches ---- */
 
@@ -335,14 +336,17 @@ static void digest_turn(struct states_sync_peer *peer, uint64_t ns)
 /* marked_ns: of the mark that has not come back, or of the last one that has: then its lowest bit is set. */
 #define MARK_IS_BACK 1
 
+/* The same again each second until it is back: a peer that did not take part yet has answered none. */
 static void mark_turn(struct states_sync_peer *peer, uint64_t ns)
 {
 	struct sending *s = &peer->send;
 	uint8_t message[8];
 
-	if (!(s->marked_ns & MARK_IS_BACK) || ns - s->marked_ns < MARK_NS)
+	if (s->marked_ns & MARK_IS_BACK ? ns - s->marked_ns < MARK_NS : ns - s->marked_again_ns < MARK_AGAIN_NS)
 		return;
-	s->marked_ns = ns & ~(uint64_t)MARK_IS_BACK;
+	if (s->marked_ns & MARK_IS_BACK)
+		s->marked_ns = ns & ~(uint64_t)MARK_IS_BACK;
+	s->marked_again_ns = ns;
 	put_be64(message, s->marked_ns);
 	peer_send(peer, STATES_MARK, message, sizeof(message));
 }
