@@ -17,6 +17,7 @@ struct ha {
 	const struct sync_part *parts[SYNC_PARTS_MAX];
 	size_t n_parts;
 	struct sync_keys keys;
+	bool kept;	     /* the second of them is no more in the file, but a peer is connected by it */
 	const char *trouble; /* why the key file can't be used now; NULL: it can */
 	struct stat seen;    /* the key file when it was read */
 };
@@ -41,6 +42,23 @@ static void tell_keys(struct daemon *d, const struct sync_keys *keys)
 		      keys->n > 1 ? ", and until all have it " : "", second);
 }
 
+static bool is_in(const struct sync_keys *keys, const struct sync_key *key)
+{
+	return sync_keys_find(keys, key->id);
+}
+
+/*
+ * Who takes the old key out before the peer has the new one would cut both off each other, and each would be master: it is kept as if it were the
+ * second line until the peer has gone over to the new one, or is not connected any more. A restart takes the file as it is.
+ */
+static bool keep_key(const struct ha *ha, struct sync_keys *keys)
+{
+	for (unsigned int i = 0; i < ha->keys.n && ha->channel && keys->n == 1; i++)
+		if (!is_in(keys, &ha->keys.key[i]) && channel_by_key(ha->channel, &ha->keys.key[i]))
+			keys->key[keys->n++] = ha->keys.key[i];
+	return keys->n > 1;
+}
+
 /* A file that can't be used leaves the keys that were read before: connections go on. */
 static void read_keys(struct daemon *d, const char *path)
 {
@@ -59,6 +77,7 @@ static void read_keys(struct daemon *d, const char *path)
 		return;
 	}
 	ha->trouble = NULL;
+	ha->kept = keys.n == 1 && keep_key(ha, &keys);
 	if (memcmp(&keys, &ha->keys, sizeof(keys)))
 		tell_keys(d, &keys);
 	ha->keys = keys;
@@ -167,7 +186,7 @@ void ha_tick(struct daemon *d)
 		return;
 	if (stat(ha->config->ha.key_file, &now))
 		now = (struct stat){ 0 };
-	if (is_same(&now, &ha->seen) && ha->channel)
+	if (is_same(&now, &ha->seen) && ha->channel && !(ha->kept && !channel_by_key(ha->channel, &ha->keys.key[1])))
 		return;
 	read_keys(d, ha->config->ha.key_file);
 	set_channel(d);
@@ -199,6 +218,7 @@ json_t *ha_show(struct daemon *d)
 
 void ha_reasons(struct daemon *d, json_t *reasons)
 {
+	const struct sync_peer *keeping;
 	struct ha *ha = d->ha;
 
 	if (!ha->config)
@@ -206,6 +226,12 @@ void ha_reasons(struct daemon *d, json_t *reasons)
 	if (ha->trouble)
 		json_array_append_new(reasons, json_sprintf("ha: %s: %s%s", ha->config->ha.key_file, ha->trouble,
 							    ha->keys.n ? "; the key read before is used" : ""));
+	keeping = ha->kept && ha->channel ? channel_by_key(ha->channel, &ha->keys.key[1]) : NULL;
+	if (keeping)
+		json_array_append_new(reasons, json_sprintf("ha: %s: the key that %s is connected by is not in it any "
+							    "more, and holds until it has the new one: put that into "
+							    "its file",
+							    ha->config->ha.key_file, sync_peer_name(keeping)));
 	if (ha->channel)
 		channel_reasons(ha->channel, reasons);
 	else

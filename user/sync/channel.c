@@ -375,6 +375,17 @@ struct sync_peer *channel_peer_at(const struct channel *c, size_t i)
 	return i < c->n_peers ? c->peers[i] : NULL;
 }
 
+const struct sync_peer *channel_by_key(const struct channel *c, const struct sync_key *key)
+{
+	char id[SYNC_KEY_ID_DIGITS + 1];
+
+	sync_key_id_text(key, id);
+	for (size_t i = 0; i < c->n_peers; i++)
+		if (c->peers[i]->conn && !strcmp(c->peers[i]->conn->id, id))
+			return c->peers[i];
+	return NULL;
+}
+
 const char *peer_title(const struct sync_peer *peer, char text[ADDR_STRLEN])
 {
 	return peer->name ? peer->name : addr_format(&peer->addr, text);

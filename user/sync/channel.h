@@ -110,6 +110,9 @@ json_t *channel_show(const struct channel *channel);
 /* Adds what is wrong to the reasons of `status`. */
 void channel_reasons(const struct channel *channel, json_t *reasons);
 
+/* A peer that is connected by that key; NULL: none is. */
+const struct sync_peer *channel_by_key(const struct channel *channel, const struct sync_key *key);
+
 /* The i-th, in the settings' order; NULL past the end. */
 struct sync_peer *channel_peer_at(const struct channel *channel, size_t i);
 
