@@ -234,6 +234,26 @@ gateway_of_the_standby() {
 	fl left kill states --proto tcp > /dev/null
 }
 
+# But when it takes over, what went by the gateway that it has lost begins anew, on both
+gateway_after_takeover() {
+	background "$client" "$FL_PYTHON" "$FL_NET/replicate.py" idle "$SERVER4" > "$FL_TMP/idle.log" 2>&1
+	local pid=$!
+	fl right gateway down uplink > /dev/null
+	check "known to right" slowwait 5 knows_of_tcp right
+	fl left vip maintenance on > /dev/null
+	check "right has the addresses" slowwait 10 role_is right master
+	check "right has ended it" slowwait 5 knows_of_none right
+	check "so has left" promptly 1 knows_of_none left
+	fl right gateway auto uplink > /dev/null
+	fl left vip maintenance off > /dev/null
+	check "left has the addresses" slowwait 10 role_is left master
+	stop_process "$pid"
+}
+
+knows_of_none() {
+	[ "$(fl "$1" show states --count --proto tcp --host "$CLIENT4")" = 0 ]
+}
+
 knows_of_tcp() {
 	[ "$(fl "$1" show states --count --proto tcp --host "$CLIENT4")" = 1 ]
 }
@@ -385,6 +405,7 @@ round() {
 	run_test kill-left kill_both left
 	run_test kill-right kill_both right
 	run_test gateway-of-the-standby gateway_of_the_standby
+	run_test gateway-after-takeover gateway_after_takeover
 	run_test on-both on_both
 	run_test mapped mapped
 	run_test move move

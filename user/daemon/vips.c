@@ -21,6 +21,7 @@
 #include "user/lib/secret.h"
 #include "user/vip/beat.h"
 
+#define SETTLED_MS 1000
 #define MAINTENANCE_SKEW 254 /* behind all others */
 
 /* ---- what people have said ---- */
@@ -154,6 +155,15 @@ static void stand_by(struct daemon *d, bool stands_by)
 	v->stands_by = stands_by;
 }
 
+/* Whoever has them for a moment only, and gives them back, ends nothing. */
+void vips_settle_role(struct daemon *d)
+{
+	const struct vips *v = d->vips;
+
+	if (v->owns_since_ms && clock_ms(CLOCK_BOOTTIME) - v->owns_since_ms >= SETTLED_MS)
+		stand_by(d, false);
+}
+
 /* The kernel has the addresses while the node does. */
 static void own(struct daemon *d)
 {
@@ -164,7 +174,12 @@ static void own(struct daemon *d)
 
 	for (size_t i = 0; i < n; i++)
 		any |= views[i].owns;
-	stand_by(d, n && !any);
+	if (!any)
+		stand_by(d, n);
+	if (any && !v->owns_since_ms)
+		v->owns_since_ms = clock_ms(CLOCK_BOOTTIME);
+	else if (!any)
+		v->owns_since_ms = 0;
 	for (size_t i = 0; i < n; i++) {
 		if (views[i].owns == v->owned[i])
 			continue;

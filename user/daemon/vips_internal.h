@@ -26,7 +26,8 @@ struct vips {
 	json_t *disabled; /* names -> true; over a restart, not over a boot */
 	char *disabled_path, *maintenance_path;
 	bool maintenance;
-	bool stands_by; /* it has none of them */
+	bool stands_by;		 /* it has none of them, or for a moment only */
+	long long owns_since_ms; /* CLOCK_BOOTTIME; 0: it has none */
 	/* vips_ready.c */
 	unsigned int waits;		 /* for what; enum vips_cause bits */
 	long long since_ms[VIPS_CAUSES]; /* CLOCK_BOOTTIME */
@@ -34,6 +35,7 @@ struct vips {
 };
 
 void vips_tell_facts(struct daemon *d);
+void vips_settle_role(struct daemon *d); /* once a second */
 /* All of them as they are, in the configuration's order; malloc'ed, also where the number is 0. */
 size_t vips_views(struct daemon *d, struct vhid_view **views);
 const struct config_vip *vips_find(const struct vips *v, const char *name, size_t *i); /* NULL: there is none */

@@ -100,6 +100,7 @@ void vips_tick(struct daemon *d)
 	long long now_ms = clock_ms(CLOCK_BOOTTIME);
 
 	pairing_tick(d);
+	vips_settle_role(d);
 	if (!v->waits || !v->config || !v->config->n_vips)
 		return;
 	if (v->waits & 1u << VIPS_GATEWAYS && gateways_are_known(d))
