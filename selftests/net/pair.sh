@@ -209,6 +209,26 @@ stopped() {
 	check_not "no split brain" has_event left split-brain
 }
 
+# sync NODE KEY
+sync() {
+	fl "$1" --json show sync | json "d[0]['$2']"
+}
+
+is_bad() {
+	[ "$(sync right beats_bad)" = "$1" ]
+}
+
+# Something else speaks from the peer's address
+strange_beats() {
+	local bad received
+	bad=$(sync right beats_bad) received=$(sync right beats_received)
+	in_ns "$left" bash -c 'for i in 1 2 3; do echo beat > /dev/udp/172.16.255.2/7241; done'
+	check "counted" slowwait 2 is_bad "$((bad + 3))"
+	check "told" has_event right "bad beat" level warning
+	check "and no more than that" [ "$(sync right beats_received)" -gt "$received" ]
+	check "nobody moves" roles master backup
+}
+
 cut_sync_link() {
 	ip -n "$right" link set sync down
 	check "told" slowwait 2 has_reason left "sync-link-down: 172.16.255.2"
@@ -278,6 +298,7 @@ run_test lost-link lost_link
 run_test maintained maintained
 run_test killed killed
 run_test stopped stopped
+run_test strange-beats strange_beats
 run_test cut-sync-link cut_sync_link
 run_test split-brain split_brain
 run_test clock-was-ahead clock_was_ahead

@@ -199,6 +199,11 @@ static void on_opened(void *arg, struct sync_peer *peer)
 		  "a clock was ahead once, or a state directory is gone: a new epoch begins, beyond what was heard");
 }
 
+static void on_show(void *arg, struct sync_peer *peer, json_t *row)
+{
+	pairing_show(arg, sync_peer_addr(peer), row);
+}
+
 static void on_closed(void *arg, struct sync_peer *peer)
 {
 	struct daemon *d = arg;
@@ -263,6 +268,7 @@ int ha_requests_open(struct daemon *d)
 				      .opened = on_opened,
 				      .closed = on_closed,
 				      .message = on_message,
+				      .show = on_show,
 				      .arg = d };
 	ha_part(d, &r->part);
 	return 0;

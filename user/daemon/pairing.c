@@ -97,6 +97,22 @@ bool pairing_hears(struct daemon *d, const struct addr *peer, uint64_t epoch)
 	return hears;
 }
 
+void pairing_show(struct daemon *d, const struct addr *peer, json_t *row)
+{
+	struct pair_view *views;
+	size_t n;
+
+	views = views_of(d, &n);
+	for (size_t i = 0; i < n; i++) {
+		if (!addr_equal(&views[i].addr, peer))
+			continue;
+		json_object_set_new(row, "beats_sent", json_integer((json_int_t)views[i].sent));
+		json_object_set_new(row, "beats_received", json_integer((json_int_t)views[i].received));
+		json_object_set_new(row, "beats_bad", json_integer((json_int_t)views[i].bad));
+	}
+	free(views);
+}
+
 uint64_t pairing_heard(struct daemon *d, const struct addr *peer)
 {
 	struct pair_view *views;

@@ -27,6 +27,8 @@ void pairing_reasons(struct daemon *d, json_t *reasons);
 uint64_t pairing_epoch(const struct daemon *d);
 /* What a peer says of its own on a channel that it is known by: what it sent in one before is refused from now on. */
 void pairing_peer_epoch(struct daemon *d, uint64_t node, uint64_t epoch);
+/* Adds what was told by beats, and refused, to the peer's row of `show sync`. */
+void pairing_show(struct daemon *d, const struct addr *peer, json_t *row);
 /* The highest that was heard of a peer; 0: none. */
 uint64_t pairing_heard(struct daemon *d, const struct addr *peer);
 /*
