@@ -126,6 +126,7 @@ disables() {
 	check_match "logged" "$(cat "$FL_TMP/left.log")" "carp: wan 1: state transition: MASTER -> INIT"
 	check_match "in status" "$(fl left status)" "vip wan_vip: disabled by hand"
 	check "all" fl left vip disable
+	check_match "told of all" "$(fl left show events --kind vip)" "vip all: disabled: by hand$"
 	becomes left disabled master
 	carries
 	check "all again" fl left vip enable

@@ -29,8 +29,8 @@ static void disable(struct daemon *d, const char *verb, const char *name, struct
 		unknown(d->apply.running, name, answer);
 		return;
 	}
-	journal_write(d->journal, JOURNAL_NOTICE, JOURNAL_VIP, name ? name : "", off ? "disabled" : "enabled", NULL,
-		      "by hand%s", name ? "" : ", all of them");
+	journal_write(d->journal, JOURNAL_NOTICE, JOURNAL_VIP, name ? name : VIPS_ALL, off ? "disabled" : "enabled",
+		      NULL, "by hand");
 	answer->result = json_pack("{s:s*,s:s}", "vip", name, "is", off ? "disabled" : "enabled");
 }
 
@@ -39,7 +39,7 @@ static void maintenance(struct daemon *d, const char *how, struct control_answer
 	const bool on = !strcmp(how, "on");
 
 	vips_maintenance(d, on);
-	journal_write(d->journal, JOURNAL_NOTICE, JOURNAL_VIP, "", on ? "maintenance" : "no maintenance", NULL,
+	journal_write(d->journal, JOURNAL_NOTICE, JOURNAL_VIP, VIPS_ALL, on ? "maintenance" : "no maintenance", NULL,
 		      "by hand");
 	answer->result = json_pack("{s:b}", "maintenance", on);
 }

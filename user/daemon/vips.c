@@ -208,7 +208,7 @@ static void on_events(evutil_socket_t fd, short what, void *arg)
 			vips_tell(d, &e);
 	}
 	if (lost)
-		journal_write(d->journal, JOURNAL_WARNING, JOURNAL_VIP, "", "untold", NULL,
+		journal_write(d->journal, JOURNAL_WARNING, JOURNAL_VIP, VIPS_ALL, "untold", NULL,
 			      "%u changes of virtual addresses came too fast to be told", lost);
 	vips_settle_hooks(d);
 }

@@ -10,6 +10,8 @@
 
 #include "user/config/config.h"
 
+#define VIPS_ALL "all" /* in an event's name: no single one */
+
 struct daemon;
 struct vips; /* opaque */
 

@@ -87,7 +87,7 @@ static void give_up(struct daemon *d, enum vips_cause cause)
 {
 	unsigned int limit_ms = d->vips->limit_ms[cause];
 
-	journal_write(d->journal, JOURNAL_WARNING, JOURNAL_VIP, "", "ready, too late",
+	journal_write(d->journal, JOURNAL_WARNING, JOURNAL_VIP, VIPS_ALL, "ready, too late",
 		      json_pack("{s:s,s:i}", "cause", causes[cause].name, "after_ms", (int)limit_ms),
 		      "%s are not there after %u s: virtual addresses are taken without; %s", causes[cause].name,
 		      limit_ms / 1000, causes[cause].without);
