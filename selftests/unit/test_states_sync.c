@@ -196,10 +196,14 @@ Test(states_sync, no_room)
 	replicas_close();
 }
 
-/* More than the log holds between two looks. */
+/* More than the log holds between two looks. What has not changed since the last walk is not told again. */
 Test(states_sync, overrun)
 {
+	uint64_t sent;
+
 	replicas_pair();
+	replicas_settle();
+	sent = replicas_numbers(0, 1).sent;
 	replica_fill(0, 150, 250);
 	replicas.nodes[0].logs[0].head += FL_SYNC_LOG;
 	for (unsigned int i = 0; i < CPUS; i++) /* written over */
@@ -209,6 +213,7 @@ Test(states_sync, overrun)
 	cr_assert_eq(replicas_numbers(0, 1).resyncs, 1);
 	replicas_turn(1000);
 	cr_assert_eq(replicas_expect_same("at once"), 250);
+	cr_expect_eq(replicas_numbers(0, 1).sent - sent, 100, "%lu", replicas_numbers(0, 1).sent - sent);
 	replicas_close();
 }
 
