@@ -342,23 +342,23 @@ Test(doctor, peers_of_another_version)
 	EXPECT("warn", "0.0.2");
 }
 
-static void announced(const char *quoted, bool peer, const char *result, const char *word)
+static void announced(const char *quoted, bool unseen, const char *result, const char *word)
 {
 	const char *texts[] = { "vips", quoted, NULL };
 	json_t *row = say(texts, json_pack("{s:s}", "what", "vips"));
 
-	judge_announced(&d, row, peer);
+	judge_announced(&d, row, unseen);
 	EXPECT(result, word);
 	json_decref(row);
 }
 
 Test(doctor, announcements)
 {
-	announced("{ 'name': 'v', 'announced_ms': 12.5, 'since_ms': 99999 }", true, "ok", "12 ms");
-	announced("{ 'name': 'v', 'announced_ms': 2001, 'since_ms': 99999 }", false, "warn", "2001 ms");
-	announced("{ 'name': 'v', 'announced_ms': null, 'since_ms': 99999 }", true, "fail", "not seen");
-	announced("{ 'name': 'v', 'announced_ms': null, 'since_ms': 9000 }", true, "ok", "just");
-	announced("{ 'name': 'v', 'announced_ms': null, 'since_ms': 99999 }", false, "ok", "nobody");
+	announced("{ 'name': 'v', 'announced_ms': 12.5 }", false, "ok", "12 ms");
+	announced("{ 'name': 'v', 'announced_ms': 12.5 }", true, "fail", "not seen");
+	announced("{ 'name': 'v', 'announced_ms': 2001 }", false, "warn", "2001 ms");
+	announced("{ 'name': 'v', 'announced_ms': null }", true, "fail", "not seen");
+	announced("{ 'name': 'v', 'announced_ms': null, 'since_ms': 99999 }", false, "ok", "came later");
 }
 
 /* What both ends of the sync link have told; the remedy is for the smaller one. "": nothing is the matter */

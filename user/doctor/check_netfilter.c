@@ -175,6 +175,23 @@ void check_netfilter(struct doctor *d)
 
 /* ---- connection tracking ---- */
 
+/* A rule of nftables, or any of the old ones: which of these want it is not looked at. */
+static bool is_tracked(const struct rulesets *sets)
+{
+	static const char *const tables[] = { "filter", "nat", "mangle", "raw" };
+	static const int families[] = { AF_INET, AF_INET6 };
+
+	for (size_t i = 0; i < sets->n; i++)
+		if (sets->chains[i].tracks)
+			return true;
+	for (size_t f = 0; f < sizeof(families) / sizeof(families[0]); f++)
+		for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
+			for (unsigned int hook = 0; hook < NF_INET_NUMHOOKS; hook++)
+				if (rulesets_legacy(families[f], tables[i], hook) > 0)
+					return true;
+	return false;
+}
+
 static bool is_tracked_for_own(const struct rulesets *sets)
 {
 	for (size_t i = 0; i < sets->n; i++)
@@ -190,16 +207,19 @@ void check_conntrack(struct doctor *d)
 	int count = doctor_sysctl("net/netfilter/nf_conntrack_count"),
 	    max = doctor_sysctl("net/netfilter/nf_conntrack_max");
 	struct rulesets *sets = calloc(1, sizeof(*sets));
+	bool is_read = sets && !rulesets_read(sets);
 
 	if (count <= 0)
 		doctor_ok(d, "the kernel's connection tracking has nothing to do");
+	else if (is_read && !is_tracked(sets))
+		doctor_ok(d, "the kernel still knows %d connections; the rules that wanted it are gone", count);
 	else if (max > 0 && count * 100ll >= max * (long long)FULL_PCT)
 		doctor_fail(d,
 			    "take the rules away that want it, for what fairlead does, it is not asked; else raise "
 			    "net.netfilter.nf_conntrack_max",
 			    "the kernel's connection tracking is full: %d of %d; the router's own packets get lost",
 			    count, max);
-	else if (sets && !rulesets_read(sets) && !is_tracked_for_own(sets))
+	else if (is_read && !is_tracked_for_own(sets))
 		doctor_warn(
 			d,
 			"take the rules away that want it (ct, nat, masquerade): forwarded packets do not come to them",

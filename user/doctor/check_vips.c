@@ -75,12 +75,53 @@ static bool takes_in(uint32_t ifindex, uint8_t vhid)
 	return netlink_dump(NETLINK_ROUTE, RTM_GETNEIGH, &ndm, sizeof(ndm), on_entry, &wanted) || wanted.found;
 }
 
-#define SEEN_MS 2000	/* until all switches should know where an address is */
-#define UNSEEN_MS 10000 /* then nobody will see it any more */
+#define SEEN_MS 2000 /* until all switches should know where an address is */
 
 static const char *const let_through =
 	"let the virtual switch accept MAC changes and forged transmits (VMware), MAC spoofing (Hyper-V), no MAC filter (libvirt, "
 	"Proxmox); a real switch: several MACs on that port (port security), and a short aging time";
+
+/* What status says of a vip that a peer does not hear of on the segment. */
+static bool is_unseen(struct doctor *d, const char *name)
+{
+	static const char *const begins[] = { "announcement-unseen: vip %s: ", "segment-split: vip %s: " };
+	const json_t *reasons = json_object_get(doctor_shown(d, "status"), "reasons");
+	json_t *reason;
+	size_t i;
+
+	json_array_foreach((json_t *)reasons, i, reason) {
+		for (size_t j = 0; j < sizeof(begins) / sizeof(begins[0]); j++) {
+			const char *begin = doctor_text(d, begins[j], name), *text = json_string_value(reason);
+
+			if (text && !strncmp(text, begin, strlen(begin)))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* The peer listens on each segment, and tells when it has seen what the master has announced; one that came later has seen nothing. */
+void judge_announced(struct doctor *d, const json_t *row, bool unseen)
+{
+	const json_t *announced = json_object_get(row, "announced_ms");
+	const char *name = doctor_string(row, "name");
+
+	if (unseen)
+		doctor_fail(
+			d, let_through,
+			"%s: the other node has not seen on the segment that the addresses are here: frames from the virtual "
+			"MAC do not get through",
+			name);
+	else if (json_is_number(announced) && json_number_value(announced) > SEEN_MS)
+		doctor_warn(d, let_through, "%s: the other node saw where the addresses are only after %.0f ms", name,
+			    json_number_value(announced));
+	else if (json_is_number(announced))
+		doctor_ok(d, "%s: the other node saw where the addresses are after %.0f ms", name,
+			  json_number_value(announced));
+	else
+		doctor_ok(d, "%s: just taken, or the other node came later; nothing tells of frames that get lost",
+			  name);
+}
 
 static bool has_peer(struct doctor *d)
 {
@@ -93,28 +134,6 @@ static bool has_peer(struct doctor *d)
 			return true;
 	}
 	return false;
-}
-
-/* The peer listens on each segment, and tells when it has seen what the master has announced. */
-void judge_announced(struct doctor *d, const json_t *row, bool peer)
-{
-	const json_t *announced = json_object_get(row, "announced_ms");
-	const char *name = doctor_string(row, "name");
-
-	if (json_is_number(announced) && json_number_value(announced) > SEEN_MS)
-		doctor_warn(d, let_through, "%s: the other node saw where the addresses are only after %.0f ms", name,
-			    json_number_value(announced));
-	else if (json_is_number(announced))
-		doctor_ok(d, "%s: the other node saw where the addresses are after %.0f ms", name,
-			  json_number_value(announced));
-	else if (peer && doctor_number(row, "since_ms") > UNSEEN_MS)
-		doctor_fail(
-			d, let_through,
-			"%s: the other node has not seen on the segment that the addresses are here: frames from the virtual "
-			"MAC do not get through",
-			name);
-	else
-		doctor_ok(d, "%s: just taken, or there is nobody who could tell that it is seen", name);
 }
 
 static void check_driver(struct doctor *d, const char *name, const struct system_link *link)
@@ -148,7 +167,7 @@ static void check_vip_mac(struct doctor *d, const struct config_vip *vip, const 
 			vip->vhid);
 	else if (!strcmp(doctor_string(row, "role"), "master") &&
 		 (has_peer(d) || json_is_number(json_object_get(row, "announced_ms"))))
-		judge_announced(d, row, has_peer(d));
+		judge_announced(d, row, is_unseen(d, vip->name));
 	else if (doctor_number(row, "adverts_received")) /* which come from the virtual MAC */
 		doctor_ok(d, "%s: adverts of the other node come through", vip->name);
 	else

@@ -34,8 +34,8 @@ void judge_peer_mtu(struct doctor *d, const char *device, const json_t *row);
 void judge_driver(struct doctor *d, const char *device, const char *driver, long long features);
 bool driver_is_virtual(const char *driver);
 
-/* A row of `show vips` of a master. peer: one is connected */
-void judge_announced(struct doctor *d, const json_t *row, bool peer);
+/* A row of `show vips` of a master. unseen: status says so */
+void judge_announced(struct doctor *d, const json_t *row, bool unseen);
 
 /* Rows of `show drops`, `ms` apart. */
 void judge_drops(struct doctor *d, const json_t *before, const json_t *after, long long ms);
