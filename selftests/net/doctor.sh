@@ -229,7 +229,7 @@ plant() {
 	d["rules"].append({"name": "SSH", "action": "pass", "direction": "in", "interface": "sync", "protocol": "tcp",
 	                   "destination": {"address": "self", "port": 22}})
 	d["gateways"]["lte"]["monitor"]["targets"] = ["203.0.113.1"]
-	d["checks"] += [{"name": "broken", "command": ["sh", "-c", "echo nothing works; exit 3"]}]
+	d["checks"] += [{"name": "lines", "command": ["printf", "first\\nsecond"]}, {"name": "broken", "command": ["sh", "-c", "echo nothing works; exit 3"]}]
 	json.dump(d, open(tmp + "/planted.json", "w"))
 	PY
 	check "apply" fl router apply --confirm 300 "$FL_TMP/planted.json"
@@ -279,10 +279,16 @@ for r in planted:
 }
 
 bundled() {
-	local bundle=$FL_TMP/bundle.tar
+	local bundle=$FL_TMP/bundle.tar dir
+	dir=/var/lib/fairlead/$(instance router)/drill
+	mkdir -p "$dir"
+	echo '{ "scenario": "power", "result": "passed", "time_ms": 1795959373000, "gap_ms": 77 }' > "$dir/1.json"
 	"$FL_BUILD/fairlead" --instance "$(instance router)" doctor --bundle "$bundle" > "$FL_TMP/table" 2> /dev/null
 	check_equal "mode" "$(stat -c %a "$bundle")" 600
-	check_match "members" "$(tar -tf "$bundle" | tr '\n' ' ')" 'about.json .*doctor.json .*config.json .*status.json .*events.log .*ip-link.txt'
+	check_match "members" "$(tar -tf "$bundle" | tr '\n' ' ')" \
+		'about.json .*doctor.json .*config.json .*status.json .*drills.json .*events.log .*ip-link.txt'
+	check_match "a drill" "$(tar -xOf "$bundle" fairlead-bundle/drills.json)" '"gap_ms": 77'
+	check_match "lines of a check are one" "$(grep '^lines ' "$FL_TMP/table")" 'first second *-'
 	check_match "the broker" "$(tar -xOf "$bundle" fairlead-bundle/config.json | grep '"url"')" '"https://broker.invalid/\[removed\]"'
 	check_match "what a check has said" "$(tar -xOf "$bundle" fairlead-bundle/doctor.json)" 'the password is \[removed\]'
 	check_equal "secrets in it" "$(grep -aoE 'secret-[a-z-]+|0{60}[0-9]*' "$bundle" | sort | uniq -c)" ""

@@ -47,6 +47,33 @@ static int take_options(int argc, char **argv, const char **bundle)
 	return optind < argc ? cli_usage("doctor", "it takes no argument \"%s\"", argv[optind]) : CLI_DONE;
 }
 
+/* For a table: what a check of the user's own has printed may be many lines. */
+static json_t *in_one_line(const json_t *rows)
+{
+	json_t *copy = json_deep_copy(rows), *row;
+	size_t i;
+
+	json_array_foreach(copy, i, row) {
+		char *text = strdup(doctor_string(row, "finding"));
+
+		for (char *c = text; c && (c = strpbrk(c, "\r\n\t"));)
+			*c = ' ';
+		if (text)
+			json_object_set_new(row, "finding", json_string(text));
+		free(text);
+	}
+	return copy;
+}
+
+static int print_table(const json_t *rows)
+{
+	json_t *copy = in_one_line(rows);
+	int status = cli_print_table(copy, "check result finding remedy", "");
+
+	json_decref(copy);
+	return status;
+}
+
 static int write_bundle(struct doctor *d, const char *path)
 {
 	int err = bundle_write(d, path);
@@ -80,7 +107,7 @@ int cmd_doctor(const struct cli *cli, int argc, char **argv)
 	if (cli->json)
 		cli_print_json(d.rows);
 	else
-		status = cli_print_table(d.rows, "check result finding remedy", "");
+		status = print_table(d.rows);
 	if (bundle && write_bundle(&d, bundle))
 		status = CLI_FAILED;
 	if (doctor_has_failed(&d))

@@ -103,6 +103,18 @@ static void add_shown(struct bundle *b)
 	}
 }
 
+static void add_drills(struct bundle *b)
+{
+	char dir[512];
+	json_t *drills;
+
+	snprintf(dir, sizeof(dir), "%s/drill", b->d->state_dir);
+	drills = doctor_drills(dir);
+	if (json_object_size(drills))
+		add_json(b, "drills.json", drills);
+	json_decref(drills);
+}
+
 /* ---- events, as they are kept ---- */
 
 static void add_events(struct bundle *b)
@@ -144,7 +156,8 @@ static void add_outputs(struct bundle *b)
 		*const ip6_route[] = { "ip", "-6", "route", "show", "table", "all", NULL },
 		*const ip_rule[] = { "ip", "rule", NULL }, *const ip6_rule[] = { "ip", "-6", "rule", NULL },
 		*const ip_neigh[] = { "ip", "-s", "neigh", NULL }, *const nft[] = { "nft", "list", "ruleset", NULL },
-		*const bpf_net[] = { "bpftool", "net", "show", NULL }, *const sockets[] = { "ss", "-lnptu", NULL };
+		*const bpf_net[] = { "bpftool", "net", "show", NULL }, *const sockets[] = { "ss", "-lnptu", NULL },
+		*const journal[] = { "journalctl", "--no-pager", "--unit", "fairleadd", "--lines", "1000", NULL };
 	static const struct {
 		const char *name;
 		char *const *argv;
@@ -152,7 +165,7 @@ static void add_outputs(struct bundle *b)
 		{ "ip-link.txt", ip_link },	 { "ip-addr.txt", ip_addr }, { "ip-route.txt", ip_route },
 		{ "ip-6-route.txt", ip6_route }, { "ip-rule.txt", ip_rule }, { "ip-6-rule.txt", ip6_rule },
 		{ "ip-neigh.txt", ip_neigh },	 { "nft.txt", nft },	     { "bpftool-net.txt", bpf_net },
-		{ "ss.txt", sockets },
+		{ "ss.txt", sockets },		 { "journal.txt", journal },
 	};
 
 	for (size_t i = 0; i < sizeof(tools) / sizeof(tools[0]); i++)
@@ -188,6 +201,7 @@ int bundle_write(struct doctor *d, const char *path)
 	add_json(&b, "doctor.json", d->rows);
 	add_config(&b);
 	add_shown(&b);
+	add_drills(&b);
 	add_events(&b);
 	add_outputs(&b);
 	b.err = b.err ?: tar_end(b.to);

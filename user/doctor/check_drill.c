@@ -40,8 +40,7 @@ static void keep_newer(json_t *newest, json_t *result)
 		json_object_set(newest, scenario, result);
 }
 
-/* The newest one of each scenario, by its name. */
-static json_t *load_newest(const char *dir)
+json_t *doctor_drills(const char *dir)
 {
 	json_t *newest = json_object(), *result;
 	struct dirent **entries;
@@ -72,7 +71,7 @@ static void judge_newest(struct doctor *d, const char *scenario, const json_t *r
 
 void judge_drills(struct doctor *d, const char *dir, long long now_ms)
 {
-	json_t *newest = load_newest(dir), *result;
+	json_t *newest = doctor_drills(dir), *result;
 	const char *scenario;
 	long long last = 0;
 

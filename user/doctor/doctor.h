@@ -72,6 +72,9 @@ const json_t *doctor_row(const json_t *rows, const char *key, const char *text);
 const char *doctor_string(const json_t *row, const char *key); /* "" where there is none */
 long long doctor_number(const json_t *row, const char *key);   /* 0 where there is none */
 
+/* The newest result of each scenario, by its name; dir: of the drills' results. The caller's */
+json_t *doctor_drills(const char *dir);
+
 /* The device of an interface of the configuration; NULL: it is not there. */
 const struct system_link *doctor_link(struct doctor *d, const struct config_interface *interface);
 /* One of the configuration, one that such a one lies on, or none that anything comes in by. */
