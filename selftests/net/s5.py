@@ -257,6 +257,39 @@ def test_as_shipped():
         t.flow()
 
 
+def begins(what):
+    """Both daemons begin. How long somebody takes who could have the addresses; starts themselves are the machine's business."""
+    for node in lab.nodes:
+        until(lambda node=node: node.roles() != {}, True, "whether %s knows its vips" % node.name, 30)
+    since = time.monotonic()
+    until(lambda: "master" in [*a.roles().values(), *b.roles().values()], True, "whether one is master", 10)
+    took = time.monotonic() - since
+    print("# %s: one is master %.0f ms after both have begun" % (what, took * 1000))
+    lab.settled()
+    check(took <= 1, "%s: nobody was master for %s s, though nobody else could be" % (what, took))
+
+
+def test_both_die():
+    """Still as shipped: with nobody there, nobody's adverts are waited for. The state tables outlive the daemons, and so do connections."""
+    a.power(True)
+    lab.settled()
+    transfer = Transfer(lab, "lan", "dmz", "10.0.2.50", 7300)
+    transfer.moves()
+    for node in lab.nodes:
+        node.process.kill()
+    for node in lab.nodes:
+        node.end()
+        node.start(wait=False)
+    begins("both killed")
+    transfer.moves(30)
+    transfer.finish()
+    for node in lab.nodes:
+        node.power(False)
+    for node in lab.nodes:
+        node.power(True)
+    begins("both booted")
+
+
 # By tc those in which packets find another node's states, or none
 BY_TC = ("start", "power_loss_of_the_primary", "kill_of_the_primarys_daemon", "maintenance", "partition_that_heals", "asymmetric",
          "asymmetric_frames", "asymmetric_in_the_midst")

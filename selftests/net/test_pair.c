@@ -158,6 +158,155 @@ Test(pair, a_killed_master_is_replaced_and_nothing_is_owned_twice)
 	cr_expect_eq(B->lease, UINT64_MAX);
 }
 
+static void both_begin_anew(bool ready_a, bool ready_b)
+{
+	static uint64_t epoch = 10;
+
+	pair_node_kill(A);
+	pair_node_kill(B);
+	A->fact.ready = ready_a;
+	B->fact.ready = ready_b;
+	pair_node_start(A, ++epoch);
+	pair_node_start(B, epoch);
+	memset(A->happened, 0, sizeof(A->happened));
+	memset(B->happened, 0, sizeof(B->happened));
+}
+
+static void gets_ready(struct node *n)
+{
+	n->fact.ready = true;
+	pair_node_facts(n);
+}
+
+Test(pair, after_both_were_killed_who_gets_ready_takes_over_at_once)
+{
+	begin(&slow);
+	both_begin_anew(false, false);
+	pair_pass(10 * SECOND, NULL);
+	cr_expect(pair_role(A) == CARP_BACKUP && pair_role(B) == CARP_BACKUP);
+	gets_ready(B);
+	gets_ready(A);
+	pair_carry();
+	cr_expect(pair_role(A) == CARP_MASTER && pair_owns(A), "no time has passed");
+	pair_pass(5 * SECOND, NULL);
+	cr_expect(pair_role(A) == CARP_MASTER && pair_role(B) == CARP_BACKUP);
+	both_begin_anew(false, true);
+	pair_pass(SECOND, NULL);
+	cr_expect(pair_role(A) == CARP_BACKUP && pair_role(B) == CARP_MASTER);
+	gets_ready(A);
+	pair_pass(2 * SECOND, NULL);
+	cr_expect(pair_role(A) == CARP_MASTER && pair_role(B) == CARP_BACKUP);
+}
+
+/* By beats all know that nobody has them: there is no master whose adverts could come. The worse node does not even begin. */
+Test(pair, what_all_say_they_have_not_is_taken_without_waiting)
+{
+	begin(&slow);
+	both_begin_anew(true, true);
+	pair_pass(300 * MS, NULL);
+	cr_expect(pair_role(A) == CARP_MASTER && pair_role(B) == CARP_BACKUP);
+	pair_pass(5 * SECOND, NULL);
+	cr_expect_eq(A->happened[VHID_ROLE] + B->happened[VHID_ROLE], 3u);
+}
+
+/* Beats alone tell it, and only where no other node is believed. */
+Test(pair, where_not_all_tell_a_master_is_waited_for)
+{
+	begin(&slow);
+	A->setup.plain_peers = B->setup.plain_peers = true;
+	both_begin_anew(true, true);
+	pair_pass(2900 * MS, NULL);
+	cr_expect(pair_role(A) == CARP_BACKUP && pair_role(B) == CARP_BACKUP, "it may be a plain one");
+	pair_pass(500 * MS, NULL);
+	cr_expect_eq(pair_role(A), CARP_MASTER);
+	A->setup.plain_peers = B->setup.plain_peers = false;
+	pair_channel(SYNC, true, 0);
+	both_begin_anew(true, true);
+	pair_pass(2900 * MS, NULL);
+	cr_expect(pair_role(A) == CARP_BACKUP && pair_role(B) == CARP_BACKUP, "the other is not heard");
+}
+
+/* As the first, but that one begins after the other. */
+Test(pair, the_better_one_takes_it_first)
+{
+	begin(&fast);
+	pair_node_kill(A);
+	pair_node_kill(B);
+	pair_node_start(B, 6);
+	pair_pass(5 * MS, NULL);
+	pair_node_start(A, 6);
+	memset(B->happened, 0, sizeof(B->happened));
+	pair_pass(SECOND, NULL);
+	cr_expect(pair_role(A) == CARP_MASTER && pair_role(B) == CARP_BACKUP);
+	cr_expect_eq(B->happened[VHID_ROLE], 0u);
+}
+
+/* It says that A has nothing, and comes behind an advert that says the contrary. */
+Test(pair, a_word_that_an_advert_has_overtaken_is_none)
+{
+	uint8_t beat[FRAME_MAX];
+	size_t len;
+
+	begin(&humble);
+	pair_channel(SYNC, true, 0);
+	both_begin_anew(true, true);
+	pair_pass(2900 * MS, NULL);
+	len = w.last_len[SYNC];
+	memcpy(beat, w.last[SYNC], len);
+	pair_pass(SECOND, NULL);
+	cr_expect(pair_role(A) == CARP_MASTER && pair_role(B) == CARP_BACKUP);
+	pair_put(1, SYNC, beat, len);
+	pair_pass(5 * SECOND, NULL);
+	cr_expect(pair_role(A) == CARP_MASTER && pair_role(B) == CARP_BACKUP);
+	cr_expect_eq(B->happened[VHID_ROLE], 1u);
+}
+
+/* What it said of itself before it died, or before it became master, is no word of now. */
+Test(pair, an_old_word_is_none)
+{
+	begin(&(struct carp_settings){ .fast_ms = 20 });
+	both_begin_anew(false, false);
+	pair_pass(SECOND, NULL);
+	pair_channel(LAN, true, 0);
+	A->runs = false;
+	pair_pass(2 * SECOND, NULL);
+	gets_ready(B);
+	pair_pass(SECOND, NULL);
+	cr_expect_eq(pair_role(B), CARP_MASTER);
+	A->runs = true;
+	gets_ready(A);
+	pair_pass(SECOND, NULL);
+	cr_expect(pair_role(A) == CARP_BACKUP && pair_role(B) == CARP_MASTER);
+	cr_expect_eq(B->happened[VHID_ROLE], 2u);
+
+	pair_channel(LAN, false, 0);
+	A->setup.set = B->setup.set = slow;
+	both_begin_anew(false, false);
+	pair_pass(SECOND, NULL);
+	pair_node_kill(B);
+	pair_pass(SECOND, NULL);
+	gets_ready(A);
+	pair_pass(900 * MS, NULL);
+	cr_expect_eq(pair_role(A), CARP_BACKUP);
+	pair_pass(200 * MS, NULL);
+	cr_expect_eq(pair_role(A), CARP_MASTER);
+}
+
+/* It would be taken back before the other has it. */
+Test(pair, what_is_handed_over_is_waited_for)
+{
+	begin(&humble);
+	B->fact.ready = false;
+	pair_node_facts(B);
+	pair_pass(SECOND, NULL);
+	vhids_hand_over(A->v, 0, w.now);
+	pair_pass(2 * SECOND, NULL);
+	cr_expect(pair_role(A) == CARP_BACKUP && pair_role(B) == CARP_BACKUP);
+	gets_ready(B);
+	pair_pass(SECOND, NULL);
+	cr_expect(pair_role(A) == CARP_BACKUP && pair_role(B) == CARP_MASTER);
+}
+
 /* It finds its timer due, and what the other has said, in whatever order. */
 Test(pair, a_master_that_was_stopped_has_none_of_them_when_it_goes_on)
 {

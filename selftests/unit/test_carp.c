@@ -161,11 +161,33 @@ Test(carp, not_ready)
 	struct carp c = backup_of(&(struct carp_settings){ .advbase_s = 1, .preempt = true });
 
 	carp_facts(&c, CARP_HOLD_NOT_READY, 0, 0);
-	cr_expect_eq(carp_heard(&c, &(struct carp_claim){ .interval_ns = 2 * S, .demotion = 3, .leaves = true }, S),
-		     0u);
-	cr_expect_eq(carp_run(&c, 4 * S), 0u);
-	carp_facts(&c, 0, 0, 5 * S);
-	cr_expect_eq(carp_run(&c, 7 * S), CARP_ACT_TAKE | CARP_ACT_ADVERT | CARP_ACT_ANNOUNCE);
+	cr_expect_eq(carp_heard(&c, &(struct carp_claim){ .interval_ns = 2 * S, .demotion = 3 }, S), 0u);
+	cr_expect_eq(c.next_ns, 4 * S);
+	carp_facts(&c, 0, 0, 2 * S);
+	cr_expect_eq(c.next_ns, 4 * S, "a master that was heard is waited for as ever");
+	cr_expect_eq(carp_run(&c, 4 * S), CARP_ACT_TAKE | CARP_ACT_ADVERT | CARP_ACT_ANNOUNCE);
+}
+
+Test(carp, what_nobody_has_is_taken_as_soon_as_it_is_ready)
+{
+	struct carp c = backup_of(&(struct carp_settings){ .advbase_s = 1, .advskew = 50, .preempt = true });
+
+	carp_facts(&c, CARP_HOLD_NOT_READY, 0, 0);
+	cr_expect_eq(carp_run(&c, c.next_ns), 0u);
+	cr_expect_eq(c.next_ns, CARP_NEVER);
+	carp_facts(&c, CARP_HOLD_NOT_READY, 2, 8 * S);
+	cr_expect_eq(c.next_ns, CARP_NEVER);
+	carp_facts(&c, 0, 0, 9 * S);
+	cr_expect_eq(c.next_ns, 9 * S + SKEW(50), "a better one would be the first");
+	cr_expect_eq(carp_run(&c, c.next_ns), CARP_ACT_TAKE | CARP_ACT_ADVERT | CARP_ACT_ANNOUNCE);
+
+	c = backup_of(&plain);
+	carp_facts(&c, CARP_HOLD_NOT_READY, 0, 0);
+	cr_expect_eq(carp_heard(&c, &(struct carp_claim){ .interval_ns = S, .leaves = true }, S), 0u);
+	cr_expect_eq(c.next_ns, CARP_NEVER);
+	carp_heard(&c, &(struct carp_claim){ .interval_ns = S }, 8 * S);
+	carp_facts(&c, 0, 0, 9 * S);
+	cr_expect_eq(c.next_ns, 11 * S, "somebody has it meanwhile");
 }
 
 Test(carp, what_holds_it)

@@ -138,6 +138,7 @@ static void on_events(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	datapath_health_changed(d->datapath);
 	gateways_connections_follow(d);
+	vips_look(d);
 	lost = timekeeper_events(d->gateways->timekeeper, gateways_tell_event, d);
 	if (lost)
 		journal_write(d->journal, JOURNAL_WARNING, JOURNAL_GATEWAY, "", "untold", NULL,

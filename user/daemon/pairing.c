@@ -288,6 +288,8 @@ void pairing_tell(struct daemon *d, const struct vhid_event *e)
 	char peer[ADDR_STRLEN];
 
 	addr_format(&e->from, peer);
+	if (e->kind == VHID_PEER && e->peer == PAIR_UP && ha_channel(d))
+		channel_peer_is_there(ha_channel(d), &e->from);
 	if (e->kind == VHID_FAULT)
 		journal_write(d->journal, JOURNAL_WARNING, JOURNAL_VIP, peer, "bad beat", NULL, "%s",
 			      e->fault == CARP_UNSIGNED

@@ -347,6 +347,7 @@ void vips_system_changed(struct daemon *d)
 	if (another)
 		setups_tell(d, v->config, v->followed); /* else again at the next change */
 	vips_tell_facts(d);
+	vips_look(d);
 	if (another)
 		own(d);
 }
@@ -383,6 +384,7 @@ void vips_configure(struct daemon *d, const struct config *config)
 	v->config = config;
 	vips_ready_configure(d, config);
 	vips_tell_facts(d);
+	vips_look(d);
 	own(d);
 	vips_settle_hooks(d);
 }

@@ -26,6 +26,8 @@ void vips_configure(struct daemon *d, const struct config *config);
 void vips_warn(const struct config *config, struct config_report *report);
 void vips_system_changed(struct daemon *d); /* links or addresses */
 void vips_tick(struct daemon *d);	    /* once a second */
+/* What is waited for may be there: after a change of gateways or interfaces, so that nobody waits for the next tick. */
+void vips_look(struct daemon *d);
 
 /* What must be there before this node takes addresses over. Each is waited for so long and no longer, see vips_ready.c. */
 enum vips_cause { VIPS_STATES, VIPS_GATEWAYS, VIPS_PROGRAMS, VIPS_CAUSES };

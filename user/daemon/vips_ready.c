@@ -94,6 +94,18 @@ static void give_up(struct daemon *d, enum vips_cause cause)
 	vips_ready(d, cause, true);
 }
 
+void vips_look(struct daemon *d)
+{
+	struct vips *v = d->vips;
+
+	if (!v || !v->config || !v->config->n_vips)
+		return;
+	if (v->waits & 1u << VIPS_GATEWAYS && gateways_are_known(d))
+		vips_ready(d, VIPS_GATEWAYS, true);
+	if (v->waits & 1u << VIPS_PROGRAMS && programs_are_there(d))
+		vips_ready(d, VIPS_PROGRAMS, true);
+}
+
 void vips_tick(struct daemon *d)
 {
 	struct vips *v = d->vips;
@@ -101,13 +113,8 @@ void vips_tick(struct daemon *d)
 
 	pairing_tick(d);
 	vips_settle_role(d);
-	if (!v->waits || !v->config || !v->config->n_vips)
-		return;
-	if (v->waits & 1u << VIPS_GATEWAYS && gateways_are_known(d))
-		vips_ready(d, VIPS_GATEWAYS, true);
-	if (v->waits & 1u << VIPS_PROGRAMS && programs_are_there(d))
-		vips_ready(d, VIPS_PROGRAMS, true);
-	for (unsigned int i = 0; i < VIPS_CAUSES; i++)
+	vips_look(d);
+	for (unsigned int i = 0; i < VIPS_CAUSES && v->config && v->config->n_vips; i++)
 		if (v->waits & 1u << i && now_ms - v->since_ms[i] > v->limit_ms[i])
 			give_up(d, i);
 }
@@ -136,7 +143,7 @@ void vips_ready_open(struct daemon *d)
 {
 	struct vips *v = d->vips;
 
-	v->waits = 1u << VIPS_GATEWAYS | 1u << VIPS_PROGRAMS;
+	v->waits = (1u << VIPS_CAUSES) - 1;
 	for (unsigned int i = 0; i < VIPS_CAUSES; i++) {
 		v->since_ms[i] = clock_ms(CLOCK_BOOTTIME);
 		v->limit_ms[i] = LIMIT_MS;

@@ -260,6 +260,16 @@ static void try(struct channel *c, struct sync_peer *peer)
 	conn_connect(c, peer);
 }
 
+void channel_peer_is_there(struct channel *c, const struct addr *addr)
+{
+	struct sync_peer *peer = channel_peer(c, addr);
+
+	if (!peer)
+		return;
+	peer->pause = 0;
+	try(c, peer);
+}
+
 /* ---- the loop ---- */
 
 static void end_doomed(struct channel *c)

@@ -102,6 +102,8 @@ int channel_configure(struct channel *channel, const struct channel_settings *se
 void channel_epoch(struct channel *channel, uint64_t epoch);
 /* opened() is called for peers that are connected already. */
 void channel_part(struct channel *channel, const struct sync_part *part);
+/* It is known by other ways that this peer is there: who connects to it need not wait until it is time to try again. */
+void channel_peer_is_there(struct channel *channel, const struct addr *addr);
 /* Links or addresses have changed. */
 void channel_system_changed(struct channel *channel);
 

@@ -111,6 +111,8 @@ unsigned int carp_facts(struct carp *c, unsigned int holds, uint32_t demotion, u
 	}
 	if (may == CARP_BACKUP && c->role != CARP_BACKUP && c->role != CARP_MASTER)
 		return become(c, CARP_BACKUP, CARP_WHY_START, now_ns);
+	if (c->role == CARP_BACKUP && c->next_ns == CARP_NEVER)
+		carp_vacant(c, now_ns);
 	if (c->role == CARP_MASTER && was_demoted) {
 		c->next_ns = now_ns + carp_interval_ns(c);
 		acts = CARP_ACT_ADVERT; /* who is better now should hear it without waiting */
@@ -172,8 +174,10 @@ static unsigned int heard_as_backup(struct carp *c, const struct carp_claim *cla
 	note_best(c, claim, now_ns);
 	if (is_outdone(c, claim, now_ns))
 		return 0;
-	if (may_take && (claim->leaves || is_too_slow(c, claim)))
-		return become(c, CARP_MASTER, CARP_WHY_LEFT, now_ns);
+	if (claim->leaves || is_too_slow(c, claim)) {
+		c->next_ns = CARP_NEVER; /* as if its time were over */
+		return may_take ? become(c, CARP_MASTER, CARP_WHY_LEFT, now_ns) : 0;
+	}
 	if (may_take && c->demotion < claim->demotion)
 		return become(c, CARP_MASTER, CARP_WHY_DEMOTED, now_ns);
 	if (may_take && c->set.preempt && compare(c, claim) < 0)
@@ -226,7 +230,7 @@ unsigned int carp_run(struct carp *c, uint64_t now_ns)
 		return 0;
 	if (!(c->holds & CARP_HOLD_NOT_READY))
 		return become(c, CARP_MASTER, CARP_WHY_TIMEOUT, now_ns);
-	c->next_ns = now_ns + carp_patience_ns(c);
+	c->next_ns = CARP_NEVER; /* they are nobody's; see carp_facts() */
 	return 0;
 }
 
@@ -235,6 +239,22 @@ unsigned int carp_hand_over(struct carp *c, uint64_t now_ns)
 	if (c->role != CARP_MASTER)
 		return 0;
 	return CARP_ACT_BOW_OUT | become(c, CARP_BACKUP, CARP_WHY_HANDS_OVER, now_ns);
+}
+
+bool carp_vacant(struct carp *c, uint64_t now_ns)
+{
+	uint64_t at_ns = now_ns + carp_interval_ns(c) - shortest_ns(c);
+
+	if (c->role != CARP_BACKUP || c->holds & CARP_HOLD_NOT_READY || at_ns >= c->next_ns)
+		return false;
+	c->next_ns = at_ns;
+	return true;
+}
+
+void carp_held_up(struct carp *c, uint64_t now_ns)
+{
+	if (c->role == CARP_BACKUP && c->next_ns == CARP_NEVER)
+		c->next_ns = now_ns + carp_patience_ns(c);
 }
 
 bool carp_is_late(const struct carp *c, uint64_t now_ns)

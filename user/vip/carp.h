@@ -29,12 +29,13 @@ struct carp_settings {
 
 /* What holds a node back. Bits. */
 enum carp_hold {
-	CARP_HOLD_DISABLED = 1 << 0,  /* by hand */
-	CARP_HOLD_LINK = 1 << 1,      /* no carrier, or the device is not there */
-	CARP_HOLD_SOURCE = 1 << 2,    /* nothing to send adverts from */
-	CARP_HOLD_KEY = 1 << 4,	      /* its password is not known */
-	CARP_HOLD_NOT_READY = 1 << 3, /* hears, and yields, but does not take over */
-	CARP_HOLD_PAIR_KEY = 1 << 5,  /* the pair's key is not known */
+	CARP_HOLD_DISABLED = 1 << 0, /* by hand */
+	CARP_HOLD_LINK = 1 << 1,     /* no carrier, or the device is not there */
+	CARP_HOLD_SOURCE = 1 << 2,   /* nothing to send adverts from */
+	CARP_HOLD_KEY = 1 << 4,	     /* its password is not known */
+	CARP_HOLD_NOT_READY =
+		1 << 3, /* hears, and yields, but does not take over; once ready it takes at once what nobody has */
+	CARP_HOLD_PAIR_KEY = 1 << 5, /* the pair's key is not known */
 };
 
 /* What an advert says of its sender. */
@@ -80,8 +81,8 @@ struct carp {
 	bool gave_time; /* since the last advert: see carp_run() */
 	uint64_t best_node,
 		best_until_ns; /* who was heard to be a better master, or as good; 0: nobody that tells its name */
-	uint64_t
-		next_ns; /* when carp_run() is due: the next advert, or the master's time is over. CARP_NEVER: not at all */
+	/* When carp_run() is due: the next advert, or the master's time is over. CARP_NEVER: not at all; as backup: it is over, but this node is not ready */
+	uint64_t next_ns;
 };
 
 void carp_init(struct carp *c, const struct carp_settings *set, uint64_t node, uint64_t now_ns);
@@ -94,6 +95,12 @@ unsigned int carp_heard(struct carp *c, const struct carp_claim *claim, uint64_t
 unsigned int carp_run(struct carp *c, uint64_t now_ns);
 /* Gives its addresses up if it has them, and waits for another to take them before it would again. */
 unsigned int carp_hand_over(struct carp *c, uint64_t now_ns);
+
+/* A backup knows that nobody has them: it need not wait for a master's advert, only for those who would be better. true: it waits less by that */
+bool carp_vacant(struct carp *c, uint64_t now_ns);
+
+/* What it should have heard meanwhile may be on its way to it still: nobody having them is no news of now. */
+void carp_held_up(struct carp *c, uint64_t now_ns);
 
 /* A master that has not run for as long as a backup waits: it is to give them up, since another has them by now. */
 bool carp_is_late(const struct carp *c, uint64_t now_ns);

@@ -289,12 +289,16 @@ uint64_t vhids_next(const struct vhids *v)
 /* A peer that would take over was there when this node last ran: it has done so. */
 void vhids_wake(struct vhids *v, uint64_t now_ns)
 {
-	if (now_ns - v->now_ns > HELD_UP_NS)
-		v->pair.woke_ns = now_ns;
+	bool held_up = v->now_ns && now_ns - v->now_ns > HELD_UP_NS;
+
+	if (held_up)
+		v->pair.woke_ns = v->pair.held_ns = now_ns;
 	v->now_ns = now_ns;
 	for (size_t i = 0; i < v->n; i++) {
 		struct vhid *one = &v->all[i];
 
+		if (held_up)
+			carp_held_up(&one->carp, now_ns);
 		if (one->guarded && carp_is_late(&one->carp, now_ns))
 			vhid_act(v, one, CARP_MASTER, carp_lapse(&one->carp, now_ns), NULL);
 	}
@@ -331,10 +335,16 @@ void vhids_run(struct vhids *v, uint64_t now_ns)
 	vhids_watch(v);
 	pair_leave(v);
 	pair_run(v);
+	changed = false;
 	for (size_t i = 0; i < v->n; i++) {
-		v->all[i].guarded = vhid_is_guarded(v, &v->all[i]);
-		vhid_lease(v, &v->all[i]);
+		struct vhid *one = &v->all[i];
+
+		changed |= vhid_is_vacant(v, one) && carp_vacant(&one->carp, now_ns);
+		one->guarded = vhid_is_guarded(v, one);
+		vhid_lease(v, one);
 	}
+	if (changed)
+		pair_beats(v, false); /* so that a better one knows it too, before this one takes them */
 }
 
 /* ---- showing ---- */

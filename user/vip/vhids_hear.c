@@ -116,6 +116,8 @@ static void take_claim(struct vhids *v, struct vhid *one, const struct carp_hear
 
 	if (a->peer && !vhid_is_news(&one->say[peer], &a->ext.mark))
 		return;
+	if (a->peer)
+		one->say[peer].is_newest = false;
 	if (a->peer && !a->claim.leaves && !(a->ext.flags & EXT_NEW))
 		vhid_watch_dual(v, one, peer, 0);
 	vhid_act(v, one, before, carp_heard(&one->carp, &a->claim, v->now_ns), &heard->from);

@@ -19,6 +19,7 @@ struct vhid_peer {
 	uint64_t unheard_ns; /* since when it says that it hears no adverts of this node; 0: it does, or need not */
 	uint64_t
 		unseen_ns; /* of announcements the first that it could see, and says that it has not; 0: it has seen all */
+	bool is_newest;	   /* nothing later was judged of it */
 	struct beat_entry told;
 };
 
@@ -116,7 +117,8 @@ struct pair {
 	bool maintenance, link_up;
 	struct pair_peer *peers;
 	size_t n;			     /* 0: there is no pair */
-	uint64_t started_ns, woke_ns;	     /* woke_ns: it could not run before that */
+	uint64_t started_ns, woke_ns;	     /* woke_ns: nothing could come, or be read, before that */
+	uint64_t held_ns;		     /* it could not run before that; 0: it always could */
 	uint64_t next_beat_ns, next_look_ns; /* CARP_NEVER */
 	bool beat_now;
 };
@@ -174,6 +176,7 @@ struct sign_mark pair_next_mark(struct vhids *v);
 /* It was heard validly. */
 void pair_heard(struct pair_peer *peer, const struct sign_mark *mark, unsigned int key);
 bool vhid_is_guarded(const struct vhids *v, const struct vhid *one);
+bool vhid_is_vacant(const struct vhids *v, const struct vhid *one);
 bool pair_is_up(const struct vhids *v, const struct pair_peer *peer);
 bool pair_keys_are_fresh(const struct vhids *v); /* others may not have changed theirs yet */
 void pair_receive(struct vhids *v);

@@ -144,6 +144,28 @@ bool vhid_is_guarded(const struct vhids *v, const struct vhid *one)
 	return false;
 }
 
+/* A word of now, not one that was read late: beats may have waited here while this node was stopped, but none is sent later than its interval says. */
+static bool says_it_has_not(const struct vhids *v, const struct vhid *one, size_t i)
+{
+	const struct pair_peer *peer = &v->pair.peers[i];
+	const struct vhid_peer *say = &one->say[i];
+
+	return pair_is_up(v, peer) && say->is_newest && say->told_ns > v->pair.held_ns + peer->beat_interval_ns &&
+	       say->told.role != CARP_MASTER && !(say->told.flags & BEAT_LEAVES);
+}
+
+/* Who hands over waits for another to take it, and plain nodes don't say that they haven't it. */
+bool vhid_is_vacant(const struct vhids *v, const struct vhid *one)
+{
+	size_t i = 0;
+
+	if (one->plain_peers || one->carp.role != CARP_BACKUP || one->carp.why == CARP_WHY_HANDS_OVER)
+		return false;
+	while (i < v->pair.n && says_it_has_not(v, one, i))
+		i++;
+	return i && i == v->pair.n;
+}
+
 static enum pair_state state_of(const struct vhids *v, const struct pair_peer *peer)
 {
 	uint64_t beats_ns = longer(LOST * peer->beat_interval_ns, SILENCE_NS);
@@ -357,7 +379,8 @@ static void hear_entry(struct vhids *v, struct pair_peer *peer, const struct bea
 	vhid_watch_seen(v, one, peer, e);
 	if (one->carp.role != CARP_BACKUP && one->carp.role != CARP_MASTER)
 		return;
-	if (vhid_is_news(say, &beat->mark) && (left || (e->role == CARP_MASTER && !(beat->flags & BEAT_ENDING))))
+	say->is_newest = vhid_is_news(say, &beat->mark);
+	if (say->is_newest && (left || (e->role == CARP_MASTER && !(beat->flags & BEAT_ENDING))))
 		take_claim(v, one, i, beat, e, left);
 }
 
