@@ -57,6 +57,13 @@ static int listen_to(const char *device)
 	return fd;
 }
 
+/* What is sent before the kernel has heard of the carrier is dropped without a word. */
+static void wait_until_up(const char *device)
+{
+	run("for i in $(seq 200); do ip link show %s 2> /dev/null | grep -q 'state UP' && exit 0; sleep 0.05; done; exit 1",
+	    device);
+}
+
 /* Both nodes know each other's MAC, so that no question has to be carried before a beat is. */
 static void make_devices(unsigned int i)
 {
@@ -75,7 +82,11 @@ static void make_devices(unsigned int i)
 		    c == LAN ? "192.0.2" : "172.16.255", i + 1, names[c], names[c]);
 		n->ifindex[c] = if_nametoindex(names[c]);
 		n->inside[c] = listen_to(names[c]);
+		wait_until_up(names[c]);
+		enter(middle);
+		wait_until_up(device);
 	}
+	enter(n->ns);
 	run("ip neigh add 172.16.255.%u lladdr 02:00:00:00:01:0%u dev sync nud permanent", 2 - i, 2 - i);
 }
 
