@@ -10,7 +10,8 @@
 
 #define HELD_UP_NS (SECOND / 2) /* without a run: what peers have said meanwhile is still to be read */
 #define LEASE_FOREVER UINT64_MAX
-#define LEASE_INTERVALS 2 /* fewer than a backup waits */
+#define LEASE_INTERVALS 2	       /* fewer than a backup waits */
+#define LEASE_UNREADY_NS (60 * SECOND) /* a peer gives up waiting before, and takes over */
 
 /* ---- events ---- */
 
@@ -57,15 +58,23 @@ bool vhids_event(struct vhids *v, struct vhid_event *event, unsigned int *lost)
 
 /* ---- acting ---- */
 
+static uint64_t lease_until(const struct vhids *v, const struct vhid *one)
+{
+	uint64_t unready_ns = 2 * carp_patience_ns(&one->carp);
+
+	if (one->carp.role != CARP_MASTER)
+		return 0;
+	if (one->guard == GUARD_READY)
+		return v->now_ns + LEASE_INTERVALS * carp_interval_ns(&one->carp);
+	if (one->guard == GUARD_UNREADY)
+		return v->now_ns + (unready_ns > LEASE_UNREADY_NS ? unready_ns : LEASE_UNREADY_NS);
+	return LEASE_FOREVER;
+}
+
 void vhid_lease(struct vhids *v, const struct vhid *one)
 {
-	uint64_t until = 0;
-
-	if (one->inherits)
-		return;
-	if (one->carp.role == CARP_MASTER)
-		until = one->guarded ? v->now_ns + LEASE_INTERVALS * carp_interval_ns(&one->carp) : LEASE_FOREVER;
-	v->plane.lease(v->plane.arg, one->lease, until);
+	if (!one->inherits)
+		v->plane.lease(v->plane.arg, one->lease, lease_until(v, one));
 }
 
 /* It was another's, or is this node's own from now on. */
@@ -299,7 +308,7 @@ void vhids_wake(struct vhids *v, uint64_t now_ns)
 
 		if (held_up)
 			carp_held_up(&one->carp, now_ns);
-		if (one->guarded && carp_is_late(&one->carp, now_ns))
+		if (one->guard == GUARD_READY && carp_is_late(&one->carp, now_ns))
 			vhid_act(v, one, CARP_MASTER, carp_lapse(&one->carp, now_ns), NULL);
 	}
 }
@@ -340,7 +349,7 @@ void vhids_run(struct vhids *v, uint64_t now_ns)
 		struct vhid *one = &v->all[i];
 
 		changed |= vhid_is_vacant(v, one) && carp_vacant(&one->carp, now_ns);
-		one->guarded = vhid_is_guarded(v, one);
+		one->guard = vhid_guard(v, one);
 		vhid_lease(v, one);
 	}
 	if (changed)
@@ -368,7 +377,7 @@ static void view_of(const struct vhids *v, const struct vhid *one, struct vhid_v
 				    .settles = one->link_up && settles(v, one),
 				    .unsent_ns = one->unsent ? one->unsent_ns : 0,
 				    .deaf_ns = one->segment.deaf ? one->segment.deaf_ns : 0,
-				    .guarded = one->guarded,
+				    .guarded = one->guard == GUARD_READY,
 				    .dual = one->dual.is,
 				    .dual_ns = one->dual.is ? one->dual.began_ns : one->dual.seen_ns,
 				    .dual_peer = peer_addr(v, one->dual.seen_ns, one->dual.peer),

@@ -90,7 +90,7 @@ static void vhid_goes_on(struct vhid *one, const struct vhid *before, const stru
 	one->unsent_ns = before->unsent_ns;
 	one->link_ns = before->link_ns;
 	memcpy(one->say, before->say, n_peers * sizeof(*one->say));
-	one->guarded = before->guarded;
+	one->guard = before->guard;
 	one->left_ns = before->left_ns;
 	one->dual = before->dual;
 	one->segment = before->segment;

@@ -47,6 +47,13 @@ struct vhid_unseen {
 	size_t peer;
 };
 
+/* A peer that is heard, and takes part in this vhid. */
+enum vhid_guard {
+	GUARD_NONE,
+	GUARD_UNREADY, /* it takes over when it is ready, which it is before long, with or without what it waits for */
+	GUARD_READY,   /* it takes over as soon as it hears nothing any more */
+};
+
 /* One vhid on one device. */
 struct vhid {
 	char name[VHID_NAME_MAX];
@@ -82,7 +89,7 @@ struct vhid {
 
 	/* of a pair */
 	struct vhid_peer *say; /* by peer */
-	bool guarded;	       /* a ready peer takes over when this node is silent */
+	enum vhid_guard guard; /* who takes over when this node is silent */
 	uint64_t left_ns;      /* in maintenance: when it was last left to a peer; 0: never */
 	struct vhid_dual dual;
 	struct vhid_segment segment;
@@ -175,7 +182,7 @@ const struct sign_key *pair_key(struct vhids *v, const struct pair_peer *peer);
 struct sign_mark pair_next_mark(struct vhids *v);
 /* It was heard validly. */
 void pair_heard(struct pair_peer *peer, const struct sign_mark *mark, unsigned int key);
-bool vhid_is_guarded(const struct vhids *v, const struct vhid *one);
+enum vhid_guard vhid_guard(const struct vhids *v, const struct vhid *one);
 bool vhid_is_vacant(const struct vhids *v, const struct vhid *one);
 bool pair_is_up(const struct vhids *v, const struct pair_peer *peer);
 bool pair_keys_are_fresh(const struct vhids *v); /* others may not have changed theirs yet */

@@ -124,24 +124,24 @@ bool pair_is_up(const struct vhids *v, const struct pair_peer *peer)
 }
 
 /* By a beat, if it has told of this vhid, else as a master of it. */
-static bool guards(const struct vhids *v, const struct vhid *one, size_t i)
+static bool takes_part(const struct vhids *v, const struct vhid *one, size_t i)
 {
 	const struct pair_peer *peer = &v->pair.peers[i];
 	const struct vhid_peer *say = &one->say[i];
 
-	if (!peer->ready)
-		return false;
 	if (pair_is_up(v, peer))
 		return say->told_ns && (say->told.role == CARP_BACKUP || say->told.role == CARP_MASTER);
 	return !peer->ending && within(say->heard_ns, LOST * peer->advert_interval_ns, v->now_ns);
 }
 
-bool vhid_is_guarded(const struct vhids *v, const struct vhid *one)
+enum vhid_guard vhid_guard(const struct vhids *v, const struct vhid *one)
 {
-	for (size_t i = 0; i < v->pair.n; i++)
-		if (guards(v, one, i))
-			return true;
-	return false;
+	enum vhid_guard guard = GUARD_NONE;
+
+	for (size_t i = 0; i < v->pair.n && guard != GUARD_READY; i++)
+		if (takes_part(v, one, i))
+			guard = v->pair.peers[i].ready ? GUARD_READY : GUARD_UNREADY;
+	return guard;
 }
 
 /* A word of now, not one that was read late: beats may have waited here while this node was stopped, but none is sent later than its interval says. */
@@ -570,8 +570,8 @@ int vhids_pair(struct vhids *v, const struct pair_setup *setup, uint64_t now_ns)
 	v->pair.started_ns = v->pair.started_ns ?: now_ns;
 	take_keys(v, setup->keys);
 	err = pair_wire_configure(&v->pair.wire, setup);
-	for (size_t i = 0; i < v->n; i++)
-		v->all[i].guarded &= v->pair.n != 0;
+	for (size_t i = 0; i < v->n && !v->pair.n; i++)
+		v->all[i].guard = GUARD_NONE;
 	v->pair.next_beat_ns = v->pair.n ? now_ns : CARP_NEVER;
 	v->pair.beat_now = true;
 	vhids_judge(v);
