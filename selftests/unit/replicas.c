@@ -87,7 +87,9 @@ static int pipe_send(void *arg, uint16_t type, const void *data, size_t len)
 
 static size_t pipe_waiting(void *arg)
 {
-	return ((struct link *)arg)->waiting;
+	const struct link *link = arg;
+
+	return link->full ? SIZE_MAX : link->waiting;
 }
 
 static void pipe_drop(struct link *link)

@@ -29,6 +29,7 @@ struct link {
 	struct states_sync_peer *peer; /* of the sender's: the other one */
 	struct message *first, **last;
 	size_t waiting;
+	bool full; /* has no room for more, whatever is on its way */
 	bool up;
 };
 

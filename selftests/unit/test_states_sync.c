@@ -5,6 +5,17 @@
 #include "selftests/unit/replicas.h"
 #include "user/vip/sign.h"
 
+/*
+ * There is no room on the way from one of two to the other for a while. Of three, one that hears nothing of a connection that has moved to another may
+ * keep it until it runs out, if that one has ended it by then.
+ */
+static void fill_or_empty(unsigned int from)
+{
+	struct link *link = replicas_link(from, !from);
+
+	link->full = !link->full;
+}
+
 static void anything(unsigned int nodes, uint64_t seed, unsigned int protocol)
 {
 	replicas_open(nodes, seed, protocol);
@@ -17,7 +28,11 @@ static void anything(unsigned int nodes, uint64_t seed, unsigned int protocol)
 				replica_isolate(replicas_rnd(replicas.n));
 			if (replicas_rnd(100) == 0)
 				replicas_join();
+			if (nodes == 2 && replicas_rnd(50) == 0)
+				fill_or_empty(replicas_rnd(2));
 		}
+		for (unsigned int i = 0; i < 2; i++)
+			replicas_link(i, !i)->full = false;
 		replicas_join();
 		replicas_settle();
 		cr_assert_gt(replicas_expect_same("at last"), KEYS / 10);
@@ -177,14 +192,14 @@ Test(states_sync, no_room)
 	replicas_pair();
 	table = replicas.nodes[0].table;
 	replica_fill(0, 150, 250);
-	link->waiting += 2 << 20;
+	link->full = true;
 	for (int i = 0; i < 3; i++) {
 		for (uint32_t n = 0; n < FL_SYNC_LOG; n++)
 			states_log(table, n % states_slots(table));
 		states_sync_turn(replicas.nodes[0].sync);
 	}
 	cr_assert_eq(replicas_numbers(0, 1).overruns, 0);
-	link->waiting -= 2 << 20;
+	link->full = false;
 	sent = replicas_numbers(0, 1).sent;
 	replicas_turn(1000);
 	cr_expect_eq(replicas_numbers(0, 1).sent - sent, 200, "%lu", replicas_numbers(0, 1).sent - sent);
