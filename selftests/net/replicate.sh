@@ -379,6 +379,8 @@ resized() {
 	sed -i 's/"states": 2000/"states": 20000/' "$FL_TMP/right.json"
 	check "applied" fl right apply
 	check "both have all" slowwait 10 has_all
+	check_match "left tells that it has less room" "$(fl left status)" "limits.states is 2000 here and 20000 at peer right"
+	check_not "right has enough" grep limits.states <<< "$(fl right status | head -n 1)"
 	check "the same on both" slowwait 5 same_keys
 	check_equal "they are right's" "$(origins_of right)" "['local']"
 }

@@ -11,7 +11,7 @@ import socket
 import time
 
 from pairlab import *
-from wire import check_fields, check_sound, main
+from wire import Failure, check_fields, check_sound, main
 
 CABLES = {"wan": "eth0", "lan": "eth1", "dmz": "eth2", "sync": "eth3"}
 FAST_MS = 50
@@ -181,6 +181,21 @@ def answers_by_the_other():
         lab.run("dmz", "ip", "route", "del", "10.0.1.50/32")
 
 
+def refused(client, address, port):
+    """Nobody is there: an ICMP error says so, about the first packet of a connection that only the other node has seen."""
+    with namespace(lab.ns(client)), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(2)
+        sock.connect((address, port))
+        sock.send(b"who")
+        try:
+            sock.recv(100)
+        except ConnectionRefusedError:
+            return
+        except OSError as why:
+            raise Failure("no ICMP error came by the other node: %s" % why) from None
+        raise Failure("somebody answers at %s port %d" % (address, port))
+
+
 def test_asymmetric():
     """What the LAN sends passes by one node, and what the DMZ answers by the other, which knows nothing of it yet."""
     with answers_by_the_other():
@@ -191,6 +206,7 @@ def test_asymmetric():
         for t in transfers:
             t.moves()
         pings.flows()
+        refused("lan", "10.0.2.50", 7198)
         time.sleep(0.5)
         pings.finish()
         check_equal(pings.lost(), [], "packets lost")
