@@ -177,6 +177,37 @@ def test_fragments_out_of_order():
     fragments_out_of_order(PARENT)
 
 
+VIP, VIRTUAL_MAC = "2001:db8:aa::100", "00:00:5e:00:01:09"
+
+
+def shared_address(interfaces):
+    """Adverts, answers for the address and what is sent to its MAC have the VLAN's tag; the device takes frames to that MAC in."""
+    password = "/tmp/%s.carp" % lab.name
+    with open(password, "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+        file.write("love\n")
+    trunk.flush()
+    vip = {"interface": "lan", "address": VIP + "/64", "vhid": 9, "fast_ms": 100, "password_file": password}
+    lab.apply(lab.config("auto", lan="p0.10", wan="p0.20", interfaces=interfaces, vips={"lan_vip": vip}))
+    advert = trunk.expect("an advert", lambda p: p.proto == 112, 30)
+    check_fields(advert, "the advert", vlans=[10], src_mac=VIRTUAL_MAC, dst_mac="33:33:00:00:00:12", dst="ff02::12", hop=255)
+    lab.ping("lan", VIP)
+    check(VIRTUAL_MAC in lab.run("lan", "ip", "neigh", "show", VIP), "the LAN host does not know the virtual MAC")
+    token = lab.token()
+    trunk.flush()
+    trunk.send(packet.eth(VIRTUAL_MAC, LAN_HOST_MAC, packet.ping6(LAN_HOST, INET_HOST, data=token), vid=10))
+    outer = trunk.expect("what came to the virtual MAC, in the tunnel", lambda p: p.inner is not None and p.inner.data == token, 10)
+    check_fields(outer, "outer", vlans=[20], src_mac=ends.mac, dst_mac=PEER_MAC)
+    token = lab.token()
+    trunk.flush()
+    trunk.send(packet.eth(VIRTUAL_MAC, LAN_HOST_MAC, packet.ping6(LAN_HOST, INET_HOST, data=token), vid=20))
+    trunk.quiet(lambda p: p.inner is not None and p.inner.data == token, 0.5)
+    lab.apply(config(interfaces))
+
+
+def test_shared_address():
+    shared_address(PARENT)
+
+
 def test_tc_on_the_vlans():
     lab.apply(config())
     rows = {i["name"]: (i["mode"], i["reason"]) for i in lab.fl("show", "interfaces")}
@@ -191,6 +222,10 @@ def test_tc_on_the_vlans():
 
 def test_tc_traffic():
     real_traffic()
+
+
+def test_tc_shared_address():
+    shared_address(None)
 
 
 def test_tc_fragments_out_of_order():
@@ -244,6 +279,13 @@ def test_network_card_untagged():
     ends.back(dst=PLAIN_HOST, vlans=(), mac=PEER_MAC)
     for vid in (30, 40, 20, None):
         refused(vid)
+
+
+def test_network_card_shared_address():
+    """What the router's card lets in is its filter's business; the other end's must let all in, for us to see."""
+    lab.ip("peer", "link set dev s0 promisc on")
+    shared_address(PARENT)
+    lab.ip("peer", "link set dev s0 promisc off")
 
 
 def test_network_card_traffic():
