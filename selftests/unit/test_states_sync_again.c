@@ -65,6 +65,23 @@ static void boots(unsigned int i)
 	replicas_link(i, i ^ 1)->peer = states_sync_add(node->sync, replicas_link(i, i ^ 1));
 }
 
+/* There is room later, and nobody tells of what is idle. */
+Test(states_sync, room_later)
+{
+	replicas_open(2, 1, 2);
+	resize(&replicas.nodes[1], 4);
+	replicas_join();
+	replica_fill(0, 0, 100);
+	replicas_settle();
+	cr_assert_gt(replicas_numbers(1, 0).missing, 60);
+	replica_remove(0, 0, 90, 1);
+	replicas_settle();
+	cr_expect_eq(replicas_numbers(1, 0).missing, 0);
+	cr_expect_eq(replicas_expect_same("with room"), 10);
+	cr_expect_eq(replicas_numbers(1, 0).resyncs, 0);
+	replicas_close();
+}
+
 /* A node is switched off, and comes back with nothing: what the other has had of it is its own now, and comes back. */
 Test(states_sync, boot)
 {

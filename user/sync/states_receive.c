@@ -143,7 +143,7 @@ static int take_record(struct states_sync_peer *peer, const uint8_t *data, size_
 		slot_set(peer, &id, here, FL_TAG_SERIAL(tag));
 		return 0;
 	}
-	peer->refused++;
+	peer->refused += !is_missing(&r->mirror[id.slot]);
 	slot_set(peer, &id, NOWHERE, took == STATES_NO_ROOM);
 	return 0;
 }
@@ -369,7 +369,10 @@ static int take_digest(struct states_sync_peer *peer, const uint8_t *data, size_
 	return 0;
 }
 
-/* Entries that are no longer here though the peer has them: somebody has ended them, or they have run out before the peer said more. */
+/*
+ * Entries that are not here though the peer has them: somebody has ended them, or they have run out before the peer said more. And those that
+ * there was no room for, or no gateway: there may be now.
+ */
 void receiving_turn(struct states_sync_peer *peer)
 {
 	struct receiving *r = &peer->receive;
@@ -383,7 +386,8 @@ void receiving_turn(struct states_sync_peer *peer)
 	for (; n && r->at < r->slots && want < WANT_MAX; n--, r->at++) {
 		struct mirrored *m = &r->mirror[r->at];
 
-		if (!m->peer_serial || m->slot == NOWHERE || states_is_at(peer->sync->host.table, m->slot, m->serial))
+		if (!m->peer_serial || (m->slot == NOWHERE && !is_missing(m)) ||
+		    (m->slot != NOWHERE && states_is_at(peer->sync->host.table, m->slot, m->serial)))
 			continue;
 		put_be32(message + 4 * want++, r->at);
 	}
