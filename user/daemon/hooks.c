@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "user/daemon/hooks_queue.h"
 #include "user/lib/clock.h"
 #include "user/lib/log.h"
 #include "user/lib/program.h"
@@ -27,26 +28,13 @@
 #define TEXT(number) #number
 #define TEXT_OF(macro) TEXT(macro)
 
-#define PATH_VARIABLE "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-#define COMMON_VARIABLES 6 /* that one, HOME, and what hooks_run() adds */
-
-/* An event that waits: the environment of its run. */
-struct run {
-	STAILQ_ENTRY(run) entry;
-	uint32_t about; /* a hash of what says what it is about; runs of the same thing have the same */
-	size_t n;
-	char *env[]; /* n of them, malloc'ed, and a NULL */
-};
-
 struct script {
 	LIST_ENTRY(script) entry;
 	struct hooks *hooks;
 	char *path;
 	bool configured; /* else it goes when its run has ended */
-	STAILQ_HEAD(, run) waiting;
-	size_t n_waiting;
-	unsigned long long dropped; /* since that was told */
-	const char *trouble;	    /* why it is not run, as told; NULL: nothing */
+	struct hook_queue waiting;
+	const char *trouble; /* why it is not run, as told; NULL: nothing */
 	/* its run; pid 0: none */
 	pid_t pid;
 	int pidfd, out; /* out -1: closed */
@@ -69,125 +57,16 @@ struct hooks {
 
 static void run_next(struct script *s);
 
-/* ---- what waits ---- */
-
-static void run_free(struct run *run)
-{
-	for (size_t i = 0; i < run->n; i++)
-		free(run->env[i]);
-	free(run);
-}
-
-static struct run *first_run(struct script *s)
-{
-	struct run *run = STAILQ_FIRST(&s->waiting);
-
-	if (run) {
-		STAILQ_REMOVE_HEAD(&s->waiting, entry);
-		s->n_waiting--;
-	}
-	return run;
-}
-
-static bool add_variable(struct run *run, const char *name, const char *value)
-{
-	if (asprintf(&run->env[run->n], "FAIRLEAD_%s=%s", name, value) < 0)
-		return false;
-	run->n++;
-	return true;
-}
-
-static bool add_common(const struct hooks *hooks, struct run *run)
-{
-	char time[32];
-
-	snprintf(time, sizeof(time), "%lld", clock_ms(CLOCK_REALTIME));
-	run->env[0] = strdup(PATH_VARIABLE);
-	run->n += run->env[0] != NULL;
-	if (run->n)
-		run->env[1] = strdup("HOME=/");
-	run->n += run->n && run->env[1];
-	return run->n == 2 && add_variable(run, "EVENT", hooks->event) &&
-	       add_variable(run, "INSTANCE", hooks->instance) &&
-	       add_variable(run, "NODE", hooks->node ? hooks->node : "") && add_variable(run, "TIME_MS", time);
-}
-
-/* FNV-1a */
-static uint32_t hash_of(const char *text)
-{
-	uint32_t hash = 2166136261u;
-
-	for (; *text; text++)
-		hash = (hash ^ (unsigned char)*text) * 16777619u;
-	return hash;
-}
-
-static struct run *new_run(const struct hooks *hooks, const struct hook_variable *variables, size_t n)
-{
-	struct run *run = calloc(1, sizeof(*run) + (COMMON_VARIABLES + n + 1) * sizeof(*run->env));
-	bool done = run && add_common(hooks, run);
-
-	for (size_t i = 0; done && i < n; i++)
-		done = add_variable(run, variables[i].name, variables[i].value ? variables[i].value : "");
-	if (done && n)
-		run->about = hash_of(run->env[COMMON_VARIABLES]);
-	if (done)
-		return run;
-	if (run)
-		run_free(run);
-	return NULL;
-}
-
-static bool is_outdated(const struct run *run)
-{
-	for (const struct run *later = run; (later = STAILQ_NEXT(later, entry));)
-		if (later->about == run->about && !strcmp(later->env[COMMON_VARIABLES], run->env[COMMON_VARIABLES]))
-			return true;
-	return false;
-}
-
-/* The last state of each thing is what a script must learn: the oldest goes of which there is a newer one. */
-static void drop_one(struct script *s)
-{
-	struct run *run;
-
-	STAILQ_FOREACH(run, &s->waiting, entry)
-	{
-		if (is_outdated(run))
-			break;
-	}
-	if (!run)
-		run = STAILQ_FIRST(&s->waiting);
-	STAILQ_REMOVE(&s->waiting, run, run, entry);
-	s->n_waiting--;
-	s->dropped++;
-	run_free(run);
-}
-
-static void enqueue(struct script *s, const struct hook_variable *variables, size_t n)
-{
-	struct run *run = new_run(s->hooks, variables, n);
-
-	if (run) {
-		STAILQ_INSERT_TAIL(&s->waiting, run, entry);
-		s->n_waiting++;
-	}
-	if (!run)
-		s->dropped++;
-	if (s->n_waiting > HOOK_QUEUE)
-		drop_one(s);
-}
+/* ---- what may be run ---- */
 
 static void tell_dropped(struct script *s, const char *why)
 {
-	if (s->dropped)
+	if (s->waiting.dropped)
 		journal_write(s->hooks->journal, JOURNAL_WARNING, JOURNAL_HOOK, s->path, "events dropped",
-			      json_pack("{s:s,s:I}", "hook", s->hooks->event, "events", (json_int_t)s->dropped),
-			      "%llu of them: %s", s->dropped, why);
-	s->dropped = 0;
+			      json_pack("{s:s,s:I}", "hook", s->hooks->event, "events", (json_int_t)s->waiting.dropped),
+			      "%llu of them: %s", s->waiting.dropped, why);
+	s->waiting.dropped = 0;
 }
-
-/* ---- what may be run ---- */
 
 /* Told once as long as it lasts. */
 static bool may_run(struct script *s)
@@ -289,10 +168,8 @@ static void on_pause(evutil_socket_t fd, short what, void *arg)
 static void script_free(struct script *s)
 {
 	struct event **all[] = { &s->ended, &s->readable, &s->pause, &s->timeout };
-	struct run *run;
 
-	while ((run = first_run(s)))
-		run_free(run);
+	hook_queue_clear(&s->waiting);
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		if (*all[i])
 			event_free(*all[i]);
@@ -404,7 +281,7 @@ static int watch(struct script *s)
 	return 0;
 }
 
-static int start(struct script *s, const struct run *run)
+static int start(struct script *s, const struct hook_run *run)
 {
 	int fds[2], err;
 
@@ -425,7 +302,7 @@ static int start(struct script *s, const struct run *run)
 	return watch(s);
 }
 
-static void try_run(struct script *s, const struct run *run)
+static void try_run(struct script *s, const struct hook_run *run)
 {
 	int err = may_run(s) ? start(s, run) : 0;
 
@@ -437,24 +314,25 @@ static void try_run(struct script *s, const struct run *run)
 
 static void run_next(struct script *s)
 {
-	struct run *run;
+	struct hook_run *run;
 
 	tell_dropped(s, "more waited than it can be run for in time");
-	while (!s->pid && (run = first_run(s))) {
+	while (!s->pid && (run = hook_queue_first(&s->waiting))) {
 		try_run(s, run);
-		run_free(run);
+		hook_run_free(run);
 	}
 }
 
 void hooks_run(struct hooks *hooks, const struct hook_variable *variables, size_t n)
 {
+	const struct hook_about about = { hooks->event, hooks->instance, hooks->node ? hooks->node : "" };
 	struct script *s;
 
 	LIST_FOREACH(s, &hooks->scripts, entry)
 	{
 		if (!s->configured)
 			continue;
-		enqueue(s, variables, n);
+		hook_queue_add(&s->waiting, &about, variables, n);
 		if (!s->pid)
 			run_next(s);
 	}
@@ -483,7 +361,7 @@ static struct script *add(struct hooks *hooks, const char *path)
 	s->hooks = hooks;
 	s->out = -1;
 	s->pidfd = -1;
-	STAILQ_INIT(&s->waiting);
+	hook_queue_init(&s->waiting);
 	LIST_INSERT_HEAD(&hooks->scripts, s, entry);
 	s->path = strdup(path);
 	s->pause = evtimer_new(hooks->base, on_pause, s);
@@ -599,7 +477,7 @@ void hooks_close(struct hooks *hooks)
 			program_signal(s->pid, SIGTERM);
 	}
 	while ((s = LIST_FIRST(&hooks->scripts))) {
-		s->dropped += s->n_waiting;
+		s->waiting.dropped += s->waiting.n;
 		tell_dropped(s, "the daemon ends");
 		if (s->pid)
 			end_run(s, until);
