@@ -174,8 +174,8 @@ static void own(struct daemon *d)
 
 	for (size_t i = 0; i < n; i++)
 		any |= views[i].owns;
-	if (!any)
-		stand_by(d, n);
+	if (!any) /* of a pair without any, too: what a peer has told of passes by that */
+		stand_by(d, v->config && v->config->ha.interface);
 	if (any && !v->owns_since_ms)
 		v->owns_since_ms = clock_ms(CLOCK_BOOTTIME);
 	else if (!any)
