@@ -286,6 +286,7 @@ static const struct {
 	{ check_status, "status", STATUS("'reasons': []"), "ok", "" },
 	{ check_status, "status", STATUS("'reasons': [ 'something new' ]"), "fail", "something new" },
 	{ check_status, "status", STATUS("'reasons': [ 'vip v: split-brain' ]"), "fail", "split-brain" },
+	{ check_status, "status", STATUS("'reasons': [ 'config sync: x' ]"), "fail", "config sync: x" },
 	{ check_realtime, "status", STATUS("'realtime': true, 'locked': true"), "ok", "" },
 	{ check_realtime, "status", STATUS("'realtime': false, 'locked': true"), "fail", "real-time" },
 	{ check_realtime, "vips", "[]", "skipped", "" },

@@ -119,7 +119,7 @@ const struct cli_command cli_commands[] = {
 	  "  --list          the scenarios\n"
 	  "  --target NAME   interface or gateway, where the scenario takes one\n"
 	  "  --max-gap-ms N  instead of the configuration's limit\n"
-	  "  --report FILE   the result, as JSON, besides the one that is kept in the state directory\n"
+	  "  --report FILE   the result, as JSON, besides the one that both nodes keep in their state directories\n"
 	  "  --yes           don't ask\n",
 	  cmd_drill },
 	{ "kill", "states SELECTOR...|--all [--reset]", "end connections: what comes of them then is judged anew",
@@ -131,8 +131,8 @@ const struct cli_command cli_commands[] = {
 	  "A row for each finding: check, result (ok, warn, fail or skipped), finding, remedy. Exit status 1 when\n"
 	  "something failed. Works without a daemon, too: then that is a finding, and what only the daemon knows\n"
 	  "is skipped. Checks of your own (`checks` in the configuration) are run, each for 10 s at most.\n"
-	  "  --bundle FILE  writes a tar for support: findings, configuration, tables, events, what ip, nft, ss\n"
-	  "                 and bpftool say; without passwords, keys, tokens, users and descriptions\n",
+	  "  --bundle FILE  writes a tar for support: findings, configuration, tables, drills, events, what ip, nft,\n"
+	  "                 ss, bpftool and journalctl say; without passwords, keys, tokens, users and descriptions\n",
 	  cmd_doctor },
 	{ "unload", "--yes", "take fairlead out of the kernel: programs, maps, tunnel devices, routes",
 	  "Says what is no longer protected; the daemon ends. Works without a daemon too: then `fairleadd --unload`\n"

@@ -28,7 +28,7 @@ void check_clock(struct doctor *d)
 
 void judge_peer_clock(struct doctor *d, const char *peer, long long offset_ms)
 {
-	const char *remedy = "synchronise both clocks by NTP";
+	const char *remedy = "on both nodes: timedatectl set-ntp true, or install chrony";
 	long long apart = offset_ms < 0 ? -offset_ms : offset_ms;
 
 	if (apart >= APART_FAIL_MS)

@@ -51,6 +51,7 @@ static const struct {
 	{ "segment-split", "the cable and the switch of that segment; does the switch drop the virtual MAC?" },
 	{ "announcement-unseen",
 	  "the switch of that segment: does it let frames from the virtual MAC pass, at both nodes' ports?" },
+	{ "config sync: ", "fairlead sync diff shows what differs; fairlead sync config on the primary pushes it" },
 	{ "sync: no key", "fairlead keygen makes one; the same on all nodes, chmod 600, chown root" },
 	{ "sync", "fairlead show sync; ip -d link and ip addr: the link of ha.interface" },
 	{ "peer", "fairlead show sync; does the other node run, and is the cable in?" },

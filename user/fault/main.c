@@ -228,11 +228,25 @@ static int run(struct fault *f, const struct fault_kind *kind)
 	return err ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+/* When the one that was killed had begun, and had done it. */
+static void told_times(const struct fault *f, struct times *t)
+{
+	char *dir = instance_state_dir(f->instance), *path = NULL;
+	json_t *told = dir && asprintf(&path, "%s/" FAULT_RESULT, dir) > 0 ? json_load_file(path, 0, NULL) : NULL;
+
+	t->begun_ms = json_integer_value(json_object_get(told, "begun_ms"));
+	t->done_ms = json_integer_value(json_object_get(told, "done_ms"));
+	json_decref(told);
+	free(path);
+	free(dir);
+}
+
 /* The daemon runs, or it could not have started this. */
 static int undo_left(struct fault *f, const struct fault_kind *kind)
 {
-	struct times t = { .begun_ms = clock_ms(CLOCK_REALTIME), .ending_ms = clock_ms(CLOCK_REALTIME) };
+	struct times t = { .ending_ms = clock_ms(CLOCK_REALTIME) };
 
+	told_times(f, &t);
 	fault_error(f, "what was to undo it was ended before it had");
 	if (kind->resume && !kind->resume(f))
 		links_undo(f);
