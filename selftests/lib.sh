@@ -18,6 +18,7 @@ export FL_RUN=$FL_PREFIX FL_BUILD PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$FL_NET
 fl_names=()	# namespaces
 fl_pids=()	# background processes
 fl_instances=()	# daemons' instances, and fl_daemon_pid[INSTANCE], fl_daemon_ns[INSTANCE]
+fl_held_pid=
 declare -A fl_daemon_pid=() fl_daemon_ns=()
 fl_failed=0
 fl_why=()
@@ -230,6 +231,18 @@ daemon_kill() {
 	[ -n "$pid" ] || return 0
 	kill "-${2:-KILL}" "$pid" 2> /dev/null
 	wait "$pid" 2> /dev/null
+}
+
+# hold_loop NAME SECONDS: its event loop has much to do, in the background, from when this returns on; probes, adverts and beats have a thread of
+# their own. hold_loop_end waits until it goes on
+hold_loop() {
+	"$FL_PYTHON" "$FL_NET/hold_loop.py" "${fl_daemon_pid[$1]}" "$2" > "$FL_TMP/held" 2>&1 &
+	fl_held_pid=$!
+	slowwait 5 grep -q held "$FL_TMP/held" || fail "the loop of $1 can't be held up: $(cat "$FL_TMP/held")"
+}
+
+hold_loop_end() {
+	wait "$fl_held_pid" || fail "the loop was not held up: $(cat "$FL_TMP/held")"
 }
 
 # daemon_remove NAME: unloads and ends it; what a dead one left is taken away by the daemon's program

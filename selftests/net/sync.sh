@@ -212,11 +212,6 @@ restarts() {
 	check "again" slowwait 10 both_connected
 }
 
-# hold_loop NODE SECONDS: its event loop; probes, adverts and beats have a thread of their own
-hold_loop() {
-	"$FL_PYTHON" "$FL_NET/hold_loop.py" "${fl_daemon_pid[$1]}" "$2"
-}
-
 is_told() {
 	fl right status | grep -q "$1"
 }
@@ -228,12 +223,11 @@ losses() {
 
 # Its loop has much to do, as in an apply: nobody is lost for that
 held_up() {
-	local before busy
+	local before
 	before=$(losses)
-	hold_loop left 6 > "$FL_TMP/held" &
-	busy=$!
+	hold_loop left 6
 	check "a reason" slowwait 5 is_told "peer left .* is busy since [3-9] s: its beats come"
-	wait "$busy" || fail "not held up: $(cat "$FL_TMP/held")"
+	hold_loop_end
 	check "no reason any more" slowwait 5 is_ok
 	check "still connected" both_connected
 	check_equal "nobody was lost" "$(losses)" "$before"

@@ -265,6 +265,17 @@ hangs() {
 	check "in step" slowwait 5 in_step
 }
 
+# right is busy, which takes it longer than a dead one is waited for: it gets it with left's apply, not behind it
+busy() {
+	left_is new.json "$PING"
+	hold_loop right 5
+	fl left apply "$FL_TMP/new.json" > "$FL_TMP/out" 2>&1 || fail "$(cat "$FL_TMP/out")"
+	check "right has it" rules_are right "of right ping"
+	check_not "it is not pending" grep pending "$FL_TMP/out"
+	hold_loop_end
+	check "in step" slowwait 5 in_step
+}
+
 set_up
 run_test meets meets
 run_test pushed pushed
@@ -277,5 +288,6 @@ run_test on-trial on_trial
 run_test for-itself for_itself
 run_test two-primaries two_primaries
 run_test hangs hangs
+run_test busy busy
 teardown
 finish
