@@ -183,7 +183,6 @@ struct sign_mark pair_next_mark(struct vhids *v);
 /* It was heard validly. */
 void pair_heard(struct pair_peer *peer, const struct sign_mark *mark, unsigned int key);
 enum vhid_guard vhid_guard(const struct vhids *v, const struct vhid *one);
-bool vhid_is_vacant(const struct vhids *v, const struct vhid *one);
 bool pair_is_up(const struct vhids *v, const struct pair_peer *peer);
 bool pair_keys_are_fresh(const struct vhids *v); /* others may not have changed theirs yet */
 void pair_receive(struct vhids *v);
@@ -199,6 +198,8 @@ struct vhid_peer *vhid_say_make(const struct pair *pair, const struct pair *befo
 /* ---- vhids_watch.c ---- */
 
 void vhids_watch(struct vhids *v);
+/* All nodes of the pair say that they have it not. */
+bool vhid_is_vacant(const struct vhids *v, const struct vhid *one);
 /* A master's claim came; of interest if this node is one too. since_ns: since when the other is; 0: it did not say */
 void vhid_watch_dual(struct vhids *v, struct vhid *one, size_t peer, uint64_t since_ns);
 void vhid_watch_seen(struct vhids *v, struct vhid *one, const struct pair_peer *peer, const struct beat_entry *told);

@@ -11,6 +11,7 @@
 #define BEAT_LONGEST_NS (250 * MS)
 #define LOST 3			     /* beats or adverts, before nothing is expected any more */
 #define SILENCE_NS SECOND	     /* at least, before that is told */
+#define CARRIER_NS SECOND	     /* so late the kernel may tell that a link is down */
 #define START_NS (10 * SECOND)	     /* in which a peer need not have said anything */
 #define FRESH_KEYS_NS (3 * SECOND)   /* in which others may send by the key before */
 #define FAULT_PAUSE_NS (60 * SECOND) /* between two events about the same fault */
@@ -144,28 +145,6 @@ enum vhid_guard vhid_guard(const struct vhids *v, const struct vhid *one)
 	return guard;
 }
 
-/* A word of now, not one that was read late: beats may have waited here while this node was stopped, but none is sent later than its interval says. */
-static bool says_it_has_not(const struct vhids *v, const struct vhid *one, size_t i)
-{
-	const struct pair_peer *peer = &v->pair.peers[i];
-	const struct vhid_peer *say = &one->say[i];
-
-	return pair_is_up(v, peer) && say->is_newest && say->told_ns > v->pair.held_ns + peer->beat_interval_ns &&
-	       say->told.role != CARP_MASTER && !(say->told.flags & BEAT_LEAVES);
-}
-
-/* Who hands over waits for another to take it, and plain nodes don't say that they haven't it. */
-bool vhid_is_vacant(const struct vhids *v, const struct vhid *one)
-{
-	size_t i = 0;
-
-	if (one->plain_peers || one->carp.role != CARP_BACKUP || one->carp.why == CARP_WHY_HANDS_OVER)
-		return false;
-	while (i < v->pair.n && says_it_has_not(v, one, i))
-		i++;
-	return i && i == v->pair.n;
-}
-
 static enum pair_state state_of(const struct vhids *v, const struct pair_peer *peer)
 {
 	uint64_t beats_ns = longer(LOST * peer->beat_interval_ns, SILENCE_NS);
@@ -181,8 +160,11 @@ static enum pair_state state_of(const struct vhids *v, const struct pair_peer *p
 		return PAIR_UNKNOWN;
 	if (!v->pair.link_up)
 		return PAIR_LINK_DOWN;
-	if (!within(peer->advert_ns, adverts_ns, v->now_ns))
-		return within(peer->strange_ns, SILENCE_NS, v->now_ns) ? PAIR_STRANGE : PAIR_SILENT;
+	if (!within(peer->advert_ns, adverts_ns, v->now_ns)) {
+		if (within(peer->strange_ns, SILENCE_NS, v->now_ns))
+			return PAIR_STRANGE;
+		return within(peer->beat_ns, beats_ns + CARRIER_NS, v->now_ns) ? peer->state : PAIR_SILENT;
+	}
 	/* one from before its beats ended says nothing: the next will tell, or that there is none */
 	return peer->advert_ns > peer->beat_ns + LOST * peer->beat_interval_ns ? PAIR_LINK_DOWN : peer->state;
 }

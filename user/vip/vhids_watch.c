@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What two channels tell that one could not: two masters at once; a segment that does not carry what the sync link says was sent; who has seen
+ * What two channels tell that one could not: two masters at once, or none; a segment that does not carry what the sync link says was sent; who has seen
  * the announcements.
  */
 #include "user/vip/vhids_internal.h"
@@ -84,6 +84,30 @@ static void watch_dual(struct vhids *v, struct vhid *one)
 	peer_event(v, one, VHID_ONE_MASTER, one->dual.peer, v->now_ns - one->dual.began_ns);
 	if (won)
 		vhid_announce_begin(v, one);
+}
+
+/* ---- no master ---- */
+
+/* A word of now, not one that was read late: beats may have waited here while this node was stopped, but none is sent later than its interval says. */
+static bool says_it_has_not(const struct vhids *v, const struct vhid *one, size_t i)
+{
+	const struct pair_peer *peer = &v->pair.peers[i];
+	const struct vhid_peer *say = &one->say[i];
+
+	return pair_is_up(v, peer) && say->is_newest && say->told_ns > v->pair.held_ns + peer->beat_interval_ns &&
+	       say->told.role != CARP_MASTER && !(say->told.flags & BEAT_LEAVES);
+}
+
+/* Who hands over waits for another to take it, and plain nodes don't say that they haven't it. */
+bool vhid_is_vacant(const struct vhids *v, const struct vhid *one)
+{
+	size_t i = 0;
+
+	if (one->plain_peers || one->carp.role != CARP_BACKUP || one->carp.why == CARP_WHY_HANDS_OVER)
+		return false;
+	while (i < v->pair.n && says_it_has_not(v, one, i))
+		i++;
+	return i && i == v->pair.n;
 }
 
 /* ---- split segments ---- */
