@@ -208,7 +208,7 @@ on_trial() {
 	check "on trial" fl left apply --confirm 60 "$FL_TMP/new.json"
 	check_equal "there too" "$(rules right)" "of right no ping"
 	check "there too" has_reason right "on trial"
-	check_match "not right's to confirm" "$(fl right confirm 2>&1)" 'left has begun the trial: `fairlead confirm` there'
+	check_match "not right's to confirm" "$(fl right confirm 2>&1)" 'left has begun the trial: .fairlead confirm. there'
 	check "still" has_reason right "on trial"
 	check "ended" fl left rollback
 	check "there too" slowwait 5 rules_are right "of right ping by SIGHUP"
