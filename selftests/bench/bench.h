@@ -283,7 +283,8 @@ bool peer_start(const struct run *r, struct peer *peer, const char *ns, char *co
 bool peer_lives(struct peer *peer);
 /* The last line that it has logged */
 const char *peer_last_words(const struct peer *peer, char *line, size_t size);
-/* SIGKILL: its children too */
+/* SIGKILL: its children too. peer_end() waits for its end, too. */
+void peer_signal(const struct peer *peer, int sig);
 void peer_end(struct peer *peer, int sig);
 void peers_write(const char *file, mode_t mode, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 

@@ -165,12 +165,20 @@ static bool node_start(struct run *r, struct world *w, int node)
 	return started;
 }
 
+/* It need not be dead when this returns: of a daemon that has many sockets and maps the kernel takes 50 ms to close all, and it does nothing any more. */
+static void node_signal(const struct world *w, int node, int sig)
+{
+	peer_signal(&w->peers[node], sig);
+	if (w->nodes[node])
+		kill(w->nodes[node], sig);
+}
+
 static void node_end(struct world *w, int node, int sig)
 {
+	node_signal(w, node, sig);
 	peer_end(&w->peers[node], sig);
 	if (!w->nodes[node])
 		return;
-	kill(w->nodes[node], sig);
 	waitpid(w->nodes[node], NULL, 0);
 	w->nodes[node] = 0;
 }
@@ -345,7 +353,7 @@ static void link_set(const struct world *w, bool up)
 static void strike(struct world *w, enum blow blow)
 {
 	if (blow == KILLED)
-		node_end(w, 0, SIGKILL);
+		node_signal(w, 0, SIGKILL);
 	else
 		link_set(w, false);
 }
@@ -358,6 +366,7 @@ static void recover(struct run *r, struct world *w, enum blow blow)
 		link_set(w, true);
 		return;
 	}
+	node_end(w, 0, SIGKILL);
 	if (w->software != FAIRLEAD) { /* a dead daemon's address stays */
 		snprintf(command, sizeof(command), "ip -n %s-%s addr del %s/24 dev lan 2>/dev/null", r->prefix,
 			 node_name(w, 0), ADDRESS);

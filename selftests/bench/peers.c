@@ -87,13 +87,20 @@ static void children_kill(pid_t pid)
 		fclose(children);
 }
 
-void peer_end(struct peer *peer, int sig)
+void peer_signal(const struct peer *peer, int sig)
 {
 	if (!peer->pid)
 		return;
 	if (sig == SIGKILL)
 		children_kill(peer->pid);
 	kill(peer->pid, sig);
+}
+
+void peer_end(struct peer *peer, int sig)
+{
+	if (!peer->pid)
+		return;
+	peer_signal(peer, sig);
 	waitpid(peer->pid, NULL, 0);
 	peer->pid = 0;
 }
