@@ -39,6 +39,7 @@ world() {
 scenario() {
 	world
 	FL_PYTHON_TIMEOUT=400 python_tests s5.py --lab "$FL_PREFIX" --how "$1" --config "$FL_TMP/S5-pri01.json"
+	[ "$1" = tc ] || python_tests s5_vpn.py --lab "$FL_PREFIX" --how "$1" --config "$FL_TMP/S5-pri01.json"
 	teardown
 }
 
