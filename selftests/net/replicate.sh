@@ -117,9 +117,9 @@ has_all() {
 	sync_is left digest_match True && sync_is right digest_match True
 }
 
-# role_is NODE ROLE: of both
+# role_is NODE ROLE [VIP]: of both, or of one
 role_is() {
-	[ "$(fl "$1" --json show vips | json "{ v['role'].lower() for v in d } == { '$2' }")" = True ]
+	[ "$(fl "$1" --json show vips | json "{ v['role'].lower() for v in d if '${3:-}' in ('', v['name']) } == { '$2' }")" = True ]
 }
 
 start() {
@@ -232,6 +232,28 @@ gateway_of_the_standby() {
 	wait "$pid"
 	check_equal "the connection" "$(tail -n 1 "$FL_TMP/idle.log")" alive
 	fl left kill states --proto tcp > /dev/null
+}
+
+# Nor if it has an address by itself, which is independent
+gateway_beside() {
+	local node
+	for node in left right; do
+		cp "$FL_TMP/$node.json" "$FL_TMP/$node.before.json"
+		config_edit "$FL_TMP/$node.json" "d['vips'].update(third={ **d['vips']['wan_vip'], 'address': ['198.51.100.20/24'], 'vhid': 3,
+			'independent': True, 'advskew': 100 if '$node' == 'left' else 0 })"
+		check "applied" fl "$node" apply
+	done
+	check "right has the third" slowwait 10 role_is right master third
+	check "left has not" slowwait 10 role_is left backup third
+	check "left has the others" role_is left master wan_vip
+	sleep 1.5 # whoever has addresses looks at gateways once more after a second
+	gateway_of_the_standby
+	for node in left right; do
+		cp "$FL_TMP/$node.before.json" "$FL_TMP/$node.json"
+		check "applied again" fl "$node" apply
+	done
+	check "left has all" slowwait 10 role_is left master
+	check "right has none" slowwait 10 role_is right backup
 }
 
 # But when it takes over, what went by the gateway that it has lost begins anew, on both
@@ -407,6 +429,7 @@ round() {
 	run_test kill-left kill_both left
 	run_test kill-right kill_both right
 	run_test gateway-of-the-standby gateway_of_the_standby
+	run_test gateway-beside gateway_beside
 	run_test gateway-after-takeover gateway_after_takeover
 	run_test on-both on_both
 	run_test mapped mapped

@@ -170,15 +170,18 @@ static void own(struct daemon *d)
 	struct vips *v = d->vips;
 	struct vhid_view *views;
 	size_t n = vips_views(d, &views);
-	bool any = false;
+	bool any = false, all;
 
 	for (size_t i = 0; i < n; i++)
 		any |= views[i].owns;
-	if (!any) /* of a pair without any, too: what a peer has told of passes by that */
+	all = any;
+	for (size_t i = 0; i < n; i++) /* an independent one may be another node's, and connections with it */
+		all &= views[i].carp.role != CARP_BACKUP;
+	if (!all) /* of a pair without any, too: what a peer has told of passes by that */
 		stand_by(d, v->config && v->config->ha.interface);
-	if (any && !v->owns_since_ms)
+	if (all && !v->owns_since_ms)
 		v->owns_since_ms = clock_ms(CLOCK_BOOTTIME);
-	else if (!any)
+	else if (!all)
 		v->owns_since_ms = 0;
 	for (size_t i = 0; i < n; i++) {
 		if (views[i].owns == v->owned[i])
