@@ -65,7 +65,7 @@ class Node:
     def wipe(self):
         """What a reboot leaves of programs, maps and addresses: nothing."""
         subprocess.run(["nsenter", "--net=/run/netns/" + self.instance, "--", BUILD + "/fairleadd", "--unload", "--instance", self.instance],
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=20, check=False)
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60, check=False)
 
     def cable(self, segment, state):
         """Pulled out ("down") or put in ("up"): the port of the switch at its other end."""
