@@ -229,6 +229,26 @@ Test(states, tally)
 	table_free(t);
 }
 
+Test(states, gateways)
+{
+	uint64_t states[FL_GATEWAYS_MAX] = { [5] = 7 };
+	struct states *t = table_new(64);
+	struct fl_state st = udp(10, 20);
+
+	st.gateway = st.reply_gateway = 3;
+	add(t, &st, FL_KIND_EMBRYONIC);
+	st = udp(11, 20);
+	st.gateway = 3;
+	st.reply_gateway = FL_GATEWAYS_MAX - 1;
+	add(t, &st, FL_KIND_ESTABLISHED);
+	add(t, &st, FL_KIND_TWIN);
+	states_gateways(t, states);
+	cr_expect_eq(states[3], 2u, "once of each state");
+	cr_expect_eq(states[FL_GATEWAYS_MAX - 1], 1u);
+	cr_expect_eq(states[5], 0u, "what was there is gone");
+	table_free(t);
+}
+
 static int each_third(void *arg, const struct states_entry *e)
 {
 	(void)e;

@@ -152,22 +152,9 @@ void datapath_health_written(struct datapath *dp)
 
 /* ---- who uses them ---- */
 
-static int count_state(void *arg, const struct states_entry *e)
-{
-	uint64_t *states = arg;
-
-	states[e->state.gateway % FL_GATEWAYS_MAX]++;
-	if (e->state.reply_gateway != e->state.gateway)
-		states[e->state.reply_gateway % FL_GATEWAYS_MAX]++;
-	return 0;
-}
-
 void datapath_gateway_states(struct datapath *dp, uint64_t *states)
 {
-	static const struct states_filter all;
-
-	memset(states, 0, FL_GATEWAYS_MAX * sizeof(*states));
-	states_walk(&dp->states, &all, count_state, states);
+	states_gateways(&dp->states, states);
 }
 
 /* ---- what follows ---- */

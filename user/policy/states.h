@@ -130,6 +130,8 @@ struct states_tally {
 	uint64_t states;
 };
 void states_tally(const struct states *t, uint32_t now, struct states_tally tally[FL_RULE_IDS_MAX]);
+/* How many go by each gateway, or come back by it; at 0 those that the routing table sends. */
+void states_gateways(const struct states *t, uint64_t states[FL_GATEWAYS_MAX]);
 
 /* What else an id has: of stateless packets, of blocked ones, and of states that have ended. */
 void states_rule_stats(const struct states *t, uint16_t id, struct fl_rule_stats *sum);

@@ -170,6 +170,20 @@ void states_tally(const struct states *t, uint32_t now, struct states_tally tall
 	}
 }
 
+void states_gateways(const struct states *t, uint64_t states[FL_GATEWAYS_MAX])
+{
+	memset(states, 0, FL_GATEWAYS_MAX * sizeof(*states));
+	for (uint32_t slot = 0; slot < states_slots(t); slot++) {
+		const struct fl_state *st = &t->entries[slot];
+
+		if (!states_is_state(states_tag(t, slot)))
+			continue;
+		states[st->gateway % FL_GATEWAYS_MAX]++;
+		if (st->reply_gateway != st->gateway)
+			states[st->reply_gateway % FL_GATEWAYS_MAX]++;
+	}
+}
+
 void states_rule_stats(const struct states *t, uint16_t id, struct fl_rule_stats *sum)
 {
 	*sum = (struct fl_rule_stats){};
