@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Connections that go on while routers change: in `server`'s namespace echoes, in the client's one of each kind.
 
-replicate.py serve ADDRESS...
+replicate.py serve ADDRESS...       echoes; says "reset" of each TCP connection that is
 replicate.py stream ADDRESS PORT    a number by UDP, each millisecond
 replicate.py idle ADDRESS           a TCP connection that says "up" and nothing more until it is ended: then "alive", or why not
 replicate.py hold ADDRESS KIND...   tcp, udp or icmp; says "up KIND", and when it is ended (SIGTERM) "KIND gap MS lost N"
@@ -33,11 +33,11 @@ def family_of(address):
 
 
 def echo_tcp(sock):
-    while True:
-        data = sock.recv(4096)
-        if not data:
-            break
-        sock.sendall(data)
+    try:
+        while data := sock.recv(4096):
+            sock.sendall(data)
+    except ConnectionResetError:
+        print("reset", flush=True)
     sock.close()
 
 

@@ -328,6 +328,60 @@ kill_both() {
 	check "applied again" fl left apply
 }
 
+# reset_by NODE: both ends of connections amid traffic are reset, first of one, then of all others. Whichever node is asked, the numbers are those of left, by
+# which they pass.
+reset_by() {
+	local before pids
+	flows=()
+	flow reset4 "$SERVER4" tcp tcp
+	flow reset6 "$SERVER6" tcp
+	pids=("${flows[@]}")
+	flows=()
+	check "they are up" slowwait 10 resets_flows 3 up
+	check "right knows them" promptly 1 knows_tcp right 3
+	before=$(server_resets)
+	check_equal "one of them" "$(fl "$1" kill states --host "$CLIENT6" --proto tcp --reset)" "1 state killed, $(resets_words "$1" 1)"
+	check "the server's end" slowwait 3 server_resets_are $((before + 1))
+	check "the others stay" knows_tcp left 2
+	check_equal "the others" "$(fl "$1" --json kill states --proto tcp --reset | json "$(resets_json "$1" 2)")" True
+	check "the servers' ends" slowwait 3 server_resets_are $((before + 3))
+	check "left knows none" promptly 1 knows_tcp left 0
+	check "nor right" promptly 1 knows_tcp right 0
+	kill "${pids[@]}"
+	wait "${pids[@]}"
+	check "the clients' ends" resets_flows 3 "Connection reset by peer"
+	rm -f "$FL_TMP"/flowreset[46].log
+}
+
+# resets_words NODE N: right sends none for what passes by left
+resets_words() {
+	[ "$1" = left ] && echo "resets sent for $2" && return
+	echo "resets sent for 0, the peer was asked to send them for $2"
+}
+
+resets_json() {
+	[ "$1" = left ] && echo "d == { 'killed': $2, 'reset': $2 }" && return
+	echo "d == { 'killed': $2, 'reset': 0, 'asked': $2 }"
+}
+
+# resets_flows N PATTERN
+resets_flows() {
+	[ "$(cat "$FL_TMP"/flowreset[46].log | grep -c "$2")" = "$1" ]
+}
+
+server_resets() {
+	grep -c '^reset$' "$FL_TMP/serve.log"
+}
+
+server_resets_are() {
+	[ "$(server_resets)" = "$1" ]
+}
+
+# knows_tcp NODE N
+knows_tcp() {
+	[ "$(fl "$1" show states --count --proto tcp)" = "$2" ]
+}
+
 stays_away_now() {
 	[ "$(streamed "$1" 5001) $(streamed "$1" 5003)" = "0 0" ]
 }
@@ -428,6 +482,8 @@ round() {
 	started start "$1" || return
 	run_test kill-left kill_both left
 	run_test kill-right kill_both right
+	run_test reset-left reset_by left
+	run_test reset-right reset_by right
 	run_test gateway-of-the-standby gateway_of_the_standby
 	run_test gateway-beside gateway_beside
 	run_test gateway-after-takeover gateway_after_takeover

@@ -46,6 +46,14 @@ static int understand(void *arg, const char *text, size_t len, struct states_num
 	return 0;
 }
 
+static void reset(void *arg, const struct states_entry *entry)
+{
+	struct node *node = arg;
+
+	cr_expect(states_is_at(node->table, entry->slot, FL_TAG_SERIAL(entry->tag)), "it is still there");
+	node->resets++;
+}
+
 static void tell(void *arg, void *peer, const char *event, const char *why)
 {
 	struct node *node = arg;
@@ -65,6 +73,7 @@ struct states_host replica_host(struct node *node)
 				     .ns = now_ns,
 				     .names = names,
 				     .understand = understand,
+				     .reset = reset,
 				     .tell = tell,
 				     .arg = node };
 }

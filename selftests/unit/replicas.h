@@ -38,7 +38,7 @@ struct node {
 	struct fl_sync_log *logs; /* CPUS and the daemon's */
 	struct states_sync *sync;
 	struct link links[NODES];
-	unsigned int told;
+	unsigned int told, resets;
 };
 
 extern struct replicas {

@@ -138,6 +138,42 @@ Test(states_sync, ended_by_hand)
 	replicas_close();
 }
 
+static bool reset_by_hand(unsigned int node, uint32_t number)
+{
+	struct node *n = &replicas.nodes[node];
+	struct states_entry e;
+	bool asked;
+
+	cr_assert(replica_has(n, number, &e));
+	asked = states_sync_reset(n->sync, e.slot, FL_TAG_SERIAL(e.tag));
+	end_by_hand(node, number);
+	return asked;
+}
+
+/* Whose they are is asked to reset them before they end, however many there are: more than a message has room for. Of its own nobody is asked. */
+Test(states_sync, reset_by_hand)
+{
+	replicas_pair();
+	replica_fill(0, 150, KEYS);
+	replicas_settle();
+	for (uint32_t number = 0; number < KEYS; number++)
+		if (number < 100 || number >= 150)
+			cr_expect(reset_by_hand(1, number));
+	cr_expect_not(reset_by_hand(1, 120));
+	end_by_hand(1, 121);
+	for (uint32_t number = 130; number < 140; number++)
+		cr_expect(reset_by_hand(0, number));
+	end_by_hand(0, 140);
+	for (int i = 0; i < 3; i++)
+		replicas_turn(1000);
+	cr_expect_eq(replicas.nodes[0].resets, KEYS - 50);
+	cr_expect_eq(replicas.nodes[1].resets, 10);
+	cr_expect_eq(replicas_expect_same("at once"), 50 - 13);
+	replicas_cut(replicas_link(0, 1));
+	cr_expect_not(reset_by_hand(0, 141), "nobody is there to be asked");
+	replicas_close();
+}
+
 /* Before anything that is asked next the peer has heard of it. */
 Test(states_sync, at_once)
 {

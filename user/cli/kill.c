@@ -21,7 +21,7 @@ static bool take_line(void *arg, char *line)
 	struct killed *killed = arg;
 	json_t *json = json_loads(line, 0, NULL);
 	const char *error = json_string_value(json_object_get(json, "error"));
-	const json_t *reset = json_object_get(json, "reset");
+	const json_t *reset = json_object_get(json, "reset"), *asked = json_object_get(json, "asked");
 	json_int_t n = json_integer_value(json_object_get(json, "killed"));
 
 	if (error) {
@@ -29,11 +29,14 @@ static bool take_line(void *arg, char *line)
 		killed->status = CLI_FAILED;
 	} else if (killed->cli->json) {
 		cli_print_json(json);
-	} else if (reset) {
-		printf("%" JSON_INTEGER_FORMAT " state%s killed, resets sent for %" JSON_INTEGER_FORMAT "\n", n,
-		       n == 1 ? "" : "s", json_integer_value(reset));
 	} else {
-		printf("%" JSON_INTEGER_FORMAT " state%s killed\n", n, n == 1 ? "" : "s");
+		printf("%" JSON_INTEGER_FORMAT " state%s killed", n, n == 1 ? "" : "s");
+		if (reset)
+			printf(", resets sent for %" JSON_INTEGER_FORMAT, json_integer_value(reset));
+		if (asked)
+			printf(", the peer was asked to send them for %" JSON_INTEGER_FORMAT,
+			       json_integer_value(asked));
+		puts("");
 	}
 	json_decref(json);
 	return false;

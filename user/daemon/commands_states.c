@@ -25,13 +25,23 @@ static int states_go(void *arg, const char **rows)
 	return datapath_states_go(job->cursor, rows);
 }
 
+/* How many got resets, and how many others a peer was asked to reset, if any */
+static void put_resets(json_t *to, const struct states_cursor *cursor)
+{
+	json_int_t asked = (json_int_t)datapath_states_asked(cursor);
+
+	json_object_set_new(to, "reset", json_integer((json_int_t)datapath_states_resets(cursor)));
+	if (asked)
+		json_object_set_new(to, "asked", json_integer(asked));
+}
+
 /* Also where who has asked is gone before it is done */
 static void tell_killed(struct job *job)
 {
 	json_int_t n = job->kill ? datapath_states_found(job->cursor) : 0;
 
 	if (n && job->reset)
-		json_object_set_new(job->selected, "reset", json_integer(datapath_states_resets(job->cursor)));
+		put_resets(job->selected, job->cursor);
 	if (n)
 		journal_write(job->journal, JOURNAL_NOTICE, JOURNAL_STATES, "kill", "ended", json_incref(job->selected),
 			      "%" JSON_INTEGER_FORMAT " states, by hand", n);
@@ -41,15 +51,17 @@ static json_t *states_end(void *arg, int err)
 {
 	struct job *job = arg;
 	json_int_t n = datapath_states_found(job->cursor);
+	json_t *result;
 
 	tell_killed(job);
 	if (err)
 		return json_pack("{s:s}", "error",
 				 err == -ESTALE ? "the state table has got another size meanwhile; ask again"
 						: strerror(-err));
+	result = json_pack("{s:I}", job->kill ? "killed" : "states", n);
 	if (job->reset)
-		return json_pack("{s:I,s:I}", "killed", n, "reset", (json_int_t)datapath_states_resets(job->cursor));
-	return json_pack("{s:I}", job->kill ? "killed" : "states", n);
+		put_resets(result, job->cursor);
+	return result;
 }
 
 static void job_free(struct job *job)
@@ -215,7 +227,7 @@ void command_show_states(struct daemon *d, const json_t *request, struct control
 		answer->result = json_pack("{s:o}", "columns", columns());
 }
 
-/* {"command": "kill", "what": "states", …as above, or "all": true; "reset": true}: behind the answer comes {"killed": N, "reset": N} */
+/* {"command": "kill", "what": "states", …as above, or "all": true; "reset": true}: behind the answer comes {"killed": N, "reset": N, "asked": N} */
 void command_kill(void *arg, const json_t *request, struct control_answer *answer)
 {
 	struct wanted w = { 0 };

@@ -48,6 +48,11 @@ static int host_understand(void *arg, const char *names, size_t len, struct stat
 	return datapath_understand(((struct daemon *)arg)->datapath, names, len, numbers);
 }
 
+static void host_reset(void *arg, const struct states_entry *entry)
+{
+	datapath_reset(((struct daemon *)arg)->datapath, entry);
+}
+
 static void host_tell(void *arg, void *peer, const char *event, const char *why)
 {
 	struct daemon *d = arg;
@@ -68,6 +73,7 @@ static struct states_host host_of(struct daemon *d, uint32_t *epoch)
 				     .ns = host_ns,
 				     .names = host_names,
 				     .understand = host_understand,
+				     .reset = host_reset,
 				     .tell = host_tell,
 				     .arg = d };
 }
@@ -256,14 +262,28 @@ bool ha_states_now(struct daemon *d, const struct sync_peer *peer)
 	return !numbers_of(s, peer).connected || its.epoch != s->epoch || states_sync_now(data_of(s, peer));
 }
 
-static void on_end(void *arg, uint32_t slot, uint32_t serial)
+/* Slots are those of the table that sync works on. */
+static bool is_in_step(const struct daemon *d)
 {
-	struct ha_states *s = ((struct daemon *)arg)->ha_states;
 	struct datapath_replicated its;
 
-	datapath_replicated(((struct daemon *)arg)->datapath, &its);
-	if (its.epoch == s->epoch)
-		states_sync_ended(s->sync, slot, serial);
+	datapath_replicated(d->datapath, &its);
+	return its.epoch == d->ha_states->epoch;
+}
+
+static void on_end(void *arg, uint32_t slot, uint32_t serial)
+{
+	struct daemon *d = arg;
+
+	if (is_in_step(d))
+		states_sync_ended(d->ha_states->sync, slot, serial);
+}
+
+static bool on_reset(void *arg, uint32_t slot, uint32_t serial)
+{
+	struct daemon *d = arg;
+
+	return is_in_step(d) && states_sync_reset(d->ha_states->sync, slot, serial);
 }
 
 static void part_show(void *arg, struct sync_peer *peer, json_t *row)
@@ -422,7 +442,7 @@ int ha_states_open(struct daemon *d)
 				      .show = part_show,
 				      .arg = d };
 	ha_part(d, &s->part);
-	datapath_on_end(d->datapath, on_end, d);
+	datapath_on_end(d->datapath, &(struct datapath_end_ops){ on_end, on_reset, d });
 	return 0;
 }
 
@@ -432,7 +452,7 @@ void ha_states_close(struct daemon *d)
 
 	if (!s)
 		return;
-	datapath_on_end(d->datapath, NULL, NULL);
+	datapath_on_end(d->datapath, NULL);
 	if (s->turn)
 		event_free(s->turn);
 	states_sync_free(s->sync);

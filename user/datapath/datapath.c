@@ -225,6 +225,7 @@ void datapath_close(struct datapath *dp)
 	policy_close(dp);
 	state_table_close(dp);
 	sync_log_close(dp);
+	resets_close(dp->asked);
 	for (int set = 0; set < 2; set++)
 		free(dp->in_map[set]);
 	free(dp->group_routes);

@@ -254,8 +254,9 @@ void datapath_states_close(struct states_cursor *cursor); /* NULL is allowed */
  * 1: there is more; 0: that was all; -ESTALE: the table has got another size meanwhile, and rows may be told twice.
  */
 int datapath_states_go(struct states_cursor *cursor, const char **rows);
-uint64_t datapath_states_found(const struct states_cursor *cursor); /* so far: shown, counted or ended */
-uint64_t datapath_states_resets(const struct states_cursor *cursor);
+uint64_t datapath_states_found(const struct states_cursor *cursor);  /* so far: shown, counted or ended */
+uint64_t datapath_states_resets(const struct states_cursor *cursor); /* sent from here */
+uint64_t datapath_states_asked(const struct states_cursor *cursor);  /* that other nodes were asked for */
 
 struct datapath_states {
 	uint64_t states, limit;
@@ -274,9 +275,17 @@ struct datapath_replicated {
 };
 void datapath_replicated(struct datapath *dp, struct datapath_replicated *out);
 void datapath_replicate(struct datapath *dp, bool on); /* the programs log what changes */
-/* A connection was ended by hand, or for its way is gone, not by its packets or by time. */
-typedef void datapath_ended_fn(void *arg, uint32_t slot, uint32_t serial);
-void datapath_on_end(struct datapath *dp, datapath_ended_fn *ended, void *arg);
+struct states_entry;
+struct datapath_end_ops {
+	/* A connection was ended by hand, or for its way is gone, not by its packets or by time. */
+	void (*ended)(void *arg, uint32_t slot, uint32_t serial);
+	/* One of another node's is about to be, and its ends shall get resets. Whether the other was asked to send them */
+	bool (*reset)(void *arg, uint32_t slot, uint32_t serial);
+	void *arg;
+};
+void datapath_on_end(struct datapath *dp, const struct datapath_end_ops *ops); /* NULL: no more */
+/* Another node asks for it: TCP resets to both ends, by this node's numbers, while it is there. */
+void datapath_reset(struct datapath *dp, const struct states_entry *entry);
 /* Low word of jiffies64; 0: the programs have seen no packet yet. */
 uint32_t datapath_jiffies(struct datapath *dp);
 /* Of all numbers that states have: JSON, to be freed; NULL: out of memory. */

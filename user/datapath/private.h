@@ -170,13 +170,13 @@ struct datapath {
 	char instance[64];
 	char pins[128]; /* the instance's folder in bpffs */
 	struct system *system;
-	struct journal *journal;  /* NULL: events go to the log only */
-	bool adopted;		  /* it was at work already when it was opened */
-	bool first;		  /* nothing was running that could be taken over */
-	bool ready;		  /* datapath_open() has done all */
-	bool stands_by;		  /* another node has the addresses */
-	datapath_ended_fn *ended; /* NULL: nobody wants to know */
-	void *ended_arg;
+	struct journal *journal;     /* NULL: events go to the log only */
+	bool adopted;		     /* it was at work already when it was opened */
+	bool first;		     /* nothing was running that could be taken over */
+	bool ready;		     /* datapath_open() has done all */
+	bool stands_by;		     /* another node has the addresses */
+	struct datapath_end_ops end; /* NULL: nobody wants to know */
+	struct resets *asked;	     /* for what another node asks to be reset; NULL: none has yet */
 	const struct config *config; /* in force; the caller keeps it. NULL before the first apply */
 
 	struct objects objects;
@@ -505,6 +505,7 @@ struct resets; /* opaque */
 int resets_open(struct resets **out, struct datapath *dp, char **why);
 void resets_close(struct resets *resets); /* NULL is allowed */
 void resets_send(struct resets *resets, const struct states_entry *entry);
+bool can_be_reset(const struct fl_state *st);
 void resets_send_starter(struct resets *resets, const struct states_entry *entry); /* to the end that began alone */
 uint64_t resets_sent(const struct resets *resets); /* states whose ends have both got one */
 
@@ -517,6 +518,8 @@ void orphans_free(struct datapath *dp);
 void moves_free(struct datapath *dp);
 /* By hand, or since its way is gone: here and at the peers. Returns whether it still was there. */
 bool end_connection(struct datapath *dp, const struct states_entry *e);
+/* Before that: whether it passes by another node, which was asked to reset it, since it has the numbers. */
+bool ask_for_resets(struct datapath *dp, const struct states_entry *e);
 /* Its packets pass by another node, which has the addresses: what this node's gateways are is nothing to it. */
 bool is_another_nodes(const struct datapath *dp, const struct states_entry *e);
 

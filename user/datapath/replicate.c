@@ -55,19 +55,38 @@ void datapath_replicate(struct datapath *dp, bool on)
 	control_write(dp);
 }
 
-void datapath_on_end(struct datapath *dp, datapath_ended_fn *ended, void *arg)
+void datapath_on_end(struct datapath *dp, const struct datapath_end_ops *ops)
 {
-	dp->ended = ended;
-	dp->ended_arg = arg;
+	dp->end = ops ? *ops : (struct datapath_end_ops){};
 }
 
 bool end_connection(struct datapath *dp, const struct states_entry *e)
 {
 	bool ended = states_end(&dp->states, e->slot, e->tag);
 
-	if (ended && dp->ended)
-		dp->ended(dp->ended_arg, e->slot, FL_TAG_SERIAL(e->tag));
+	if (ended && dp->end.ended)
+		dp->end.ended(dp->end.arg, e->slot, FL_TAG_SERIAL(e->tag));
 	return ended;
+}
+
+bool ask_for_resets(struct datapath *dp, const struct states_entry *e)
+{
+	return e->state.flags & FL_STATE_PEER && can_be_reset(&e->state) && dp->end.reset &&
+	       dp->end.reset(dp->end.arg, e->slot, FL_TAG_SERIAL(e->tag));
+}
+
+void datapath_reset(struct datapath *dp, const struct states_entry *entry)
+{
+	char *why = NULL;
+
+	if (!dp->asked && resets_open(&dp->asked, dp, &why)) {
+		log_warnx("%s", why ? why : "resets can't be sent");
+		resets_close(dp->asked);
+		dp->asked = NULL;
+	}
+	free(why);
+	if (dp->asked)
+		resets_send(dp->asked, entry);
 }
 
 void datapath_stand_by(struct datapath *dp, bool stands_by)

@@ -180,7 +180,7 @@ static bool send_to(struct resets *resets, const struct states_entry *e, unsigne
 }
 
 /* Without windows nobody has counted: no host would take it. */
-static bool can_be_reset(const struct fl_state *st)
+bool can_be_reset(const struct fl_state *st)
 {
 	return st->proto == IPPROTO_TCP && !(st->flags & FL_STATE_LOOSE) && st->phase[0] != FL_PHASE_CLOSED;
 }

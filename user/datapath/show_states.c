@@ -16,6 +16,7 @@
 
 #define SLICE_MS 3	      /* so long at a time */
 #define CHUNK 512	      /* slots between two looks at the clock */
+#define ASKED_MAX 256	      /* resets that another node sends meanwhile: no more than this one would */
 #define OUT_SIZE (256 * 1024) /* of rows at a time */
 #define ROW_MAX 2560 /* a rule's name may be escaped to 1512 bytes, those of gateways and interfaces to 384 each */
 #define PROTOCOL_MAX 32
@@ -42,6 +43,8 @@ struct states_cursor {
 	uint32_t now;	  /* jiffies; 0: not known yet */
 	enum states_doing doing;
 	struct resets *resets; /* with STATES_RESET */
+	uint64_t asked;	       /* that another node sends */
+	uint64_t asked_before; /* this slice */
 	/* with STATES_BIGGEST: a heap, while it is filled with the smallest on top, then with the biggest */
 	struct ranked *ranked;
 	size_t n_ranked, ranked_size;
@@ -316,6 +319,14 @@ static void ranked_slice(struct states_cursor *c, uint64_t until)
 
 /* ---- the walk ---- */
 
+static void reset(struct states_cursor *c, const struct states_entry *e)
+{
+	if (ask_for_resets(c->dp, e))
+		c->asked++;
+	else
+		resets_send(c->resets, e);
+}
+
 static int found(void *arg, const struct states_entry *e)
 {
 	struct states_cursor *c = arg;
@@ -327,7 +338,7 @@ static int found(void *arg, const struct states_entry *e)
 		c->n++;
 		return 0;
 	case STATES_RESET:
-		resets_send(c->resets, e);
+		reset(c, e);
 		/* fall through */
 	case STATES_KILL:
 		c->n += end_connection(c->dp, e);
@@ -343,10 +354,12 @@ static int found(void *arg, const struct states_entry *e)
 
 static void walk_slice(struct states_cursor *c, uint64_t until)
 {
+	c->asked_before = c->asked;
 	do {
 		c->slot = states_walk_some(&c->dp->states, &c->filter, c->slot, CHUNK, found, c);
 		c->walked = !c->slot;
-	} while (!c->walked && !c->done && !is_full(c) && monotonic_ms() < until);
+	} while (!c->walked && !c->done && !is_full(c) && c->asked - c->asked_before < ASKED_MAX &&
+		 monotonic_ms() < until);
 	if (!c->walked)
 		return;
 	if (c->doing != STATES_BIGGEST)
@@ -394,6 +407,11 @@ uint64_t datapath_states_found(const struct states_cursor *c)
 uint64_t datapath_states_resets(const struct states_cursor *c)
 {
 	return c->resets ? resets_sent(c->resets) : 0;
+}
+
+uint64_t datapath_states_asked(const struct states_cursor *c)
+{
+	return c->asked;
 }
 
 /* ---- the question ---- */

@@ -131,6 +131,20 @@ void states_sync_closed(struct states_sync_peer *peer)
 	receiving_closed(peer);
 }
 
+/* What somebody has ended at the peer: by hand, or since its way is gone */
+static void end(const struct states_host *host, uint32_t slot)
+{
+	states_end(host->table, slot, states_tag(host->table, slot));
+}
+
+static void reset(const struct states_host *host, uint32_t slot)
+{
+	struct states_entry entry;
+
+	if (states_at(host->table, slot, &entry))
+		host->reset(host->arg, &entry);
+}
+
 int states_sync_message(struct states_sync_peer *peer, uint16_t type, const uint8_t *data, size_t len)
 {
 	switch (type) {
@@ -147,7 +161,10 @@ int states_sync_message(struct states_sync_peer *peer, uint16_t type, const uint
 		sending_want(peer, data, len);
 		return 0;
 	case STATES_ENDED:
-		sending_killed(peer, data, len);
+		sending_killed(peer, data, len, end);
+		return 0;
+	case STATES_RESETS:
+		sending_killed(peer, data, len, reset);
 		return 0;
 	default:
 		return receiving_message(peer, type, data, len);
@@ -164,6 +181,15 @@ void states_sync_ended(struct states_sync *sync, uint32_t slot, uint32_t serial)
 	for (struct states_sync_peer *peer = sync->peers; peer; peer = peer->next)
 		if (peer->open)
 			receiving_ended(peer, slot, serial);
+}
+
+bool states_sync_reset(struct states_sync *sync, uint32_t slot, uint32_t serial)
+{
+	bool asked = false;
+
+	for (struct states_sync_peer *peer = sync->peers; peer; peer = peer->next)
+		asked |= peer->open && receiving_reset(peer, slot, serial);
+	return asked;
 }
 
 /* Returns whether there is more of it. */

@@ -34,6 +34,7 @@ enum states_message {
 	STATES_WANT,	 /* u32 slots: these are not here: version 2 */
 	STATES_DISCLAIM, /* as STATES_DELETE: it lives, but is this peer's no more, since another one has it: version 2 */
 	STATES_ENDED,	 /* as STATES_DELETE, of what the other has told: it was ended here, and is to end there */
+	STATES_RESETS, /* as STATES_ENDED, which follows: their ends get TCP resets, by the numbers of whose they are */
 	STATES_LAST = 31,
 };
 
@@ -57,6 +58,8 @@ struct states_host {
 	char *(*names)(void *arg);
 	/* What the peer's numbers are here, by its names. 0, -EINVAL: it can't be understood, -ENOMEM */
 	int (*understand)(void *arg, const char *names, size_t len, struct states_numbers_of *numbers);
+	/* A peer wants both ends of it to get TCP resets, before it is ended */
+	void (*reset)(void *arg, const struct states_entry *entry);
 	/* Something happened that people want to know; peer: the caller's */
 	void (*tell)(void *arg, void *peer, const char *event, const char *why);
 	void *arg;
@@ -89,6 +92,12 @@ void states_sync_taken_over(struct states_sync *sync);
 
 /* A connection that was ended here though it would go on: whoever has told of it ends it, too. */
 void states_sync_ended(struct states_sync *sync, uint32_t slot, uint32_t serial);
+
+/*
+ * Before that, of a connection that a peer has told of: both its ends are to get TCP resets. This node's numbers of it may be as old as the last
+ * walk. Returns whether a peer was asked; one that does not know the message ends it without.
+ */
+bool states_sync_reset(struct states_sync *sync, uint32_t slot, uint32_t serial);
 
 /*
  * A few thousand slots for each peer. Returns in how many microseconds it wants to be called again, at the latest; 0: there is nothing to do

@@ -57,7 +57,7 @@ struct sending {
 	uint32_t n_records;
 	uint64_t slots[BATCH_BITS / 64]; /* whether a slot is among the records: a bit by its last bits */
 	uint8_t records[BATCH_HEADER + BATCH_RECORDS * STATES_RECORD];
-	struct pairs deletes, disclaims, kills;
+	struct pairs deletes, disclaims, resets, kills;
 };
 
 struct receiving {
@@ -152,7 +152,10 @@ uint32_t sending_turn(struct states_sync_peer *peer); /* in how many microsecond
 void sending_want(struct states_sync_peer *peer, const uint8_t *data, size_t len);
 void sending_marked(struct states_sync_peer *peer, const uint8_t *data, size_t len);
 void sending_kill(struct states_sync_peer *peer, uint32_t slot, uint32_t serial); /* of the peer's */
-void sending_killed(struct states_sync_peer *peer, const uint8_t *data, size_t len);
+void sending_reset(struct states_sync_peer *peer, uint32_t slot, uint32_t serial);
+/* The peer wants something done with states that it has been told of, and that still live. */
+void sending_killed(struct states_sync_peer *peer, const uint8_t *data, size_t len,
+		    void (*each)(const struct states_host *host, uint32_t slot));
 uint64_t sending_lag_ns(const struct states_sync_peer *peer);
 
 /* ---- states_receive.c ---- */
@@ -163,6 +166,8 @@ void receiving_understand(struct states_sync_peer *peer);
 void receiving_turn(struct states_sync_peer *peer);
 /* What is in a slot of this node's table was ended: the peer hears of it, if it has told of that. */
 void receiving_ended(struct states_sync_peer *peer, uint32_t here, uint32_t serial);
+/* It is to be reset before that. Returns whether the peer has told of it. */
+bool receiving_reset(struct states_sync_peer *peer, uint32_t here, uint32_t serial);
 void receiving_free(struct states_sync_peer *peer);
 /* Whether a peer says that it has what is in a slot of this node's table. arg: struct states_sync */
 bool receiving_is_claimed(const void *arg, uint32_t here);

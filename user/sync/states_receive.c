@@ -396,14 +396,35 @@ void receiving_turn(struct states_sync_peer *peer)
 		peer_send(peer, STATES_WANT, message, want * 4);
 }
 
-void receiving_ended(struct states_sync_peer *peer, uint32_t here, uint32_t serial)
+/* What the peer calls it. False: it has not told of it. */
+static bool is_told(const struct states_sync_peer *peer, uint32_t here, uint32_t serial, struct states_id *id)
 {
 	const struct receiving *r = &peer->receive;
 	uint32_t owner = r->owners && here < peer->sync->slots ? r->owners[here] : 0;
 	const struct mirrored *m = owner ? &r->mirror[owner - 1] : NULL;
 
-	if (m && m->slot == here && m->serial == serial)
-		sending_kill(peer, owner - 1, m->peer_serial & ~SERIAL_IS);
+	if (!m || m->slot != here || m->serial != serial)
+		return false;
+	*id = (struct states_id){ owner - 1, m->peer_serial & ~SERIAL_IS };
+	return true;
+}
+
+void receiving_ended(struct states_sync_peer *peer, uint32_t here, uint32_t serial)
+{
+	struct states_id id;
+
+	if (is_told(peer, here, serial, &id))
+		sending_kill(peer, id.slot, id.serial);
+}
+
+bool receiving_reset(struct states_sync_peer *peer, uint32_t here, uint32_t serial)
+{
+	struct states_id id;
+
+	if (!is_told(peer, here, serial, &id))
+		return false;
+	sending_reset(peer, id.slot, id.serial);
+	return true;
 }
 
 /* ---- names ---- */

@@ -44,12 +44,19 @@ static void flush_pairs(struct states_sync_peer *peer, uint16_t type, struct pai
 	pairs->n = 0;
 }
 
+/* What is to be reset must still be there then. */
+static void flush_kills(struct states_sync_peer *peer)
+{
+	flush_pairs(peer, STATES_RESETS, &peer->send.resets);
+	flush_pairs(peer, STATES_ENDED, &peer->send.kills);
+}
+
 /* Deletes first: a connection that began anew in another slot comes behind the end of the old one. */
 static void flush(struct states_sync_peer *peer)
 {
 	flush_pairs(peer, STATES_DELETE, &peer->send.deletes);
 	flush_pairs(peer, STATES_DISCLAIM, &peer->send.disclaims);
-	flush_pairs(peer, STATES_ENDED, &peer->send.kills);
+	flush_kills(peer);
 	flush_records(peer);
 }
 
@@ -409,30 +416,38 @@ void sending_want(struct states_sync_peer *peer, const uint8_t *data, size_t len
 	flush(peer);
 }
 
-void sending_kill(struct states_sync_peer *peer, uint32_t slot, uint32_t serial)
+static void wish(struct states_sync_peer *peer, struct pairs *pairs, uint32_t slot, uint32_t serial)
 {
-	struct pairs *kills = &peer->send.kills;
 	uint8_t *to;
 
-	if (kills->n == BATCH_RECORDS)
-		flush_pairs(peer, STATES_ENDED, kills);
-	to = kills->bytes + (size_t)kills->n++ * PAIR_BYTES;
+	if (pairs->n == BATCH_RECORDS)
+		flush_kills(peer);
+	to = pairs->bytes + (size_t)pairs->n++ * PAIR_BYTES;
 	put_be32(to, slot);
 	put_be32(to + 4, serial);
 }
 
-/* Somebody has ended them at the peer: by hand, or since their way is gone. */
-void sending_killed(struct states_sync_peer *peer, const uint8_t *data, size_t len)
+void sending_kill(struct states_sync_peer *peer, uint32_t slot, uint32_t serial)
 {
-	struct states *table = peer->sync->host.table;
+	wish(peer, &peer->send.kills, slot, serial);
+}
+
+void sending_reset(struct states_sync_peer *peer, uint32_t slot, uint32_t serial)
+{
+	wish(peer, &peer->send.resets, slot, serial);
+}
+
+void sending_killed(struct states_sync_peer *peer, const uint8_t *data, size_t len,
+		    void (*each)(const struct states_host *host, uint32_t slot))
+{
 	const struct sending *s = &peer->send;
 
 	for (size_t i = 0; i + PAIR_BYTES <= len && s->serials; i += PAIR_BYTES) {
 		uint32_t slot = get_be32(data + i), serial = get_be32(data + i + 4);
 
 		if (slot < peer->sync->slots && s->serials[slot] == (serial | SERIAL_IS) &&
-		    states_is_at(table, slot, serial))
-			states_end(table, slot, states_tag(table, slot));
+		    states_is_at(peer->sync->host.table, slot, serial))
+			each(&peer->sync->host, slot);
 	}
 }
 
@@ -478,7 +493,7 @@ void sending_opened(struct states_sync_peer *peer)
 	sending_free(peer);
 	s->again = true;
 	s->done = s->bulk = false;
-	s->kills.n = 0;
+	s->resets.n = s->kills.n = 0;
 	s->marked_ns = MARK_IS_BACK;
 	s->digested_ns = s->walked_ns = ns_of(peer);
 	sending_names(peer);
