@@ -37,7 +37,7 @@ def echo_tcp(sock):
         while data := sock.recv(4096):
             sock.sendall(data)
     except ConnectionResetError:
-        print("reset", flush=True)
+        print("reset\n", end="", flush=True)  # in one piece: each connection has a thread
     sock.close()
 
 
