@@ -21,7 +21,7 @@ healed() {
 	promptly 8 told "$lines" "$pattern" || fail "$text: the log does not name '$pattern': $(tail -n "+$((lines + 1))" "$FL_TMP/router.log")"
 	promptly 8 as_before || fail "$text: not put back: $(diff "$FL_TMP/hooks" <(hooks))"
 	check "$text: status" fl router status
-	check "$text: it carries" pings "$lan" "$INET_HOST"
+	promptly 8 pings "$lan" "$INET_HOST" || fail "$text: packets get lost"
 }
 
 told() {
@@ -74,7 +74,7 @@ pins_removed() {
 	daemon_kill router
 	daemon_start router "$router" "$FL_TMP/router.json" || return
 	[ "$(fl router --json show tunnels | json 'd[0]["rx_packets"]')" -ge "$rx" ] || fail "the next daemon did not adopt them"
-	check "it carries" pings "$lan" "$INET_HOST"
+	promptly 8 pings "$lan" "$INET_HOST" || fail "packets get lost"
 }
 
 filters() {
@@ -104,7 +104,7 @@ xdp_foreign() {
 	check_match "XDP on lan0" "$(ip -n "$router" -d link show dev lan0)" 'prog/xdp id'
 	check_not "ours on lan0" grep -q 'name fl_xdp' <(ip -n "$router" -d link show dev lan0)
 	check "status" fl router status
-	check "it carries" pings "$lan" "$INET_HOST"
+	promptly 8 pings "$lan" "$INET_HOST" || fail "packets get lost"
 	in_ns "$router" ip link set dev lan0 xdpdrv off
 	promptly 8 mode_is native || fail "lan: $(fl router show interfaces)"
 }
@@ -138,7 +138,7 @@ in_the_way() {
 	promptly 8 as_before || fail "not put back: $(diff "$FL_TMP/hooks" <(hooks))"
 	promptly 8 forwarding_is 1 || fail "the kernel does not forward again" # a step behind the hooks
 	check "status" fl router status
-	check "it carries" pings "$lan" "$INET_HOST"
+	promptly 8 pings "$lan" "$INET_HOST" || fail "packets get lost"
 }
 
 forwarding_is() {
@@ -162,7 +162,7 @@ flaps() {
 	sleep 1 # it looks again at what it has seen last
 	check_equal "the log" "$(tail -n "+$((lines + 1))" "$FL_TMP/router.log" | grep -c 'somebody has taken')" 0
 	check "rollback" fl router rollback
-	check "it carries" pings "$lan" "$INET_HOST"
+	promptly 8 pings "$lan" "$INET_HOST" || fail "packets get lost"
 }
 
 # renamed: ren0 is nobody's
@@ -181,7 +181,7 @@ rename() {
 	ip -n "$router" link set dev ren0 name lan0
 	promptly 8 as_before || fail "not put back: $(diff "$FL_TMP/hooks" <(hooks))"
 	promptly 8 fl router status || fail "$(fl router status)"
-	check "it carries" pings "$lan" "$INET_HOST"
+	promptly 8 pings "$lan" "$INET_HOST" || fail "packets get lost"
 }
 
 # Renamed while no daemon runs: what was before is put back all the same
