@@ -15,8 +15,10 @@
 #include <unistd.h>
 
 #include "user/datapath/private.h"
+#include "user/policy/states_peer.h"
 
 struct resets {
+	const struct states *table;
 	int fd4, fd6;
 	uint64_t sent;
 };
@@ -33,9 +35,9 @@ int resets_open(struct resets **out, struct datapath *dp, char **why)
 {
 	struct resets *resets = calloc(1, sizeof(*resets));
 
-	(void)dp;
 	if (!resets)
 		return fail(why, ENOMEM, "out of memory");
+	resets->table = &dp->states;
 	resets->fd4 = socket(AF_INET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_RAW);
 	resets->fd6 = socket(AF_INET6, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_RAW);
 	*out = resets;
@@ -158,8 +160,20 @@ static bool sends_as_twin(const struct states_entry *e, unsigned int to)
 	return own ? !starter : starter;
 }
 
-static bool send_to(struct resets *resets, const struct states_entry *e, unsigned int to)
+/* A host takes only the number that is next. What has passed since the entry was read, amid traffic, is in the table. */
+static struct states_entry entry_now(const struct resets *resets, const struct states_entry *e)
 {
+	struct states_entry now;
+
+	if (!states_at(resets->table, e->slot, &now) || FL_TAG_SERIAL(now.tag) != FL_TAG_SERIAL(e->tag))
+		return *e;
+	memcpy(now.state.phase, e->state.phase, sizeof(now.state.phase)); /* of before the reset to the other end */
+	return now;
+}
+
+static bool send_to(struct resets *resets, const struct states_entry *entry, unsigned int to)
+{
+	const struct states_entry now = entry_now(resets, entry), *e = &now;
 	const struct fl_state *st = &e->state;
 	bool twin = sends_as_twin(e, to), waits = waits_for_answer(st, to);
 	const union fl_addr *addr = twin ? e->addr : st->addr;
