@@ -158,6 +158,11 @@ static void link_join(struct link *link)
 	}
 }
 
+void replicas_lose(struct link *link)
+{
+	pipe_drop(link);
+}
+
 struct link *replicas_link(unsigned int i, unsigned int j)
 {
 	return &replicas.nodes[i].links[j];

@@ -32,6 +32,25 @@ Test(states_sync, another_size)
 	replicas_close();
 }
 
+/* Who begins to replicate while the peer has long done so gets all of it, names too. */
+Test(states_sync, listens_late)
+{
+	replicas_open(2, 1, 2);
+	replica_fill(0, 0, 100);
+	replicas_join();
+	for (int i = 0; i < 100; i++) {
+		replicas_turn(0);
+		replicas_lose(replicas_link(0, 1));
+	}
+	cr_assert_eq(replicas_numbers(1, 0).theirs, 0);
+	replicas_settle();
+	cr_expect_eq(replicas_expect_same("behind it"), 100);
+	cr_expect_eq(replicas_numbers(1, 0).missing, 0);
+	cr_expect_eq(replicas_numbers(1, 0).resyncs, 1);
+	replicas_expect_matching(1);
+	replicas_close();
+}
+
 /* What has no place is told as long as it has none. */
 Test(states_sync, too_small)
 {

@@ -176,7 +176,7 @@ static void own(struct daemon *d)
 		any |= views[i].owns;
 	all = any;
 	for (size_t i = 0; i < n; i++) /* an independent one may be another node's, and connections with it */
-		all &= views[i].carp.role != CARP_BACKUP;
+		all &= views[i].owns;
 	if (!all) /* of a pair without any, too: what a peer has told of passes by that */
 		stand_by(d, v->config && v->config->ha.interface);
 	if (all && !v->owns_since_ms)

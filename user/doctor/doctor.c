@@ -136,7 +136,7 @@ const char *doctor_string(const json_t *row, const char *key)
 
 long long doctor_number(const json_t *row, const char *key)
 {
-	return json_integer_value(json_object_get(row, key));
+	return (long long)json_number_value(json_object_get(row, key));
 }
 
 static json_t *ask(struct doctor *d, const char *what)

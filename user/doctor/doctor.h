@@ -70,7 +70,7 @@ const json_t *doctor_shown(struct doctor *d, const char *what);
 /* The row of a table whose key has that text. */
 const json_t *doctor_row(const json_t *rows, const char *key, const char *text);
 const char *doctor_string(const json_t *row, const char *key); /* "" where there is none */
-long long doctor_number(const json_t *row, const char *key);   /* 0 where there is none */
+long long doctor_number(const json_t *row, const char *key);   /* cut to a whole one; 0 where there is none */
 
 /* The newest result of each scenario, by its name; dir: of the drills' results. The caller's */
 json_t *doctor_drills(const char *dir);

@@ -171,7 +171,7 @@ static int take_batch(struct states_sync_peer *peer, const uint8_t *data, size_t
 	size_t size, n;
 	int err = 0;
 
-	if (!peer->receive.mirror) /* it was asked for all */
+	if (!peer->receive.mirror) /* it was asked for all, or is when its digest comes */
 		return 0;
 	if (len < BATCH_HEADER)
 		return -EPROTO;
@@ -355,10 +355,12 @@ static int take_digest(struct states_sync_peer *peer, const uint8_t *data, size_
 	struct receiving *r = &peer->receive;
 	bool match;
 
-	if (!r->mirror)
-		return 0;
 	if (len < 16)
 		return -EPROTO;
+	if (!r->mirror) { /* this node replicates since a moment ago, and the peer has told of all before */
+		peer_ask(peer, "what the peer has sent before came when nobody here took it");
+		return 0;
+	}
 	match = get_be64(data) == r->digest.count && get_be64(data + 8) == r->digest.sum;
 	if (!match && r->match == 0) {
 		peer_ask(peer, "what the peer has sent and what is here of it are not the same");

@@ -271,6 +271,7 @@ static void bulk_begin(struct states_sync_peer *peer, const struct states_clock 
 	s->done = s->hurry = false;
 	s->at = 0;
 	s->begun = s->round = clock->now;
+	sending_names(peer); /* the peer may not have been there when they were told last */
 	put_be32(message, host->table->control->lineage);
 	put_be32(message + 4, host->table->control->id);
 	put_be32(message + 8, peer->sync->slots);
@@ -496,7 +497,6 @@ void sending_opened(struct states_sync_peer *peer)
 	s->resets.n = s->kills.n = 0;
 	s->marked_ns = MARK_IS_BACK;
 	s->digested_ns = s->walked_ns = ns_of(peer);
-	sending_names(peer);
 }
 
 void sending_free(struct states_sync_peer *peer)
