@@ -154,8 +154,13 @@ while True:
 	s.sendall(address.encode())
 	s.close()'
 	slowwait 5 in_ns "$host" ss -Hltn sport = :7000
-	check_equal "of who has it" "$(seen_from "$left")" 192.0.2.100
-	check_equal "of who has not" "$(seen_from "$right")" 192.0.2.2
+	check "of who has it" slowwait 3 seen_as "$left" 192.0.2.100
+	check "of who has not" slowwait 3 seen_as "$right" 192.0.2.2
+}
+
+# seen_as NODE ADDRESS
+seen_as() {
+	[ "$(seen_from "$1")" = "$2" ]
 }
 
 # The carrier, not the device: as when a cable is pulled
@@ -287,8 +292,14 @@ is_connected() {
 
 # Who has no ready peer keeps its addresses, dead or not
 alone() {
+	local changes
 	daemon_kill right TERM
 	check "told" slowwait 2 has_reason left "peer ended: 172.16.255.2"
+	changes=$(changes left)
+	check "maintenance, where nobody is left" fl left vip maintenance on
+	sleep 0.5
+	check_equal "changes of its role" "$(changes left)" "$changes"
+	check "the end of it" fl left vip maintenance off
 	daemon_kill left
 	sleep 0.5 # five intervals
 	check "reached" slowwait 1 reached

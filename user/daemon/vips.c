@@ -431,6 +431,19 @@ int vips_disable(struct daemon *d, const char *name, bool disable)
 	return 0;
 }
 
+/*
+ * Those of which no beat says whether another node would have them: to anybody, who may be nobody. The others are left when one would
+ * (user/vip/vhids_pair.c: pair_leave()).
+ */
+static void leave_unheard(struct daemon *d)
+{
+	const struct config *config = d->vips->config;
+
+	for (size_t i = 0; i < config->n_vips; i++)
+		if (!config->ha.interface || config->vips[i].plain_peers)
+			timekeeper_vip_hand_over(d->gateways->timekeeper, i);
+}
+
 void vips_maintenance(struct daemon *d, bool on)
 {
 	const char *text = on ? "on\n" : "off\n";
@@ -449,7 +462,7 @@ void vips_maintenance(struct daemon *d, bool on)
 		return;
 	vips_tell_facts(d);
 	if (on)
-		timekeeper_vip_hand_over(d->gateways->timekeeper, SIZE_MAX);
+		leave_unheard(d);
 	own(d);
 }
 

@@ -294,7 +294,8 @@ static void note_heard(struct vhids *v, const struct vhid *one, struct vhid_peer
 void vhid_watch_seen(struct vhids *v, struct vhid *one, const struct pair_peer *peer, const struct beat_entry *told)
 {
 	size_t i = (size_t)(peer - v->pair.peers);
-	uint64_t at_ns = v->now_ns - told->seen_us * 1000ull;
+	uint64_t ago_ns = told->seen_us * 1000ull;
+	uint64_t at_ns = v->now_ns > ago_ns ? v->now_ns - ago_ns : 1; /* the peer may have seen it before this boot */
 
 	note_heard(v, one, &one->say[i]);
 	note_seen(&one->say[i], told->seen_us == BEAT_UNSEEN ? 0 : at_ns);
