@@ -72,7 +72,7 @@ struct states_host replica_host(struct node *node);
 
 struct link *replicas_link(unsigned int i, unsigned int j); /* from i to j */
 void replicas_cut(struct link *link);			    /* both ways */
-void replicas_lose(struct link *link); /* what is on its way */
+void replicas_lose(struct link *link);			    /* what is on its way */
 void replica_isolate(unsigned int node);
 void replicas_join(void); /* all with all */
 

@@ -2,6 +2,7 @@
 /* Shared addresses, and the pair that shares them. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "fairlead/limits.h"
 #include "user/config/check_match.h"
@@ -89,6 +90,9 @@ static void check_vip(struct check *c, const struct draft_vip *v)
 	unsigned int advskew = v->own_advskew ? v->item.advskew : c->draft->ha.item.advskew;
 	size_t i;
 
+	if (strlen(v->item.name) > CONFIG_VIP_NAME_MAX)
+		check_error(c, AT("vips", v->item.name), "a name of %zu characters; accepted: up to %d",
+			    strlen(v->item.name), CONFIG_VIP_NAME_MAX);
 	for (i = 0; i < v->item.n_addresses; i++)
 		check_address(c, &v->item, i);
 	check_peers(c, &v->item);

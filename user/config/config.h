@@ -208,6 +208,7 @@ struct config_service {
 };
 
 #define CONFIG_NO_LIMIT UINT32_MAX
+#define CONFIG_VIP_NAME_MAX 63 /* characters */
 
 struct config_drill {
 	struct config_service *targets;
