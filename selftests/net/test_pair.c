@@ -431,6 +431,21 @@ Test(pair, a_node_whose_segment_is_dead_is_relieved)
 	cr_expect_eq(both_own, 0u);
 }
 
+/* What peers have said of the segment ends with them. */
+Test(pair, a_segment_counts_no_longer_without_peers)
+{
+	begin(&slow);
+	pair_channel(LAN, true, 0);
+	for (int i = 0; i < 40; i++) {
+		others(false, true);
+		pair_pass(250 * MS, NULL);
+	}
+	cr_assert_eq(pair_view(A).demotions.segment, VHID_DEMOTION);
+	A->pair.n_peers = 0;
+	pair_node_configure(A);
+	cr_expect_eq(pair_view(A).demotions.segment, 0);
+}
+
 static void heal_by(unsigned int channel)
 {
 	begin(&fast);

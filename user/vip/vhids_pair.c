@@ -534,6 +534,19 @@ static void take_keys(struct vhids *v, const struct sign_keys *keys)
 	}
 }
 
+/* What a peer that is none any more has said of a segment counts no longer. */
+static void forget_segments(struct vhids *v)
+{
+	for (size_t i = 0; i < v->n; i++) {
+		struct vhid_segment *segment = &v->all[i].segment;
+
+		if (segment->peer >= v->pair.n)
+			*segment = (struct vhid_segment){ .cut_ns = segment->cut_ns,
+							  .received = segment->received,
+							  .moved_ns = segment->moved_ns };
+	}
+}
+
 int vhids_pair(struct vhids *v, const struct pair_setup *setup, uint64_t now_ns)
 {
 	struct pair pair;
@@ -554,6 +567,7 @@ int vhids_pair(struct vhids *v, const struct pair_setup *setup, uint64_t now_ns)
 	err = pair_wire_configure(&v->pair.wire, setup);
 	for (size_t i = 0; i < v->n && !v->pair.n; i++)
 		v->all[i].guard = GUARD_NONE;
+	forget_segments(v);
 	v->pair.next_beat_ns = v->pair.n ? now_ns : CARP_NEVER;
 	v->pair.beat_now = true;
 	vhids_judge(v);
