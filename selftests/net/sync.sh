@@ -267,6 +267,20 @@ without_ha() {
 	check "again" slowwait 10 both_connected
 }
 
+# The same, and they lose each other before the peer has the new one
+key_slip_cut() {
+	use_key right two
+	check "right tells" slowwait 5 has_reason_of right "the key that left is connected by is not in it any more"
+	ip -n "$left" link set sync down
+	check "right has lost it" slowwait 10 not_connected right
+	check "right still tells" has_reason_of right "the key that a peer was connected by is not in it any more"
+	ip -n "$left" link set sync up
+	check "again" slowwait 10 both_connected
+	use_key left two
+	check "both go over to the new one" slowwait 10 uses_key right current
+	check "nothing to tell" slowwait 5 is_ok
+}
+
 set_up
 run_test connects connects
 run_test side-by-side side_by_side
@@ -279,5 +293,6 @@ run_test held-up held_up
 run_test dead dead
 run_test restarts restarts
 run_test without-ha without_ha
+run_test key-slip-cut key_slip_cut
 teardown
 finish

@@ -47,14 +47,22 @@ static bool is_in(const struct sync_keys *keys, const struct sync_key *key)
 	return sync_keys_find(keys, key->id);
 }
 
+/* Of the key that is kept: a peer is connected by it, or none by the new one yet. */
+static bool is_waited_for(const struct ha *ha)
+{
+	return ha->kept &&
+	       (channel_by_key(ha->channel, &ha->keys.key[1]) || !channel_by_key(ha->channel, &ha->keys.key[0]));
+}
+
 /*
  * Who takes the old key out before the peer has the new one would cut both off each other, and each would be master: it is kept as if it were the
- * second line until the peer has gone over to the new one, or is not connected any more. A restart takes the file as it is.
+ * second line until the peer has gone over to the new one, also where it is lost meanwhile. A restart takes the file as it is.
  */
 static bool keep_key(const struct ha *ha, struct sync_keys *keys)
 {
 	for (unsigned int i = 0; i < ha->keys.n && ha->channel && keys->n == 1; i++)
-		if (!is_in(keys, &ha->keys.key[i]) && channel_by_key(ha->channel, &ha->keys.key[i]))
+		if (!is_in(keys, &ha->keys.key[i]) &&
+		    (channel_by_key(ha->channel, &ha->keys.key[i]) || (i == 1 && is_waited_for(ha))))
 			keys->key[keys->n++] = ha->keys.key[i];
 	return keys->n > 1;
 }
@@ -186,7 +194,7 @@ void ha_tick(struct daemon *d)
 		return;
 	if (stat(ha->config->ha.key_file, &now))
 		now = (struct stat){ 0 };
-	if (is_same(&now, &ha->seen) && ha->channel && !(ha->kept && !channel_by_key(ha->channel, &ha->keys.key[1])))
+	if (is_same(&now, &ha->seen) && ha->channel && ha->kept == is_waited_for(ha))
 		return;
 	read_keys(d, ha->config->ha.key_file);
 	set_channel(d);
@@ -227,11 +235,13 @@ void ha_reasons(struct daemon *d, json_t *reasons)
 		json_array_append_new(reasons, json_sprintf("ha: %s: %s%s", ha->config->ha.key_file, ha->trouble,
 							    ha->keys.n ? "; the key read before is used" : ""));
 	keeping = ha->kept && ha->channel ? channel_by_key(ha->channel, &ha->keys.key[1]) : NULL;
-	if (keeping)
-		json_array_append_new(reasons, json_sprintf("ha: %s: the key that %s is connected by is not in it any "
+	if (ha->kept)
+		json_array_append_new(reasons, json_sprintf("ha: %s: the key that %s%s connected by is not in it any "
 							    "more, and holds until it has the new one: put that into "
 							    "its file",
-							    ha->config->ha.key_file, sync_peer_name(keeping)));
+							    ha->config->ha.key_file,
+							    keeping ? sync_peer_name(keeping) : "a peer was",
+							    keeping ? " is" : ""));
 	if (ha->channel)
 		channel_reasons(ha->channel, reasons);
 	else
