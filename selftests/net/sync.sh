@@ -273,6 +273,8 @@ key_slip_cut() {
 	check "right tells" slowwait 5 has_reason_of right "the key that left is connected by is not in it any more"
 	ip -n "$left" link set sync down
 	check "right has lost it" slowwait 10 not_connected right
+	use_key right two # read again, it is the same
+	sleep 1.5
 	check "right still tells" has_reason_of right "the key that a peer was connected by is not in it any more"
 	ip -n "$left" link set sync up
 	check "again" slowwait 10 both_connected

@@ -4,7 +4,7 @@
 #include "user/drill/drill.h"
 
 const struct drill_scenario drill_scenarios[] = {
-	{ "maintenance", "the master hands over, and takes its place again: not a packet may be lost", false,
+	{ "maintenance", "the master hands over, and takes its place again: what a planned change costs", false,
 	  "maintenance", DRILL_NO_TARGET, DRILL_PAIR | DRILL_MOVES | DRILL_SEEN },
 	{ "kill-daemon", "the master's daemon dies; it is started again", false, "kill", DRILL_NO_TARGET,
 	  DRILL_PAIR | DRILL_MOVES },
