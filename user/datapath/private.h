@@ -153,7 +153,7 @@ struct table_before; /* state_resize.c */
 struct neighbour;    /* nexthop.c */
 struct join;	     /* join.c */
 struct reassembly;   /* fragments.c */
-struct waiting;	     /* waiting.c */
+struct held;	     /* held.h */
 struct strays;	     /* strays.c */
 struct moves;	     /* moves.c */
 struct orphans;	     /* orphans.c */
@@ -244,7 +244,7 @@ struct datapath {
 	size_t n_saved;
 	bool saved_changed; /* the file does not have all of it yet */
 	struct reassembly *reassembly;
-	struct waiting *waiting;
+	struct held *waiting; /* waiting.c */
 	struct strays *strays;
 	struct moves *moves;	 /* connections are being ended; NULL: none */
 	struct orphans *orphans; /* the same, since their address is gone */

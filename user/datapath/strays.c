@@ -12,34 +12,23 @@
 #include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "fairlead/sync.h"
+#include "user/datapath/held.h"
 #include "user/datapath/private.h"
 #include "user/lib/inet_sum.h"
 #include "user/lib/log.h"
 #include "user/policy/states.h"
 
-#define HELD_MAX 256
 #define HELD_NS 20000000ULL /* for an answer */
 #define KNOWN_MS 100	    /* by then a state that a peer has sent is there: what it does not fit is judged … */
 #define UNKNOWN_MS 1000	    /* … and as long what no peer knows */
-#define TAKE 64		    /* frames of one call: the event loop has other things to do */
 
 struct strays {
-	struct ring_buffer *ring;
-	int pass;	       /* for inject_frame() */
-	struct fl_stray *held; /* HELD_MAX, in a circle, as they came; time_ns 0: gone */
-	unsigned int first, n; /* those that are gone between others included */
-	unsigned int left;     /* that this call may still take */
+	struct held *held; /* struct fl_stray; time_ns 0: gone */
 	datapath_ask_fn *ask;
 	void *arg;
 };
-
-static struct fl_stray *held_at(const struct strays *s, unsigned int i)
-{
-	return &s->held[(s->first + i) % HELD_MAX];
-}
 
 /* Until then nobody is asked about the tuple. */
 static void note_asked(struct datapath *dp, const struct fl_tuple *tuple, bool known)
@@ -96,7 +85,7 @@ static void put_in(struct datapath *dp, struct fl_stray *stray)
 
 	if (stray->len)
 		finish_sum(stray);
-	err = stray->len ? inject_frame(dp->strays->pass, stray->ifindex, stray->frame, stray->len) : 0;
+	err = stray->len ? held_inject(dp->strays->held, stray->ifindex, stray->frame, stray->len) : 0;
 
 	if (err) /* its device is gone, or down */
 		log_debug("a packet that a peer was asked about can't come in again: %s", strerror(-err));
@@ -105,11 +94,11 @@ static void put_in(struct datapath *dp, struct fl_stray *stray)
 
 void datapath_stray_answer(struct datapath *dp, const struct fl_tuple *tuple, bool known)
 {
-	struct strays *s = dp->strays;
+	const struct held *held = dp->strays->held;
 	bool noted = false;
 
-	for (unsigned int i = 0; i < s->n; i++) {
-		struct fl_stray *stray = held_at(s, i);
+	for (unsigned int i = 0; i < held_count(held); i++) {
+		struct fl_stray *stray = held_at(held, i);
 
 		if (!stray->time_ns || !states_same_tuple(&stray->key, tuple))
 			continue;
@@ -120,10 +109,10 @@ void datapath_stray_answer(struct datapath *dp, const struct fl_tuple *tuple, bo
 	}
 }
 
-static bool is_asked_about(const struct strays *s, const struct fl_tuple *tuple)
+static bool is_asked_about(const struct held *held, const struct fl_tuple *tuple)
 {
-	for (unsigned int i = 0; i < s->n; i++) {
-		const struct fl_stray *stray = held_at(s, i);
+	for (unsigned int i = 0; i < held_count(held); i++) {
+		const struct fl_stray *stray = held_at(held, i);
 
 		if (stray->time_ns && states_same_tuple(&stray->key, tuple))
 			return true;
@@ -131,7 +120,17 @@ static bool is_asked_about(const struct strays *s, const struct fl_tuple *tuple)
 	return false;
 }
 
-/* Negative ends the batch: this one was taken, those behind it stay in the ring. */
+/* No answer has come. */
+static void let_go_first(struct datapath *dp)
+{
+	const struct fl_stray *first = held_first(dp->strays->held);
+	const struct fl_tuple key = first->key;
+
+	if (first->time_ns)
+		datapath_stray_answer(dp, &key, false);
+	held_drop_first(dp->strays->held);
+}
+
 static int take(void *arg, void *data, size_t len)
 {
 	const struct fl_stray *stray = data;
@@ -141,44 +140,30 @@ static int take(void *arg, void *data, size_t len)
 
 	if (len < sizeof(*stray) || stray->len > sizeof(stray->frame))
 		return 0;
-	if (s->n == HELD_MAX) {
-		const struct fl_tuple oldest = held_at(s, 0)->key;
-
-		if (held_at(s, 0)->time_ns)
-			datapath_stray_answer(dp, &oldest, false);
-		s->first = (s->first + 1) % HELD_MAX;
-		s->n--;
-	}
-	asked = is_asked_about(s, &stray->key);
-	memcpy(held_at(s, s->n), stray, offsetof(struct fl_stray, frame) + stray->len);
-	s->n++;
+	if (held_is_full(s->held))
+		let_go_first(dp);
+	asked = is_asked_about(s->held, &stray->key);
+	held_add(s->held, stray, offsetof(struct fl_stray, frame) + stray->len);
 	if (!asked && (!s->ask || !s->ask(s->arg, &stray->key)))
 		datapath_stray_answer(dp, &stray->key, false);
-	return --s->left ? 0 : -EAGAIN;
+	return held_taken(s->held);
 }
 
 bool datapath_strays(struct datapath *dp)
 {
-	struct strays *s = dp->strays;
-	uint64_t now;
+	struct held *held = dp->strays->held;
+	bool more = held_consume(held);
+	uint64_t now = monotonic_ns();
+	const struct fl_stray *first;
 
-	s->left = TAKE;
-	ring_buffer__consume(s->ring);
-	now = monotonic_ns();
-	for (; s->n; s->first = (s->first + 1) % HELD_MAX, s->n--) {
-		const struct fl_tuple oldest = held_at(s, 0)->key;
-
-		if (held_at(s, 0)->time_ns && now - held_at(s, 0)->time_ns < HELD_NS)
-			break;
-		if (held_at(s, 0)->time_ns)
-			datapath_stray_answer(dp, &oldest, false);
-	}
-	return s->n || !s->left;
+	while ((first = held_first(held)) && !(first->time_ns && now - first->time_ns < HELD_NS))
+		let_go_first(dp);
+	return held_count(held) || more;
 }
 
 int datapath_strays_fd(const struct datapath *dp)
 {
-	return ring_buffer__epoll_fd(dp->strays->ring);
+	return held_fd(dp->strays->held);
 }
 
 void datapath_strays_ask(struct datapath *dp, datapath_ask_fn *ask, void *arg)
@@ -191,32 +176,20 @@ void datapath_strays_ask(struct datapath *dp, datapath_ask_fn *ask, void *arg)
 
 void strays_close(struct datapath *dp)
 {
-	struct strays *s = dp->strays;
-
-	if (!s)
+	if (!dp->strays)
 		return;
-	ring_buffer__free(s->ring);
-	if (s->pass >= 0)
-		close(s->pass);
-	free(s->held);
-	free(s);
+	held_close(dp->strays->held);
+	free(dp->strays);
 	dp->strays = NULL;
 }
 
 int strays_open(struct datapath *dp)
 {
-	struct strays *s = calloc(1, sizeof(*s));
-	int err = 0;
+	int err;
 
-	if (!s)
+	dp->strays = calloc(1, sizeof(*dp->strays));
+	if (!dp->strays)
 		return -ENOMEM;
-	dp->strays = s;
-	s->pass = inject_open();
-	s->held = calloc(HELD_MAX, sizeof(*s->held));
-	s->ring = ring_buffer__new(dp->maps[DP_MAP_STRAYS].fd, take, dp, NULL);
-	if (!s->ring)
-		err = -errno;
-	else if (!s->held)
-		err = -ENOMEM;
+	err = held_open(&dp->strays->held, dp->maps[DP_MAP_STRAYS].fd, sizeof(struct fl_stray), take, dp);
 	return err ? log_ret(err, "packets that peers may know can't be read") : 0;
 }

@@ -5,33 +5,17 @@
  * shortens their stay: the oldest go first, and what fl_waiting has no room for is dropped by the program.
  */
 
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "fairlead/fragment.h"
+#include "user/datapath/held.h"
 #include "user/datapath/private.h"
 #include "user/lib/log.h"
 
-#define HELD_MAX 256
 #define HELD_NS 500000000ULL
-/* frames of one call, which come here and which go: the event loop has other things to do */
-#define TAKE 64
-#define PUT 16
+#define PUT 16 /* fragments of one call: the event loop has other things to do */
 
-struct waiting {
-	struct ring_buffer *ring;
-	int pass;		 /* for inject_frame() */
-	struct fl_waiting *held; /* HELD_MAX, in a circle, as they came; len 0: gone */
-	unsigned int first, n;	 /* those that are gone between others included */
-	unsigned int left;	 /* that this call may still take */
-};
-
-static struct fl_waiting *held_at(const struct waiting *w, unsigned int i)
-{
-	return &w->held[(w->first + i) % HELD_MAX];
-}
+/* dp->waiting holds struct fl_waiting; len 0: gone */
 
 /* Counted as the program would have, had it dropped it. */
 static void give_up(struct datapath *dp, struct fl_waiting *fragment)
@@ -55,7 +39,7 @@ static void give_up(struct datapath *dp, struct fl_waiting *fragment)
 
 static void put_in(struct datapath *dp, struct fl_waiting *fragment)
 {
-	int err = inject_frame(dp->waiting->pass, fragment->ifindex, fragment->frame, fragment->len);
+	int err = held_inject(dp->waiting, fragment->ifindex, fragment->frame, fragment->len);
 
 	if (err) { /* its device is gone, or down */
 		log_debug("a fragment can't come in again: %s", strerror(-err));
@@ -67,12 +51,12 @@ static void put_in(struct datapath *dp, struct fl_waiting *fragment)
 /* With one the fragments of its datagram that came before it: the first one may have come between two looks. Returns how many. */
 static unsigned int put_in_until(struct datapath *dp, unsigned int last)
 {
-	struct waiting *w = dp->waiting;
-	const struct fl_fragment_key key = held_at(w, last)->key;
+	const struct fl_waiting *one = held_at(dp->waiting, last);
+	const struct fl_fragment_key key = one->key;
 	unsigned int n = 0;
 
 	for (unsigned int i = 0; i <= last; i++) {
-		struct fl_waiting *fragment = held_at(w, i);
+		struct fl_waiting *fragment = held_at(dp->waiting, i);
 
 		if (!fragment->len || memcmp(&fragment->key, &key, sizeof(key)) != 0)
 			continue;
@@ -93,13 +77,13 @@ static bool first_is_there(struct datapath *dp, const struct fl_waiting *fragmen
 
 static void look_for_firsts(struct datapath *dp)
 {
-	struct waiting *w = dp->waiting;
-	const struct fl_waiting *missing = NULL; /* most that wait for it stand together */
+	struct held *held = dp->waiting;
+	const struct fl_waiting *first, *missing = NULL; /* most that wait for it stand together */
 	uint64_t now = monotonic_ns();
 	unsigned int put = 0;
 
-	for (unsigned int i = 0; i < w->n; i++) {
-		struct fl_waiting *fragment = held_at(w, i);
+	for (unsigned int i = 0; i < held_count(held); i++) {
+		struct fl_waiting *fragment = held_at(held, i);
 
 		if (!fragment->len)
 			continue;
@@ -113,74 +97,51 @@ static void look_for_firsts(struct datapath *dp)
 		if (now - fragment->time_ns > HELD_NS)
 			give_up(dp, fragment);
 	}
-	for (; w->n && !held_at(w, 0)->len; w->n--)
-		w->first = (w->first + 1) % HELD_MAX;
+	while ((first = held_first(held)) && !first->len)
+		held_drop_first(held);
 }
 
-/* Negative ends the batch: this one was taken, those behind it stay in the ring. */
 static int take(void *arg, void *data, size_t len)
 {
 	const struct fl_waiting *fragment = data;
 	struct datapath *dp = arg;
-	struct waiting *w = dp->waiting;
+	struct fl_waiting *first;
 
 	if (len < sizeof(*fragment) || !fragment->len || fragment->len > sizeof(fragment->frame))
 		return 0;
-	if (w->n == HELD_MAX) {
-		if (held_at(w, 0)->len)
-			give_up(dp, held_at(w, 0));
-		w->first = (w->first + 1) % HELD_MAX;
-		w->n--;
+	if (held_is_full(dp->waiting)) {
+		first = held_first(dp->waiting);
+		if (first->len)
+			give_up(dp, first);
+		held_drop_first(dp->waiting);
 	}
-	memcpy(held_at(w, w->n), fragment, offsetof(struct fl_waiting, frame) + fragment->len);
-	w->n++;
-	return --w->left ? 0 : -EAGAIN;
+	held_add(dp->waiting, fragment, offsetof(struct fl_waiting, frame) + fragment->len);
+	return held_taken(dp->waiting);
 }
 
 bool datapath_waiting(struct datapath *dp)
 {
-	struct waiting *w = dp->waiting;
+	bool more = held_consume(dp->waiting);
 
-	w->left = TAKE;
-	ring_buffer__consume(w->ring);
 	look_for_firsts(dp);
-	return w->n || !w->left;
+	return held_count(dp->waiting) || more;
 }
 
 int datapath_waiting_fd(const struct datapath *dp)
 {
-	return ring_buffer__epoll_fd(dp->waiting->ring);
+	return held_fd(dp->waiting);
 }
 
 void waiting_close(struct datapath *dp)
 {
-	struct waiting *w = dp->waiting;
-
-	if (!w)
-		return;
-	ring_buffer__free(w->ring);
-	if (w->pass >= 0)
-		close(w->pass);
-	free(w->held);
-	free(w);
+	held_close(dp->waiting);
 	dp->waiting = NULL;
 }
 
 int waiting_open(struct datapath *dp)
 {
-	struct waiting *w = calloc(1, sizeof(*w));
-	int err = 0;
+	int err = held_open(&dp->waiting, dp->maps[DP_MAP_WAITING].fd, sizeof(struct fl_waiting), take, dp);
 
-	if (!w)
-		return -ENOMEM;
-	dp->waiting = w;
-	w->pass = inject_open();
-	w->held = calloc(HELD_MAX, sizeof(*w->held));
-	w->ring = ring_buffer__new(dp->maps[DP_MAP_WAITING].fd, take, dp, NULL);
-	if (!w->ring)
-		err = -errno;
-	else if (!w->held)
-		err = -ENOMEM;
 	return err ? log_ret(err, "fragments out of order can't be read") : 0;
 }
 
