@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "selftests/monitor_defaults.h"
+
 struct near near;
 static pid_t far_process;
 static int far_pipe = -1; /* what is written to it the far process runs, and answers with a byte */
@@ -202,19 +204,13 @@ void near_gateway(const char *name, enum config_probe type, uint16_t port, const
 	struct near_gateway *g = &near.gateways[i];
 
 	g->targets[0] = addr(target);
-	g->settings = (struct config_monitor){ .interval_ms = 100,
-					       .loss_interval_ms = 1000,
-					       .period_ms = 10000,
-					       .alert_interval_ms = 1000,
-					       .latency_ms = { 200, 500 },
-					       .loss_pct = { 10, 20 },
-					       .down_after = 3,
-					       .up_after = 5,
-					       .quorum = 1,
-					       .idle_interval_ms = 10000,
-					       .type = type,
-					       .port = port,
-					       .dns_name = type == CONFIG_PROBE_DNS ? "www.example.net" : NULL };
+	g->settings = monitor_defaults();
+	g->settings.interval_ms = 100;
+	g->settings.loss_interval_ms = 1000;
+	g->settings.period_ms = 10000;
+	g->settings.type = type;
+	g->settings.port = port;
+	g->settings.dns_name = type == CONFIG_PROBE_DNS ? "www.example.net" : NULL;
 	near.plan_gateways[i] = (struct timekeeper_gateway){
 		.name = name,
 		.number = i + 1,

@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 #include <stdlib.h>
 
+#include "selftests/monitor_defaults.h"
 #include "selftests/unit/monitor_world.h"
 
 const bool all_sources[PROBE_SOURCES] = { true, true, true };
@@ -118,17 +119,8 @@ void world_make(struct world *w, unsigned int n_targets, uint64_t seed)
 	unsigned int i;
 
 	*w = (struct world){ .now = START, .random = seed * 0x9e3779b97f4a7c15ull + 1 };
-	w->settings = (struct config_monitor){ .n_targets = n_targets,
-					       .interval_ms = 500,
-					       .loss_interval_ms = 2000,
-					       .period_ms = 60000,
-					       .alert_interval_ms = 1000,
-					       .latency_ms = { 200, 500 },
-					       .loss_pct = { 10, 20 },
-					       .down_after = 3,
-					       .up_after = 5,
-					       .quorum = 1,
-					       .idle_interval_ms = 10000 };
+	w->settings = monitor_defaults();
+	w->settings.n_targets = n_targets;
 	for (i = 0; i < n_targets; i++) {
 		w->targets[i] = world_target(i);
 		w->lines[i] = (struct line){ .rtt_ns = 20 * MS, .dies_ns = MONITOR_NEVER, .back_ns = MONITOR_NEVER };
