@@ -1,36 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What two nodes of a pair do with each other's adverts and beats: one thing at a time, and whatever comes. */
+/* Which of two nodes has the addresses, as each hears the other's adverts and beats: one thing at a time, and whatever comes. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "selftests/net/test_pair.h"
 
-#define A (&w.nodes[0])
-#define B (&w.nodes[1])
 #define FAST_NS (20 * MS)
-#define EXT_AT (14 + 20 + CARP_LEN) /* in a frame */
 
 static const struct carp_settings slow = { .advbase_s = 1, .preempt = true }, fast = { .fast_ms = 20, .preempt = true },
 				  humble = { .advbase_s = 1 };
 
 TestSuite(pair, .init = pair_world_open, .fini = pair_world_close, .timeout = 120);
 
-/* Node 0 is master, and both know it. */
-static void begin(const struct carp_settings *set)
-{
-	pair_begin(set);
-	pair_pass(5 * SECOND, NULL);
-	cr_assert(pair_role(A) == CARP_MASTER && pair_role(B) == CARP_BACKUP);
-	cr_assert(pair_peer_state(A) == PAIR_UP && pair_peer_state(B) == PAIR_UP);
-	cr_assert(pair_owns(A) && !pair_owns(B));
-	cr_assert(!A->happened[VHID_FAULT] && !B->happened[VHID_FAULT]);
-}
-
 /* ---- one thing at a time ---- */
 
 Test(pair, a_lost_link_relieves_at_once)
 {
-	begin(&slow);
+	pair_begin_known(&slow);
 	pair_node_link(A, false);
 	pair_carry();
 	cr_expect(pair_role(A) == CARP_INIT && !pair_owns(A));
@@ -43,7 +29,7 @@ Test(pair, a_lost_link_relieves_at_once)
 /* What can't forward yet takes nothing back; but for how long is limited, and a dead peer is no reason to wait. */
 Test(pair, after_a_lost_link_its_gateways_are_waited_for)
 {
-	begin(&slow);
+	pair_begin_known(&slow);
 	vhids_gateways(A->v, A->ifindex[LAN], true, w.now);
 	pair_pass(SECOND, NULL);
 	cr_expect_eq(pair_role(A), CARP_MASTER, "a gateway that is down moves nothing");
@@ -74,7 +60,7 @@ Test(pair, after_a_lost_link_its_gateways_are_waited_for)
 
 Test(pair, of_two_masters_who_has_no_gateway_yields)
 {
-	begin(&slow);
+	pair_begin_known(&slow);
 	pair_channel(LAN, true, 0);
 	pair_channel(SYNC, true, 0);
 	pair_pass(6 * SECOND, NULL);
@@ -91,7 +77,7 @@ Test(pair, of_two_masters_who_has_no_gateway_yields)
 
 Test(pair, who_bows_out_does_so_by_beats_too)
 {
-	begin(&humble);
+	pair_begin_known(&humble);
 	pair_channel(LAN, true, 0);
 	vhids_hand_over(A->v, 0, w.now);
 	pair_carry();
@@ -110,7 +96,7 @@ Test(pair, who_bows_out_does_so_by_beats_too)
 
 Test(pair, demotion_relieves_at_once)
 {
-	begin(&slow);
+	pair_begin_known(&slow);
 	pair_channel(LAN, true, 0);
 	A->fact.demotion = 1;
 	pair_node_facts(A);
@@ -120,7 +106,7 @@ Test(pair, demotion_relieves_at_once)
 
 Test(pair, a_lease_ends_while_a_ready_peer_is_there)
 {
-	begin(&fast);
+	pair_begin_known(&fast);
 	cr_expect(pair_view(A).guarded);
 	cr_expect_leq(A->lease, w.now + 2 * FAST_NS);
 	B->fact.ready = false;
@@ -142,27 +128,20 @@ Test(pair, a_lease_ends_while_a_ready_peer_is_there)
 	cr_expect_eq(pair_peer_state(A), PAIR_SILENT);
 }
 
-static unsigned int both_own;
-
-static void count_both(void)
-{
-	both_own += pair_owns(A) && pair_owns(B);
-}
-
 Test(pair, a_killed_master_is_replaced_and_nothing_is_owned_twice)
 {
-	begin(&fast);
+	pair_begin_known(&fast);
 	pair_node_kill(A);
-	pair_pass(90 * MS, count_both);
+	pair_pass(90 * MS, pair_count_both);
 	cr_expect(pair_role(B) == CARP_MASTER && pair_owns(B) && !pair_owns(A));
-	cr_expect_eq(both_own, 0u);
+	cr_expect_eq(pair_both_own, 0u);
 	cr_expect_eq(B->lease, UINT64_MAX);
 }
 
 /* What the dead one's programs go on with ends, though nobody was there who would have taken over at once. */
 Test(pair, a_killed_masters_lease_ends_also_where_the_peer_gets_ready_later)
 {
-	begin(&slow);
+	pair_begin_known(&slow);
 	B->fact.ready = false;
 	pair_node_facts(B);
 	pair_carry();
@@ -199,7 +178,7 @@ static void gets_ready(struct node *n)
 
 Test(pair, after_both_were_killed_who_gets_ready_takes_over_at_once)
 {
-	begin(&slow);
+	pair_begin_known(&slow);
 	both_begin_anew(false, false);
 	pair_pass(10 * SECOND, NULL);
 	cr_expect(pair_role(A) == CARP_BACKUP && pair_role(B) == CARP_BACKUP);
@@ -220,7 +199,7 @@ Test(pair, after_both_were_killed_who_gets_ready_takes_over_at_once)
 /* By beats all know that nobody has them: there is no master whose adverts could come. The worse node does not even begin. */
 Test(pair, what_all_say_they_have_not_is_taken_without_waiting)
 {
-	begin(&slow);
+	pair_begin_known(&slow);
 	both_begin_anew(true, true);
 	pair_pass(300 * MS, NULL);
 	cr_expect(pair_role(A) == CARP_MASTER && pair_role(B) == CARP_BACKUP);
@@ -231,7 +210,7 @@ Test(pair, what_all_say_they_have_not_is_taken_without_waiting)
 /* Beats alone tell it, and only where no other node is believed. */
 Test(pair, where_not_all_tell_a_master_is_waited_for)
 {
-	begin(&slow);
+	pair_begin_known(&slow);
 	A->setup.plain_peers = B->setup.plain_peers = true;
 	both_begin_anew(true, true);
 	pair_pass(2900 * MS, NULL);
@@ -248,7 +227,7 @@ Test(pair, where_not_all_tell_a_master_is_waited_for)
 /* As the first, but that one begins after the other. */
 Test(pair, the_better_one_takes_it_first)
 {
-	begin(&fast);
+	pair_begin_known(&fast);
 	pair_node_kill(A);
 	pair_node_kill(B);
 	pair_node_start(B, 6);
@@ -266,7 +245,7 @@ Test(pair, a_word_that_an_advert_has_overtaken_is_none)
 	uint8_t beat[FRAME_MAX];
 	size_t len;
 
-	begin(&humble);
+	pair_begin_known(&humble);
 	pair_channel(SYNC, true, 0);
 	both_begin_anew(true, true);
 	pair_pass(2900 * MS, NULL);
@@ -283,7 +262,7 @@ Test(pair, a_word_that_an_advert_has_overtaken_is_none)
 /* What it said of itself before it died, or before it became master, is no word of now. */
 Test(pair, an_old_word_is_none)
 {
-	begin(&(struct carp_settings){ .fast_ms = 20 });
+	pair_begin_known(&(struct carp_settings){ .fast_ms = 20 });
 	both_begin_anew(false, false);
 	pair_pass(SECOND, NULL);
 	pair_channel(LAN, true, 0);
@@ -314,7 +293,7 @@ Test(pair, an_old_word_is_none)
 /* It would be taken back before the other has it. */
 Test(pair, what_is_handed_over_is_waited_for)
 {
-	begin(&humble);
+	pair_begin_known(&humble);
 	B->fact.ready = false;
 	pair_node_facts(B);
 	pair_pass(SECOND, NULL);
@@ -329,18 +308,18 @@ Test(pair, what_is_handed_over_is_waited_for)
 /* It finds its timer due, and what the other has said, in whatever order. */
 Test(pair, a_master_that_was_stopped_has_none_of_them_when_it_goes_on)
 {
-	begin(&fast);
+	pair_begin_known(&fast);
 	A->setup.set.preempt = false;
 	pair_node_configure(A);
 	A->runs = false;
-	pair_pass(2 * SECOND, count_both);
+	pair_pass(2 * SECOND, pair_count_both);
 	cr_expect(pair_role(B) == CARP_MASTER);
 	A->runs = true;
 	vhids_run(A->v, w.now);
 	cr_expect(pair_role(A) == CARP_BACKUP && !pair_owns(A));
-	pair_pass(SECOND, count_both);
+	pair_pass(SECOND, pair_count_both);
 	cr_expect(pair_role(A) == CARP_BACKUP && pair_role(B) == CARP_MASTER);
-	cr_expect_eq(both_own, 0u);
+	cr_expect_eq(pair_both_own, 0u);
 	cr_expect_eq(A->happened[VHID_SPLIT_BRAIN] + B->happened[VHID_SPLIT_BRAIN], 0u);
 }
 
@@ -349,7 +328,7 @@ Test(pair, a_dead_master_is_no_cut_sync_link)
 {
 	unsigned int events;
 
-	begin(&slow);
+	pair_begin_known(&slow);
 	events = B->happened[VHID_PEER];
 	pair_node_kill(A);
 	pair_pass(10 * SECOND, NULL);
@@ -359,12 +338,12 @@ Test(pair, a_dead_master_is_no_cut_sync_link)
 
 Test(pair, a_cut_sync_link_moves_nothing)
 {
-	begin(&slow);
+	pair_begin_known(&slow);
 	pair_channel(SYNC, true, 0);
-	pair_pass(20 * SECOND, count_both);
+	pair_pass(20 * SECOND, pair_count_both);
 	cr_expect(pair_role(A) == CARP_MASTER && pair_role(B) == CARP_BACKUP);
 	cr_expect_eq(pair_peer_state(B), PAIR_LINK_DOWN);
-	cr_expect_eq(both_own, 0u);
+	cr_expect_eq(pair_both_own, 0u);
 	cr_expect_eq(A->lease, UINT64_MAX, "who would take over is not heard");
 	pair_channel(SYNC, false, 0);
 	pair_pass(SECOND, NULL);
@@ -376,7 +355,7 @@ Test(pair, a_carrier_that_is_told_late_is_no_dead_peer)
 {
 	unsigned int events;
 
-	begin(&slow);
+	pair_begin_known(&slow);
 	events = A->happened[VHID_PEER];
 	pair_channel(SYNC, true, 0);
 	pair_pass(1900 * MS, NULL);
@@ -399,42 +378,42 @@ static void others(bool first, bool second)
 
 Test(pair, a_segment_that_drops_adverts_is_told_and_moves_nothing)
 {
-	begin(&slow);
+	pair_begin_known(&slow);
 	pair_channel(LAN, true, 0);
 	for (int i = 0; i < 40; i++) {
 		others(true, true);
-		pair_pass(250 * MS, count_both);
+		pair_pass(250 * MS, pair_count_both);
 	}
 	cr_expect(A->happened[VHID_SEGMENT] == 1 && B->happened[VHID_SEGMENT] == 1);
 	cr_expect(pair_view(A).split && pair_view(B).split);
 	cr_expect(pair_role(A) == CARP_MASTER && pair_role(B) == CARP_BACKUP);
 	pair_channel(LAN, false, 0);
-	pair_pass(5 * SECOND, count_both);
+	pair_pass(5 * SECOND, pair_count_both);
 	cr_expect(A->happened[VHID_SEGMENT_WHOLE] == 1 && B->happened[VHID_SEGMENT_WHOLE] == 1);
-	cr_expect_eq(both_own, 0u);
+	cr_expect_eq(pair_both_own, 0u);
 }
 
 Test(pair, a_node_whose_segment_is_dead_is_relieved)
 {
-	begin(&slow);
+	pair_begin_known(&slow);
 	pair_channel(LAN, true, 0);
 	for (int i = 0; i < 40; i++) {
 		others(false, true);
-		pair_pass(250 * MS, count_both);
+		pair_pass(250 * MS, pair_count_both);
 	}
 	cr_expect(A->happened[VHID_DEAF] == 1 && pair_view(A).demotions.segment == VHID_DEMOTION);
 	cr_expect(pair_role(A) == CARP_BACKUP && pair_role(B) == CARP_MASTER);
 	cr_expect_eq(B->happened[VHID_DEAF], 0u);
 	pair_channel(LAN, false, 0);
-	pair_pass(3 * SECOND, count_both);
+	pair_pass(3 * SECOND, pair_count_both);
 	cr_expect(A->happened[VHID_HEARS] == 1 && pair_role(A) == CARP_MASTER && pair_role(B) == CARP_BACKUP);
-	cr_expect_eq(both_own, 0u);
+	cr_expect_eq(pair_both_own, 0u);
 }
 
 /* What peers have said of the segment ends with them. */
 Test(pair, a_segment_counts_no_longer_without_peers)
 {
-	begin(&slow);
+	pair_begin_known(&slow);
 	pair_channel(LAN, true, 0);
 	for (int i = 0; i < 40; i++) {
 		others(false, true);
@@ -448,7 +427,7 @@ Test(pair, a_segment_counts_no_longer_without_peers)
 
 static void heal_by(unsigned int channel)
 {
-	begin(&fast);
+	pair_begin_known(&fast);
 	pair_channel(LAN, true, 0);
 	pair_channel(SYNC, true, 0);
 	pair_pass(10 * SECOND, NULL);
@@ -480,7 +459,7 @@ Test(pair, what_comes_late_is_not_heard)
 	uint8_t beat[FRAME_MAX];
 	size_t len;
 
-	begin(&humble);
+	pair_begin_known(&humble);
 	pair_channel(SYNC, true, 0);
 	pair_pass(300 * MS, NULL);
 	len = w.last_len[SYNC];
@@ -496,207 +475,11 @@ Test(pair, what_comes_late_is_not_heard)
 
 Test(pair, the_peer_tells_when_it_has_seen_the_announcements)
 {
-	begin(&humble);
+	pair_begin_known(&humble);
 	vhids_hand_over(A->v, 0, w.now);
 	pair_carry();
 	cr_expect(pair_role(B) == CARP_MASTER && B->happened[VHID_ANNOUNCED] == 1);
 	cr_expect(pair_view(B).announced_ns && pair_view(B).announced_ns < MS);
-}
-
-/* ---- what is not from a peer, or not of now ---- */
-
-/* What B says to a frame: of each fault it tells once a minute. */
-static void expect_refused(const uint8_t *frame, size_t len, enum carp_fault fault)
-{
-	uint64_t bad = pair_view(B).bad;
-
-	pair_put(1, LAN, frame, len);
-	pair_carry();
-	cr_expect_eq(pair_view(B).bad, bad + 1, "%s", carp_fault_text(fault));
-	cr_expect_eq(B->faults[fault], 1u, "%s", carp_fault_text(fault));
-}
-
-/* The next that A sends */
-static size_t advert_of_a(uint8_t frame[FRAME_MAX])
-{
-	do
-		pair_pass(FAST_NS, NULL);
-	while (w.last[LAN][23] != CARP_PROTO);
-	memcpy(frame, w.last[LAN], w.last_len[LAN]);
-	cr_assert_eq(w.last_len[LAN], (size_t)EXT_AT + EXT_SENT);
-	return w.last_len[LAN];
-}
-
-static void sign_again(uint8_t *frame, const struct ext *ext, const struct sign_key *key)
-{
-	ext_put(frame + EXT_AT, frame + EXT_AT - CARP_LEN, ext, key);
-}
-
-/* As a plain node sends it */
-static size_t strip(uint8_t *frame)
-{
-	uint32_t sum = 0;
-
-	put_be16(frame + 16, 20 + CARP_LEN);
-	put_be16(frame + 24, 0);
-	for (int i = 0; i < 20; i += 2)
-		sum += get_be16(frame + 14 + i);
-	sum = (sum & 0xffff) + (sum >> 16);
-	put_be16(frame + 24, (uint16_t) ~(sum + (sum >> 16)));
-	return EXT_AT;
-}
-
-Test(pair, what_was_recorded_altered_or_stripped_is_refused)
-{
-	uint8_t frame[FRAME_MAX], other[FRAME_MAX];
-	struct ext ext;
-	unsigned int key;
-	size_t len;
-
-	begin(&fast);
-	len = advert_of_a(frame);
-	cr_assert_eq(ext_get(frame + EXT_AT - CARP_LEN, CARP_LEN + EXT_LEN, &A->keys, &ext, &key), CARP_OK);
-	pair_pass(SECOND, NULL);
-	expect_refused(frame, len, CARP_REPLAYED);
-	memcpy(other, frame, len);
-	other[EXT_AT + 39] ^= 1; /* its demotion */
-	expect_refused(other, len, CARP_FORGED);
-	memcpy(other, frame, len);
-	expect_refused(other, strip(other), CARP_UNSIGNED);
-	ext.mark.sequence += 1000000;
-	ext.flags |= EXT_SIX;
-	sign_again(frame, &ext, &A->keys.key[0]);
-	B->faults[CARP_REPLAYED] = 0;
-	pair_pass(61 * SECOND, NULL);
-	expect_refused(frame, len, CARP_REPLAYED);
-	ext.flags &= ~EXT_SIX;
-	ext.node = 99;
-	sign_again(frame, &ext, &A->keys.key[0]);
-	expect_refused(frame, len, CARP_STRANGER);
-	cr_expect(pair_role(A) == CARP_MASTER && pair_role(B) == CARP_BACKUP);
-	ext.node = A->pair.node;
-	sign_again(frame, &ext, &A->keys.key[1]);
-	pair_node_kill(A);
-	pair_pass(5 * SECOND, NULL);
-	expect_refused(frame, len, CARP_STRANGE_KEY);
-	cr_expect_eq(pair_role(B), CARP_MASTER);
-}
-
-Test(pair, a_recording_is_none_the_better_after_a_restart)
-{
-	uint8_t frame[FRAME_MAX], beat[FRAME_MAX];
-	struct pair_view peer;
-	size_t len, beat_len;
-
-	begin(&fast);
-	len = advert_of_a(frame);
-	beat_len = w.last_len[SYNC];
-	memcpy(beat, w.last[SYNC], beat_len);
-	vhids_pair_show(B->v, &peer, 1);
-	pair_node_kill(A);
-	pair_node_kill(B);
-	B->peer.mark = peer.mark; /* as the daemon keeps it */
-	memset(B->faults, 0, sizeof(B->faults));
-	pair_node_start(B, 6);
-	pair_pass(MS, NULL);
-	expect_refused(frame, len, CARP_REPLAYED);
-	vhids_pair_show(B->v, &peer, 1);
-	cr_expect_eq(peer.bad, 0u);
-	pair_put(1, SYNC, beat, beat_len);
-	pair_carry();
-	vhids_pair_show(B->v, &peer, 1);
-	cr_expect(peer.bad == 1 && peer.received == 0);
-	pair_node_start(A, 6);
-	pair_pass(2 * SECOND, NULL);
-	cr_expect(pair_role(A) == CARP_MASTER && pair_role(B) == CARP_BACKUP, "what it says now is heard");
-}
-
-/* A clock that was ahead leaves an epoch behind that its node does not reach, until it hears of that by the channel, and goes beyond. */
-Test(pair, an_epoch_is_gone_beyond)
-{
-	uint8_t frame[FRAME_MAX];
-	size_t len;
-
-	begin(&fast);
-	len = advert_of_a(frame);
-	pair_node_kill(A);
-	pair_pass(SECOND, NULL);
-	pair_node_start(A, 3);
-	pair_pass(2 * SECOND, NULL);
-	cr_expect_eq(pair_peer_state(B), PAIR_SILENT);
-	vhids_pair_epoch(B->v, A->pair.node, 3);
-	pair_pass(2 * SECOND, NULL);
-	cr_expect_eq(pair_peer_state(B), PAIR_SILENT, "nothing is taken back");
-	A->pair.epoch = 6;
-	pair_node_configure(A);
-	pair_pass(2 * SECOND, NULL);
-	cr_expect_eq(pair_peer_state(B), PAIR_UP);
-	cr_expect(pair_role(A) == CARP_MASTER && pair_role(B) == CARP_BACKUP);
-	pair_pass(61 * SECOND, NULL);
-	B->faults[CARP_REPLAYED] = 0;
-	expect_refused(frame, len, CARP_REPLAYED);
-}
-
-Test(pair, plain_peers_are_believed_where_that_is_wanted)
-{
-	uint8_t frame[FRAME_MAX];
-
-	begin(&fast);
-	B->setup.plain_peers = true;
-	pair_node_configure(B);
-	advert_of_a(frame);
-	pair_node_kill(A);
-	pair_pass(SECOND, NULL);
-	cr_expect_eq(pair_role(B), CARP_MASTER);
-	pair_put(1, LAN, frame, strip(frame));
-	pair_carry();
-	cr_expect_eq(pair_view(B).bad, 0u);
-	cr_expect_eq(pair_role(B), CARP_BACKUP, "it yields to what is better");
-}
-
-static void keys_are(struct node *n, unsigned int first, unsigned int count)
-{
-	static struct sign_keys both;
-
-	if (!both.n)
-		both = A->keys;
-	n->keys.key[0] = both.key[first];
-	n->keys.key[1] = both.key[!first];
-	n->keys.n = count;
-	pair_node_configure(n);
-	pair_pass(2 * SECOND, count_both);
-	cr_expect(pair_role(A) == CARP_MASTER && pair_role(B) == CARP_BACKUP);
-	cr_expect(pair_peer_state(A) == PAIR_UP && pair_peer_state(B) == PAIR_UP);
-}
-
-Test(pair, keys_are_changed_without_an_outage)
-{
-	begin(&fast);
-	keys_are(A, 1, 2);
-	keys_are(B, 1, 2);
-	keys_are(A, 1, 1);
-	keys_are(B, 1, 1);
-	cr_expect_eq(both_own, 0u);
-	cr_expect_eq(A->happened[VHID_FAULT] + B->happened[VHID_FAULT], 0u);
-	cr_expect_eq(A->happened[VHID_ROLE] + B->happened[VHID_ROLE], 3u, "those of the beginning");
-}
-
-/* Both are master then, as with a dead peer; but what is to be done is another thing. */
-Test(pair, another_key_is_told_from_a_dead_peer)
-{
-	struct sign_key right;
-
-	begin(&fast);
-	right = B->keys.key[0];
-	B->keys.key[0] = B->keys.key[1];
-	pair_node_configure(B);
-	pair_pass(3 * SECOND, NULL);
-	cr_expect(pair_peer_state(A) == PAIR_STRANGE && pair_peer_state(B) == PAIR_STRANGE);
-	B->keys.key[0] = right;
-	pair_node_configure(B);
-	pair_pass(3 * SECOND, NULL);
-	cr_expect(pair_peer_state(A) == PAIR_UP && pair_peer_state(B) == PAIR_UP);
-	cr_expect(pair_role(A) == CARP_MASTER && pair_role(B) == CARP_BACKUP);
 }
 
 /* ---- whatever comes ---- */

@@ -14,6 +14,8 @@
 #include "user/vip/vhids_internal.h"
 
 #define FRAME_MAX 2048
+#define A (&w.nodes[0])
+#define B (&w.nodes[1])
 
 enum { LAN, SYNC, CHANNELS };
 
@@ -53,6 +55,8 @@ void pair_world_open(void); /* skips the test without root */
 void pair_world_close(void);
 /* Settings of both, node 1 with 100 more of advskew; begins. */
 void pair_begin(const struct carp_settings *set);
+/* The same, until node 0 is master and both know it. */
+void pair_begin_known(const struct carp_settings *set);
 void pair_node_configure(struct node *n); /* what has been changed in it */
 void pair_node_kill(struct node *n);	  /* it says nothing, and its lease goes on */
 void pair_node_start(struct node *n, uint64_t epoch);
@@ -68,3 +72,7 @@ struct vhid_view pair_view(const struct node *n);
 enum carp_role pair_role(const struct node *n);
 bool pair_owns(const struct node *n);
 enum pair_state pair_peer_state(const struct node *n);
+
+/* For pair_pass(): how often both had the addresses. */
+extern unsigned int pair_both_own;
+void pair_count_both(void);

@@ -2,17 +2,7 @@
 /* What people tell a node of a pair, in the two nodes' world of test_pair.h. */
 #include "selftests/net/test_pair.h"
 
-#define A (&w.nodes[0])
-#define B (&w.nodes[1])
-
 TestSuite(pair_hand, .init = pair_world_open, .fini = pair_world_close, .timeout = 120);
-
-static unsigned int both_own;
-
-static void count_both(void)
-{
-	both_own += pair_owns(A) && pair_owns(B);
-}
 
 static void maintenance(struct node *n, bool on)
 {
@@ -38,22 +28,22 @@ Test(pair_hand, who_is_in_maintenance_leaves_them_to_any_other)
 	cr_assert_eq(pair_role(A), CARP_MASTER, "no other is left");
 	B->fact.ready = false;
 	pair_node_start(B, 6);
-	pair_pass(5 * SECOND, count_both);
+	pair_pass(5 * SECOND, pair_count_both);
 	cr_expect_eq(pair_role(A), CARP_MASTER, "it is not ready");
 	B->fact.ready = true;
 	pair_node_facts(B);
-	pair_pass(2 * SECOND, count_both);
+	pair_pass(2 * SECOND, pair_count_both);
 	cr_expect(pair_role(A) == CARP_BACKUP && pair_role(B) == CARP_MASTER);
 	B->fact.demotion = 240;
 	pair_node_facts(B);
-	pair_pass(100 * SECOND, count_both);
+	pair_pass(100 * SECOND, pair_count_both);
 	cr_expect(pair_role(A) == CARP_MASTER && pair_role(B) == CARP_BACKUP, "it is worse off");
 	B->fact.demotion = 0;
 	pair_node_facts(B);
-	pair_pass(SECOND, count_both);
+	pair_pass(SECOND, pair_count_both);
 	cr_expect_eq(pair_role(B), CARP_MASTER);
 	maintenance(B, true);
-	pair_pass(SECOND, count_both);
+	pair_pass(SECOND, pair_count_both);
 	cr_expect_eq(pair_role(B), CARP_MASTER, "the other is so, too");
-	cr_expect_eq(both_own, 0u);
+	cr_expect_eq(pair_both_own, 0u);
 }

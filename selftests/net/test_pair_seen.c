@@ -5,9 +5,6 @@
 
 #include "selftests/net/test_pair.h"
 
-#define A (&w.nodes[0])
-#define B (&w.nodes[1])
-
 TestSuite(pair_seen, .init = pair_world_open, .fini = pair_world_close, .timeout = 120);
 
 /* Without preempt: whoever has them keeps them */

@@ -200,6 +200,16 @@ void pair_begin(const struct carp_settings *set)
 	pair_carry();
 }
 
+void pair_begin_known(const struct carp_settings *set)
+{
+	pair_begin(set);
+	pair_pass(5 * SECOND, NULL);
+	cr_assert(pair_role(A) == CARP_MASTER && pair_role(B) == CARP_BACKUP);
+	cr_assert(pair_peer_state(A) == PAIR_UP && pair_peer_state(B) == PAIR_UP);
+	cr_assert(pair_owns(A) && !pair_owns(B));
+	cr_assert(!A->happened[VHID_FAULT] && !B->happened[VHID_FAULT]);
+}
+
 void pair_world_open(void)
 {
 	cpu_set_t one;
@@ -384,4 +394,11 @@ enum pair_state pair_peer_state(const struct node *n)
 
 	cr_assert_eq(vhids_pair_show(n->v, &view, 1), 1u);
 	return view.state;
+}
+
+unsigned int pair_both_own;
+
+void pair_count_both(void)
+{
+	pair_both_own += pair_owns(A) && pair_owns(B);
 }
