@@ -16,6 +16,7 @@
 
 #include "fairlead/vip.h"
 #include "user/datapath/private.h"
+#include "user/datapath/rows.h"
 #include "user/lib/log.h"
 
 #define LEASES_BYTES (FL_VIPS_MAX * sizeof(uint64_t))
@@ -30,13 +31,6 @@ struct holder {
 	bool own;
 };
 
-/* One of the maps as it is: records of key and value, sorted. */
-struct rows {
-	enum dp_map_id map;
-	size_t key_size, value_size, n, cap;
-	uint8_t *records;
-};
-
 /* The maps' rows, as they are or shall be. */
 struct vip_tables {
 	struct rows macs, addresses;
@@ -49,79 +43,13 @@ struct vips {
 	uint64_t *leases; /* mapped */
 };
 
-/* ---- rows ---- */
-
-static struct rows rows_of(enum dp_map_id map)
+static struct vip_tables vip_tables_empty(void)
 {
-	if (map == DP_MAP_VMACS)
-		return (struct rows){ map, sizeof(struct fl_vmac_key), sizeof(struct fl_vmac), 0, 0, NULL };
-	if (map == DP_MAP_PAIRS)
-		return (struct rows){ map, sizeof(struct fl_pair_key), 1, 0, 0, NULL };
-	return (struct rows){ map, sizeof(struct fl_vip_key), sizeof(struct fl_vip), 0, 0, NULL };
-}
-
-static size_t row_size(const struct rows *rows)
-{
-	return rows->key_size + rows->value_size;
-}
-
-static uint8_t *row_at(const struct rows *rows, size_t i)
-{
-	return rows->records + i * row_size(rows);
-}
-
-static int rows_put(struct rows *rows, const void *key, const void *value)
-{
-	if (rows->n == rows->cap) {
-		size_t cap = rows->cap ? 2 * rows->cap : 16;
-		uint8_t *grown = reallocarray(rows->records, cap, row_size(rows));
-
-		if (!grown)
-			return -ENOMEM;
-		rows->records = grown;
-		rows->cap = cap;
-	}
-	memcpy(row_at(rows, rows->n), key, rows->key_size);
-	memcpy(row_at(rows, rows->n) + rows->key_size, value, rows->value_size);
-	rows->n++;
-	return 0;
-}
-
-static int compare_keys(const void *a, const void *b, void *size)
-{
-	return memcmp(a, b, *(const size_t *)size);
-}
-
-/* Of those with the same key one stays: vips of the same vhid on one interface have the same lease. */
-static void rows_sort(struct rows *rows)
-{
-	size_t n = 0;
-
-	if (rows->n)
-		qsort_r(rows->records, rows->n, row_size(rows), compare_keys, &rows->key_size);
-	for (size_t i = 0; i < rows->n; i++)
-		if (!n || memcmp(row_at(rows, n - 1), row_at(rows, i), rows->key_size) != 0)
-			memmove(row_at(rows, n++), row_at(rows, i), row_size(rows));
-	rows->n = n;
-}
-
-/* The value; NULL: there is none. */
-static void *rows_find(const struct rows *rows, const void *key)
-{
-	size_t low = 0, high = rows->n;
-
-	while (low < high) {
-		size_t middle = (low + high) / 2;
-		int order = memcmp(key, row_at(rows, middle), rows->key_size);
-
-		if (order == 0)
-			return row_at(rows, middle) + rows->key_size;
-		if (order < 0)
-			high = middle;
-		else
-			low = middle + 1;
-	}
-	return NULL;
+	return (struct vip_tables){
+		.macs = { DP_MAP_VMACS, sizeof(struct fl_vmac_key), sizeof(struct fl_vmac), 0, 0, NULL },
+		.addresses = { DP_MAP_VIPS, sizeof(struct fl_vip_key), sizeof(struct fl_vip), 0, 0, NULL },
+		.pairs = { DP_MAP_PAIRS, sizeof(struct fl_pair_key), 1, 0, 0, NULL },
+	};
 }
 
 static void vip_tables_free(struct vip_tables *tables)
@@ -132,29 +60,6 @@ static void vip_tables_free(struct vip_tables *tables)
 }
 
 /* ---- open, close ---- */
-
-struct reading {
-	struct rows *rows;
-	int err;
-};
-
-static void read_row(void *arg, const void *key, const void *value)
-{
-	struct reading *reading = arg;
-
-	reading->err = reading->err ?: rows_put(reading->rows, key, value);
-}
-
-static int rows_read(struct datapath *dp, struct rows *rows, enum dp_map_id map)
-{
-	struct reading reading = { rows, 0 };
-	int err;
-
-	*rows = rows_of(map);
-	err = map_walk(dp, map, read_row, &reading);
-	rows_sort(rows);
-	return err ?: reading.err;
-}
 
 static void find_holders(struct vips *vips)
 {
@@ -183,9 +88,10 @@ int vip_maps_open(struct datapath *dp)
 	if (leases == MAP_FAILED)
 		return log_ret(errno, "cannot map fl_leases");
 	vips->leases = leases;
-	err = rows_read(dp, &vips->now.macs, DP_MAP_VMACS);
-	err = err ?: rows_read(dp, &vips->now.addresses, DP_MAP_VIPS);
-	err = err ?: rows_read(dp, &vips->now.pairs, DP_MAP_PAIRS);
+	vips->now = vip_tables_empty();
+	err = rows_read(dp, &vips->now.macs);
+	err = err ?: rows_read(dp, &vips->now.addresses);
+	err = err ?: rows_read(dp, &vips->now.pairs);
 	if (err)
 		return log_ret(err, "cannot read the virtual addresses of an earlier daemon");
 	find_holders(vips);
@@ -342,7 +248,7 @@ static int plan(const struct vips *vips, const struct config *config, const stru
 {
 	int err;
 
-	*p = (struct vip_tables){ rows_of(DP_MAP_VMACS), rows_of(DP_MAP_VIPS), rows_of(DP_MAP_PAIRS) };
+	*p = vip_tables_empty();
 	err = config ? plan_pairs(&p->pairs, &config->ha, ports) : 0;
 	for (size_t i = 0; config && i < config->n_vips && !err; i++) {
 		const struct config_vip *vip = &config->vips[i];
@@ -355,7 +261,7 @@ static int plan(const struct vips *vips, const struct config *config, const stru
 			err = plan_macs(&p->macs, vip, number, port);
 		err = err ?: plan_addresses(&p->addresses, vip, number, port ? port->value.ifindex : 0);
 	}
-	rows_sort(&p->macs);
+	rows_sort(&p->macs); /* vips of the same vhid on one interface have the same lease */
 	rows_sort(&p->addresses);
 	rows_sort(&p->pairs);
 	return err;
