@@ -8,15 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "user/daemon/apply_internal.h"
 #include "user/daemon/diff.h"
 #include "user/lib/clock.h"
 #include "user/lib/log.h"
 
 #define UNDO_AGAIN_S 5
 
-static void fail(struct apply_result *result, int status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-
-static void fail(struct apply_result *result, int status, const char *fmt, ...)
+void apply_fail(struct apply_result *result, int status, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -47,7 +46,7 @@ static int to_target(struct apply *apply, const struct config *config, struct ap
 	int err = apply->target.apply(apply->target.arg, config, &result->report, &why);
 
 	if (err)
-		fail(result, 1, "%s", why ? why : strerror(-err));
+		apply_fail(result, 1, "%s", why ? why : strerror(-err));
 	free(why);
 	return err;
 }
@@ -81,7 +80,7 @@ static int prepare(struct apply *apply, const char *text, size_t len, struct sto
 	int err = store_prepare(&apply->store, text, len, change, &where);
 
 	if (err)
-		fail(result, 1, "%s can't be written: %s; nothing was changed", where, strerror(-err));
+		apply_fail(result, 1, "%s can't be written: %s; nothing was changed", where, strerror(-err));
 	return err;
 }
 
@@ -98,7 +97,7 @@ static int commit(struct apply *apply, struct store_change *change, const char *
 
 	settle_soon(apply);
 	if (err)
-		fail(result, 1, "%s can't be replaced: %s", apply->store.file, strerror(-err));
+		apply_fail(result, 1, "%s can't be replaced: %s", apply->store.file, strerror(-err));
 	return err;
 }
 
@@ -162,8 +161,8 @@ static int prepare_trial(struct apply *apply, const struct apply_request *reques
 
 	*own = (struct file_change){ 0 };
 	if (err) {
-		fail(result, 1, "%s/pending.json can't be written: %s; nothing was changed", apply->store.dir,
-		     strerror(-err));
+		apply_fail(result, 1, "%s/pending.json can't be written: %s; nothing was changed", apply->store.dir,
+			   strerror(-err));
 		return err;
 	}
 	if (is_text_of(running, request->text, request->len) ||
@@ -171,9 +170,10 @@ static int prepare_trial(struct apply *apply, const struct apply_request *reques
 		return 0;
 	err = store_own_prepare(&apply->store, running->text, running->text_len, own);
 	if (err) {
-		fail(result, 1,
-		     "%s, which shall have the old text during the trial, can't be written: %s; nothing was changed",
-		     apply->store.file, strerror(-err));
+		apply_fail(
+			result, 1,
+			"%s, which shall have the old text during the trial, can't be written: %s; nothing was changed",
+			apply->store.file, strerror(-err));
 		store_pending_remove(&apply->store);
 	}
 	return err;
@@ -187,7 +187,7 @@ static int commit_trial(struct apply *apply, struct file_change *own, struct app
 		return 0;
 	err = file_commit(own);
 	if (err) {
-		fail(result, 1, "%s can't be replaced: %s", apply->store.file, strerror(-err));
+		apply_fail(result, 1, "%s can't be replaced: %s", apply->store.file, strerror(-err));
 		put_back(apply, apply->running);
 	} else if (asprintf(&result->note,
 			    "%s has the old text again until `fairlead confirm`; the new one is in %s/pending.json",
@@ -223,7 +223,7 @@ static int on_trial(struct apply *apply, struct config *config, const struct app
 	int err;
 
 	if (!text) {
-		fail(result, 1, "out of memory; nothing was changed");
+		apply_fail(result, 1, "out of memory; nothing was changed");
 		return -ENOMEM;
 	}
 	err = make_trial(apply, config, request, result);
@@ -252,18 +252,19 @@ static int preview(struct apply *apply, const struct config *config, const struc
 	if (apply->target.check)
 		apply->target.check(apply->target.arg, config, &result->report);
 	if (result->report.n_errors) {
-		fail(result, 2, "the configuration can't be used as it is; nothing was changed");
+		apply_fail(result, 2, "the configuration can't be used as it is; nothing was changed");
 		return result->status;
 	}
 	if (apply->target.preview && (request->strict || request->dry_run))
 		err = apply->target.preview(apply->target.arg, config, &result->report, &why);
 	if (err)
-		fail(result, 1, "%s", why ? why : strerror(-err));
+		apply_fail(result, 1, "%s", why ? why : strerror(-err));
 	else if (request->strict && result->report.n_findings)
-		fail(result, 1, "the configuration has warnings (--strict); nothing was changed");
+		apply_fail(result, 1, "the configuration has warnings (--strict); nothing was changed");
 	else if (apply->before)
-		fail(result, 1,
-		     "a configuration waits for `fairlead confirm`; confirm it, or end it by `fairlead rollback`");
+		apply_fail(
+			result, 1,
+			"a configuration waits for `fairlead confirm`; confirm it, or end it by `fairlead rollback`");
 	free(why);
 	return result->status;
 }
@@ -276,7 +277,7 @@ void apply_text(struct apply *apply, const struct apply_request *request, struct
 	*result = (struct apply_result){ 0 };
 	err = config_load_string(request->text, request->len, &config, &result->report);
 	if (err) {
-		fail(result, 2, "the configuration has errors; nothing was changed");
+		apply_fail(result, 2, "the configuration has errors; nothing was changed");
 		return;
 	}
 	describe(apply, config, request, result);
@@ -385,8 +386,8 @@ void apply_own_file(struct apply *apply, const struct apply_request *how, struct
 	err = file_read_regular(apply->store.file, &text, &request.len);
 	if (err) {
 		why = file_why_unread(apply->store.file, err);
-		fail(result, 2, "%s can't be read: %s; nothing was changed", apply->store.file,
-		     why ? why : strerror(-err));
+		apply_fail(result, 2, "%s can't be read: %s; nothing was changed", apply->store.file,
+			   why ? why : strerror(-err));
 		free(why);
 		return;
 	}
@@ -411,7 +412,7 @@ static void end_trial(struct apply *apply, bool confirmed)
 	apply->undo_failed = false;
 }
 
-static int undo(struct apply *apply)
+int apply_undo(struct apply *apply)
 {
 	struct config *tried = apply->running;
 	int err = put_back(apply, apply->before);
@@ -430,7 +431,7 @@ static void trial_over(evutil_socket_t fd, short what, void *arg)
 	struct apply *apply = arg;
 
 	(void)fd, (void)what;
-	if (undo(apply)) {
+	if (apply_undo(apply)) {
 		apply->undo_failed = true;
 		evtimer_add(apply->timer, &again);
 		return;
@@ -450,7 +451,7 @@ void apply_confirm(struct apply *apply, struct apply_result *result)
 
 	*result = (struct apply_result){ 0 };
 	if (!apply->before) {
-		fail(result, 1, "nothing waits to be confirmed");
+		apply_fail(result, 1, "nothing waits to be confirmed");
 		return;
 	}
 	if (prepare(apply, apply->trial_text, apply->trial_len, &change, result) ||
@@ -471,88 +472,6 @@ long apply_trial_left(const struct apply *apply)
 		return -1;
 	event_base_gettimeofday_cached(event_get_base(apply->timer), &now);
 	return at.tv_sec > now.tv_sec ? at.tv_sec - now.tv_sec : 0;
-}
-
-/* ---- rollback ---- */
-
-/* entry: its line of the history */
-static void version_fails(struct apply *apply, const json_t *entry, int status, const char *why,
-			  struct apply_result *result)
-{
-	long long version = json_integer_value(json_object_get(entry, "version"));
-	char *path = store_version_path(&apply->store, version);
-
-	fail(result, status, "version %lld, %s: %s; nothing was changed", version,
-	     path ? path : "a file of the history", why);
-	free(path);
-}
-
-/* 0 or -errno; *entry as that of store_read_version() */
-static int read_version(const struct apply *apply, size_t back, struct apply_request *request, const json_t **entry)
-{
-	char *text, *note;
-	int err = store_read_version(&apply->store, back, &text, &request->len, entry);
-
-	if (err)
-		return err;
-	if (asprintf(&note, "rollback to version %lld", json_integer_value(json_object_get(*entry, "version"))) < 0)
-		note = NULL;
-	request->text = text;
-	request->note = note;
-	request->changes = true;
-	return 0;
-}
-
-void apply_version_free(struct apply_request *request)
-{
-	free((char *)request->text);
-	free((char *)request->note);
-}
-
-bool apply_version(const struct apply *apply, size_t back, struct apply_request *request)
-{
-	const json_t *entry;
-
-	*request = (struct apply_request){ 0 };
-	return !read_version(apply, back, request, &entry);
-}
-
-static void rollback_to(struct apply *apply, size_t back, struct apply_result *result)
-{
-	struct apply_request request = { 0 };
-	const json_t *entry;
-	int err = read_version(apply, back, &request, &entry);
-
-	if (err == -ERANGE) {
-		fail(result, 1, "no version is %zu back; `fairlead show history` lists them", back);
-		return;
-	}
-	if (err) {
-		version_fails(apply, entry, 1, strerror(-err), result);
-		return;
-	}
-	apply_text(apply, &request, result);
-	if (result->status == 2)
-		version_fails(apply, entry, 2, "it has errors", result);
-	apply_version_free(&request);
-}
-
-void apply_rollback(struct apply *apply, size_t back, struct apply_result *result)
-{
-	*result = (struct apply_result){ 0 };
-	if (!apply->before) {
-		rollback_to(apply, back ? back : 1, result);
-	} else if (back) {
-		fail(result, 1,
-		     "a configuration waits for `fairlead confirm`; `fairlead rollback` without a number ends it");
-	} else if (undo(apply)) {
-		fail(result, 1, "the configuration before could not be put back; the daemon's log says why");
-	} else {
-		result->state = "applied";
-		if (asprintf(&result->summary, "the configuration on trial is undone; its text is in %s/undone.json",
-			     apply->store.dir) < 0)
-			result->summary = NULL;
-	}
 }
 
 /* ---- init ---- */
