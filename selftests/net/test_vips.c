@@ -1,37 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Virtual addresses in the data plane, on a real wire: maps, the devices' filters, the kernel's addresses, and what passes with a lease and
- * without one.
- *
- *	test: lan 192.0.2.1, lan.7 198.51.100.1	----	far, in a namespace of its own
- *	      wan 203.0.113.1			----	net, in the same
- *
- * Where the kernel has no VLANs, lan.7 is a pair of its own to far7.
+ * Virtual addresses in the data plane, on the wire of test_vips.h: maps, the devices' filters, the kernel's addresses, and what passes with a
+ * lease and without one.
  *
  * What must not come is known not to when what was sent after it has.
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/if_ether.h>
-#include <linux/if_packet.h>
-#include <net/if.h>
 #include <poll.h>
-#include <sched.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "fairlead/vip.h"
-#include "selftests/net/test_system.h"
-#include "selftests/unit/config_of.h"
-#include "user/datapath/datapath.h"
+#include "selftests/net/test_vips.h"
 
-#define PATIENCE_MS 60000
 #define VLAN 7
 #define LAN_VHID 42
 #define VLAN_VHID 7
@@ -49,308 +32,10 @@
 	"'fe80::100/64']}"
 #define VLAN_SHARED "'vlan_vip':{'interface':'vlan','vhid':7,'password_file':'/k','address':'198.51.100.100/24'}"
 
-static const uint8_t lan_mac[6] = { 2, 0, 0, 0, 0, 1 }, far_mac[6] = { 2, 0, 0, 0, 0, 2 };
+static const uint8_t lan_mac[6] = { 2, 0, 0, 0, 0, 1 };
 static const uint8_t lan_vmac[6] = { 0, 0, 0x5e, 0, 1, LAN_VHID }, vlan_vmac[6] = { 0, 0, 0x5e, 0, 1, VLAN_VHID };
 
-static struct datapath *dp;
-static struct config *config;
-static pid_t far_process;
-static int far_wire, far7_wire, net_wire;
-static bool has_vlans;
-static char instance[32];
-
-/* ---- the two ends ---- */
-
-static int wire_of(const char *device)
-{
-	struct sockaddr_ll name = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL) };
-	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
-
-	name.sll_ifindex = (int)if_nametoindex(device);
-	cr_assert(fd >= 0 && name.sll_ifindex && bind(fd, (struct sockaddr *)&name, sizeof(name)) == 0);
-	return fd;
-}
-
-static void far_wires(void)
-{
-	int here = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), there;
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)far_process);
-	there = open(path, O_RDONLY | O_CLOEXEC);
-	cr_assert_eq(setns(there, CLONE_NEWNET), 0);
-	run("ip link set far arp off up && ip link set net arp off up");
-	far_wire = wire_of("far");
-	net_wire = wire_of("net");
-	if (!has_vlans) {
-		run("ip link set far7 arp off up");
-		far7_wire = wire_of("far7");
-	}
-	cr_assert_eq(setns(here, CLONE_NEWNET), 0);
-	close(here);
-	close(there);
-}
-
-static void apply(const char *text)
-{
-	struct config_report report = {};
-	struct config *next = config_of(text);
-	char *why = NULL;
-
-	settle();
-	cr_assert_eq(datapath_apply(dp, next, &report, &why), 0, "%s", why);
-	config_report_free(&report);
-	config_free(config);
-	config = next;
-	datapath_refresh(dp, settle());
-}
-
-static void add_lan7(void)
-{
-	if (has_vlans)
-		run("ip link add link lan name lan.7 type vlan id 7");
-	else
-		run("ip link add lan.7 type veth peer name far7 netns %d", (int)far_process);
-}
-
-static void set_up_vips(void)
-{
-	set_up();
-	snprintf(instance, sizeof(instance), "vips-test-%d", (int)getpid());
-	cr_assert_eq(sysctl_set("net.ipv6.conf.default.disable_ipv6", "0"), 0);
-	far_process = far_namespace();
-	run("ip link add lan address 02:00:00:00:00:01 type veth peer name far address 02:00:00:00:00:02 netns %d",
-	    (int)far_process);
-	run("ip link add wan address 02:00:00:00:01:01 type veth peer name net address 02:00:00:00:01:02 netns %d",
-	    (int)far_process);
-	has_vlans = system("ip link add link lan name lan.7 type vlan id 7 2>/dev/null") == 0;
-	if (!has_vlans)
-		add_lan7();
-	run("ip link set lan up; ip link set lan.7 up; ip link set wan up");
-	run("ip addr add 192.0.2.1/24 dev lan; ip addr add 2001:db8:2::1/64 dev lan nodad; "
-	    "ip addr add 198.51.100.1/24 dev lan.7; ip addr add 203.0.113.1/24 dev wan");
-	run("ip neigh add 203.0.113.9 lladdr 02:00:00:00:01:02 dev wan; ip neigh add 192.0.2.9 lladdr 02:00:00:00:00:02 dev lan");
-	far_wires();
-	settle();
-	cr_assert_eq(datapath_open(&dp, instance, sys, NULL), 0);
-}
-
-static void tear_down_vips(void)
-{
-	if (dp) {
-		datapath_unload(dp);
-		datapath_close(dp);
-	}
-	config_free(config);
-	if (far_process > 0)
-		kill(far_process, SIGKILL);
-	tear_down();
-}
-
 TestSuite(vips, .init = set_up_vips, .fini = tear_down_vips, .timeout = 400);
-
-/* ---- frames ---- */
-
-struct frame {
-	size_t n;
-	uint8_t b[512];
-};
-
-static uint16_t sum(const uint8_t *p, size_t n, uint32_t s)
-{
-	for (size_t i = 0; i + 1 < n; i += 2)
-		s += (uint32_t)(p[i] << 8 | p[i + 1]);
-	while (s >> 16)
-		s = (s & 0xffff) + (s >> 16);
-	return (uint16_t)~s;
-}
-
-static void put16(uint8_t *p, unsigned int v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
-
-/* Ethernet, with a tag if vid; where the rest goes. */
-static uint8_t *ether(struct frame *f, const uint8_t *to, uint16_t type, unsigned int vid)
-{
-	size_t n = 12;
-
-	memset(f, 0, sizeof(*f));
-	memcpy(f->b, to, 6);
-	memcpy(f->b + 6, far_mac, 6);
-	if (vid) {
-		put16(f->b + n, ETH_P_8021Q);
-		put16(f->b + n + 2, vid);
-		n += 4;
-	}
-	put16(f->b + n, type);
-	f->n = n + 2;
-	return f->b + f->n;
-}
-
-static void send_frame(int wire, const struct frame *f)
-{
-	cr_assert_eq(send(wire, f->b, f->n, 0), (ssize_t)f->n);
-}
-
-/* IPv4 to somewhere, with `mark` as its id; protocol 1: an echo request, else nothing in it */
-static void send_ip(const uint8_t *mac, unsigned int vid, const char *src, const char *dst, uint8_t protocol,
-		    uint16_t mark)
-{
-	struct frame f;
-	uint8_t *ip = ether(&f, mac, ETH_P_IP, has_vlans ? vid : 0);
-
-	memcpy(ip, (uint8_t[]){ 0x45, 0, 0, 28, 0, 0, 0, 0, 64, protocol }, 10);
-	put16(ip + 4, mark);
-	inet_pton(AF_INET, src, ip + 12);
-	inet_pton(AF_INET, dst, ip + 16);
-	put16(ip + 10, sum(ip, 20, 0));
-	if (protocol == 1) {
-		ip[20] = 8;
-		put16(ip + 26, mark);
-		put16(ip + 22, sum(ip + 20, 8, 0));
-	} else {
-		put16(ip + 20, mark);
-		put16(ip + 22, mark);
-		put16(ip + 24, 8);
-	}
-	f.n += 28;
-	send_frame(vid && !has_vlans ? far7_wire : far_wire, &f);
-}
-
-static void send_arp(const char *target)
-{
-	struct frame f;
-	uint8_t *arp = ether(&f, (uint8_t[]){ 255, 255, 255, 255, 255, 255 }, ETH_P_ARP, 0);
-
-	memcpy(arp, (uint8_t[]){ 0, 1, 8, 0, 6, 4, 0, 1 }, 8);
-	memcpy(arp + 8, far_mac, 6);
-	inet_pton(AF_INET, "192.0.2.9", arp + 14);
-	inet_pton(AF_INET, target, arp + 24);
-	f.n += 28;
-	send_frame(far_wire, &f);
-}
-
-static uint16_t icmp6_sum(const uint8_t *ip, size_t n)
-{
-	return sum(ip + 40, n, (uint32_t)(uint16_t)~sum(ip + 8, 32, (uint32_t)n + 58));
-}
-
-static void send_solicitation(const char *target)
-{
-	uint8_t to[6] = { 0x33, 0x33, 0xff }, address[16];
-	struct frame f;
-	uint8_t *ip;
-
-	inet_pton(AF_INET6, target, address);
-	memcpy(to + 3, address + 13, 3);
-	ip = ether(&f, to, ETH_P_IPV6, 0);
-	memcpy(ip, (uint8_t[]){ 0x60, 0, 0, 0, 0, 32, 58, 255 }, 8);
-	inet_pton(AF_INET6, "fe80::9", ip + 8);
-	inet_pton(AF_INET6, "ff02::1:ff00:0", ip + 24);
-	memcpy(ip + 37, address + 13, 3);
-	ip[40] = 135;
-	memcpy(ip + 48, address, 16);
-	memcpy(ip + 64, (uint8_t[]){ 1, 1 }, 2);
-	memcpy(ip + 66, far_mac, 6);
-	put16(ip + 42, icmp6_sum(ip, 32));
-	f.n += 72;
-	send_frame(far_wire, &f);
-}
-
-typedef bool wanted_fn(const struct frame *f, const void *arg);
-
-/* The next one that came there and is `wanted`; the first that is `last` ends it. False: that came first. */
-static bool comes(int wire, wanted_fn *wanted, const void *arg, wanted_fn *last, const void *last_arg, struct frame *f)
-{
-	struct pollfd p = { .fd = wire, .events = POLLIN };
-	struct sockaddr_ll from;
-
-	while (poll(&p, 1, PATIENCE_MS) == 1) {
-		socklen_t len = sizeof(from);
-		ssize_t n = recvfrom(wire, f->b, sizeof(f->b), 0, (struct sockaddr *)&from, &len);
-
-		if (n <= 0 || from.sll_pkttype == PACKET_OUTGOING)
-			continue;
-		f->n = (size_t)n;
-		if (wanted(f, arg))
-			return true;
-		if (last && last(f, last_arg))
-			return false;
-	}
-	cr_assert(!last, "nothing came");
-	return false;
-}
-
-static bool has_mark(const struct frame *f, const void *mark)
-{
-	return f->b[12] == 8 && f->b[13] == 0 && (f->b[18] << 8 | f->b[19]) == *(const uint16_t *)mark;
-}
-
-static bool is_arp_from(const struct frame *f, const void *address)
-{
-	uint8_t sender[4];
-
-	inet_pton(AF_INET, address, sender);
-	return f->b[12] == 8 && f->b[13] == 6 && memcmp(f->b + 28, sender, 4) == 0;
-}
-
-static bool is_advert_of(const struct frame *f, const void *address)
-{
-	uint8_t target[16];
-
-	inet_pton(AF_INET6, address, target);
-	return f->b[12] == 0x86 && f->b[13] == 0xdd && f->b[20] == 58 && f->b[54] == 136 &&
-	       memcmp(f->b + 62, target, 16) == 0;
-}
-
-static bool is_ip_from(const struct frame *f, const void *address)
-{
-	uint8_t source[4];
-
-	inet_pton(AF_INET, address, source);
-	return f->b[12] == 8 && f->b[13] == 0 && memcmp(f->b + 26, source, 4) == 0;
-}
-
-/* ---- leases ---- */
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
-static int lease_of(const char *vip)
-{
-	return datapath_vip_lease(dp, config_find_vip(config, vip));
-}
-
-static void lease(const char *vip, uint64_t until)
-{
-	datapath_leases(dp)[lease_of(vip)] = until;
-}
-
-static void own(const char *vip, bool on)
-{
-	cr_assert_eq(datapath_vip_own(dp, config_find_vip(config, vip), on), 0);
-	datapath_refresh(dp, settle());
-}
-
-static long long not_owners(void)
-{
-	json_t *drops = datapath_show_drops(dp), *drop;
-	long long n = 0;
-	size_t i;
-
-	json_array_foreach(drops, i, drop)
-		if (!strcmp(text(drop, "reason"), "not-owner"))
-			n += number(drop, "packets");
-	json_decref(drops);
-	return n;
-}
 
 /* ---- what passes ---- */
 
@@ -365,9 +50,9 @@ static bool is_forwarded(const uint8_t *mac, unsigned int vid)
 	struct frame f;
 
 	send_ip(mac, vid, src, "203.0.113.9", 17, tried);
-	datapath_vip_device(dp, config_find_vip(config, vid ? "vlan_vip" : "lan_vip"), &ifindex, own_mac);
+	datapath_vip_device(lab.dp, config_find_vip(lab.config, vid ? "vlan_vip" : "lan_vip"), &ifindex, own_mac);
 	send_ip(own_mac, vid, src, "203.0.113.9", 17, last);
-	return comes(net_wire, has_mark, &tried, has_mark, &last, &f);
+	return comes(lab.net, has_mark, &tried, has_mark, &last, &f);
 }
 
 static void frames_need_a_lease(void)
@@ -398,24 +83,24 @@ static void answers_for(void)
 
 	lease("lan_vip", FL_LEASE_FOREVER);
 	send_arp(VIP);
-	cr_assert(comes(far_wire, is_arp_from, VIP, NULL, NULL, &f), "ARP");
+	cr_assert(comes(lab.far, is_arp_from, VIP, NULL, NULL, &f), "ARP");
 	cr_expect_arr_eq(f.b + 6, lan_vmac, 6);
 	cr_expect_arr_eq(f.b + 22, lan_vmac, 6);
 	send_arp("192.0.2.1");
-	cr_assert(comes(far_wire, is_arp_from, "192.0.2.1", NULL, NULL, &f), "ARP");
+	cr_assert(comes(lab.far, is_arp_from, "192.0.2.1", NULL, NULL, &f), "ARP");
 	cr_expect_arr_eq(f.b + 6, lan_mac, 6, "its own has its own");
 	cr_expect_arr_eq(f.b + 22, lan_mac, 6);
 	for (size_t i = 0; i < 2; i++) {
 		send_solicitation(addresses[i]);
-		cr_assert(comes(far_wire, is_advert_of, addresses[i], NULL, NULL, &f), "%s", addresses[i]);
+		cr_assert(comes(lab.far, is_advert_of, addresses[i], NULL, NULL, &f), "%s", addresses[i]);
 		cr_expect_arr_eq(f.b + 6, lan_vmac, 6);
 		cr_expect_arr_eq(f.b + 80, lan_vmac, 6);
 		check = (uint16_t)(f.b[56] << 8 | f.b[57]);
-		put16(f.b + 56, 0);
+		memset(f.b + 56, 0, 2);
 		cr_expect_eq(check, icmp6_sum(f.b + 14, f.n - 54));
 	}
 	send_ip(lan_vmac, 0, "192.0.2.9", VIP, 1, 1);
-	cr_expect(comes(far_wire, is_ip_from, VIP, NULL, NULL, &f), "an echo");
+	cr_expect(comes(lab.far, is_ip_from, VIP, NULL, NULL, &f), "an echo");
 }
 
 /* From the kernel, as a service bound to the VIP would. */
@@ -444,23 +129,23 @@ static void is_silent_without_a_lease(void)
 	lease("lan_vip", 0);
 	send_arp(VIP);
 	send_arp("192.0.2.1");
-	cr_expect_not(comes(far_wire, is_arp_from, VIP, is_arp_from, "192.0.2.1", &f));
+	cr_expect_not(comes(lab.far, is_arp_from, VIP, is_arp_from, "192.0.2.1", &f));
 	for (size_t i = 0; i < 2; i++) {
 		send_solicitation(i ? "fe80::100" : "2001:db8:2::100");
 		send_solicitation("2001:db8:2::1");
-		cr_expect_not(comes(far_wire, is_advert_of, i ? "fe80::100" : "2001:db8:2::100", is_advert_of,
+		cr_expect_not(comes(lab.far, is_advert_of, i ? "fe80::100" : "2001:db8:2::100", is_advert_of,
 				    "2001:db8:2::1", &f));
 	}
 	cr_expect_geq(not_owners(), before + 3, "the kernel's answers");
 	before = not_owners();
 	send_from(VIP);
 	send_from("192.0.2.1");
-	cr_expect_not(comes(far_wire, is_ip_from, VIP, is_ip_from, "192.0.2.1", &f));
+	cr_expect_not(comes(lab.far, is_ip_from, VIP, is_ip_from, "192.0.2.1", &f));
 	cr_expect_geq(not_owners(), before + 1);
 	before = not_owners();
 	send_ip(lan_mac, 0, "192.0.2.9", VIP, 1, 1);
 	send_ip(lan_mac, 0, "192.0.2.9", "192.0.2.1", 1, 1);
-	cr_expect_not(comes(far_wire, is_ip_from, VIP, is_ip_from, "192.0.2.1", &f));
+	cr_expect_not(comes(lab.far, is_ip_from, VIP, is_ip_from, "192.0.2.1", &f));
 	cr_expect_geq(not_owners(), before + 1, "dropped when it comes");
 	lease("lan_vip", FL_LEASE_FOREVER);
 }
@@ -475,13 +160,13 @@ static void passes(void)
 
 Test(vips, pass_by_leases_in_xdp)
 {
-	apply("{" INTERFACES("native") ",'vips':{" LAN_SHARED "," VLAN_SHARED "}}");
+	vips_apply("{" INTERFACES("native") ",'vips':{" LAN_SHARED "," VLAN_SHARED "}}");
 	passes();
 }
 
 Test(vips, pass_by_leases_in_tc)
 {
-	apply("{" INTERFACES("tc") ",'vips':{" LAN_SHARED "," VLAN_SHARED "}}");
+	vips_apply("{" INTERFACES("tc") ",'vips':{" LAN_SHARED "," VLAN_SHARED "}}");
 	passes();
 }
 
@@ -490,11 +175,11 @@ Test(vips, asks_by_its_own_mac_on_another_segment)
 {
 	struct frame f;
 
-	apply("{" INTERFACES("auto") ",'vips':{" LAN_SHARED "," VLAN_SHARED "}}");
+	vips_apply("{" INTERFACES("auto") ",'vips':{" LAN_SHARED "," VLAN_SHARED "}}");
 	own("vlan_vip", true);
 	lease("vlan_vip", FL_LEASE_FOREVER);
 	send_from_to(VLAN_VIP, "192.0.2.77");
-	cr_assert(comes(far_wire, is_arp_from, VLAN_VIP, NULL, NULL, &f), "ARP");
+	cr_assert(comes(lab.far, is_arp_from, VLAN_VIP, NULL, NULL, &f), "ARP");
 	cr_expect_arr_eq(f.b + 6, lan_mac, 6);
 	cr_expect_arr_eq(f.b + 22, lan_mac, 6);
 }
@@ -504,41 +189,22 @@ Test(vips, of_a_family_that_is_the_hosts)
 {
 	struct frame f;
 
-	apply("{'interfaces':{'lan':{'device':'lan','family':'inet6'}},'vips':{" LAN_SHARED "}}");
+	vips_apply("{'interfaces':{'lan':{'device':'lan','family':'inet6'}},'vips':{" LAN_SHARED "}}");
 	own("lan_vip", true);
 	send_ip(lan_mac, 0, "192.0.2.9", VIP, 1, 1);
 	send_ip(lan_mac, 0, "192.0.2.9", "192.0.2.1", 1, 1);
-	cr_expect_not(comes(far_wire, is_ip_from, VIP, is_ip_from, "192.0.2.1", &f));
+	cr_expect_not(comes(lab.far, is_ip_from, VIP, is_ip_from, "192.0.2.1", &f));
 	cr_expect_geq(not_owners(), 1);
 	lease("lan_vip", FL_LEASE_FOREVER);
 	send_ip(lan_vmac, 0, "192.0.2.9", VIP, 1, 1);
-	cr_expect(comes(far_wire, is_ip_from, VIP, NULL, NULL, &f));
+	cr_expect(comes(lab.far, is_ip_from, VIP, NULL, NULL, &f));
 }
 
 /* ---- what passes without a rule ---- */
 
 #define CARP 112
-#define PORT 7241
 #define PAIR \
 	"'ha':{'interface':'wan','local':'203.0.113.1','peers':['203.0.113.9','203.0.113.8'],'key_file':'/k','port':7241}"
-
-/* UDP with nothing but `mark` as its source port */
-static void send_datagram(const char *src, const char *dst, uint16_t mark)
-{
-	static const uint8_t wan_mac[6] = { 2, 0, 0, 0, 1, 1 };
-	struct frame f;
-	uint8_t *ip = ether(&f, wan_mac, ETH_P_IP, 0);
-
-	memcpy(ip, (uint8_t[]){ 0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17 }, 10);
-	inet_pton(AF_INET, src, ip + 12);
-	inet_pton(AF_INET, dst, ip + 16);
-	put16(ip + 10, sum(ip, 20, 0));
-	put16(ip + 20, mark);
-	put16(ip + 22, PORT);
-	put16(ip + 24, 8);
-	f.n += 28;
-	send_frame(net_wire, &f);
-}
 
 /* Of the next datagram: its source port, or an advert's mark */
 static unsigned int next_mark(int fd, bool raw)
@@ -563,9 +229,9 @@ static void strangers_stay_out(void)
 	send_datagram("203.0.113.9", "192.0.2.1", 2);
 	send_datagram("203.0.113.8", "203.0.113.1", 3);
 	cr_expect_eq(next_mark(fd, false), 3);
-	apply("{" BLOCKING("auto") ",'vips':{" LAN_SHARED "}}");
+	vips_apply("{" BLOCKING("auto") ",'vips':{" LAN_SHARED "}}");
 	send_datagram("203.0.113.9", "203.0.113.1", 4);
-	apply("{" BLOCKING("auto") ",'vips':{" LAN_SHARED "}," PAIR "}");
+	vips_apply("{" BLOCKING("auto") ",'vips':{" LAN_SHARED "}," PAIR "}");
 	send_datagram("203.0.113.9", "203.0.113.1", 5);
 	cr_expect_eq(next_mark(fd, false), 5, "only with `ha`");
 	close(fd);
@@ -585,14 +251,14 @@ static void adverts_pass(void)
 	sendto(fd, "wan", 3, 0, (struct sockaddr *)&to, sizeof(to)); /* no vip there */
 	inet_pton(AF_INET, "192.0.2.9", &to.sin_addr);
 	cr_expect_eq(sendto(fd, "lan", 3, 0, (struct sockaddr *)&to, sizeof(to)), 3);
-	cr_expect(comes(far_wire, is_ip_from, "192.0.2.1", NULL, NULL, &f));
+	cr_expect(comes(lab.far, is_ip_from, "192.0.2.1", NULL, NULL, &f));
 	cr_expect_eq(f.b[23], CARP);
 	close(fd);
 }
 
 static void pair_passes(const char *text)
 {
-	apply(text);
+	vips_apply(text);
 	adverts_pass();
 	strangers_stay_out();
 }
@@ -639,7 +305,7 @@ static void addresses_come_and_go(void)
 	run("ip addr show dev lan to 192.0.2.100 | grep -q noprefixroute");
 	run("test \"$(ip -6 route get 2001:db8:2::9 | grep -o 'src [^ ]*')\" = 'src 2001:db8:2::1'");
 	run("ip addr del 192.0.2.100/32 dev lan");
-	datapath_refresh(dp, settle());
+	datapath_refresh(lab.dp, settle());
 	cr_expect_eq(length_of("lan", VIP), 32, "put back");
 	own("lan_vip", false);
 	own("lan_vip", false);
@@ -657,26 +323,26 @@ static void addresses_come_and_go(void)
 
 static void devices_change(void)
 {
-	const struct config_vip *vip = config_find_vip(config, "vlan_vip");
+	const struct config_vip *vip = config_find_vip(lab.config, "vlan_vip");
 	uint32_t ifindex;
 	uint8_t mac[6];
 
 	run("ip link set lan.7 address 02:00:00:00:00:77");
-	datapath_refresh(dp, settle());
-	cr_assert(datapath_vip_device(dp, vip, &ifindex, mac));
+	datapath_refresh(lab.dp, settle());
+	cr_assert(datapath_vip_device(lab.dp, vip, &ifindex, mac));
 	cr_expect(ifindex == if_nametoindex("lan.7") && mac[5] == 0x77);
 	own("vlan_vip", true);
 	lease("vlan_vip", FL_LEASE_FOREVER);
 	run("ip link del lan.7");
-	datapath_refresh(dp, settle());
-	cr_expect_not(datapath_vip_device(dp, vip, &ifindex, mac));
-	cr_expect_eq(datapath_vip_own(dp, vip, true), -ENODEV);
-	add_lan7();
-	if (!has_vlans)
-		far_wires();
+	datapath_refresh(lab.dp, settle());
+	cr_expect_not(datapath_vip_device(lab.dp, vip, &ifindex, mac));
+	cr_expect_eq(datapath_vip_own(lab.dp, vip, true), -ENODEV);
+	vips_add_lan7();
+	if (!lab.vlans)
+		vips_far_wires();
 	run("ip link set lan.7 up && ip addr add 198.51.100.1/24 dev lan.7");
-	datapath_refresh(dp, settle());
-	cr_expect(datapath_vip_device(dp, vip, &ifindex, mac));
+	datapath_refresh(lab.dp, settle());
+	cr_expect(datapath_vip_device(lab.dp, vip, &ifindex, mac));
 	cr_expect_eq(length_of("lan.7", VLAN_VIP), 32, "on the new one, too");
 	run(HEARS("lan.7", VLAN_VMAC));
 	cr_expect(is_forwarded(vlan_vmac, VLAN));
@@ -688,17 +354,17 @@ static void daemon_is_another(void)
 	int lan = lease_of("lan_vip"), vlan = lease_of("vlan_vip");
 
 	cr_expect_neq(lan, vlan);
-	datapath_close(dp);
-	dp = NULL;
+	datapath_close(lab.dp);
+	lab.dp = NULL;
 	settle();
-	cr_assert_eq(datapath_open(&dp, instance, sys, NULL), 0);
-	apply("{" INTERFACES(
+	cr_assert_eq(datapath_open(&lab.dp, lab.instance, sys, NULL), 0);
+	vips_apply("{" INTERFACES(
 		"auto") ",'vips':{'a':{'interface':'wan','vhid':1,'password_file':'/k','address':'203.0.113.100/24'}"
 			"," VLAN_SHARED "," LAN_SHARED "}}");
 	cr_expect_eq(lease_of("lan_vip"), lan);
 	cr_expect_eq(lease_of("vlan_vip"), vlan);
 	cr_expect_eq(lease_of("a"), 2);
-	cr_expect_eq(datapath_leases(dp)[vlan], FL_LEASE_FOREVER, "goes on");
+	cr_expect_eq(datapath_leases(lab.dp)[vlan], FL_LEASE_FOREVER, "goes on");
 	cr_expect_eq(length_of("lan.7", VLAN_VIP), 32);
 	cr_expect(is_forwarded(vlan_vmac, VLAN));
 }
@@ -707,25 +373,25 @@ Test(vips, on_the_machine)
 {
 	int vlan;
 
-	apply("{" INTERFACES("auto") ",'vips':{" LAN_SHARED "," VLAN_SHARED "}}");
+	vips_apply("{" INTERFACES("auto") ",'vips':{" LAN_SHARED "," VLAN_SHARED "}}");
 	run(HEARS("lan", LAN_VMAC));
 	run(HEARS("lan.7", VLAN_VMAC));
-	if (has_vlans)
+	if (lab.vlans)
 		run(HEARS("lan", VLAN_VMAC)); /* the parent of the VLAN */
 	addresses_come_and_go();
 	devices_change();
 	daemon_is_another();
 	vlan = lease_of("vlan_vip");
 	own("lan_vip", true);
-	apply("{" INTERFACES("auto") ",'vips':{" LAN_SHARED "}}");
-	cr_expect_eq(datapath_leases(dp)[vlan], 0);
+	vips_apply("{" INTERFACES("auto") ",'vips':{" LAN_SHARED "}}");
+	cr_expect_eq(datapath_leases(lab.dp)[vlan], 0);
 	cr_expect_eq(length_of("lan.7", VLAN_VIP), 0);
 	cr_expect_eq(length_of("lan", VIP), 32);
 	run(DEAF("lan.7", VLAN_VMAC) " && " DEAF("lan", VLAN_VMAC));
 	run(HEARS("lan", LAN_VMAC));
-	cr_assert_eq(datapath_unload(dp), 0);
+	cr_assert_eq(datapath_unload(lab.dp), 0);
 	cr_expect_eq(length_of("lan", VIP) + length_of("lan", "fe80::100"), 0);
 	run(DEAF("lan", LAN_VMAC));
-	datapath_close(dp);
-	dp = NULL;
+	datapath_close(lab.dp);
+	lab.dp = NULL;
 }
