@@ -29,11 +29,9 @@ static double apply_ms(struct run *r, enum dut_id dut, const char *file)
 static double nft_ms(struct run *r, const char *file)
 {
 	uint64_t begin = now_ns();
-	pid_t pid = fork();
+	pid_t pid = forked();
 	int status = 0;
 
-	if (pid < 0)
-		die("cannot fork");
 	if (!pid) {
 		leave_packets_cpu(r);
 		netns_enter(r, duts[DUT_NFT10K].name);

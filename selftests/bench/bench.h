@@ -188,6 +188,7 @@ uint64_t now_ns(void);
 void die(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
 /* makes it a run that failed, and says so */
 void complain(struct run *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+pid_t forked(void); /* fork(), which does not fail */
 void pin_to_cpu(int cpu);
 /* Whoever works beside the packets: on the CPU `beside`, or, when no time is judged, where there is room. */
 void leave_packets_cpu(const struct run *r);

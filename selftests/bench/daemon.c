@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The daemons of the devices under test: the real programs, each in its namespace and on the CPU that has no packets. */
-#include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
 #include <signal.h>
@@ -40,9 +39,7 @@ pid_t node_spawn(const struct run *r, const char *name)
 
 	snprintf(config, sizeof(config), "%s/%s.json", r->work, name);
 	snprintf(log, sizeof(log), "%s/%s.log", r->work, name);
-	pid = fork();
-	if (pid < 0)
-		die("cannot fork: %s", strerror(errno));
+	pid = forked();
 	if (!pid)
 		daemon_exec(r, name, config, log);
 	return pid;
@@ -74,9 +71,7 @@ static pid_t ask_spawn(const struct run *r, const char *name, int out, va_list a
 	}
 	snprintf(program, sizeof(program), "%s/fairlead", r->build);
 	snprintf(instance, sizeof(instance), "%s-%s", r->prefix, name);
-	pid = fork();
-	if (pid < 0)
-		die("cannot fork: %s", strerror(errno));
+	pid = forked();
 	if (!pid) {
 		int fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
 

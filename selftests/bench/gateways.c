@@ -53,10 +53,8 @@ static pid_t peer_spawn(const struct run *r, const char *target, int lines)
 {
 	const char *dpinger = getenv("BENCH_DPINGER");
 	char program[512];
-	pid_t pid = fork();
+	pid_t pid = forked();
 
-	if (pid < 0)
-		die("cannot fork: %s", strerror(errno));
 	if (pid)
 		return pid;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);

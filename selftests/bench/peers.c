@@ -36,9 +36,7 @@ bool peer_start(const struct run *r, struct peer *peer, const char *ns, char *co
 	if (access(argv[0], X_OK))
 		return false;
 	snprintf(peer->log, sizeof(peer->log), "%s/%s.log", r->work, ns);
-	peer->pid = fork();
-	if (peer->pid < 0)
-		die("cannot fork: %s", strerror(errno));
+	peer->pid = forked();
 	if (peer->pid)
 		return true;
 	prctl(PR_SET_PDEATHSIG, SIGTERM);

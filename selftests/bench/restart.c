@@ -91,10 +91,8 @@ void start_measured(struct run *r, enum dut_id dut, enum path_id path, const cha
 /* A process that ends when the daemon answers. */
 static pid_t watch(const struct run *r, enum dut_id dut)
 {
-	pid_t pid = fork();
+	pid_t pid = forked();
 
-	if (pid < 0)
-		die("cannot fork: %s", strerror(errno));
 	if (pid)
 		return pid;
 	leave_packets_cpu(r);

@@ -40,6 +40,15 @@ void die(const char *fmt, ...)
 	exit(EXIT_FAILURE);
 }
 
+pid_t forked(void)
+{
+	pid_t pid = fork();
+
+	if (pid < 0)
+		die("cannot fork: %s", strerror(errno));
+	return pid;
+}
+
 void complain(struct run *r, const char *fmt, ...)
 {
 	json_t *text;
