@@ -274,7 +274,7 @@ clean:
 
 help:
 	@echo 'make            build $(BUILD)/fairleadd, $(BUILD)/fairlead and $(BUILD)/fairlead-https'
-	@echo 'make demo       (root) install what is missing, build, show it at work in network namespaces; KEEP=1 leaves the lab up'
+	@echo 'make demo       (root) install what is missing, build, show a tunnel and a pair at work in network namespaces; KEEP=1 leaves the lab up'
 	@echo 'make test       (root) install what is missing, build, run every test'
 	@echo 'make bench      (root) measure'
 	@echo 'make check      format, static analysis, shell scripts, manuals'

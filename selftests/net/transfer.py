@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A transfer between two network namespaces, told apart from its copy by SHA-256.
 
-transfer.py tcp FROM_NS TO_NS ADDRESS BYTES [--port N] [--to-port N] [--seconds N]
+transfer.py tcp FROM_NS TO_NS ADDRESS BYTES [--port N] [--to-port N] [--seconds N] [--mbit N]
 transfer.py udp CLIENT_NS SERVER_NS ADDRESS [SIZE...]
 
 ADDRESS is where the server in the second namespace is reached from the first. tcp sends BYTES from FROM_NS to TO_NS; with
@@ -20,6 +20,7 @@ import time
 import wire
 
 CHUNK = 1 << 18
+SO_MAX_PACING_RATE = 47  # <asm-generic/socket.h>: bytes a second
 
 
 def content(size):
@@ -90,6 +91,8 @@ def tcp(args):
         return 1
     server.settimeout(args.seconds)
     sender, receiver = (server, client) if args.reverse else (client, server)
+    if args.mbit:
+        sender.setsockopt(socket.SOL_SOCKET, SO_MAX_PACING_RATE, args.mbit * 125000)
     result = {}
     threads = [guarded(send_all, sender, args.numbers[0], result), guarded(receive_all, receiver, result)]
     for thread in threads:
@@ -140,6 +143,7 @@ def main():
     parser.add_argument("--port", type=int, default=5001)
     parser.add_argument("--to-port", type=int, help="the server's own, where a router translates")
     parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--mbit", type=int, help="no faster than that")
     parser.add_argument("--source", help="the client's address")
     parser.add_argument("--bind", help="the server's address")
     parser.add_argument("--reverse", action="store_true")
