@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The state table: what it finds, who gives way, what it counts, and that two CPUs do not undo each other's work. */
+/* The state table: what it finds, who gives way, and what it counts. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <pthread.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,38 +12,13 @@
 
 #include "states_prog.skel.h"
 
-/* A table for one test; its last lines. */
-static bool begin(struct env *env, struct state_table *t, __u32 buckets)
-{
-	if (!state_table_open(t, buckets))
-		return true;
-	fail(env, "  no table\n");
-	return false;
-}
-
-static void expect_counts(struct env *env, const char *when, struct state_table *t, __u32 states, __u32 twins)
-{
-	__u32 published = state_table_published(t, false), second = state_table_published(t, true);
-	__s64 counted = state_table_count(t);
-
-	if (published != states || counted != states || second != twins)
-		fail(env, "  %s: %u states, %u twins, counted %lld, instead of %u and %u\n", when, published, second,
-		     (long long)counted, states, twins);
-}
-
-static void expect(struct env *env, const char *what, long long is, long long should)
-{
-	if (is != should)
-		fail(env, "  %s: %lld instead of %lld\n", what, is, should);
-}
-
 static void directions(struct env *env)
 {
 	struct states_answer a, b;
 	struct states_request q;
 	struct state_table t;
 
-	if (!begin(env, &t, 64))
+	if (!state_table_begin(env, &t, 64))
 		return;
 	for (__u32 i = 1; i < 100; i++) {
 		state_table_udp(&q, i, 100 - i / 2);
@@ -57,8 +30,9 @@ static void directions(struct env *env)
 		state_table_packet(&t, &q, &b);
 		if (!b.found || b.result || b.slot != a.slot || b.side == a.side)
 			fail(env, "  %u, answer: found %u, result %d, side %u\n", i, b.found, b.result, b.side);
-		expect(env, "starter", !!(t.states[a.slot].flags & FL_STATE_STARTER), a.side);
-		expect(env, "packets", t.states[a.slot].end[a.side].packets + t.states[a.slot].end[b.side].packets, 2);
+		state_table_expect(env, "starter", !!(t.states[a.slot].flags & FL_STATE_STARTER), a.side);
+		state_table_expect(env, "packets",
+				   t.states[a.slot].end[a.side].packets + t.states[a.slot].end[b.side].packets, 2);
 	}
 	/* between one address and itself the ports say which end is which */
 	state_table_udp(&q, 5, 5);
@@ -66,9 +40,9 @@ static void directions(struct env *env)
 	state_table_packet(&t, &q, &a);
 	state_table_answer(&q);
 	state_table_packet(&t, &q, &b);
-	expect(env, "the same address: found", b.found, 1);
-	expect(env, "the same address: side", b.side, !a.side);
-	expect_counts(env, "at last", &t, 100, 0);
+	state_table_expect(env, "the same address: found", b.found, 1);
+	state_table_expect(env, "the same address: side", b.side, !a.side);
+	state_table_expect_counts(env, "at last", &t, 100, 0);
 	state_table_close(&t);
 }
 
@@ -102,33 +76,33 @@ static void twins(struct env *env)
 	struct states_request q;
 	struct state_table t;
 
-	if (!begin(env, &t, 64))
+	if (!state_table_begin(env, &t, 64))
 		return;
 	for (__u32 i = 0; i < 4; i++) {
 		translated(&q, hosts[i][0], hosts[i][1], hosts[i][2], 40000 + i);
 		q.sport = htons(i);
 		state_table_packet(&t, &q, &a);
-		expect(env, "made", a.result, 0);
+		state_table_expect(env, "made", a.result, 0);
 		translated_answer(&q);
 		state_table_packet(&t, &q, &b);
-		expect(env, "found by the twin", b.found, 1);
-		expect(env, "its state", b.main, a.main);
-		expect(env, "its slot", b.slot != a.slot, 1);
-		expect(env, "end that answered", b.main_side, !a.side);
-		expect(env, "packets of that", t.states[a.main].end[!a.side].packets, 1);
+		state_table_expect(env, "found by the twin", b.found, 1);
+		state_table_expect(env, "its state", b.main, a.main);
+		state_table_expect(env, "its slot", b.slot != a.slot, 1);
+		state_table_expect(env, "end that answered", b.main_side, !a.side);
+		state_table_expect(env, "packets of that", t.states[a.main].end[!a.side].packets, 1);
 	}
-	expect_counts(env, "four", &t, 4, 4);
+	state_table_expect_counts(env, "four", &t, 4, 4);
 	/* the port is taken */
 	translated(&q, 11, 20, 15, 40000);
 	state_table_packet(&t, &q, &b);
-	expect(env, "taken", b.result, -FL_DROP_NAT_PORTS);
+	state_table_expect(env, "taken", b.result, -FL_DROP_NAT_PORTS);
 	/* by a state without translation as well */
 	state_table_udp(&q, 70, 71);
 	state_table_packet(&t, &q, &b);
 	translated(&q, 72, 71, 70, 1000);
 	state_table_packet(&t, &q, &b);
-	expect(env, "taken by a plain one", b.result, -FL_DROP_NAT_PORTS);
-	expect_counts(env, "refused", &t, 5, 4);
+	state_table_expect(env, "taken by a plain one", b.result, -FL_DROP_NAT_PORTS);
+	state_table_expect_counts(env, "refused", &t, 5, 4);
 	state_table_close(&t);
 }
 
@@ -140,15 +114,15 @@ static void twins_end(struct env *env)
 	struct state_table t;
 	__u64 *tag;
 
-	if (!begin(env, &t, 64))
+	if (!state_table_begin(env, &t, 64))
 		return;
 	translated(&q, 10, 20, 15, 40000);
 	state_table_packet(&t, &q, &a);
 	state_table_age(&t, a.main, 2000);
 	translated_answer(&q);
 	state_table_packet(&t, &q, &b);
-	expect(env, "run out: found", b.found, 0);
-	expect_counts(env, "run out", &t, 1, 0);
+	state_table_expect(env, "run out: found", b.found, 0);
+	state_table_expect_counts(env, "run out", &t, 1, 0);
 	/* the daemon died when it had removed the one and not the other */
 	translated(&q, 30, 20, 15, 40001);
 	state_table_packet(&t, &q, &a);
@@ -156,26 +130,26 @@ static void twins_end(struct env *env)
 	*tag = FL_TAG(0, FL_TAG_SERIAL(*tag) + 1, FL_KIND_FREE);
 	t.counts[FL_STATE_COUNTS_DAEMON].states--;
 	t.counts[FL_STATE_COUNTS_DAEMON].embryonic--;
-	expect_counts(env, "half gone", &t, 1, 1);
+	state_table_expect_counts(env, "half gone", &t, 1, 1);
 	translated_answer(&q);
 	q.flags = STATES_NO_INSERT;
 	state_table_packet(&t, &q, &b);
-	expect(env, "half gone: found", b.found, 0);
+	state_table_expect(env, "half gone: found", b.found, 0);
 	/* a connection with just that tuple takes its place, whichever slot it gets */
 	q.flags = 0;
 	state_table_packet(&t, &q, &b);
-	expect(env, "in its place: found", b.found, 0);
-	expect(env, "in its place: result", b.result, 0);
-	expect_counts(env, "in its place", &t, 2, 0);
+	state_table_expect(env, "in its place: found", b.found, 0);
+	state_table_expect(env, "in its place: result", b.result, 0);
+	state_table_expect_counts(env, "in its place", &t, 2, 0);
 	state_table_age(&t, b.main, 2000);
 	translated(&q, 31, 20, 15, 40001);
 	state_table_packet(&t, &q, &b);
-	expect(env, "its port", b.result, 0);
-	expect_counts(env, "its port", &t, 2, 1);
+	state_table_expect(env, "its port", b.result, 0);
+	state_table_expect_counts(env, "its port", &t, 2, 1);
 	translated_answer(&q);
 	state_table_packet(&t, &q, &a);
-	expect(env, "its answer", a.main, b.main);
-	expect(env, "embryonic", state_table_embryonic(&t), 1);
+	state_table_expect(env, "its answer", a.main, b.main);
+	state_table_expect(env, "embryonic", state_table_embryonic(&t), 1);
 	state_table_close(&t);
 }
 
@@ -187,7 +161,7 @@ static void expiry(struct env *env)
 	struct states_answer a, b;
 	struct state_table t;
 
-	if (!begin(env, &t, 64))
+	if (!state_table_begin(env, &t, 64))
 		return;
 	for (int i = FL_UDP_FIRST; i <= FL_UDP_MULTIPLE; i++)
 		t.control->timeout[i] = timeouts[i] * t.hz;
@@ -204,25 +178,25 @@ static void expiry(struct env *env)
 				state_table_answer(&q);
 				state_table_packet(&t, &q, &b);
 			}
-			expect(env, "timeout", fl_state_timeout(&t.states[a.main]), i);
+			state_table_expect(env, "timeout", fl_state_timeout(&t.states[a.main]), i);
 			state_table_age(&t, a.main, timeouts[i] - 1 + 2 * late);
 			q.flags = STATES_NO_INSERT;
 			state_table_packet(&t, &q, &b);
-			expect(env, late ? "late" : "in time", b.found, !late);
+			state_table_expect(env, late ? "late" : "in time", b.found, !late);
 		}
 	}
-	expect_counts(env, "at last", &t, 6, 0);
+	state_table_expect_counts(env, "at last", &t, 6, 0);
 	/* a new one takes its place */
 	q.flags = 0;
 	state_table_packet(&t, &q, &b);
-	expect(env, "new: found", b.found, 0);
-	expect(env, "new: result", b.result, 0);
-	expect(env, "new: packets", t.states[b.main].end[b.side].packets, 1);
-	expect_counts(env, "new", &t, 6, 0);
+	state_table_expect(env, "new: found", b.found, 0);
+	state_table_expect(env, "new: result", b.result, 0);
+	state_table_expect(env, "new: packets", t.states[b.main].end[b.side].packets, 1);
+	state_table_expect_counts(env, "new", &t, 6, 0);
 	/* jiffies wrap */
 	t.states[b.main].seen = t.states[b.main].made = b.now - 50 * t.hz;
 	state_table_packet(&t, &q, &a);
-	expect(env, "found", a.found, 1);
+	state_table_expect(env, "found", a.found, 1);
 	state_table_close(&t);
 }
 
@@ -267,32 +241,33 @@ static void who_gives_way(struct env *env)
 	__u32 slot, old[2];
 	struct state_table t;
 
-	if (!begin(env, &t, 1))
+	if (!state_table_begin(env, &t, 1))
 		return;
 	t.control->limit = t.control->embryonic_limit = 100;
 	for (__u32 i = 0; i < 6; i++)
 		old[i & 1] = establish(&t, 100 + i);
 	for (__u32 i = 0; i < 2; i++) {
-		expect(env, "fill", add(&t, 200 + i, &slot), 0);
+		state_table_expect(env, "fill", add(&t, 200 + i, &slot), 0);
 		t.states[slot].made -= (i ? 1 : 5) * t.hz;
 	}
-	expect(env, "one more", add(&t, 300, &slot), 0);
-	expect(env, "the oldest embryonic one is gone", is_there(&t, 200), 0);
-	expect(env, "the younger is there", is_there(&t, 201), 1);
-	expect_counts(env, "one more", &t, 8, 0);
-	expect(env, "evicted", t.counts[FL_STATE_COUNTS_CPU(0)].evicted + t.counts[FL_STATE_COUNTS_CPU(1)].evicted, 1);
+	state_table_expect(env, "one more", add(&t, 300, &slot), 0);
+	state_table_expect(env, "the oldest embryonic one is gone", is_there(&t, 200), 0);
+	state_table_expect(env, "the younger is there", is_there(&t, 201), 1);
+	state_table_expect_counts(env, "one more", &t, 8, 0);
+	state_table_expect(env, "evicted",
+			   t.counts[FL_STATE_COUNTS_CPU(0)].evicted + t.counts[FL_STATE_COUNTS_CPU(1)].evicted, 1);
 	/* what has run out goes first, though it was established */
 	state_table_age(&t, old[0], 2000);
-	expect(env, "two more", add(&t, 301, &slot), 0);
-	expect(env, "its slot", slot, old[0]);
-	expect(env, "still there", is_there(&t, 201) + is_there(&t, 300), 2);
+	state_table_expect(env, "two more", add(&t, 301, &slot), 0);
+	state_table_expect(env, "its slot", slot, old[0]);
+	state_table_expect(env, "still there", is_there(&t, 201) + is_there(&t, 300), 2);
 	/* all established: refused */
 	establish(&t, 201);
 	establish(&t, 300);
 	establish(&t, 301);
-	expect(env, "no room", add(&t, 302, &slot), -FL_DROP_STATE_FULL);
-	expect_counts(env, "no room", &t, 8, 0);
-	expect(env, "embryonic", state_table_embryonic(&t), 0);
+	state_table_expect(env, "no room", add(&t, 302, &slot), -FL_DROP_STATE_FULL);
+	state_table_expect_counts(env, "no room", &t, 8, 0);
+	state_table_expect(env, "embryonic", state_table_embryonic(&t), 0);
 	/* two entries or none */
 	state_table_age(&t, old[1], 2000);
 	{
@@ -301,9 +276,9 @@ static void who_gives_way(struct env *env)
 
 		translated(&q, 400, 20, 15, 40000);
 		state_table_packet(&t, &q, &a);
-		expect(env, "no room for a twin", a.result, -FL_DROP_STATE_FULL);
+		state_table_expect(env, "no room for a twin", a.result, -FL_DROP_STATE_FULL);
 	}
-	expect_counts(env, "no room for a twin", &t, 7, 0);
+	state_table_expect_counts(env, "no room for a twin", &t, 7, 0);
 	state_table_close(&t);
 }
 
@@ -312,7 +287,7 @@ static void limits(struct env *env)
 	struct state_table t;
 	__u32 slot, refused = 0;
 
-	if (!begin(env, &t, 256))
+	if (!state_table_begin(env, &t, 256))
 		return;
 	t.control->limit = 400;
 	t.control->embryonic_limit = 100;
@@ -321,10 +296,10 @@ static void limits(struct env *env)
 	/* a flood */
 	for (__u32 i = 0; i < 5000; i++)
 		refused += add(&t, 100000 + i, &slot) != 0;
-	expect(env, "embryonic: all that is left", state_table_embryonic(&t), 50);
+	state_table_expect(env, "embryonic: all that is left", state_table_embryonic(&t), 50);
 	if (refused > 500)
 		fail(env, "  %u of 5000 are refused while others give way\n", refused);
-	expect_counts(env, "flood", &t, 400, 0);
+	state_table_expect_counts(env, "flood", &t, 400, 0);
 	for (__u32 i = 0; i < 350; i++)
 		if (!is_there(&t, 10000 + i))
 			fail(env, "  the flood has disturbed %u\n", i);
@@ -332,21 +307,21 @@ static void limits(struct env *env)
 	t.control->limit = 1000;
 	for (__u32 i = 0; i < 1000; i++)
 		add(&t, 200000 + i, &slot);
-	expect(env, "embryonic: the quota", state_table_embryonic(&t), 100);
-	expect_counts(env, "quota", &t, 450, 0);
+	state_table_expect(env, "embryonic: the quota", state_table_embryonic(&t), 100);
+	state_table_expect_counts(env, "quota", &t, 450, 0);
 	/* full of established ones */
 	t.control->limit = 450;
 	for (__u32 i = 0; i < 1000 && state_table_embryonic(&t) > 0; i++)
 		if (is_there(&t, 200000 + i))
 			establish(&t, 200000 + i);
-	expect(env, "full", add(&t, 300000, &slot), -FL_DROP_STATE_FULL);
-	expect_counts(env, "full", &t, 450, 0);
+	state_table_expect(env, "full", add(&t, 300000, &slot), -FL_DROP_STATE_FULL);
+	state_table_expect_counts(env, "full", &t, 450, 0);
 	/* there is no daemon here: what has run out gives way, when the hand comes by */
 	for (slot = 0; slot < t.slots; slot++)
 		if (FL_TAG_KIND(state_table_tag(&t, slot)) == FL_KIND_ESTABLISHED)
 			state_table_age(&t, slot, 2000);
-	expect(env, "alone", add(&t, 300000, &slot), 0);
-	expect_counts(env, "alone", &t, 450, 0);
+	state_table_expect(env, "alone", add(&t, 300000, &slot), 0);
+	state_table_expect_counts(env, "alone", &t, 450, 0);
 	state_table_close(&t);
 }
 
@@ -356,7 +331,7 @@ static void sparse(struct env *env)
 	struct state_table t;
 	__u32 slot, refused = 0;
 
-	if (!begin(env, &t, 8192))
+	if (!state_table_begin(env, &t, 8192))
 		return;
 	t.control->limit = 4000;
 	t.control->embryonic_limit = 100;
@@ -364,11 +339,11 @@ static void sparse(struct env *env)
 		establish(&t, 10000 + i);
 	for (__u32 i = 0; i < 5000; i++)
 		refused += add(&t, 100000 + i, &slot) != 0;
-	expect(env, "refused", refused, 0);
+	state_table_expect(env, "refused", refused, 0);
 	if (state_table_embryonic(&t) > 1000)
 		fail(env, "  %lld embryonic ones, with a quota of 100\n", (long long)state_table_embryonic(&t));
 	for (__u32 i = 0; i < 100; i++)
-		expect(env, "established ones", is_there(&t, 10000 + i), 1);
+		state_table_expect(env, "established ones", is_there(&t, 10000 + i), 1);
 	state_table_close(&t);
 }
 
@@ -387,16 +362,16 @@ static void why_refused(struct env *env)
 	struct state_table t;
 	__u32 slot;
 
-	if (!begin(env, &t, 1))
+	if (!state_table_begin(env, &t, 1))
 		return;
 	t.control->limit = t.control->embryonic_limit = 8;
 	for (__u32 i = 0; i < 8; i++)
 		establish(&t, 100 + i);
-	expect(env, "the limit", add(&t, 200, &slot), -FL_DROP_STATE_FULL);
-	expect(env, "of these by the place", placeless(&t), 0);
+	state_table_expect(env, "the limit", add(&t, 200, &slot), -FL_DROP_STATE_FULL);
+	state_table_expect(env, "of these by the place", placeless(&t), 0);
 	t.control->limit = 9;
-	expect(env, "the place", add(&t, 200, &slot), -FL_DROP_STATE_FULL);
-	expect(env, "of these by the place", placeless(&t), 1);
+	state_table_expect(env, "the place", add(&t, 200, &slot), -FL_DROP_STATE_FULL);
+	state_table_expect(env, "of these by the place", placeless(&t), 1);
 	state_table_close(&t);
 }
 
@@ -438,20 +413,20 @@ static void twins_give_way(struct env *env)
 	struct states_answer a;
 	struct state_table t;
 
-	if (!begin(env, &t, 2))
+	if (!state_table_begin(env, &t, 2))
 		return;
 	for (__u32 i = 0; i < FL_BUCKET_WAYS; i++) {
 		add_apart(&t, number, 0, &a);
-		expect(env, "fill", a.result, 0);
+		state_table_expect(env, "fill", a.result, 0);
 		t.states[a.main].made -= (FL_BUCKET_WAYS - i) * t.hz;
 		first = i ? first : a.main;
 	}
-	expect_counts(env, "a bucket of states and one of twins", &t, FL_BUCKET_WAYS, FL_BUCKET_WAYS);
+	state_table_expect_counts(env, "a bucket of states and one of twins", &t, FL_BUCKET_WAYS, FL_BUCKET_WAYS);
 	add_apart(&t, number, 1, &a);
-	expect(env, "where twins are", a.result, 0);
-	expect(env, "its twin has the place of the oldest", t.states[a.main].twin, first);
-	expect_counts(env, "where twins are", &t, FL_BUCKET_WAYS, FL_BUCKET_WAYS);
-	expect(env, "embryonic", state_table_embryonic(&t), FL_BUCKET_WAYS);
+	state_table_expect(env, "where twins are", a.result, 0);
+	state_table_expect(env, "its twin has the place of the oldest", t.states[a.main].twin, first);
+	state_table_expect_counts(env, "where twins are", &t, FL_BUCKET_WAYS, FL_BUCKET_WAYS);
+	state_table_expect(env, "embryonic", state_table_embryonic(&t), FL_BUCKET_WAYS);
 	/* not the twins of those that give way to none */
 	for (slot = 0; slot < t.slots; slot++) {
 		__u64 *tag = &t.buckets[slot / FL_BUCKET_WAYS].tag[slot % FL_BUCKET_WAYS];
@@ -460,8 +435,8 @@ static void twins_give_way(struct env *env)
 			*tag = FL_TAG_AS(*tag, FL_KIND_ESTABLISHED);
 	}
 	add_apart(&t, number, 1, &a);
-	expect(env, "no room", a.result, -FL_DROP_STATE_FULL);
-	expect_counts(env, "no room", &t, FL_BUCKET_WAYS, FL_BUCKET_WAYS);
+	state_table_expect(env, "no room", a.result, -FL_DROP_STATE_FULL);
+	state_table_expect_counts(env, "no room", &t, FL_BUCKET_WAYS, FL_BUCKET_WAYS);
 	state_table_close(&t);
 }
 
@@ -491,7 +466,7 @@ static void rules(struct env *env)
 	int refused[3] = {};
 	__u32 last = 0;
 
-	if (!begin(env, &t, 64))
+	if (!state_table_begin(env, &t, 64))
 		return;
 	for (__u32 i = 0; i < 30; i++) {
 		state_table_udp(&q, 10 + i / 10, 20);
@@ -505,42 +480,42 @@ static void rules(struct env *env)
 		if (!a.result)
 			last = a.main;
 	}
-	expect(env, "source 1", refused[0], 4);
-	expect(env, "source 2", refused[1], 4);
-	expect(env, "source 3: of the rule", refused[2], 7);
-	expect_counts(env, "limited", &t, 15, 0);
-	expect(env, "states of the rule", (__u32)t.rule_states[7], 15);
-	expect(env, "states of the other", (__u32)t.rule_states[9], 15);
-	expect(env, "no packets yet", rule_packets(&t, 7), 0);
+	state_table_expect(env, "source 1", refused[0], 4);
+	state_table_expect(env, "source 2", refused[1], 4);
+	state_table_expect(env, "source 3: of the rule", refused[2], 7);
+	state_table_expect_counts(env, "limited", &t, 15, 0);
+	state_table_expect(env, "states of the rule", (__u32)t.rule_states[7], 15);
+	state_table_expect(env, "states of the other", (__u32)t.rule_states[9], 15);
+	state_table_expect(env, "no packets yet", rule_packets(&t, 7), 0);
 	/* one ends: what it has counted, past 32 bits */
 	t.states[last].end[0].packets = t.states[last].end[1].packets = ~0u;
 	t.states[last].end[0].bytes_lo = t.states[last].end[1].bytes_lo = ~0u - 50;
 	q.sport = t.states[last].port[0] == htons(1000) ? t.states[last].port[1] : t.states[last].port[0];
 	state_table_packet(&t, &q, &a);
-	expect(env, "found", a.found, 1);
+	state_table_expect(env, "found", a.found, 1);
 	state_table_answer(&q);
 	state_table_packet(&t, &q, &a);
-	expect(env, "past 32 bits", fl_state_packets(&t.states[last], 0) >> 16, 1 << 16);
-	expect(env, "past 32 bits", fl_state_packets(&t.states[last], 1), 1LL << 32);
-	expect(env, "bytes", fl_state_bytes(&t.states[last], 1), (1LL << 32) + 49);
+	state_table_expect(env, "past 32 bits", fl_state_packets(&t.states[last], 0) >> 16, 1 << 16);
+	state_table_expect(env, "past 32 bits", fl_state_packets(&t.states[last], 1), 1LL << 32);
+	state_table_expect(env, "bytes", fl_state_bytes(&t.states[last], 1), (1LL << 32) + 49);
 	state_table_answer(&q);
 	state_table_age(&t, last, 2000);
 	state_table_packet(&t, &q, &a);
-	expect(env, "source 3 again", a.result, 0);
-	expect(env, "packets of the rule", rule_packets(&t, 7), 2LL << 32);
-	expect(env, "packets of the other", rule_packets(&t, 9), 2LL << 32);
-	expect(env, "bytes of the rule", rule_bytes(&t, 7), 2 * ((1LL << 32) + 49));
-	expect(env, "states of the rule", (__u32)t.rule_states[7], 15);
+	state_table_expect(env, "source 3 again", a.result, 0);
+	state_table_expect(env, "packets of the rule", rule_packets(&t, 7), 2LL << 32);
+	state_table_expect(env, "packets of the other", rule_packets(&t, 9), 2LL << 32);
+	state_table_expect(env, "bytes of the rule", rule_bytes(&t, 7), 2 * ((1LL << 32) + 49));
+	state_table_expect(env, "states of the rule", (__u32)t.rule_states[7], 15);
 	/* there is no daemon here: those that have run out make room when one is refused */
 	for (__u32 slot = 0; slot < t.slots; slot++)
 		if (FL_TAG_KIND(state_table_tag(&t, slot)) != FL_KIND_FREE)
 			state_table_age(&t, slot, 2000);
 	q.sport = htons(40);
 	state_table_packet(&t, &q, &a);
-	expect(env, "refused for those that have run out", a.result, -FL_DROP_STATE_LIMIT);
-	expect(env, "they are gone", (__u32)t.rule_states[7], 0);
+	state_table_expect(env, "refused for those that have run out", a.result, -FL_DROP_STATE_LIMIT);
+	state_table_expect(env, "they are gone", (__u32)t.rule_states[7], 0);
 	state_table_packet(&t, &q, &a);
-	expect(env, "there is room again", a.result, 0);
+	state_table_expect(env, "there is room again", a.result, 0);
 	state_table_close(&t);
 }
 
@@ -574,7 +549,7 @@ static void against_model(struct env *env)
 	__u64 random = 4711;
 	__u32 there = 0, with_twin = 0;
 
-	if (!begin(env, &t, 128))
+	if (!state_table_begin(env, &t, 128))
 		return;
 	memset(models, 0, sizeof(models));
 	for (int i = 0; i < 40000 && !*env->why; i++) {
@@ -590,8 +565,9 @@ static void against_model(struct env *env)
 			m->packets = 0;
 		m->there = true;
 		m->packets++;
-		expect(env, "packets", t.states[a.main].end[0].packets + (__u64)t.states[a.main].end[1].packets,
-		       m->packets);
+		state_table_expect(env, "packets",
+				   t.states[a.main].end[0].packets + (__u64)t.states[a.main].end[1].packets,
+				   m->packets);
 		if (what == 15) {
 			state_table_age(&t, a.main, 2000);
 			m->there = false;
@@ -601,7 +577,7 @@ static void against_model(struct env *env)
 		model_request(&q, key, false);
 		q.flags |= STATES_NO_INSERT;
 		state_table_packet(&t, &q, &a);
-		expect(env, "there at last", a.found, models[key].there);
+		state_table_expect(env, "there at last", a.found, models[key].there);
 		if (!models[key].there && !a.found) {
 			q.flags &= ~STATES_NO_INSERT;
 			state_table_packet(&t, &q, &a);
@@ -609,145 +585,7 @@ static void against_model(struct env *env)
 		there++;
 		with_twin += key % 3 == 0;
 	}
-	expect_counts(env, "at last", &t, there, with_twin);
-	state_table_close(&t);
-}
-
-/* ---- two CPUs at once ---- */
-
-#define HAMMER_KEYS STATES_PAIR_KEYS
-
-struct hammer {
-	struct state_table *t;
-	struct states_loop loop;
-	pthread_barrier_t *start;
-	int cpu;
-};
-
-static void *hammer_run(void *arg)
-{
-	struct hammer *h = arg;
-	cpu_set_t cpus;
-
-	CPU_ZERO(&cpus);
-	CPU_SET(h->cpu, &cpus);
-	sched_setaffinity(0, sizeof(cpus), &cpus);
-	pthread_barrier_wait(h->start);
-	state_table_loop(h->t, &h->loop);
-	return NULL;
-}
-
-static void clear(struct state_table *t)
-{
-	memset(t->buckets, 0, t->slots * 8);
-	memset(t->counts, 0, FL_STATE_COUNTS_CPU(t->cpus) * sizeof(*t->counts));
-}
-
-/* Every key once, none twice. */
-static void expect_each_once(struct env *env, const struct state_table *t, __u32 keys)
-{
-	__u32 *seen = calloc(keys, sizeof(*seen)), wrong = 0;
-
-	if (!seen)
-		return fail(env, "  no memory\n");
-	for (__u32 slot = 0; slot < t->slots; slot++)
-		if (FL_TAG_KIND(state_table_tag(t, slot)) != FL_KIND_FREE)
-			seen[ntohl(t->states[slot].addr[0].w[3]) % keys]++;
-	for (__u32 i = 0; i < keys; i++)
-		wrong += seen[i] != 1;
-	if (wrong)
-		fail(env, "  %u keys are not there once\n", wrong);
-	free(seen);
-}
-
-static void hammer_both(struct state_table *t, struct hammer h[2])
-{
-	pthread_barrier_t start;
-	pthread_t threads[2];
-
-	clear(t);
-	pthread_barrier_init(&start, NULL, 2);
-	for (int i = 0; i < 2; i++) {
-		h[i].t = t;
-		h[i].start = &start;
-		h[i].cpu = i % t->cpus;
-		if (pthread_create(&threads[i], NULL, hammer_run, &h[i]))
-			abort();
-	}
-	for (int i = 0; i < 2; i++)
-		pthread_join(threads[i], NULL);
-	pthread_barrier_destroy(&start);
-}
-
-/* The keys of both are the same, the one going up and the other down or up as well; or they are different ones in the same buckets. */
-static void hammer(struct env *env, struct state_table *t, __u32 step, __u32 second, __u32 keys)
-{
-	struct hammer h[2] = {};
-
-	for (int i = 0; i < 2; i++)
-		h[i].loop = (struct states_loop){
-			.keys = keys, .count = HAMMER_KEYS, .step = i ? step : 1, .first = i ? second : 0, .insert = 1
-		};
-	hammer_both(t, h);
-	expect(env, "refused", h[0].loop.failed + h[1].loop.failed, 0);
-	expect_each_once(env, t, keys);
-	expect_counts(env, "two CPUs", t, keys, 0);
-}
-
-static void two_cpus(struct env *env)
-{
-	struct state_table t;
-
-	if (!begin(env, &t, HAMMER_KEYS / 2))
-		return;
-	for (int round = 0; round < 100 && !*env->why; round++) {
-		hammer(env, &t, 1, 0, HAMMER_KEYS);
-		hammer(env, &t, HAMMER_KEYS - 1, HAMMER_KEYS - 1, HAMMER_KEYS);
-		hammer(env, &t, 1, HAMMER_KEYS, 2 * HAMMER_KEYS);
-	}
-	state_table_close(&t);
-}
-
-/*
- * Each connection's first two packets are in step, and each CPU has chosen an address of its own for it, or the same: both leave by one, and its
- * answers find back.
- */
-static void pair(struct env *env, struct state_table *t, __u32 as, __u32 second_as)
-{
-	__u32(*seen)[HAMMER_KEYS] = t->skel->bss->states_pair_as, wrong = 0;
-	struct hammer h[2] = {};
-
-	memset((void *)t->skel->bss->states_pair_step, 0, sizeof(t->skel->bss->states_pair_step));
-	for (int i = 0; i < 2; i++)
-		h[i].loop = (struct states_loop){ .keys = HAMMER_KEYS,
-						  .count = HAMMER_KEYS,
-						  .step = 1,
-						  .insert = 1,
-						  .as = i ? second_as : as,
-						  .me = i };
-	hammer_both(t, h);
-	for (__u32 i = 0; i < HAMMER_KEYS; i++)
-		wrong += !seen[0][i] || seen[0][i] != seen[1][i];
-	expect(env, "refused", h[0].loop.failed + h[1].loop.failed, 0);
-	expect(env, "connections that are not seen as from one", wrong, 0);
-	expect_counts(env, "pairs", t, HAMMER_KEYS, HAMMER_KEYS);
-	wrong = 0;
-	for (__u32 slot = 0; slot < t->slots; slot++)
-		if (FL_TAG_KIND(state_table_tag(t, slot)) == FL_KIND_TWIN)
-			wrong += t->states[t->states[slot].twin].twin != slot;
-	expect(env, "twins that their state does not know", wrong, 0);
-}
-
-static void pairs(struct env *env)
-{
-	struct state_table t;
-
-	if (!begin(env, &t, HAMMER_KEYS))
-		return;
-	for (int round = 0; round < 50 && !*env->why; round++) {
-		pair(env, &t, 0x10000, 0x10000);
-		pair(env, &t, 0x10000, 0x20000);
-	}
+	state_table_expect_counts(env, "at last", &t, there, with_twin);
 	state_table_close(&t);
 }
 
@@ -763,7 +601,5 @@ const struct procedure states_procedures[] = {
 	{ "states/twins-give-way", twins_give_way },
 	{ "states/rules", rules },
 	{ "states/against-a-model", against_model },
-	{ "states/two-cpus", two_cpus },
-	{ "states/pairs", pairs },
 	{},
 };

@@ -60,11 +60,12 @@ struct procedure {
 extern const struct suite forward_suites[], tunnel_suites[], npt_suites[], mss_suites[], icmp_suites[], out_suites[];
 extern const struct procedure procedures[], npt_procedures[], icmp_procedures[], cache_procedures[], wire_procedures[],
 	fuzz_procedures[], nat_procedures[], nat_error_procedures[], nat_choose_procedures[], reject_procedures[];
-extern const struct procedure states_procedures[], states_both_procedures[], states_peer_procedures[], tcp_procedures[];
+extern const struct procedure states_procedures[], states_cpus_procedures[], states_both_procedures[],
+	states_peer_procedures[], tcp_procedures[];
 
 extern const struct procedure stray_procedures[], event_procedures[], policy_procedures[], rules_procedures[];
 
-/* cases_policy.c: scenes by number; NULL: no more. What is wrong with one is in env->why */
+/* scenes.c: those of cases_policy.c by number; NULL: no more. What is wrong with one is in env->why */
 const char *policy_scene_name(size_t i);
 void policy_scene_run(struct env *env, size_t i);
 const struct test_case *policy_scene_case(size_t i, size_t step); /* NULL: no more */

@@ -108,9 +108,9 @@ static void run_cases(struct env *env, const char *where, char **names, int coun
 int main(int argc, char **argv)
 {
 	static const struct procedure *const more[] = {
-		npt_procedures,		cache_procedures,      fuzz_procedures,	  nat_procedures,
-		nat_error_procedures,	nat_choose_procedures, states_procedures, states_both_procedures,
-		states_peer_procedures, tcp_procedures,	       rules_procedures
+		npt_procedures,		cache_procedures,	fuzz_procedures,   nat_procedures,
+		nat_error_procedures,	nat_choose_procedures,	states_procedures, states_cpus_procedures,
+		states_both_procedures, states_peer_procedures, tcp_procedures,	   rules_procedures
 	};
 	static struct env env;
 	struct tally t = {};

@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "selftests/prog/env.h"
 #include "user/lib/clock.h"
 
 #include "states_prog.skel.h"
@@ -198,4 +199,28 @@ void state_table_age(struct state_table *t, __u32 slot, int seconds)
 {
 	t->states[slot].seen -= seconds * t->hz;
 	t->states[slot].made -= seconds * t->hz;
+}
+
+bool state_table_begin(struct env *env, struct state_table *t, __u32 buckets)
+{
+	if (!state_table_open(t, buckets))
+		return true;
+	fail(env, "  no table\n");
+	return false;
+}
+
+void state_table_expect_counts(struct env *env, const char *when, struct state_table *t, __u32 states, __u32 twins)
+{
+	__u32 published = state_table_published(t, false), second = state_table_published(t, true);
+	__s64 counted = state_table_count(t);
+
+	if (published != states || counted != states || second != twins)
+		fail(env, "  %s: %u states, %u twins, counted %lld, instead of %u and %u\n", when, published, second,
+		     (long long)counted, states, twins);
+}
+
+void state_table_expect(struct env *env, const char *what, long long is, long long should)
+{
+	if (is != should)
+		fail(env, "  %s: %lld instead of %lld\n", what, is, should);
 }

@@ -40,3 +40,10 @@ __s64 state_table_count(const struct state_table *t); /* as its counters say */
 __s64 state_table_embryonic(const struct state_table *t);
 __u32 state_table_published(const struct state_table *t, bool twins); /* as its tags do */
 void state_table_age(struct state_table *t, __u32 slot, int seconds);
+
+/* ---- for a test: what is wrong is in env->why ---- */
+
+struct env;
+bool state_table_begin(struct env *env, struct state_table *t, __u32 buckets); /* false: it can't be opened */
+void state_table_expect_counts(struct env *env, const char *when, struct state_table *t, __u32 states, __u32 twins);
+void state_table_expect(struct env *env, const char *what, long long is, long long should);
