@@ -80,30 +80,27 @@ has_address() {
 	in_ns "$router" ip -6 addr show dev wan0 scope global | grep -q "inet6 $1"
 }
 
-# Starts that come to nothing: blocked it stays, and each of them says so
-wrong_configuration() {
+# Starts that come to nothing: blocked it stays, and each of them says so. start_fails CONFIGURATION STATUS
+start_fails() {
 	local output status
-	echo '{ "node": 7 }' > "$FL_TMP/wrong.json"
 	flood_start
-	output=$(fairleadd -f -c "$FL_TMP/wrong.json")
+	output=$(fairleadd -f -c "$FL_TMP/$1.json")
 	status=$?
-	check_equal "exit status" "$status" 2
+	check_equal "exit status" "$status" "$2"
 	check_match "what it says" "$output" 'nothing is forwarded on this machine'
 	asks_dns
 	flood_end silent
 }
 
+wrong_configuration() {
+	echo '{ "node": 7 }' > "$FL_TMP/wrong.json"
+	start_fails wrong 2
+}
+
 # A device of ours has the name that a tunnel shall have: refused when everything is loaded
 refused_start() {
-	local output status
 	in_ns "$router" ip link add he0 type veth peer name he1
-	flood_start
-	output=$(fairleadd -f -c "$FL_TMP/router.json")
-	status=$?
-	check_equal "exit status" "$status" 1
-	check_match "what it says" "$output" 'nothing is forwarded on this machine'
-	asks_dns
-	flood_end silent
+	start_fails router 1
 	in_ns "$router" ip link del he0
 	check_equal "rules" "$(rules | grep -c 'not from all iif lo blackhole')" 2
 }

@@ -10,6 +10,7 @@
 #include <syslog.h>
 #include <time.h>
 
+#include "selftests/unit/syslogd.h"
 #include "selftests/unit/tempdir.h"
 #include "user/cli/since.h"
 #include "user/lib/clock.h"
@@ -392,16 +393,6 @@ Test(journal, read_while_it_goes_on)
 
 /* ---- syslog ---- */
 
-static int listen_syslog(const char *path)
-{
-	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
-
-	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", path);
-	cr_assert_eq(bind(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
-	return fd;
-}
-
 static const char *read_syslog(int fd)
 {
 	static char text[8192];
@@ -414,7 +405,7 @@ static const char *read_syslog(int fd)
 Test(journal, syslog)
 {
 	const char *path = tempdir_file(&dir, "log"), *text;
-	int fd = listen_syslog(path), lines = 0;
+	int fd = syslogd_listen(path), lines = 0;
 	char expected[256];
 
 	down("silent"); /* not wanted yet */

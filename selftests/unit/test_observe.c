@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "selftests/unit/syslogd.h"
 #include "selftests/unit/tempdir.h"
 #include "user/lib/event_text.h"
 #include "user/observe/observe.h"
@@ -447,16 +448,6 @@ Test(observe, events_of_no_shape)
 
 /* ---- syslog ---- */
 
-static int listen_syslog(const char *path)
-{
-	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
-
-	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", path);
-	cr_assert_eq(bind(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
-	return fd;
-}
-
 /* Lines that are there; *last: the text of the last one */
 static int read_syslog(int fd, char *last, size_t size)
 {
@@ -473,7 +464,7 @@ static int read_syslog(int fd, char *last, size_t size)
 Test(observe, syslog)
 {
 	const char *path = tempdir_file(&dir, "log");
-	int fd = listen_syslog(path), lines = 0;
+	int fd = syslogd_listen(path), lines = 0;
 	struct observed o = { .interface = "wan", .rule = "a", .event = udp(1) };
 	json_t *json = observed_json(&o, false);
 	struct packet_syslog *log = packet_syslog_open(path, LOG_LOCAL3);
@@ -495,7 +486,7 @@ Test(observe, syslog)
 	close(fd);
 	unlink(path);
 	packet_syslog_write(log, json);
-	fd = listen_syslog(path);
+	fd = syslogd_listen(path);
 	packet_syslog_write(log, json);
 	cr_assert_eq(read_syslog(fd, text, sizeof(text)), 1);
 	packet_syslog_close(log);

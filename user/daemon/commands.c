@@ -259,6 +259,14 @@ static void run_rollback(void *arg, const json_t *request, struct control_answer
 
 /* ---- explain ---- */
 
+void command_no_such(const char *what, const struct suggest *near, struct control_answer *answer)
+{
+	if (near->best)
+		control_fail(answer, 2, "no %s \"%s\"; did you mean \"%s\"?", what, near->given, near->best);
+	else
+		control_fail(answer, 2, "no %s \"%s\"", what, near->given);
+}
+
 bool command_knows_port(const struct config *config, const char *name, struct control_answer *answer)
 {
 	struct suggest near = { .given = name };
@@ -269,10 +277,7 @@ bool command_knows_port(const struct config *config, const char *name, struct co
 		suggest_offer(&near, config->interfaces[i].name);
 	for (size_t i = 0; i < config->n_tunnels; i++)
 		suggest_offer(&near, config->tunnels[i].name);
-	if (near.best)
-		control_fail(answer, 2, "no interface or tunnel named \"%s\"; did you mean \"%s\"?", name, near.best);
-	else
-		control_fail(answer, 2, "no interface or tunnel named \"%s\"", name);
+	command_no_such("interface or tunnel named", &near, answer);
 	return false;
 }
 

@@ -37,10 +37,7 @@ static bool knows_kind(const char *kind, struct control_answer *answer)
 			return true;
 		suggest_offer(&near, journal_kinds[i]);
 	}
-	if (near.best)
-		control_fail(answer, 2, "no kind of event \"%s\"; did you mean \"%s\"?", kind, near.best);
-	else
-		control_fail(answer, 2, "no kind of event \"%s\"", kind);
+	command_no_such("kind of event", &near, answer);
 	return false;
 }
 

@@ -21,10 +21,7 @@ static void unknown(const struct config *config, const char *name, struct contro
 
 	for (size_t i = 0; i < config->n_gateways; i++)
 		suggest_offer(&near, config->gateways[i].name);
-	if (near.best)
-		control_fail(answer, 2, "no gateway named \"%s\"; did you mean \"%s\"?", name, near.best);
-	else
-		control_fail(answer, 2, "no gateway named \"%s\"", name);
+	command_no_such("gateway named", &near, answer);
 }
 
 /* {"command": "gateway", "verb": "down"|"up"|"auto", "name"} */

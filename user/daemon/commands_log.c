@@ -37,10 +37,7 @@ static bool knows_rule(struct daemon *d, const char *rule, struct control_answer
 
 	if (is_configured(d->apply.running, rule, &near) || is_remembered(d, rule))
 		return true;
-	if (near.best)
-		control_fail(answer, 2, "no rule named \"%s\"; did you mean \"%s\"?", rule, near.best);
-	else
-		control_fail(answer, 2, "no rule named \"%s\"", rule);
+	command_no_such("rule named", &near, answer);
 	return false;
 }
 

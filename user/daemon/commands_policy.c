@@ -108,10 +108,7 @@ static struct config_alias *find_alias(const struct config *c, const char *name,
 			return &c->aliases[i];
 		suggest_offer(&near, c->aliases[i].name);
 	}
-	if (near.best)
-		control_fail(answer, 2, "no alias named \"%s\"; did you mean \"%s\"?", name, near.best);
-	else
-		control_fail(answer, 2, "no alias named \"%s\"", name);
+	command_no_such("alias named", &near, answer);
 	return NULL;
 }
 

@@ -11,10 +11,7 @@ static void unknown(const struct config *config, const char *name, struct contro
 
 	for (size_t i = 0; i < config->n_vips; i++)
 		suggest_offer(&near, config->vips[i].name);
-	if (near.best)
-		control_fail(answer, 2, "no vip named \"%s\"; did you mean \"%s\"?", name, near.best);
-	else
-		control_fail(answer, 2, "no vip named \"%s\"", name);
+	command_no_such("vip named", &near, answer);
 }
 
 static void disable(struct daemon *d, const char *verb, const char *name, struct control_answer *answer)

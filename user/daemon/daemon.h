@@ -140,6 +140,9 @@ bool command_unpacked(int err, const json_error_t *error, struct control_answer 
 void command_answer_result(struct control_answer *answer, struct apply_result *result);
 /* Whether the request has nothing but its command; if not, it was told. */
 bool command_is_bare(const json_t *request, struct control_answer *answer);
+struct suggest;
+/* Tells that there is no `what` ("vip named") of the name that was given, and which is near to it. */
+void command_no_such(const char *what, const struct suggest *near, struct control_answer *answer);
 /* Whether the configuration has an interface or tunnel of that name; if not, it was told. */
 bool command_knows_port(const struct config *config, const char *name, struct control_answer *answer);
 void command_show_events(struct daemon *d, const json_t *request, struct control_answer *answer);
