@@ -29,6 +29,9 @@ set_up() {
 	(umask 077 && echo love > "$FL_TMP/password" && "$FL_BUILD/fairlead" keygen > "$FL_TMP/key")
 	configure left 172.16.255.1 172.16.255.2 0
 	configure right 172.16.255.2 172.16.255.1 100
+	for node in left right; do
+		cp "$FL_TMP/$node.json" "$FL_TMP/$node-plain.json" # the daemon's own file becomes what is applied
+	done
 }
 
 # plug NAMESPACE PORT ADDRESS: a device, to the switch
@@ -108,8 +111,17 @@ peers() {
 	local list
 	list=$(printf '"%s", ' "${@:2}")
 	json "__import__('json').dumps({**d, 'vips': {'lan_vip': {**d['vips']['lan_vip'], 'address': ['192.0.2.100/24', '2001:db8::100/64'],
-		'peers': [${list%, }]}}})" < "$FL_TMP/$1.json" > "$FL_TMP/$1-peers.json"
+		'peers': [${list%, }]}}})" < "$FL_TMP/$1-plain.json" > "$FL_TMP/$1-peers.json"
 	check "applied" fl "$1" apply --local "$FL_TMP/$1-peers.json"
+}
+
+# To all of the segment again, as at the beginning
+no_peers() {
+	local node
+	for node in left right; do
+		check "as at the beginning" fl "$node" apply --local "$FL_TMP/$node-plain.json"
+	done
+	check "as before" slowwait 3 roles master backup
 }
 
 hears_more() {
@@ -133,10 +145,7 @@ by_ipv6_unicast() {
 	unicast 2001:db8::1 2001:db8::2
 	check_equal "from the address that is named" "$(vip right master)" 2001:db8::1
 	unicast 192.0.2.1 192.0.2.2 2001:db8::1 2001:db8::2
-	for node in left right; do
-		check "as at the beginning" fl "$node" apply --local "$FL_TMP/$node.json"
-	done
-	check "as before" slowwait 3 roles master backup
+	no_peers
 }
 
 # seen_from NODE: the address that the host sees of a connection that the node itself begins
@@ -173,6 +182,55 @@ lost_link() {
 	check "and back" slowwait 2 roles master backup
 	check "the peer has seen it announced" slowwait 2 has_event left announced
 	check_match "shown" "$(vip left announced_ms)" '^[0-9.]+$'
+}
+
+# demoted NODE: by what, as an object
+demoted() {
+	vip "$1" demotion
+}
+
+is_demoted() {
+	[ "$(demoted left)" = "$1" ]
+}
+
+# cant_send FAMILY HOOK SECONDS: left's adverts are dropped there for a while, in which it stays demoted. When they have left for so long again it
+# is over
+cant_send() {
+	local bad
+	bad=$(vip right adverts_bad)
+	check "dropped" in_ns "$left" nft "add table $1 fl_test; add chain $1 fl_test out { type filter hook $2 priority 0; };
+		add rule $1 fl_test out meta protocol ip ip protocol 112 drop"
+	check "relieved" slowwait 2 roles backup master
+	check "by its own word" has_event right "backup -> master" reason "172.16.255.1 is demoted further"
+	check "reached" slowwait 1 reached
+	check_equal "why" "$(demoted left)" "{'send:lan': 240}"
+	check_equal "until" "$(vip left demotion_ends)" "{'send:lan': 'adverts, or probes of a backup, leave by it for $3 s'}"
+	check "told" has_event left "can\\'t send" level warning
+	check "in status" has_reason left "vip lan_vip: its adverts can't be sent"
+	check "still, after some probes" slowwait 5 has_been left 4000
+	check "nothing has changed" is_demoted "{'send:lan': 240}"
+	check_match "since" "$(vip left demotion_since_ms)" "^\{'send:lan': [0-9]{4,5}\}$"
+	check_equal "heard as no advert" "$(vip right adverts_bad)" "$bad"
+	in_ns "$left" nft delete table "$1" fl_test
+	check "over" slowwait "$((2 + $3))" is_demoted "{}"
+	check "and back" slowwait 2 roles master backup
+	check "told" has_event left "can send" level notice
+	check_equal "all is well" "$(fl left status | head -n 1)" "OK"
+	check_equal "at the other" "$(fl right status | head -n 1)" "OK"
+}
+
+cant_send_to_all() {
+	cant_send netdev "egress device lan" 3
+}
+
+cant_send_to_a_peer() {
+	local node
+	for node in left right; do
+		peers "$node" 192.0.2.1 192.0.2.2
+	done
+	check "as before" slowwait 3 roles master backup
+	cant_send ip output 6
+	no_peers
 }
 
 # Of its role, so far
@@ -310,6 +368,8 @@ run_test begins begins
 run_test by-ipv6-unicast by_ipv6_unicast
 run_test own-connections own_connections
 run_test lost-link lost_link
+run_test cant-send-to-all cant_send_to_all
+run_test cant-send-to-a-peer cant_send_to_a_peer
 run_test maintained maintained
 run_test killed killed
 run_test stopped stopped

@@ -208,3 +208,89 @@ Test(vhids_ucarp, a_dead_daemons_lease_goes_on_until_a_master_is_heard)
 	cr_expect(!lan_shown().owns);
 	cr_expect_eq(lan.leases[1], 0u);
 }
+
+/* ---- adverts that can't be sent ---- */
+
+static bool until_demoted(bool demoted, long ms)
+{
+	uint64_t end = lan_now() + (uint64_t)ms * MS;
+
+	while ((lan_shown().demotions.sending != 0) != demoted && lan_now() < end)
+		lan_until(CARP_INIT, 20);
+	return (lan_shown().demotions.sending != 0) == demoted;
+}
+
+/* 20 bytes that are no digest at the end */
+static const uint8_t nobodys[CARP_LEN] = { 0x21, 0, 255, 7, 0, 255 };
+
+static void is_a_probe(const uint8_t carp[CARP_LEN])
+{
+	cr_expect_arr_eq(carp, nobodys, 6);
+	cr_expect_eq(inet_checksum(inet_sum(carp, CARP_LEN, 0)), 0);
+	cr_expect_arr_eq(carp + 8, nobodys + 8, CARP_LEN - 8);
+}
+
+/* It is relieved, tries as a backup whether adverts would leave, and takes the address back; ucarp takes no notice of that. */
+Test(vhids_ucarp, who_could_not_send_is_relieved_until_it_can)
+{
+	struct vhid_event event;
+	unsigned int lost, happened[VHID_PEER + 1] = { 0 };
+	uint8_t frame[256];
+	long ms;
+
+	lan.setup.set = (struct carp_settings){ .advbase_s = 1, .preempt = true };
+	begin_as_master();
+	ucarp_start("100", "love", false);
+	cr_assert_not(ucarp_advertises(2000));
+	run("nft 'add table netdev t; add chain netdev t out { type filter hook egress device lan priority 0; };"
+	    "add rule netdev t out ip protocol 112 drop'");
+	cr_assert_geq(lan_until(CARP_BACKUP, 15000), 0);
+	cr_expect(until_demoted(true, 0) && lan_shown().unsent_ns);
+	lan_rewatch();
+	cr_expect_eq(lan_until(CARP_MASTER, 3000), -1);
+	cr_expect_eq(lan_sent(ETH_P_IP, frame), 0u, "what is dropped before it leaves");
+	run("nft delete table netdev t");
+	ms = lan_until(CARP_MASTER, 8000);
+	cr_expect(ms >= 2500 && until_demoted(false, 0), "%ld ms", ms);
+	cr_expect_eq(lan_sent(ETH_P_IP, frame), 14u + 20 + 36);
+	cr_expect_arr_eq(frame, ((uint8_t[]){ 0x01, 0x00, 0x5e, 0x00, 0x00, 0x12 }), 6);
+	cr_expect_arr_eq(frame + 6, ((uint8_t[]){ 0, 0, 0x5e, 0, 1, 0 }), 6, "the vhid's MAC is not here");
+	cr_expect_arr_eq(frame + 14, ((uint8_t[]){ 0x45, 0x10, 0, 56, 0, 0, 0x40, 0, 255, 112 }), 10);
+	cr_expect_arr_eq(frame + 26, ((uint8_t[]){ 192, 0, 2, 1, 224, 0, 0, 18 }), 8);
+	is_a_probe(frame + 34);
+	while (vhids_event(lan.v, &event, &lost))
+		happened[event.kind]++;
+	cr_expect(happened[VHID_UNSENT] == 1 && happened[VHID_SENT] == 1 && !happened[VHID_FAULT]);
+	for (int i = 0; i < 100 && !ucarp_has_told("going back to BACKUP"); i++)
+		lan_until(CARP_INIT, 50);
+	cr_expect(ucarp_has_told("going back to BACKUP"), "its log is read");
+	cr_expect_not(ucarp_has_told("Bad"));
+}
+
+Test(vhids_ucarp, by_unicast_too)
+{
+	static struct addr peer;
+	uint8_t frame[256];
+
+	addr_parse("192.0.2.2", &peer);
+	lan.setup.peers = &peer;
+	lan.setup.n_peers = 1;
+	begin_as_master();
+	run("nft 'add table ip t; add chain ip t out { type filter hook output priority 0; };"
+	    "add rule ip t out ip protocol 112 drop'");
+	cr_assert(until_demoted(true, 10000));
+	lan.node.ready = false;
+	vhids_facts(lan.v, &lan.facts, &lan.node, lan_now());
+	vhids_hand_over(lan.v, 0, lan_now());
+	cr_assert_eq(lan_shown().carp.role, CARP_BACKUP);
+	lan_rewatch();
+	lan_until(CARP_MASTER, 2500);
+	cr_expect_eq(lan_sent(ETH_P_IP, frame), 0u);
+	run("nft delete table ip t");
+	cr_expect(until_demoted(false, 8000));
+	cr_assert_eq(lan_sent(ETH_P_IP, frame), 14u + 20 + 36);
+	cr_expect_arr_eq(frame, ((uint8_t[]){ 2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1 }), 12, "its own MAC");
+	cr_expect_eq(frame[22], 255);
+	cr_expect_arr_eq(frame + 26, ((uint8_t[]){ 192, 0, 2, 1, 192, 0, 2, 2 }), 8);
+	is_a_probe(frame + 34);
+}

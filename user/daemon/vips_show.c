@@ -44,11 +44,19 @@ static void demotion_add(struct demotion *to, const char *kind, const char *inte
 	json_object_set_new(to->ends, key, json_string(ends));
 }
 
+static const char *sending_ends(const struct vhid_view *view, char *text, size_t len)
+{
+	snprintf(text, len, "adverts, or probes of a backup, leave by it for %d s",
+		 (int)(view->unsent_proof_ns / 1000000000));
+	return text;
+}
+
 /* Of the i-th: what fails of it, and of those that it moves together with. As the timekeeper counts it. */
 static struct demotion demotion_of(const struct vips *v, const struct vhid_view *views, size_t n, size_t i)
 {
 	struct demotion to = { json_object(), json_object(), json_object() };
 	const struct config_vip *vips = v->config->vips;
+	char ends[64];
 
 	for (size_t j = 0; j < n; j++) {
 		const char *interface = vips[j].interface->name;
@@ -64,7 +72,8 @@ static struct demotion demotion_of(const struct vips *v, const struct vhid_view 
 			demotion_add(&to, "address", interface, views[j].carp.since_ns,
 				     "its device has an address to send adverts from");
 		else if (views[j].unsent_ns)
-			demotion_add(&to, "send", interface, views[j].unsent_ns, "adverts leave by it again");
+			demotion_add(&to, "send", interface, views[j].unsent_ns,
+				     sending_ends(&views[j], ends, sizeof(ends)));
 		else if (views[j].deaf_ns)
 			demotion_add(&to, "segment", interface, views[j].deaf_ns, "frames come in by it again");
 	}

@@ -207,8 +207,9 @@ static void tell_vip(struct daemon *d, const struct config_vip *vip, const struc
 			      strerror(-e->err));
 		break;
 	case VHID_SENT:
-		journal_write(d->journal, JOURNAL_NOTICE, JOURNAL_VIP, e->name, "can send", NULL,
-			      "adverts leave again");
+		journal_write(d->journal, JOURNAL_NOTICE, JOURNAL_VIP, e->name, "can send",
+			      json_pack("{s:f}", "for_ms", (double)e->ns / 1e6),
+			      "adverts can be sent again, after %.1f s", (double)e->ns / 1e9);
 		break;
 	case VHID_LEASE:
 		journal_write(d->journal, JOURNAL_NOTICE, JOURNAL_VIP, e->name, "another has it", NULL,

@@ -111,6 +111,16 @@ void carp_put(uint8_t packet[CARP_LEN], const struct carp_advert *advert, const 
 	memcpy(packet, &header, sizeof(header));
 }
 
+void carp_put_nobodys(uint8_t packet[CARP_LEN])
+{
+	struct carp_header header = {
+		.version_type = VERSION_TYPE, .vhid = CARP_NOBODY, .advskew = 255, .authlen = AUTHLEN, .advbase = 255
+	};
+
+	header.checksum = checksum(&header);
+	memcpy(packet, &header, sizeof(header));
+}
+
 enum carp_fault carp_get(const uint8_t *packet, size_t len, const struct carp_key *key, struct carp_advert *advert)
 {
 	struct carp_header header;

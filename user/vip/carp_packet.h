@@ -20,6 +20,7 @@
 
 #define CARP_LEN 36
 #define CARP_PROTO 112
+#define CARP_NOBODY 0	     /* no vhid of anybody */
 #define CARP_PASSWORD_MAX 20 /* bytes, as typed */
 
 /* What all adverts of a vhid begin their digest with. OpenBSD sends without the link-local addresses and takes both; FreeBSD has them. */
@@ -60,6 +61,12 @@ void carp_key_make(struct carp_key *key, uint8_t vhid, const char *password, siz
 /* Allocates nothing. */
 void carp_put(uint8_t packet[CARP_LEN], const struct carp_advert *advert, const struct carp_key *key,
 	      enum carp_variant variant);
+
+/*
+ * What is sent to see whether an advert could be: one of CARP_NOBODY, without a digest. OpenBSD and FreeBSD count it (badvhid), ucarp passes over
+ * it, and none logs it. A TTL below 255 is known to be none too, but ucarp logs each as a warning.
+ */
+void carp_put_nobodys(uint8_t packet[CARP_LEN]);
 
 /* Of what follows the IP header; more than 36 bytes are not looked at. *advert: for CARP_OK and CARP_DIGEST. Allocates nothing. */
 enum carp_fault carp_get(const uint8_t *packet, size_t len, const struct carp_key *key, struct carp_advert *advert);

@@ -152,7 +152,7 @@ static struct vhid_demotions demotions_of(const struct vhids *v, const struct vh
 			d.links += VHID_DEMOTION;
 		else if (!other->has_key || !has_source(other))
 			d.held += VHID_DEMOTION;
-		else if (other->unsent)
+		else if (other->sending.fails)
 			d.sending += VHID_DEMOTION;
 		else if (other->segment.deaf)
 			d.segment += VHID_DEMOTION;
@@ -289,6 +289,7 @@ uint64_t vhids_next(const struct vhids *v)
 
 	for (size_t i = 0; i < v->n; i++) {
 		next = earlier(next, earlier(v->all[i].carp.next_ns, v->all[i].announce_ns));
+		next = earlier(next, vhid_probe_next(&v->all[i]));
 		if (v->all[i].settled_ns)
 			next = earlier(next, v->all[i].settled_ns);
 	}
@@ -319,6 +320,7 @@ static void run_one(struct vhids *v, struct vhid *one)
 
 	vhid_act(v, one, before, carp_run(&one->carp, v->now_ns), NULL);
 	vhid_announce_run(v, one);
+	vhid_probe_run(v, one);
 }
 
 void vhids_run(struct vhids *v, uint64_t now_ns)
@@ -328,10 +330,10 @@ void vhids_run(struct vhids *v, uint64_t now_ns)
 	vhids_wake(v, now_ns);
 	for (size_t i = 0; i < v->n; i++) {
 		struct vhid *one = &v->all[i];
-		bool was = one->unsent;
+		bool failed = one->sending.fails;
 
 		run_one(v, one);
-		changed |= was != one->unsent;
+		changed |= failed != one->sending.fails;
 		if (one->settled_ns && now_ns >= one->settled_ns) {
 			one->settled_ns = 0;
 			changed = true;
@@ -375,7 +377,8 @@ static void view_of(const struct vhids *v, const struct vhid *one, struct vhid_v
 				    .demotions = one->demotions,
 				    .down_ns = one->link_up && !settles(v, one) ? 0 : one->link_ns,
 				    .settles = one->link_up && settles(v, one),
-				    .unsent_ns = one->unsent ? one->unsent_ns : 0,
+				    .unsent_ns = one->sending.fails ? one->sending.since_ns : 0,
+				    .unsent_proof_ns = one->sending.proof_ns,
 				    .deaf_ns = one->segment.deaf ? one->segment.deaf_ns : 0,
 				    .guarded = one->guard == GUARD_READY,
 				    .dual = one->dual.is,

@@ -61,7 +61,7 @@ enum vhid_event_kind {
 	VHID_ROLE,   /* has changed */
 	VHID_FAULT,  /* an advert that can't be used */
 	VHID_UNSENT, /* adverts can't be sent */
-	VHID_SENT,   /* they can again */
+	VHID_SENT,   /* they can again; ns: for so long they could not */
 	VHID_LEASE,  /* what a dead daemon had is another's */
 	/* of a pair; `from`: the peer's address of the sync link */
 	VHID_SPLIT_BRAIN, /* both are master; ns: for how long now */
@@ -107,6 +107,7 @@ struct vhid_view {
 	struct vhid_demotions demotions;
 	bool settles;			      /* down_ns: its link is up again, a gateway by it is not yet */
 	uint64_t down_ns, unsent_ns, deaf_ns; /* what demotes by it: since when. 0: it does not */
+	uint64_t unsent_proof_ns;	      /* when what it sends has left for so long, it is over */
 	bool guarded;			      /* its lease ends when this node is silent, for a peer takes over */
 	bool dual, split;
 	uint64_t dual_ns, split_ns; /* since when; dual_ns: or when it was over; 0: never */

@@ -86,8 +86,7 @@ static void vhid_goes_on(struct vhid *one, const struct vhid *before, const stru
 	one->sent = before->sent;
 	one->received = before->received;
 	one->bad = before->bad;
-	one->unsent = before->unsent;
-	one->unsent_ns = before->unsent_ns;
+	one->sending = before->sending;
 	one->link_ns = before->link_ns;
 	memcpy(one->say, before->say, n_peers * sizeof(*one->say));
 	one->guard = before->guard;

@@ -47,6 +47,16 @@ struct vhid_unseen {
 	size_t peer;
 };
 
+/* Whether its adverts leave. */
+struct vhid_sending {
+	bool fails;	     /* told, and demotes */
+	uint64_t since_ns;   /* since when it is so; 0: they always have left */
+	unsigned int errors; /* in a row */
+	uint64_t well_ns;    /* what was sent since then has left; 0: the last has not */
+	uint64_t proof_ns;   /* for so long it must be well before it counts as that */
+	uint64_t probe_ns;   /* as backup, while it fails: the next probe is due */
+};
+
 /* A peer that is heard, and takes part in this vhid. */
 enum vhid_guard {
 	GUARD_NONE,
@@ -82,9 +92,8 @@ struct vhid {
 	uint32_t announce_left;
 	struct addr master;
 	uint64_t heard_ns, sent, received, bad;
-	unsigned int send_errors, send_successes;
-	bool unsent;		     /* told */
-	uint64_t link_ns, unsent_ns; /* since when `link_up` and `unsent` are as they are */
+	struct vhid_sending sending;
+	uint64_t link_ns; /* since when `link_up` is as it is */
 	uint64_t fault_ns[CARP_FAULTS];
 
 	/* of a pair */
@@ -169,6 +178,10 @@ static inline bool vhids_are_mute(const struct vhids *v)
 /* ---- vhids_send.c ---- */
 
 void vhid_send_advert(struct vhids *v, struct vhid *one, bool leaves);
+/* When vhid_probe_run() is due; CARP_NEVER: not at all */
+uint64_t vhid_probe_next(const struct vhid *one);
+/* A backup that is demoted since its adverts could not be sent tries whether they could be by now. */
+void vhid_probe_run(struct vhids *v, struct vhid *one);
 void vhid_announce_begin(struct vhids *v, struct vhid *one);
 void vhid_announce_run(struct vhids *v, struct vhid *one);
 /* It can send by IPv4, or IPv6: it has addresses of that family, and one of the device's own to send from. */

@@ -5,7 +5,11 @@
 #include "user/vip/announce.h"
 #include "user/vip/vhids_internal.h"
 
-#define SEND_ERRORS 3			 /* in a row, before that is told and demotes; as many successes take it back */
+#define SEND_ERRORS 3		   /* in a row, before that is told and demotes */
+#define SEND_PROOF_NS (3 * SECOND) /* without one, before that is over */
+#define SEND_PROOF_MAX_NS (60 * SECOND)
+#define SEND_RELAPSE_NS (600 * SECOND) /* one that comes back within that needs twice as much */
+#define PROBE_NS SECOND
 #define ANNOUNCE_PAUSE_NS SECOND	 /* between repetitions */
 #define ANNOUNCE_UNSEEN_NS (10 * SECOND) /* and while a peer sees none of them */
 #define NEW_INTERVALS 2
@@ -23,20 +27,33 @@ bool vhid_speaks(const struct vhid *one, bool six)
 	return false;
 }
 
+/* What fails only under a master's load would have the addresses go to and fro. */
+static uint64_t proof_ns(const struct vhid_sending *s, uint64_t now_ns)
+{
+	if (!s->since_ns || now_ns - s->since_ns > SEND_RELAPSE_NS)
+		return SEND_PROOF_NS;
+	return 2 * s->proof_ns < SEND_PROOF_MAX_NS ? 2 * s->proof_ns : SEND_PROOF_MAX_NS;
+}
+
 /* Whoever can't be reached must not believe that it is heard: a master that can't send is none for the others. */
 static void note_sending(struct vhids *v, struct vhid *one, int err)
 {
+	struct vhid_sending *s = &one->sending;
 	struct vhid_event *e;
 
-	one->send_errors = err ? one->send_errors + 1 : 0;
-	one->send_successes = err ? 0 : one->send_successes + 1;
-	if (one->unsent ? one->send_successes < SEND_ERRORS : one->send_errors < SEND_ERRORS)
+	s->errors = err ? s->errors + 1 : 0;
+	s->well_ns = err ? 0 : s->well_ns ?: v->now_ns;
+	if (s->fails ? err || v->now_ns - s->well_ns < s->proof_ns : s->errors < SEND_ERRORS)
 		return;
-	one->unsent = !one->unsent;
-	one->unsent_ns = v->now_ns;
-	e = vhid_event_add(v, one, one->unsent ? VHID_UNSENT : VHID_SENT);
-	if (e)
+	s->fails = !s->fails;
+	if (s->fails)
+		s->proof_ns = proof_ns(s, v->now_ns);
+	e = vhid_event_add(v, one, s->fails ? VHID_UNSENT : VHID_SENT);
+	if (e) {
 		e->err = err;
+		e->ns = v->now_ns - s->since_ns;
+	}
+	s->since_ns = v->now_ns;
 }
 
 /* ---- adverts ---- */
@@ -72,9 +89,10 @@ static const struct addr *source_to(const struct vhid_facts *facts, const struct
 		       : &facts->sources[six];
 }
 
-static int send_by(struct vhids *v, const struct vhid *one, unsigned int six, const uint8_t *advert, size_t len)
+static int send_by(struct vhids *v, const struct vhid *one, uint8_t vhid, unsigned int six, const uint8_t *advert,
+		   size_t len)
 {
-	struct carp_path path = { .ifindex = one->ifindex, .vhid = one->vhid, .source = one->facts.sources[six] };
+	struct carp_path path = { .ifindex = one->ifindex, .vhid = vhid, .source = one->facts.sources[six] };
 	int err = 0, r;
 	size_t i;
 
@@ -109,11 +127,47 @@ void vhid_send_advert(struct vhids *v, struct vhid *one, bool leaves)
 		if (!vhid_speaks(one, six))
 			continue;
 		tried++;
-		err = send_by(v, one, six, packet, extend(v, one, packet, leaves, six)) ?: err;
+		err = send_by(v, one, one->vhid, six, packet, extend(v, one, packet, leaves, six)) ?: err;
 	}
 	one->sent += tried && !err;
 	if (!leaves)
 		note_sending(v, one, tried ? err : -EADDRNOTAVAIL);
+}
+
+/* ---- probes ---- */
+
+uint64_t vhid_probe_next(const struct vhid *one)
+{
+	return one->sending.fails && one->carp.role == CARP_BACKUP ? one->sending.probe_ns : CARP_NEVER;
+}
+
+/*
+ * As an advert goes, and as long as one, but nobody's: of vhid 0, which nobody has, so that it is no advert to anybody, and nothing that others
+ * tell of (see carp_put_nobodys()); from the virtual MAC of that, since this vhid's is the master's, and switches would look for it here.
+ */
+static void probe(struct vhids *v, struct vhid *one)
+{
+	uint8_t packet[CARP_LEN + EXT_SENT] = { 0 };
+	size_t len = pair_key(v, NULL) ? sizeof(packet) : CARP_LEN;
+	int err = 0, tried = 0;
+
+	carp_put_nobodys(packet);
+	for (unsigned int six = 0; six < 2; six++) {
+		if (!vhid_speaks(one, six))
+			continue;
+		tried++;
+		err = send_by(v, one, CARP_NOBODY, six, packet, len) ?: err;
+	}
+	note_sending(v, one, tried ? err : -EADDRNOTAVAIL);
+}
+
+void vhid_probe_run(struct vhids *v, struct vhid *one)
+{
+	if (v->now_ns < vhid_probe_next(one))
+		return;
+	one->sending.probe_ns = v->now_ns + PROBE_NS;
+	if (!vhids_are_mute(v))
+		probe(v, one);
 }
 
 /* ---- announcements ---- */
