@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -16,13 +15,11 @@
 
 void fault_error(struct fault *f, const char *fmt, ...)
 {
-	char text[512];
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	json_array_append_new(f->errors, json_vsprintf(fmt, ap));
 	va_end(ap);
-	json_array_append_new(f->errors, json_string(text));
 }
 
 static int dial(const char *path)
