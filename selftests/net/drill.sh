@@ -125,7 +125,7 @@ refuses() {
 
 # with_vpn NODE: its configuration has an interface that only a script could make
 with_vpn() {
-	sed 's#"sync": {#"vpn": { "device": "vpn0" }, &#; s#"log": {#"hooks": { "vip": ["/bin/true"] }, &#' "$FL_TMP/$1.json" > "$FL_TMP/$1.vpn.json"
+	sed 's#"sync": {#"vpn": { "device": "vpn0", "present": "master" }, &#; s#"log": {#"hooks": { "vip": ["/bin/true"] }, &#' "$FL_TMP/$1.json" > "$FL_TMP/$1.vpn.json"
 	check "$1 takes it" fl "$1" apply "$FL_TMP/$1.vpn.json"
 }
 

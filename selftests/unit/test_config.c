@@ -218,3 +218,44 @@ Test(config, out_is_untouched_on_failure)
 	config_report_free(&report);
 	config_free(NULL);
 }
+
+/* ---- what only the master of a pair has ---- */
+
+#define PAIR(vpn, lte, hooks) \
+	"{ 'interfaces': { 'lan': { 'device': 'eth1' }, 'sync': { 'device': 'eth3' }, 'dmz': { 'device': 'eth2' }," \
+	"  'lte': { 'device': 'wwan0'" lte " }, 'vpn': { 'device': 'tun0'" vpn " } }," \
+	"  'gateways': { 'LTE': { 'interface': 'lte', 'metered': true, 'monitor': false }, 'VPN': { 'interface': 'vpn', 'monitor': false } }," \
+	"  'gateway_groups': { 'OUT': { 'members': [ { 'gateway': 'LTE', 'tier': 1 } ] } }," \
+	"  'rules': [ { 'name': 'by the VPN', 'action': 'pass', 'route_to': 'VPN' }, { 'name': 'by a modem', 'action': 'pass', 'route_to': 'LTE' } ]," \
+	"  'vips': { 'v': { 'interface': 'lan', 'address': '10.0.1.1/24', 'vhid': 1, 'password_file': '/k' } }," \
+	"  'ha': { 'interface': 'sync', 'local': '172.16.255.1', 'peers': ['172.16.255.2'], 'key_file': '/k' }" hooks \
+	" }"
+#define HOOKS ", 'hooks': { 'vip': ['/h'] }"
+
+Test(config, knows_what_only_the_master_has)
+{
+	static const struct {
+		const char *text, *masters;
+	} cases[] = {
+		/* a modem is to take another gateway's place at the standby too; a DMZ without shared addresses is just there */
+		{ PAIR("", "", HOOKS), "vpn" },
+		{ PAIR(", 'present': 'always'", "", HOOKS), "" },
+		{ PAIR("", "", ""), "" },
+		{ PAIR(", 'present': 'master'", "", ""), "vpn" },
+		{ PAIR("", ", 'present': 'master'", HOOKS), "lte vpn" },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct config *c = config_of(cases[i].text);
+		char got[64] = "";
+
+		for (size_t j = 0; j < c->n_interfaces; j++) {
+			if (!config_is_masters(c, &c->interfaces[j]))
+				continue;
+			strcat(got, *got ? " " : "");
+			strcat(got, c->interfaces[j].name);
+		}
+		cr_expect_str_eq(got, cases[i].masters, "%zu: %s", i, got);
+		config_free(c);
+	}
+}

@@ -16,12 +16,16 @@
 
 enum config_mode { CONFIG_MODE_AUTO, CONFIG_MODE_NATIVE, CONFIG_MODE_GENERIC, CONFIG_MODE_TC };
 
+/* Where of a pair an interface's device is; AUTO: presence.c finds out */
+enum config_present { CONFIG_PRESENT_AUTO, CONFIG_PRESENT_ALWAYS, CONFIG_PRESENT_MASTER };
+
 struct config_interface {
 	char *name;
 	char *device;
 	enum config_mode mode;
 	enum fl_family family;
 	bool antispoof;
+	enum config_present present;
 };
 
 /* One remote: a broker's client, or (name NULL) the only one of a tunnel without `clients`. */
@@ -292,6 +296,10 @@ const struct config_tunnel *config_find_tunnel(const struct config *c, const cha
 const struct config_interface *config_tunnel_underlay(const struct config_tunnel *tunnel, size_t i);
 const struct config_gateway *config_find_gateway(const struct config *c, const char *name);
 bool config_has_vip(const struct config *c, const struct config_interface *interface); /* on it */
+/* Its device is there only while this node is master, as that of a VPN which scripts start where the addresses are. */
+bool config_is_masters(const struct config *c, const struct config_interface *interface);
+/* Some rule sends to it by its own name, not by a group's. */
+bool config_is_steered_to(const struct config *c, const struct config_gateway *gateway);
 const struct config_group *config_find_group(const struct config *c, const char *name);
 const struct config_vip *config_find_vip(const struct config *c, const char *name);
 /* What it translates to: its first address of the family that is not link-local; NULL: it has none. */

@@ -36,6 +36,13 @@ static const struct schema_word family_words[] = {
 	{ .word = NULL },
 };
 
+static const struct schema_word present_words[] = {
+	{ .word = "auto", .value = CONFIG_PRESENT_AUTO },
+	{ .word = "always", .value = CONFIG_PRESENT_ALWAYS },
+	{ .word = "master", .value = CONFIG_PRESENT_MASTER },
+	{ .word = NULL },
+};
+
 static const struct schema_key interface_keys[] = {
 	{ .key = "device",
 	  .kind = SCHEMA_STRING,
@@ -54,6 +61,11 @@ static const struct schema_key interface_keys[] = {
 	  .words = family_words,
 	  .fallback = "\"both\"" },
 	{ .key = "antispoof", .kind = SCHEMA_BOOL, FIELD(struct config_interface, antispoof), .fallback = "true" },
+	{ .key = "present",
+	  .kind = SCHEMA_WORD,
+	  FIELD(struct config_interface, present),
+	  .words = present_words,
+	  .fallback = "\"auto\"" },
 	DESCRIPTION,
 	END,
 };

@@ -10,6 +10,7 @@
 #include "user/gateway/timekeeper.h"
 
 struct daemon;
+struct presence;
 
 struct gateways; /* opaque */
 
@@ -26,6 +27,6 @@ void gateways_look_again(struct daemon *d);
 json_t *gateways_show(struct daemon *d);
 json_t *gateways_show_groups(struct daemon *d);
 /* What status has to say of them. */
-void gateways_reasons(struct daemon *d, json_t *reasons);
+void gateways_reasons(struct daemon *d, const struct presence *p, json_t *reasons);
 /* By hand, until `auto` or the machine's next start. -ENOENT: no such gateway */
 int gateways_force(struct daemon *d, const char *name, enum monitor_forced forced);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The rows of `show gateways` and `show groups`, and what status has to say of them. */
 #include "user/daemon/gateways_internal.h"
+#include "user/daemon/presence.h"
 
 #include <stdlib.h>
 
@@ -154,23 +155,26 @@ static void group_reason(const struct gateways *g, const struct timekeeper_group
 							    gateways_for_family(g, group->name, lacks)));
 }
 
-void gateways_reasons(struct daemon *d, json_t *reasons)
+static void gateway_reason(const struct timekeeper_gateway_view *g, uint64_t now_ns, json_t *reasons)
+{
+	char reason[MONITOR_REASON_MAX];
+	bool soon = g->view.status == MONITOR_UNKNOWN && now_ns - g->view.since_ns < UNKNOWN_TOLD_NS;
+
+	if (g->view.status != MONITOR_UP && !soon)
+		json_array_append_new(reasons,
+				      json_sprintf("gateway %s is %s: %s", g->name, monitor_status_text(g->view.status),
+						   monitor_reason_text(&g->view, g->where, now_ns, reason)));
+}
+
+void gateways_reasons(struct daemon *d, const struct presence *p, json_t *reasons)
 {
 	struct timekeeper_snapshot *s = timekeeper_show(d->gateways->timekeeper);
-	char reason[MONITOR_REASON_MAX];
 
-	for (size_t i = 0; s && i < s->n_gateways; i++) {
-		const struct timekeeper_gateway_view *g = &s->gateways[i];
-
-		bool soon = g->view.status == MONITOR_UNKNOWN && s->now_ns - g->view.since_ns < UNKNOWN_TOLD_NS;
-
-		if (g->view.status != MONITOR_UP && !soon)
-			json_array_append_new(reasons,
-					      json_sprintf("gateway %s is %s: %s", g->name,
-							   monitor_status_text(g->view.status),
-							   monitor_reason_text(&g->view, g->where, s->now_ns, reason)));
-	}
+	for (size_t i = 0; s && i < s->n_gateways; i++)
+		if (presence_expects_via(p, s->gateways[i].name))
+			gateway_reason(&s->gateways[i], s->now_ns, reasons);
 	for (size_t i = 0; s && d->gateways->config && i < s->n_groups; i++)
-		group_reason(d->gateways, &s->groups[i], reasons);
+		if (presence_expects_via(p, s->groups[i].name))
+			group_reason(d->gateways, &s->groups[i], reasons);
 	timekeeper_snapshot_free(s);
 }

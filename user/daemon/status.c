@@ -8,6 +8,7 @@
 
 #include "user/daemon/daemon.h"
 #include "user/daemon/gateways_internal.h"
+#include "user/daemon/presence.h"
 #include "user/lib/clock.h"
 #include "user/lib/file.h"
 
@@ -111,26 +112,27 @@ static void check_tunnel(struct daemon *d, const struct config_tunnel *t, const 
 
 /* ---- translations and routes: what the data plane says of them ---- */
 
-static void check_translations(struct daemon *d, json_t *reasons)
+static void check_translations(struct daemon *d, const struct presence *p, json_t *reasons)
 {
 	json_t *rows = datapath_show_translations(d->datapath), *row;
 	size_t i;
 
 	json_array_foreach(rows, i, row) {
-		if (*text_of(row, "reason"))
+		if (*text_of(row, "reason") &&
+		    presence_expects(p, config_find_interface(d->apply.running, text_of(row, "interface"))))
 			because(reasons, "translation of %s on %s: %s", text_of(row, "internal"),
 				text_of(row, "interface"), text_of(row, "reason"));
 	}
 	json_decref(rows);
 }
 
-static void check_routes(struct daemon *d, json_t *reasons)
+static void check_routes(struct daemon *d, const struct presence *p, json_t *reasons)
 {
 	json_t *rows = datapath_show_routes(d->datapath), *row;
 	size_t i;
 
 	json_array_foreach(rows, i, row) {
-		if (strcmp(text_of(row, "state"), "active"))
+		if (strcmp(text_of(row, "state"), "active") && presence_expects_via(p, text_of(row, "gateway")))
 			because(reasons, "route %s by %s: %s", text_of(row, "destination"), text_of(row, "gateway"),
 				text_of(row, "state"));
 	}
@@ -238,16 +240,19 @@ static void check_trial(const struct apply *apply, json_t *reasons)
 static json_t *reasons_of(struct daemon *d, const json_t *interfaces, const json_t *tunnels)
 {
 	const struct config *config = d->apply.running;
+	const struct presence p = presence_now(d);
 	json_t *reasons = json_array();
 
 	for (size_t i = 0; i < config->n_interfaces; i++)
-		check_interface(d, &config->interfaces[i], interfaces, reasons);
+		if (presence_expects(&p, &config->interfaces[i]))
+			check_interface(d, &config->interfaces[i], interfaces, reasons);
 	for (size_t i = 0; i < config->n_tunnels; i++)
-		check_tunnel(d, &config->tunnels[i], tunnels, reasons);
+		if (presence_expects(&p, config->tunnels[i].underlay))
+			check_tunnel(d, &config->tunnels[i], tunnels, reasons);
 	updates_reasons(d, reasons);
-	check_translations(d, reasons);
-	check_routes(d, reasons);
-	gateways_reasons(d, reasons);
+	check_translations(d, &p, reasons);
+	check_routes(d, &p, reasons);
+	gateways_reasons(d, &p, reasons);
 	vips_reasons(d, reasons);
 	ha_reasons(d, reasons);
 	ha_states_reasons(d, reasons);

@@ -63,6 +63,11 @@ static void check_device(struct doctor *d, const struct config_interface *interf
 	char driver[64] = "";
 	uint64_t features;
 
+	if (!link && config_is_masters(d->config, interface) && doctor_is_standby(d)) {
+		doctor_ok(d, "%s: there is no device %s, and need not be: only the master has it", interface->name,
+			  interface->device);
+		return;
+	}
 	if (!link) {
 		doctor_fail(d, "ip link lists what there is; it is taken in as soon as it comes",
 			    "%s: there is no device %s", interface->name, interface->device);

@@ -160,6 +160,13 @@ const json_t *doctor_shown(struct doctor *d, const char *what)
 	return json_is_null(shown) ? NULL : shown;
 }
 
+bool doctor_is_standby(struct doctor *d)
+{
+	const json_t *rows = doctor_shown(d, "vips");
+
+	return json_array_size(rows) && !doctor_row(rows, "role", "master");
+}
+
 const struct system_link *doctor_link(struct doctor *d, const struct config_interface *interface)
 {
 	return d->system ? system_link_by_name(d->system, interface->device) : NULL;

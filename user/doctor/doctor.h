@@ -72,6 +72,9 @@ const json_t *doctor_row(const json_t *rows, const char *key, const char *text);
 const char *doctor_string(const json_t *row, const char *key); /* "" where there is none */
 long long doctor_number(const json_t *row, const char *key);   /* cut to a whole one; 0 where there is none */
 
+/* A node of a pair that has none of the shared addresses now. False too where no daemon tells. */
+bool doctor_is_standby(struct doctor *d);
+
 /* The newest result of each scenario, by its name; dir: of the drills' results. The caller's */
 json_t *doctor_drills(const char *dir);
 

@@ -31,45 +31,8 @@ static json_t *connected_peer(struct run *r, json_t *to)
 	return NULL;
 }
 
-static bool is_shared(const struct config *config, const struct config_interface *interface)
-{
-	return config_has_vip(config, interface) || config->ha.interface == interface;
-}
-
-/* It has none of the addresses. */
-static bool is_standby(struct run *r, int node)
-{
-	json_t *rows = run_show(r, node, "vips"), *row;
-	bool is = r->pair && json_array_size(rows);
-	size_t i;
-
-	json_array_foreach(rows, i, row) {
-		is &= strcmp(run_text(row, "role"), "master") != 0;
-	}
-	json_decref(rows);
-	return is;
-}
-
-/* What scripts start where the addresses are, as a VPN, the standby's device is not there for: status says so, and it is well all the same. */
-static bool is_for_master(const struct run *r, const char *reason)
-{
-	char missing[256], gone[256];
-
-	for (size_t i = 0; r->config->n_hooks_vip && i < r->config->n_interfaces; i++) {
-		const struct config_interface *interface = &r->config->interfaces[i];
-
-		snprintf(missing, sizeof(missing), "interface %s: there is no device ", interface->name);
-		snprintf(gone, sizeof(gone), "is down: the device of %s is not there", interface->name);
-		if (!is_shared(r->config, interface) &&
-		    (!strncmp(reason, missing, strlen(missing)) || strstr(reason, gone)))
-			return true;
-	}
-	return false;
-}
-
 static void add_status(struct run *r, int node, json_t *to)
 {
-	bool standby = is_standby(r, node);
 	json_t *status = run_ask(r, node, json_pack("{s:s}", "command", "status"), NULL), *reason;
 	size_t i;
 
@@ -78,8 +41,7 @@ static void add_status(struct run *r, int node, json_t *to)
 	else if (*run_text(status, "node"))
 		snprintf(r->names[node], sizeof(r->names[node]), "%s", run_text(status, "node"));
 	json_array_foreach(json_object_get(status, "reasons"), i, reason) {
-		if (!standby || !is_for_master(r, json_string_value(reason)))
-			run_say(to, "%s is not well: %s", r->names[node], json_string_value(reason));
+		run_say(to, "%s is not well: %s", r->names[node], json_string_value(reason));
 	}
 	json_decref(status);
 }
