@@ -5,6 +5,7 @@
 
 host='' outside='' # what the namespaces are really called
 PORT=7000	# of the server
+FROM=monitor@host # drill.from
 
 # An ssh to the only machine that there is
 fake_ssh() {
@@ -13,7 +14,7 @@ fake_ssh() {
 	#!/bin/sh
 	while [ "\$1" != -- ]; do shift; done
 	shift
-	[ "\$1" = monitor@host ] || { echo "ssh: no such host" >&2; exit 255; }
+	[ "\$1" = "$FROM" ] || { echo "ssh: no such host" >&2; exit 255; }
 	exec nsenter --net=/run/netns/$host -- env TMPDIR=$FL_TMP sh -c "\$2"
 	SH
 	mkdir "$FL_TMP/other"
@@ -40,9 +41,13 @@ while True:
 ' "$PORT"
 }
 
-# drill ARGUMENT...: its result is in $FL_TMP/result, its exit status is returned
+# drill_at NODE ARGUMENT...: its result is in $FL_TMP/result, its exit status is returned
+drill_at() {
+	fl "$1" --json drill "${@:2}" --yes > "$FL_TMP/result" 2> "$FL_TMP/drill.err"
+}
+
 drill() {
-	fl a --json drill "$@" --yes > "$FL_TMP/result" 2> "$FL_TMP/drill.err"
+	drill_at a "$@"
 }
 
 of_result() {

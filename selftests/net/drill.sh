@@ -107,7 +107,13 @@ settled() {
 
 # passes SCENARIO [ARGUMENT...]: and no connection is lost
 passes() {
-	drill "$@" || fail "drill $* has failed: $(cat "$FL_TMP/drill.err" "$FL_TMP/result")"
+	passes_at a "$@"
+}
+
+# passes_at NODE SCENARIO [ARGUMENT...]: begun there
+passes_at() {
+	drill_at "$@" || fail "drill at $* has failed: $(cat "$FL_TMP/drill.err" "$FL_TMP/result")"
+	shift
 	check_equal "what it says" "$(of_result '(d["scenario"], d["result"], d["restored"], d["flows_held"], d["flows_reset"], d["reasons"])')" \
 		"('$1', 'passed', True, 4, 0, [])"
 	check_equal "what was sent" "$(of_result 'd["sent"] > 200')" True
@@ -181,10 +187,10 @@ at_once() {
 	check_match "why" "$(cat "$FL_TMP/result" "$FL_TMP/other.json")" 'another drill is under way at a, or was killed: it has the node for [0-9]+ s more'
 }
 
-# Its daemon is another one afterwards
+# Its daemon is another one afterwards. Begun at the other node, which can be asked whether its checks are done
 dies() {
 	local before=${fl_daemon_pid[a]}
-	passes kill-daemon
+	passes_at b kill-daemon
 	check_equal "gap" "$(of_result 'd["gap_ms"] < 1500')" True
 	fl_daemon_pid[a]=$(cat /run/fairlead/"$(instance a)".lock)
 	[ "${fl_daemon_pid[a]}" != "$before" ] || fail "the daemon is the same"

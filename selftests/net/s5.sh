@@ -2,42 +2,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # The shipped configs/S5-*.json: two nodes with WAN, LAN, DMZ and a sync link of their own. Whatever is killed, pulled or cut off, the
-# connections from the LAN to the DMZ and from there to the world go on, and each shared address is one node's.
-#
-#   lan  10.0.1.50      10.0.1.1   a 10.0.1.2      a 203.0.113.2     203.0.113.1    203.0.113.254  isp, and the world: 198.51.100.1
-#                                  b 10.0.1.3      b 203.0.113.3
-#   dmz  10.0.2.50      10.0.2.1   a 10.0.2.2      a 172.16.255.1 ── b 172.16.255.2
-#                                  b 10.0.2.3
+# connections from the LAN to the DMZ and from there to the world go on, and each shared address is one node's. The lab is that of s5lab.sh.
 
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/../lab.sh"
 . "$(dirname "$0")/../pairlab.sh"
-
-world() {
-	local node i=2
-	setup_ns switch a b lan dmz isp
-	segment wan eth0 "$isp"
-	segment lan eth1 "$lan"
-	segment dmz eth2 "$dmz"
-	segment sync eth3
-	for node in "$a" "$b"; do
-		ip -n "$node" addr add "203.0.113.$i/24" dev eth0
-		ip -n "$node" addr add "10.0.1.$i/24" dev eth1
-		ip -n "$node" addr add "10.0.2.$i/24" dev eth2
-		ip -n "$node" addr add "172.16.255.$((i - 1))/30" dev eth3
-		i=$((i + 1))
-	done
-	ip -n "$lan" addr add 10.0.1.50/24 dev eth0
-	ip -n "$lan" route add default via 10.0.1.1
-	ip -n "$dmz" addr add 10.0.2.50/24 dev eth0
-	ip -n "$dmz" route add default via 10.0.2.1
-	ip -n "$isp" addr add 203.0.113.254/24 dev eth0
-	ip -n "$isp" addr add 198.51.100.1/32 dev lo
-	secrets S5-pri01.json S5-sec01.json
-}
+. "$(dirname "$0")/../s5lab.sh"
 
 scenario() {
-	world
+	s5_world
 	FL_PYTHON_TIMEOUT=400 python_tests s5.py --lab "$FL_PREFIX" --how "$1" --config "$FL_TMP/S5-pri01.json"
 	[ "$1" = tc ] || python_tests s5_vpn.py --lab "$FL_PREFIX" --how "$1" --config "$FL_TMP/S5-pri01.json"
 	teardown

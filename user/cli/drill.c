@@ -19,6 +19,8 @@
 struct options {
 	struct drill_options drill;
 	const char *report;
+	const char *checks_of; /* a drill, which the daemon has started this for */
+	long after_ms;
 	bool list;
 };
 
@@ -97,6 +99,8 @@ static int take_options(struct options *o, int argc, char **argv)
 					       { "max-gap-ms", required_argument, NULL, 'g' },
 					       { "report", required_argument, NULL, 'r' },
 					       { "yes", no_argument, NULL, 'y' },
+					       { "checks-of", required_argument, NULL, 'c' },
+					       { "after-ms", required_argument, NULL, 'a' },
 					       { 0 } };
 	long gap;
 	int opt;
@@ -111,6 +115,10 @@ static int take_options(struct options *o, int argc, char **argv)
 			o->report = optarg;
 		else if (opt == 'y')
 			o->drill.yes = true;
+		else if (opt == 'c')
+			o->checks_of = optarg;
+		else if (opt == 'a' && cli_number(optarg, 0, GAP_MAX_MS, &o->after_ms))
+			continue;
 		else if (opt != 'g')
 			return cli_usage("drill", "\"%s\" is not understood", argv[optind - 1]);
 		else if (!cli_number(optarg, 0, GAP_MAX_MS, &gap))
@@ -120,6 +128,8 @@ static int take_options(struct options *o, int argc, char **argv)
 	}
 	if (o->list)
 		return optind < argc ? cli_usage("drill", "--list stands alone") : CLI_DONE;
+	if (o->checks_of)
+		return CLI_DONE;
 	if (optind + 1 != argc)
 		return cli_usage("drill", optind < argc ? "one scenario at a time"
 							: "which scenario? `fairlead drill --list` has them");
@@ -181,6 +191,8 @@ int cmd_drill(const struct cli *cli, int argc, char **argv)
 
 	if (status || o.list)
 		return status ? status : list(cli);
+	if (o.checks_of)
+		return drill_checks_here(&world, o.checks_of, o.after_ms) ? CLI_FAILED : CLI_DONE;
 	if (!cli_daemon_there(cli)) /* says so */
 		return cli_ask(cli, json_pack("{s:s}", "command", "status"), &answer);
 	if (!program_find("fairlead-probe", probe)) {

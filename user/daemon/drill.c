@@ -226,6 +226,25 @@ static void order_end(struct daemon *d, const struct order *o)
 		kill(pid, SIGUSR1);
 }
 
+static void order_checks(struct daemon *d, const struct order *o)
+{
+	long long after_ms = number_of(o, "after_ms");
+	int n;
+
+	if (!has_node(d, o))
+		return;
+	if (after_ms < 0 || after_ms > FAULT_SECONDS_MAX * 1000) {
+		control_fail(o->answer, 2, "after_ms: 0 to %d", FAULT_SECONDS_MAX * 1000);
+		return;
+	}
+	n = drill_checks_start(d, o->id, after_ms);
+	if (n < 0)
+		control_fail(o->answer, 1, "its checks can't be started: %s; fairlead lies beside fairleadd",
+			     strerror(-n));
+	else
+		o->answer->result = json_pack("{s:i}", "checks", n);
+}
+
 static void order_mute(struct daemon *d, const struct order *o)
 {
 	long long seconds = number_of(o, "seconds");
@@ -245,10 +264,10 @@ static void order_look(struct daemon *d, const struct order *o)
 	long long left_s;
 	char *by = reserved_by(d, &left_s);
 
-	o->answer->result =
-		json_pack("{s:s,s:I,s:s?,s:I,s:b,s:o?}", "node", d->apply.running->node, "time_ms",
-			  (json_int_t)clock_ms(CLOCK_REALTIME), "reserved", by, "reserved_s", (json_int_t)left_s,
-			  "running", drill_fault_runs(d, NULL), "fault", drill_last_fault(d));
+	o->answer->result = json_pack("{s:s,s:I,s:s?,s:I,s:b,s:o?,s:o?}", "node", d->apply.running->node, "time_ms",
+				      (json_int_t)clock_ms(CLOCK_REALTIME), "reserved", by, "reserved_s",
+				      (json_int_t)left_s, "running", drill_fault_runs(d, NULL), "fault",
+				      drill_last_fault(d), "checks", drill_checks_found(d));
 	free(by);
 }
 
@@ -383,9 +402,10 @@ static const struct {
 	void (*run)(struct daemon *d, const struct order *o);
 	bool free; /* for everybody, without an ID */
 } orders[] = {
-	{ "peer", order_peer, true },	  { "leaks", order_leaks, true },      { "look", order_look, true },
-	{ "events", order_events, true }, { "reserve", order_reserve, false }, { "fault", order_fault, false },
-	{ "end", order_end, false },	  { "mute", order_mute, false },       { "release", order_release, false },
+	{ "peer", order_peer, true },	     { "leaks", order_leaks, true },	  { "look", order_look, true },
+	{ "events", order_events, true },    { "reserve", order_reserve, false }, { "fault", order_fault, false },
+	{ "end", order_end, false },	     { "mute", order_mute, false },	  { "checks", order_checks, false },
+	{ "release", order_release, false },
 };
 
 void command_drill(void *arg, const json_t *request, struct control_answer *answer)

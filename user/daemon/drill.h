@@ -11,6 +11,7 @@
  *	fault	 "fault", "targets": [], "seconds": begin
  *	end	 the fault, before its time
  *	mute	 "seconds" without adverts and beats, neither sent nor heard; 0: no more
+ *	checks	 those of the user's own, "after_ms", in a process of its own; { "checks" }: how many. What they have found `look` tells
  *	leaks	 of "gateway": packets that should have gone by it alone, and did not; no ID
  *	events	 "since_ms": what happened here that says who had which addresses; no ID
  *	peer	 "request": is asked of the first peer that is connected; its answer comes later; no ID

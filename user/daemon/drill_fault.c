@@ -41,20 +41,21 @@ bool drill_fault_runs(const struct daemon *d, pid_t *pid)
 	return runs;
 }
 
-/*
- * With the daemon's standard files: a daemon that it starts again is to have them. It is its child's parent for some milliseconds only. The
- * exit status, or -errno
- */
-static int run_program(const char *path, char *const *argv)
+/* With the daemon's standard files: a daemon that it starts again is to have them. It is its child's parent for some milliseconds only. */
+int drill_run_program(const char *name, char *const *argv)
 {
+	char path[PATH_MAX];
 	static const int files[] = { PROGRAM_SHARED, PROGRAM_SHARED, PROGRAM_SHARED };
 	char *const env[] = { NULL };
 	const struct program program = {
 		.path = path, .argv = argv, .env = env, .files = files, .n_files = 3, .session = true
 	};
 	pid_t pid;
-	int err = program_start(&program, &pid), status;
+	int err, status;
 
+	if (!program_find(name, path))
+		return -ENOENT;
+	err = program_start(&program, &pid);
 	if (err)
 		return -err;
 	while (waitpid(pid, &status, 0) < 0)
@@ -65,8 +66,7 @@ static int run_program(const char *path, char *const *argv)
 
 int drill_start_program(struct daemon *d, char *const *argv)
 {
-	char path[PATH_MAX];
-	int status = program_find(FAULT_PROGRAM, path) ? run_program(path, argv) : -ENOENT;
+	int status = drill_run_program(FAULT_PROGRAM, argv);
 
 	d->drill_watched |= !status;
 	return status;

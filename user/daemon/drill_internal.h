@@ -15,5 +15,14 @@ struct daemon;
 bool drill_fault_runs(const struct daemon *d, pid_t *pid);
 /* What it has told last, see FAULT_RESULT; NULL: nothing. The caller's */
 json_t *drill_last_fault(const struct daemon *d);
+/* Starts one of this project's own, which leaves at once. Its exit status, or -errno: it can't be started */
+int drill_run_program(const char *name, char *const *argv);
 /* It has begun, and is watched: 0; -errno: it can't be started; else its exit status */
 int drill_start_program(struct daemon *d, char *const *argv);
+
+/* ---- drill_checks.c ---- */
+
+/* How many will run, so many ms from now on; -errno: they can't be started */
+int drill_checks_start(struct daemon *d, const char *id, long long after_ms);
+/* See DRILL_CHECKS_RESULT; NULL: nothing, or not yet. The caller's */
+json_t *drill_checks_found(const struct daemon *d);

@@ -158,6 +158,10 @@ struct drill_world {
 	const char *probe; /* the program's path */
 };
 
+/* This node's running configuration; NULL: *error (malloc'ed, may stay NULL; may be NULL) says why */
+struct config *drill_config(const struct drill_world *world, char **error);
+/* checks.c: those of the user's own, in a process that begins them so much later and tells by a file (DRILL_CHECKS_RESULT). 0 or -errno */
+int drill_checks_here(const struct drill_world *world, const char *id, long after_ms);
 /* Both nodes keep it: it was done, whatever it has shown. */
 bool drill_is_kept(const json_t *result);
 /* The result, whatever it is. NULL: without memory */

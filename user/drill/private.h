@@ -11,6 +11,7 @@
 #define FAULT_BEGINS_MS 800  /* the order is answered, and the fault done */
 #define RUN_BEFORE_MS 500    /* the probe runs before the fault */
 #define RUN_AFTER_MS 500     /* and when all is as before */
+#define CHECK_S 10	     /* that a check of the user's own may take */
 #define RUN_RESTORE_MS 90000 /* states, gateways, addresses: what a node waits for is given up after 30 s each */
 
 struct run {
@@ -31,7 +32,8 @@ struct run {
 	int reserved; /* so many nodes */
 	bool restored, called_off;
 	long hold_ms;
-	json_int_t leaks; /* -1: not looked for */
+	unsigned int n_checks; /* of the node that takes over; until it was asked, of this one */
+	json_int_t leaks;      /* -1: not looked for */
 	/* CLOCK_REALTIME of this node */
 	long long time_ms, probe_ms, fault_ms, healed_ms, restored_ms;
 	json_t *probe; /* what was measured */
@@ -57,6 +59,9 @@ bool run_called_off(void); /* by a signal */
 void run_pause(long ms);
 json_t *run_ask(struct run *r, int node, json_t *request, char **error);
 json_t *run_show(struct run *r, int node, const char *what);
+json_t *run_look(struct run *r, int node);
+/* An order of this drill, and what is answered, the caller's; NULL: it is not followed, and the reasons say why. `more` is released. */
+json_t *run_order(struct run *r, int node, const char *what, json_t *more);
 
 /* baseline.c. False: the reasons say what is wrong, and what to do. */
 bool run_baseline(struct run *r);
@@ -69,4 +74,8 @@ bool run_start_probe(struct run *r);
 void run_fetch_probe(struct run *r);
 
 /* checks.c: those of the user's own */
-void run_checks(struct run *r);
+unsigned int run_own_checks(const struct run *r); /* how many this node's configuration has for the scenario */
+/* At the node that takes over, when the fault has lasted; that may not be reached then. False: the reasons say why */
+bool run_order_checks(struct run *r);
+void run_wait_for_checks(struct run *r);
+void run_take_checks(struct run *r);

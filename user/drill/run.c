@@ -14,8 +14,12 @@
 #include "user/lib/clock.h"
 
 #define POLL_MS 200
-#define CHECK_S 10 /* that a check of the user's own may take */
-#define OFFSETS 3  /* times that the other node's clock is asked for */
+#define OFFSETS 3 /* times that the other node's clock is asked for */
+/*
+ * Nobody renews it: so long a drill may take in all, a minute for the host that measures, one for the fault, one and a half until all is as before,
+ * and half of one for what was measured. A drill that ends, or is called off, gives the nodes back at once; after one that got SIGKILL nobody
+ * knows that its probe and its fault are over before.
+ */
 #define RESERVE_S 240
 
 static volatile sig_atomic_t called_off;
@@ -84,13 +88,12 @@ json_t *run_show(struct run *r, int node, const char *what)
 	return run_ask(r, node, json_pack("{s:s,s:s}", "command", "show", "what", what), NULL);
 }
 
-static json_t *look(struct run *r, int node)
+json_t *run_look(struct run *r, int node)
 {
 	return run_ask(r, node, json_pack("{s:s,s:s}", "command", "drill", "order", "look"), NULL);
 }
 
-/* An order of this drill; false: it is not followed, and the reasons say why. */
-static bool order(struct run *r, int node, const char *what, json_t *more)
+json_t *run_order(struct run *r, int node, const char *what, json_t *more)
 {
 	json_t *request = json_pack("{s:s,s:s,s:s}", "command", "drill", "order", what, "id", r->id), *result;
 	char *error = NULL;
@@ -101,24 +104,46 @@ static bool order(struct run *r, int node, const char *what, json_t *more)
 	if (!result)
 		run_say(r->reasons, "%s: %s", r->names[node], error ? error : "no answer");
 	free(error);
+	return result;
+}
+
+static bool order(struct run *r, int node, const char *what, json_t *more)
+{
+	json_t *result = run_order(r, node, what, more);
+
 	json_decref(result);
 	return result != NULL;
 }
 
 /* ---- the start ---- */
 
-static bool load_config(struct run *r)
+struct config *drill_config(const struct drill_world *world, char **error)
 {
 	struct config_report report = { 0 };
-	char *error = NULL, *text;
-	json_t *json = run_ask(r, DRILL_SELF, json_pack("{s:s,s:s}", "command", "show", "what", "config"), &error);
+	struct config *config = NULL;
+	char *why = NULL, *text;
+	json_t *json = world->ask(world->arg, json_pack("{s:s,s:s}", "command", "show", "what", "config"), &why);
 
 	text = json ? json_dumps(json, JSON_COMPACT) : NULL;
-	if (!text || config_load_string(text, strlen(text), &r->config, &report))
-		run_say(r->reasons, "this node's configuration can't be had: %s", error ? error : "it does not load");
+	if (text && config_load_string(text, strlen(text), &config, &report))
+		config = NULL;
+	if (error)
+		*error = why;
+	else
+		free(why);
 	config_report_free(&report);
 	json_decref(json);
 	free(text);
+	return config;
+}
+
+static bool load_config(struct run *r)
+{
+	char *error = NULL;
+
+	r->config = drill_config(r->world, &error);
+	if (!r->config)
+		run_say(r->reasons, "this node's configuration can't be had: %s", error ? error : "it does not load");
 	free(error);
 	return r->config != NULL;
 }
@@ -130,7 +155,7 @@ static void ask_clock(struct run *r)
 
 	for (int i = 0; i < OFFSETS; i++) {
 		long long before = clock_ms(CLOCK_REALTIME), after;
-		json_t *answer = look(r, DRILL_PEER);
+		json_t *answer = run_look(r, DRILL_PEER);
 
 		after = clock_ms(CLOCK_REALTIME);
 		if (answer && after - before < best) {
@@ -164,18 +189,9 @@ static bool name_id(struct run *r)
 
 /* ---- the fault ---- */
 
-static unsigned int n_checks(const struct run *r)
-{
-	unsigned int n = 0;
-
-	for (size_t i = 0; r->scenario->expects & DRILL_MOVES && i < r->config->n_checks; i++)
-		n += r->config->checks[i].when & CONFIG_CHECK_DRILL ? 1 : 0;
-	return n;
-}
-
 static long fault_seconds(const struct run *r)
 {
-	long s = (r->hold_ms + 999) / 1000 + CHECK_S * (long)n_checks(r);
+	long s = (r->hold_ms + 999) / 1000 + CHECK_S * (long)r->n_checks;
 
 	return s < FAULT_SECONDS_MAX ? s : FAULT_SECONDS_MAX;
 }
@@ -218,8 +234,7 @@ static void wait_in_fault(struct run *r)
 	r->leaks = count_leaks(r);
 	if (r->leaks >= 0 && before >= 0)
 		r->leaks = r->leaks > before ? r->leaks - before : 0;
-	if (!called_off)
-		run_checks(r);
+	run_wait_for_checks(r);
 }
 
 /* As this node's daemon would, which is dead. */
@@ -252,7 +267,7 @@ static void end_fault(struct run *r)
 
 static void take_fault(struct run *r)
 {
-	json_t *answer = look(r, r->victim), *error;
+	json_t *answer = run_look(r, r->victim), *error;
 	const json_t *fault = json_object_get(answer, "fault");
 	struct drill_node *node = &r->nodes[r->victim];
 	size_t i;
@@ -468,7 +483,7 @@ static json_t *do_it(struct run *r)
 	if (!run_start_probe(r))
 		return refused(r);
 	run_pause(RUN_BEFORE_MS);
-	if (called_off || !begin_fault(r))
+	if (called_off || !run_order_checks(r) || !begin_fault(r))
 		return refused(r);
 	wait_in_fault(r);
 	r->called_off = called_off;
@@ -476,6 +491,7 @@ static json_t *do_it(struct run *r)
 	end_fault(r);
 	wait_until_restored(r);
 	take_fault(r);
+	run_take_checks(r);
 	run_pause(RUN_AFTER_MS);
 	run_fetch_probe(r);
 	fetch_events(r);
@@ -502,6 +518,7 @@ static json_t *run(struct run *r)
 	if (r->pair)
 		ask_clock(r);
 	r->hold_ms = drill_hold_ms(r->config, r->scenario);
+	r->n_checks = run_own_checks(r);
 	result = lasts(r) && confirm(r) && reserve(r) && run_open_remote(r) ? do_it(r) : refused(r);
 	release(r, result);
 	drill_remote_close(&r->remote);
