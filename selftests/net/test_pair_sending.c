@@ -6,19 +6,9 @@
 #include "selftests/net/test_pair.h"
 #include "selftests/net/test_system.h"
 
-#define A (&w.nodes[0])
-#define B (&w.nodes[1])
-
 TestSuite(pair_sending, .init = pair_world_open, .fini = pair_world_close, .timeout = 120);
 
 static const struct carp_settings slow = { .advbase_s = 1, .preempt = true }, humble = { .advbase_s = 1 };
-
-static void begin(const struct carp_settings *set)
-{
-	pair_begin(set);
-	pair_pass(5 * SECOND, NULL);
-	cr_assert(pair_role(A) == CARP_MASTER && pair_role(B) == CARP_BACKUP);
-}
 
 static void in_node_0(const char *command)
 {
@@ -61,7 +51,7 @@ static void fails_for(uint64_t ns, uint64_t proof_ns)
 /* As a backup it sends no adverts: by what should it ever know? */
 Test(pair_sending, it_ends_at_a_backup)
 {
-	begin(&slow);
+	pair_begin_known(&slow);
 	fails_for(30 * SECOND, 3 * SECOND);
 	cr_expect(pair_role(A) == CARP_MASTER && pair_role(B) == CARP_BACKUP, "it preempts");
 	cr_expect(A->happened[VHID_UNSENT] == 1 && A->happened[VHID_SENT] == 1);
@@ -73,7 +63,7 @@ Test(pair_sending, it_ends_at_a_backup)
 
 Test(pair_sending, it_ends_without_preempt_too)
 {
-	begin(&humble);
+	pair_begin_known(&humble);
 	fails_for(SECOND, 3 * SECOND);
 	pair_pass(60 * SECOND, NULL);
 	cr_expect(pair_role(A) == CARP_BACKUP && pair_role(B) == CARP_MASTER);
@@ -85,7 +75,7 @@ Test(pair_sending, it_ends_without_preempt_too)
 /* With nobody to relieve it its own adverts tell. */
 Test(pair_sending, it_ends_at_a_master)
 {
-	begin(&slow);
+	pair_begin_known(&slow);
 	pair_node_kill(B);
 	block();
 	pair_pass(20 * SECOND, NULL);
@@ -100,7 +90,7 @@ Test(pair_sending, what_comes_back_soon_takes_longer_to_end)
 {
 	static const unsigned int proof_s[] = { 3, 6, 12, 24, 48, 60, 60 };
 
-	begin(&slow);
+	pair_begin_known(&slow);
 	for (size_t i = 0; i < sizeof(proof_s) / sizeof(*proof_s); i++) {
 		fails_for(10 * SECOND, proof_s[i] * SECOND);
 		pair_pass(60 * SECOND, NULL);
@@ -113,7 +103,7 @@ Test(pair_sending, what_comes_back_soon_takes_longer_to_end)
 /* One that fails in between begins it anew. */
 Test(pair_sending, all_of_them_must_leave)
 {
-	begin(&humble);
+	pair_begin_known(&humble);
 	block();
 	pair_pass(5 * SECOND, NULL);
 	for (int i = 0; i < 5; i++) {
@@ -127,7 +117,7 @@ Test(pair_sending, all_of_them_must_leave)
 
 Test(pair_sending, who_says_nothing_does_not_probe_either)
 {
-	begin(&humble);
+	pair_begin_known(&humble);
 	block();
 	pair_pass(5 * SECOND, NULL);
 	vhids_mute(A->v, w.now + 2 * SECOND);
@@ -141,7 +131,7 @@ Test(pair_sending, who_says_nothing_does_not_probe_either)
 /* Another configuration is no end of it. */
 Test(pair_sending, an_apply_changes_nothing_of_it)
 {
-	begin(&humble);
+	pair_begin_known(&humble);
 	block();
 	pair_pass(5 * SECOND, NULL);
 	A->setup.announce_repeat = 2;
