@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "selftests/net/test_pair.h"
+#include "user/lib/be.h"
 
 #define FAST_NS (20 * MS)
 

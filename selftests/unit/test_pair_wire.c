@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "user/lib/be.h"
 #include "user/vip/beat.h"
 #include "user/vip/ext.h"
 

@@ -3,7 +3,7 @@
 #include <errno.h>
 
 #include "selftests/unit/replicas.h"
-#include "user/vip/sign.h"
+#include "user/lib/be.h"
 
 /*
  * There is no room on the way from one of two to the other for a while. Of three, one that hears nothing of a connection that has moved to another may

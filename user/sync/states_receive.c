@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "user/lib/be.h"
 #include "user/policy/states_peer.h"
 #include "user/policy/states_private.h"
 #include "user/sync/states_private.h"
-#include "user/vip/sign.h"
 
 #define SLOTS_MAX (1u << 28)	      /* of a peer's table: some hundred million states */
 #define GROUP (STATES_EXPECT_MAX / 2) /* records, of two tuples each, that memory is asked for at a time */

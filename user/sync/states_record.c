@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "user/vip/sign.h"
+#include "user/lib/be.h"
 
 enum offset {
 	AT_SLOT = 0,

@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "user/lib/be.h"
 #include "user/policy/states_peer.h"
 #include "user/policy/states_private.h"
 #include "user/sync/states_private.h"
-#include "user/vip/sign.h"
 
 #define TURN_SLOTS 4096 /* of the log, or records, in one turn */
 #define GROUP 16	/* slots that memory is asked for at a time */

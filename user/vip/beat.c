@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "user/lib/be.h"
+
 #define VERSION 1
 
 enum offset {

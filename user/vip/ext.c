@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "user/vip/ext.h"
+#include "user/lib/be.h"
 #include "user/lib/inet_sum.h"
 
 #include <string.h>

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "user/vip/sign.h"
 
-#include <endian.h>
 #include <nettle/memops.h>
 #include <string.h>
 
@@ -46,48 +45,4 @@ int sign_find(const struct sign_keys *keys, const uint8_t id[SIGN_ID])
 bool sign_is_newer(const struct sign_mark *than, const struct sign_mark *mark)
 {
 	return mark->epoch != than->epoch ? mark->epoch > than->epoch : mark->sequence > than->sequence;
-}
-
-/* ---- big endian ---- */
-
-void put_be16(uint8_t *to, uint16_t value)
-{
-	value = htobe16(value);
-	memcpy(to, &value, sizeof(value));
-}
-
-void put_be32(uint8_t *to, uint32_t value)
-{
-	value = htobe32(value);
-	memcpy(to, &value, sizeof(value));
-}
-
-void put_be64(uint8_t *to, uint64_t value)
-{
-	value = htobe64(value);
-	memcpy(to, &value, sizeof(value));
-}
-
-uint16_t get_be16(const uint8_t *from)
-{
-	uint16_t value;
-
-	memcpy(&value, from, sizeof(value));
-	return be16toh(value);
-}
-
-uint32_t get_be32(const uint8_t *from)
-{
-	uint32_t value;
-
-	memcpy(&value, from, sizeof(value));
-	return be32toh(value);
-}
-
-uint64_t get_be64(const uint8_t *from)
-{
-	uint64_t value;
-
-	memcpy(&value, from, sizeof(value));
-	return be64toh(value);
 }

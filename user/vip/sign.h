@@ -41,12 +41,3 @@ struct sign_mark {
 };
 
 bool sign_is_newer(const struct sign_mark *than, const struct sign_mark *mark);
-
-/* ---- big endian, at any place ---- */
-
-void put_be16(uint8_t *to, uint16_t value);
-void put_be32(uint8_t *to, uint32_t value);
-void put_be64(uint8_t *to, uint64_t value);
-uint16_t get_be16(const uint8_t *from);
-uint32_t get_be32(const uint8_t *from);
-uint64_t get_be64(const uint8_t *from);
