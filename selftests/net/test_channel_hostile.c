@@ -496,7 +496,7 @@ Test(channel_hostile, version_too_new)
 {
 	come_with_key();
 	send_text(SYNC_HELLO, hello(7, 9, "127.0.0.1", ""));
-	expect_bye("version", "fw1 speaks versions 1 to 2 of the sync protocol, old 7 to 9: update fairlead on fw1");
+	expect_bye("version", "fw1 speaks versions 1 to 3 of the sync protocol, old 7 to 9: update fairlead on fw1");
 }
 
 Test(channel_hostile, version_too_old)

@@ -453,5 +453,5 @@ void replicas_pair_speaking(unsigned int protocol)
 
 void replicas_pair(void)
 {
-	replicas_pair_speaking(2);
+	replicas_pair_speaking(PROTOCOL);
 }

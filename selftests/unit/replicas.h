@@ -10,6 +10,7 @@
 #include "user/sync/states_private.h"
 
 #define NODES 3
+#define PROTOCOL 3 /* the newest that they speak */
 #define BUCKETS 128
 #define KEYS 300
 #define TURN_NS 4000000ULL

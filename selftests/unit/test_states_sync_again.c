@@ -35,7 +35,7 @@ Test(states_sync, another_size)
 /* Who begins to replicate while the peer has long done so gets all of it, names too. */
 Test(states_sync, listens_late)
 {
-	replicas_open(2, 1, 2);
+	replicas_open(2, 1, PROTOCOL);
 	replica_fill(0, 0, 100);
 	replicas_join();
 	for (int i = 0; i < 100; i++) {
@@ -56,7 +56,7 @@ Test(states_sync, too_small)
 {
 	uint64_t missing;
 
-	replicas_open(2, 1, 2);
+	replicas_open(2, 1, PROTOCOL);
 	resize(&replicas.nodes[1], 4);
 	replicas_join();
 	replica_fill(0, 0, 100);
@@ -87,7 +87,7 @@ static void boots(unsigned int i)
 /* There is room later, and nobody tells of what is idle. */
 Test(states_sync, room_later)
 {
-	replicas_open(2, 1, 2);
+	replicas_open(2, 1, PROTOCOL);
 	resize(&replicas.nodes[1], 4);
 	replicas_join();
 	replica_fill(0, 0, 100);

@@ -22,7 +22,7 @@
 #include "user/sync/keys.h"
 
 #define SYNC_PROTOCOL_MIN 1
-#define SYNC_PROTOCOL_MAX 2
+#define SYNC_PROTOCOL_MAX 3
 #define SYNC_PROTOCOL_STRAYS 2	     /* who speaks this is asked about strays */
 #define SYNC_FRAME_MAX (16u << 20)   /* bytes of a payload */
 #define SYNC_WAITING_STOP (1u << 20) /* where a part stops sending, until drained() */

@@ -35,6 +35,7 @@ enum states_message {
 	STATES_DISCLAIM, /* as STATES_DELETE: it lives, but is this peer's no more, since another one has it: version 2 */
 	STATES_ENDED,	 /* as STATES_DELETE, of what the other has told: it was ended here, and is to end there */
 	STATES_RESETS, /* as STATES_ENDED, which follows: their ends get TCP resets, by the numbers of whose they are */
+	STATES_PACKED, /* as STATES_BATCH, but records as in states_pack.h: version 3, in its place */
 	STATES_LAST = 31,
 };
 

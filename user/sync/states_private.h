@@ -9,10 +9,11 @@
 #define BUSY_US 1000
 #define IDLE_US 4000
 
-#define BATCH_RECORDS 256
+#define BATCH_BYTES 16000 /* of records at most: with headers it is one TLS record */
 #define BATCH_HEADER 4
 #define PAIR_BYTES 8
-#define BATCH_BITS 4096 /* a power of two */
+#define PAIRS_MAX 256
+#define BATCH_BITS 16384 /* a power of two */
 
 /* A serial, and that there is one. */
 #define SERIAL_IS (1u << 31)
@@ -37,7 +38,7 @@ struct leftover {
 /* (u32 slot, u32 serial) to be sent */
 struct pairs {
 	uint32_t n;
-	uint8_t bytes[BATCH_RECORDS * PAIR_BYTES];
+	uint8_t bytes[PAIRS_MAX * PAIR_BYTES];
 };
 
 struct sending {
@@ -55,8 +56,10 @@ struct sending {
 	uint64_t marked_ns, marked_again_ns, digested_ns, walked_ns;
 	/* of the batch */
 	uint32_t n_records;
+	size_t len;			 /* bytes of `records` */
+	uint8_t before[STATES_RECORD];	 /* the last one, not packed; zeros: none */
 	uint64_t slots[BATCH_BITS / 64]; /* whether a slot is among the records: a bit by its last bits */
-	uint8_t records[BATCH_HEADER + BATCH_RECORDS * STATES_RECORD];
+	uint8_t records[BATCH_HEADER + BATCH_BYTES];
 	struct pairs deletes, disclaims, resets, kills;
 };
 
@@ -120,6 +123,12 @@ static inline void digest_take(struct digest *digest, uint32_t slot, uint32_t se
 {
 	digest->count--;
 	digest->sum -= mixed(slot, serial);
+}
+
+/* It gets packed records. */
+static inline bool peer_packs(const struct states_sync_peer *peer)
+{
+	return peer->pipe.protocol >= 3;
 }
 
 static inline void peer_send(struct states_sync_peer *peer, uint16_t type, const void *data, size_t len)

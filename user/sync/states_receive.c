@@ -7,6 +7,7 @@
 #include "user/lib/be.h"
 #include "user/policy/states_peer.h"
 #include "user/policy/states_private.h"
+#include "user/sync/states_pack.h"
 #include "user/sync/states_private.h"
 
 #define SLOTS_MAX (1u << 28)	      /* of a peer's table: some hundred million states */
@@ -156,7 +157,7 @@ static void expect_records(const struct states_sync_peer *peer, const uint8_t *d
 	uint32_t slots[STATES_EXPECT_MAX];
 	unsigned int n_tuples = 0;
 
-	for (size_t i = 0; i < n && i < GROUP; i++, data += size) {
+	for (size_t i = 0; i < n; i++, data += size) {
 		__builtin_prefetch(&r->mirror[get_be32(data) % r->slots], 1);
 		n_tuples += states_record_tuples(data, &tuples[n_tuples]);
 	}
@@ -165,11 +166,72 @@ static void expect_records(const struct states_sync_peer *peer, const uint8_t *d
 		__builtin_prefetch(&r->owners[slots[i]], 1);
 }
 
-static int take_batch(struct states_sync_peer *peer, const uint8_t *data, size_t len)
+static int take_group(struct states_sync_peer *peer, const uint8_t *data, size_t size, size_t n,
+		      const struct states_clock *clock)
+{
+	int err = 0;
+
+	expect_records(peer, data, size, n);
+	for (size_t i = 0; i < n && !err; i++)
+		err = take_record(peer, data + i * size, size, clock);
+	return err;
+}
+
+/* What `records` has is of the group before. Returns how many bytes it took; 0: that was no group. */
+static size_t group_unpack(uint8_t *records, size_t size, size_t n, const uint8_t *data, size_t len)
+{
+	const uint8_t *before = records + (GROUP - 1) * size;
+	size_t all = 0, took;
+
+	for (size_t i = 0; i < n; i++, before = records, records += size, all += took) {
+		memcpy(records, before, size);
+		took = states_unpack(records, size, data + all, len - all);
+		if (!took)
+			return 0;
+	}
+	return all;
+}
+
+static int take_packed(struct states_sync_peer *peer, const uint8_t *data, size_t len, size_t size, size_t n)
 {
 	struct states_clock clock = clock_of(peer);
-	size_t size, n;
+	uint8_t records[GROUP * STATES_RECORD_MAX];
+	size_t group, took;
 	int err = 0;
+
+	if (size % STATES_PACK_WORD)
+		return -EPROTO;
+	memset(records + (GROUP - 1) * size, 0, size);
+	for (; n && !err; n -= group, data += took, len -= took) {
+		group = n < GROUP ? n : GROUP;
+		took = group_unpack(records, size, group, data, len);
+		if (!took)
+			return -EPROTO;
+		err = take_group(peer, records, size, group, &clock);
+	}
+	return err ?: len ? -EPROTO : 0;
+}
+
+static int take_plain(struct states_sync_peer *peer, const uint8_t *data, size_t len, size_t size, size_t n)
+{
+	struct states_clock clock = clock_of(peer);
+	size_t group;
+	int err = 0;
+
+	if (len != n * size)
+		return -EPROTO;
+	for (; n && !err; n -= group, data += group * size) {
+		group = n < GROUP ? n : GROUP;
+		err = take_group(peer, data, size, group, &clock);
+	}
+	return err;
+}
+
+static int take_batch(struct states_sync_peer *peer, const uint8_t *data, size_t len,
+		      int (*take)(struct states_sync_peer *peer, const uint8_t *data, size_t len, size_t size,
+				  size_t n))
+{
+	size_t size, n;
 
 	if (!peer->receive.mirror) /* it was asked for all, or is when its digest comes */
 		return 0;
@@ -177,15 +239,9 @@ static int take_batch(struct states_sync_peer *peer, const uint8_t *data, size_t
 		return -EPROTO;
 	size = get_be16(data);
 	n = get_be16(data + 2);
-	if (size < STATES_RECORD_MIN || size > STATES_RECORD_MAX || len != BATCH_HEADER + n * size)
+	if (size < STATES_RECORD_MIN || size > STATES_RECORD_MAX)
 		return -EPROTO;
-	data += BATCH_HEADER;
-	for (size_t i = 0; i < n && !err; i++) {
-		if (i % GROUP == 0)
-			expect_records(peer, data + i * size, size, n - i);
-		err = take_record(peer, data + i * size, size, &clock);
-	}
-	return err;
+	return take(peer, data + BATCH_HEADER, len - BATCH_HEADER, size, n);
 }
 
 /* Unused ones of the mirror are zero: what is asked for then is of no use, and no harm. */
@@ -470,7 +526,9 @@ int receiving_message(struct states_sync_peer *peer, uint16_t type, const uint8_
 		bulk_end(peer);
 		return 0;
 	case STATES_BATCH:
-		return take_batch(peer, data, len);
+		return take_batch(peer, data, len, take_plain);
+	case STATES_PACKED:
+		return take_batch(peer, data, len, take_packed);
 	case STATES_DELETE:
 		return take_pairs(peer, data, len, slot_end);
 	case STATES_DISCLAIM:

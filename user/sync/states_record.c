@@ -12,7 +12,7 @@ enum offset {
 	AT_SERIAL = 4,
 	AT_ADDR = 8,
 	AT_PORT = 40,
-	AT_TRANSLATED_ADDR = 44,
+	AT_TRANSLATED_ADDR = 44, /* zeros: it is not */
 	AT_TRANSLATED_PORT = 76,
 	AT_PROTO = 80,
 	AT_FLAGS = 81, /* enum fl_state_flags */
@@ -65,8 +65,11 @@ void states_record_put(uint8_t to[STATES_RECORD], const struct states_entry *ent
 	put_be32(to + AT_SERIAL, FL_TAG_SERIAL(entry->tag));
 	memcpy(to + AT_ADDR, st->addr, sizeof(st->addr));
 	memcpy(to + AT_PORT, st->port, sizeof(st->port));
-	memcpy(to + AT_TRANSLATED_ADDR, entry->addr, sizeof(entry->addr));
-	memcpy(to + AT_TRANSLATED_PORT, entry->port, sizeof(entry->port));
+	memset(to + AT_TRANSLATED_ADDR, 0, sizeof(entry->addr) + sizeof(entry->port));
+	if (entry->translated) {
+		memcpy(to + AT_TRANSLATED_ADDR, entry->addr, sizeof(entry->addr));
+		memcpy(to + AT_TRANSLATED_PORT, entry->port, sizeof(entry->port));
+	}
 	to[AT_PROTO] = st->proto;
 	to[AT_FLAGS] = st->flags & (FLAGS | (is_icmp(st->proto) ? FL_STATE_ERROR : 0));
 	to[AT_PHASE] = st->phase[0];

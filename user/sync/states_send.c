@@ -6,6 +6,7 @@
 #include "user/lib/be.h"
 #include "user/policy/states_peer.h"
 #include "user/policy/states_private.h"
+#include "user/sync/states_pack.h"
 #include "user/sync/states_private.h"
 
 #define TURN_SLOTS 4096 /* of the log, or records, in one turn */
@@ -21,6 +22,14 @@
 
 /* ---- batches ---- */
 
+static void batch_begin(struct sending *s)
+{
+	s->n_records = 0;
+	s->len = BATCH_HEADER;
+	memset(s->before, 0, sizeof(s->before));
+	memset(s->slots, 0, sizeof(s->slots));
+}
+
 static void flush_records(struct states_sync_peer *peer)
 {
 	struct sending *s = &peer->send;
@@ -29,10 +38,9 @@ static void flush_records(struct states_sync_peer *peer)
 		return;
 	put_be16(s->records, STATES_RECORD);
 	put_be16(s->records + 2, s->n_records);
-	peer_send(peer, STATES_BATCH, s->records, BATCH_HEADER + (size_t)s->n_records * STATES_RECORD);
+	peer_send(peer, peer_packs(peer) ? STATES_PACKED : STATES_BATCH, s->records, s->len);
 	peer->sent += s->n_records;
-	s->n_records = 0;
-	memset(s->slots, 0, sizeof(s->slots));
+	batch_begin(s);
 }
 
 static void flush_pairs(struct states_sync_peer *peer, uint16_t type, struct pairs *pairs)
@@ -65,18 +73,35 @@ static bool is_in_batch(const struct sending *s, uint32_t slot)
 	return s->slots[slot % BATCH_BITS / 64] >> slot % 64 & 1;
 }
 
+static void record_append(struct states_sync_peer *peer, const struct states_entry *entry,
+			  const struct states_clock *clock)
+{
+	struct sending *s = &peer->send;
+	uint8_t record[STATES_RECORD], *to = s->records + s->len;
+
+	states_record_put(record, entry, clock);
+	if (peer_packs(peer)) {
+		s->len += states_pack(to, record, s->before, sizeof(record));
+		memcpy(s->before, record, sizeof(record));
+	} else {
+		s->len += sizeof(record);
+		memcpy(to, record, sizeof(record));
+	}
+}
+
 static void add_record(struct states_sync_peer *peer, const struct states_entry *entry,
 		       const struct states_clock *clock)
 {
 	struct sending *s = &peer->send;
 	uint32_t serial = FL_TAG_SERIAL(entry->tag) | SERIAL_IS;
 
-	states_record_put(s->records + BATCH_HEADER + (size_t)s->n_records * STATES_RECORD, entry, clock);
+	record_append(peer, entry, clock);
 	s->slots[entry->slot % BATCH_BITS / 64] |= 1ULL << entry->slot % 64;
 	if (!s->serials[entry->slot])
 		digest_add(&s->digest, entry->slot, serial);
 	s->serials[entry->slot] = serial;
-	if (++s->n_records == BATCH_RECORDS)
+	s->n_records++;
+	if (s->len + STATES_PACK_MAX(STATES_RECORD) > sizeof(s->records))
 		flush(peer);
 }
 
@@ -93,7 +118,7 @@ static void add_pair(struct states_sync_peer *peer, struct pairs *pairs, uint32_
 	put_be32(to + 4, s->serials[slot] & ~SERIAL_IS);
 	digest_take(&s->digest, slot, s->serials[slot]);
 	s->serials[slot] = 0;
-	if (++pairs->n == BATCH_RECORDS)
+	if (++pairs->n == PAIRS_MAX)
 		flush(peer);
 }
 
@@ -252,8 +277,8 @@ static void bulk_begin(struct states_sync_peer *peer, const struct states_clock 
 	struct sending *s = &peer->send;
 	uint8_t message[16];
 
-	s->n_records = s->deletes.n = s->disclaims.n = 0;
-	memset(s->slots, 0, sizeof(s->slots));
+	batch_begin(s);
+	s->deletes.n = s->disclaims.n = 0;
 	s->again = false;
 	sending_free(peer);
 	s->serials = calloc(peer->sync->slots, sizeof(*s->serials));
@@ -421,7 +446,7 @@ static void wish(struct states_sync_peer *peer, struct pairs *pairs, uint32_t sl
 {
 	uint8_t *to;
 
-	if (pairs->n == BATCH_RECORDS)
+	if (pairs->n == PAIRS_MAX)
 		flush_kills(peer);
 	to = pairs->bytes + (size_t)pairs->n++ * PAIR_BYTES;
 	put_be32(to, slot);
