@@ -163,7 +163,8 @@ void states_count(struct states *t, int64_t states, int64_t embryonic)
 	mine->states += states;
 	mine->embryonic += embryonic;
 	__atomic_fetch_add(&all->states, states, __ATOMIC_RELAXED);
-	__atomic_fetch_add(&all->embryonic, embryonic, __ATOMIC_RELAXED);
+	if (embryonic)
+		__atomic_fetch_add(&all->embryonic, embryonic, __ATOMIC_RELAXED);
 }
 
 void states_carry(const struct states *from, struct states *to)
