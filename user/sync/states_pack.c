@@ -5,22 +5,30 @@
 
 #define WORD STATES_PACK_WORD
 
-/* Without a branch for each word, which nobody could foresee: it is written in any case, and counts or is written over. */
+#define GROUP 8 /* words: a byte of bits */
+
+static unsigned int differing(const uint8_t *record, const uint8_t *before, size_t words)
+{
+	unsigned int bits = 0;
+
+	if (!memcmp(record, before, words * WORD)) /* as a rule */
+		return 0;
+	for (size_t i = 0; i < words; i++)
+		bits |= !!memcmp(record + i * WORD, before + i * WORD, WORD) << i;
+	return bits;
+}
+
 size_t states_pack(uint8_t *to, const uint8_t *record, const uint8_t *before, size_t size)
 {
-	uint8_t *bits = to, *at = to + STATES_PACK_BITS(size);
+	uint8_t *at = to + STATES_PACK_BITS(size);
 
-	memset(bits, 0, STATES_PACK_BITS(size));
-	for (size_t i = 0; i < size / WORD; i++) {
-		uint32_t is, was;
-		unsigned int differs;
+	for (size_t i = 0; i < size / WORD; i += GROUP) {
+		size_t left = size / WORD - i;
+		unsigned int bits = differing(record + i * WORD, before + i * WORD, left < GROUP ? left : GROUP);
 
-		memcpy(&is, record + i * WORD, WORD);
-		memcpy(&was, before + i * WORD, WORD);
-		differs = is != was;
-		bits[i / 8] |= differs << i % 8;
-		memcpy(at, &is, WORD);
-		at += differs * WORD;
+		to[i / GROUP] = bits;
+		for (; bits; bits &= bits - 1, at += WORD)
+			memcpy(at, record + (i + __builtin_ctz(bits)) * WORD, WORD);
 	}
 	return at - to;
 }
@@ -33,7 +41,7 @@ size_t states_unpack(uint8_t *record, size_t size, const uint8_t *from, size_t l
 		return 0;
 	for (size_t i = 0; i < STATES_PACK_BITS(size); i++)
 		for (unsigned int bits = from[i]; bits; bits &= bits - 1) {
-			size_t word = i * 8 + __builtin_ctz(bits);
+			size_t word = i * GROUP + __builtin_ctz(bits);
 
 			if (word >= size / WORD || end - at < WORD)
 				return 0;

@@ -13,7 +13,7 @@
 #define STATES_PACK_BITS(size) (((size) / STATES_PACK_WORD + 7) / 8)
 #define STATES_PACK_MAX(size) (STATES_PACK_BITS(size) + (size))
 
-/* Returns how many bytes it was. Up to STATES_PACK_MAX(size) are written. */
+/* Returns how many bytes it was: STATES_PACK_MAX(size) at most. before: the one before, or zeros */
 size_t states_pack(uint8_t *to, const uint8_t *record, const uint8_t *before, size_t size);
 
 /*
