@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "selftests/net/test_pair.h"
+#include "user/lib/be.h"
 
 #define FAST_NS (20 * MS)
 #define EXT_AT (14 + 20 + CARP_LEN) /* in a frame */
