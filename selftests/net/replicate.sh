@@ -386,6 +386,28 @@ stays_away_now() {
 	[ "$(streamed "$1" 5001) $(streamed "$1" 5003)" = "0 0" ]
 }
 
+blocked_bytes() {
+	fl left --json show drops | json "sum(r['bytes'] for r in d if (r['reason'], r['interface']) == ('rule', 'wan'))"
+}
+
+blocked_are() {
+	[ "$(blocked_bytes)" -ge "$1" ]
+}
+
+# Of a peer that does not say whether it knows a connection nothing is waited for: what came is judged, as long as that peer counts as connected
+unanswered() {
+	local before port
+	before=$(blocked_bytes)
+	kill -STOP "${fl_daemon_pid[right]}"
+	for port in 9001 9002 9003; do # of each tuple one packet is asked about
+		in_ns "$server" bash -c "head -c 1000 /dev/zero > /dev/udp/198.51.100.11/$port"
+	done
+	check "judged" promptly 2 blocked_are $((before + 3000))
+	sync_is left connected True || fail "it was not asked: $(fl left show sync)"
+	kill -CONT "${fl_daemon_pid[right]}"
+	check "both have all" slowwait 15 has_all
+}
+
 # All go to right, and on
 move() {
 	fl left vip maintenance on > /dev/null
@@ -488,6 +510,7 @@ round() {
 	run_test gateway-beside gateway_beside
 	run_test gateway-after-takeover gateway_after_takeover
 	run_test on-both on_both
+	run_test unanswered unanswered
 	run_test mapped mapped
 	run_test move move
 	run_test still-mapped still_mapped
