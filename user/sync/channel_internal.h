@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Between channel.c (peers, and who is connected to), channel_conn.c (a connection), channel_hello.c and channel_tls.c. */
+/* Between channel.c (peers, and who is connected to), channel_listen.c (who comes), channel_conn.c (a connection) and the others. */
 #pragma once
 
 #include <event2/bufferevent.h>
@@ -143,15 +143,24 @@ void link_take(struct conn *conn, const uint8_t *data, size_t len);
 /* The peer has that key, as it says itself. */
 bool hello_has_key(const struct sync_peer *peer, const struct sync_key *key);
 
+/* ---- channel_listen.c ---- */
+
+/* socket(), of the device and the node's address. The fd or -errno. port: 0: any */
+int channel_socket(const struct channel *channel, uint16_t port);
+socklen_t channel_sockaddr(const struct channel *channel, const struct addr *addr, uint16_t port,
+			   struct sockaddr_storage *out);
+/*
+ * Hears who comes, or says why it can't: to be called again when the machine has changed. A device that went and came is another one: what is
+ * bound to the old one hears nothing any more.
+ */
+void channel_listen(struct channel *channel);
+void channel_stop_listening(struct channel *channel);
+
 /* ---- channel.c ---- */
 
 struct sync_peer *channel_peer(const struct channel *channel, const struct addr *addr); /* NULL: it is none */
 const struct sync_part *channel_part_of(const struct channel *channel, uint16_t type);
 const char *peer_title(const struct sync_peer *peer, char text[ADDR_STRLEN]);
-/* socket(), of the device and the node's address. The fd or -errno. port: 0: any */
-int channel_socket(const struct channel *channel, uint16_t port);
-socklen_t channel_sockaddr(const struct channel *channel, const struct addr *addr, uint16_t port,
-			   struct sockaddr_storage *out);
 /* An event, once a minute for the address. */
 void channel_tell(struct channel *channel, const struct addr *addr, const char *event, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
