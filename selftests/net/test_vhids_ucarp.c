@@ -136,6 +136,23 @@ Test(vhids_ucarp, without_preempt_it_is_not)
 	cr_expect_geq(lan_shown().received, 3u);
 }
 
+/* Maintenance is this to plain nodes: they get it without preempt, and it is taken back when they are dead. */
+Test(vhids_ucarp, what_is_handed_over_it_has_until_its_end)
+{
+	lan.setup.set = (struct carp_settings){ .advbase_s = 1, .preempt = true };
+	begin_as_master();
+	ucarp_start("240", "love", false);
+	cr_assert_not(ucarp_advertises(3000));
+	lan.setup.set.advskew = 254;
+	lan_begin("love");
+	vhids_hand_over(lan.v, 0, lan_now());
+	cr_assert_eq(lan_shown().carp.role, CARP_BACKUP);
+	cr_assert(ucarp_advertises(1500), "before its time for a master would be over");
+	cr_expect_eq(lan_until(CARP_MASTER, 6000), -1);
+	kill(ucarp, SIGKILL);
+	cr_expect_geq(lan_until(CARP_MASTER, 8000), 2000);
+}
+
 /* ---- as a node of a pair, with a plain one beside it ---- */
 
 static void pair_up(void)

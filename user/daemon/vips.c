@@ -433,7 +433,7 @@ int vips_disable(struct daemon *d, const char *name, bool disable)
 
 /*
  * Those of which no beat says whether another node would have them: to anybody, who may be nobody. The others are left when one would
- * (user/vip/vhids_pair.c: pair_leave()).
+ * (user/vip/vhids_maintenance.c).
  */
 static void leave_unheard(struct daemon *d)
 {

@@ -32,16 +32,21 @@ struct demotion {
 	json_t *by, *since, *ends;
 };
 
+static void demotion_set(struct demotion *to, const char *key, json_int_t by, uint64_t ns, const char *ends)
+{
+	json_object_set_new(to->by, key, json_integer(by));
+	json_object_set_new(to->since, key, since_ms(ns));
+	json_object_set_new(to->ends, key, json_string(ends));
+}
+
 static void demotion_add(struct demotion *to, const char *kind, const char *interface, uint64_t ns, const char *ends)
 {
-	json_int_t before;
 	char key[96];
 
 	snprintf(key, sizeof(key), "%s:%s", kind, interface);
-	before = json_integer_value(json_object_get(to->by, key)); /* of another vip there */
-	json_object_set_new(to->by, key, json_integer(before + VHID_DEMOTION));
-	json_object_set_new(to->since, key, since_ms(ns));
-	json_object_set_new(to->ends, key, json_string(ends));
+	demotion_set(to, key,
+		     VHID_DEMOTION + json_integer_value(json_object_get(to->by, key)), /* of another vip there */
+		     ns, ends);
 }
 
 static const char *sending_ends(const struct vhid_view *view, char *text, size_t len)
@@ -77,6 +82,9 @@ static struct demotion demotion_of(const struct vips *v, const struct vhid_view 
 		else if (views[j].deaf_ns)
 			demotion_add(&to, "segment", interface, views[j].deaf_ns, "frames come in by it again");
 	}
+	if (views[i].behind_ns)
+		demotion_set(&to, "maintenance", VHID_MAINTENANCE, views[i].behind_ns,
+			     "`fairlead vip maintenance off`, or no other node can have the address");
 	return to;
 }
 

@@ -125,10 +125,10 @@ void vhid_act(struct vhids *v, struct vhid *one, enum carp_role before, unsigned
 
 static uint32_t total(const struct vhid_demotions *d)
 {
-	return d->links + d->held + d->sending + d->segment + d->node;
+	return d->links + d->held + d->sending + d->segment + d->node + d->maintenance;
 }
 
-static bool settles(const struct vhids *v, const struct vhid *one)
+bool vhid_settles(const struct vhids *v, const struct vhid *one)
 {
 	return one->gateway_waits && v->now_ns < one->settled_ns;
 }
@@ -141,14 +141,14 @@ static bool has_source(const struct vhid *one)
 /* A vhid that can't take part makes the node worse for all others: they go together. */
 static struct vhid_demotions demotions_of(const struct vhids *v, const struct vhid *one)
 {
-	struct vhid_demotions d = { .node = v->node.demotion };
+	struct vhid_demotions d = { .node = v->node.demotion, .maintenance = one->behind ? VHID_MAINTENANCE : 0 };
 
 	for (size_t i = 0; i < v->n; i++) {
 		const struct vhid *other = &v->all[i];
 
 		if (other->facts.disabled || (other != one && (one->independent || other->independent)))
 			continue;
-		if (!other->link_up || settles(v, other))
+		if (!other->link_up || vhid_settles(v, other))
 			d.links += VHID_DEMOTION;
 		else if (!other->has_key || !has_source(other))
 			d.held += VHID_DEMOTION;
@@ -229,14 +229,14 @@ void vhids_gateways(struct vhids *v, uint32_t ifindex, bool waits, uint64_t now_
 	vhids_wake(v, now_ns);
 	for (size_t i = 0; i < v->n; i++) {
 		struct vhid *one = &v->all[i];
-		bool did = settles(v, one);
+		bool did = vhid_settles(v, one);
 
 		if (one->ifindex != ifindex)
 			continue;
 		one->gateway_waits = waits;
 		if (!waits)
 			one->settled_ns = 0; /* what becomes of it later is another matter */
-		changed |= did != settles(v, one);
+		changed |= did != vhid_settles(v, one);
 	}
 	if (changed)
 		vhids_judge(v);
@@ -344,7 +344,8 @@ void vhids_run(struct vhids *v, uint64_t now_ns)
 	if (!v->pair.n)
 		return;
 	vhids_watch(v);
-	pair_leave(v);
+	if (vhids_stand_back(v))
+		vhids_judge(v);
 	pair_run(v);
 	changed = false;
 	for (size_t i = 0; i < v->n; i++) {
@@ -375,10 +376,11 @@ static void view_of(const struct vhids *v, const struct vhid *one, struct vhid_v
 				    .received = one->received,
 				    .bad = one->bad,
 				    .demotions = one->demotions,
-				    .down_ns = one->link_up && !settles(v, one) ? 0 : one->link_ns,
-				    .settles = one->link_up && settles(v, one),
+				    .down_ns = one->link_up && !vhid_settles(v, one) ? 0 : one->link_ns,
+				    .settles = one->link_up && vhid_settles(v, one),
 				    .unsent_ns = one->sending.fails ? one->sending.since_ns : 0,
 				    .unsent_proof_ns = one->sending.proof_ns,
+				    .behind_ns = one->behind ? one->behind_ns : 0,
 				    .deaf_ns = one->segment.deaf ? one->segment.deaf_ns : 0,
 				    .guarded = one->guard == GUARD_READY,
 				    .dual = one->dual.is,

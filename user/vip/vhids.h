@@ -16,7 +16,8 @@
 #include "user/vip/pair.h"
 
 #define VHID_NAME_MAX 64
-#define VHID_DEMOTION 240 /* of one problem: more than any advskew that people give, and as FreeBSD has it */
+#define VHID_DEMOTION 240	 /* of one problem: more than any advskew that people give, and as FreeBSD has it */
+#define VHID_MAINTENANCE 1000000 /* more than all problems together */
 #define VHID_SETTLE_NS 10000000000ull
 #define VHID_EVENTS_MAX 256
 
@@ -95,6 +96,7 @@ struct vhid_event {
 /* By reason; 0: none */
 struct vhid_demotions {
 	uint32_t links, held, sending, segment, node; /* held: by what is missing here, not by people */
+	uint32_t maintenance;
 };
 
 struct vhid_view {
@@ -107,8 +109,9 @@ struct vhid_view {
 	struct vhid_demotions demotions;
 	bool settles;			      /* down_ns: its link is up again, a gateway by it is not yet */
 	uint64_t down_ns, unsent_ns, deaf_ns; /* what demotes by it: since when. 0: it does not */
-	uint64_t unsent_proof_ns;	      /* when what it sends has left for so long, it is over */
-	bool guarded;			      /* its lease ends when this node is silent, for a peer takes over */
+	uint64_t behind_ns;	  /* so does maintenance: since when. 0: it does not, for nobody else can have it */
+	uint64_t unsent_proof_ns; /* when what it sends has left for so long, it is over */
+	bool guarded;		  /* its lease ends when this node is silent, for a peer takes over */
 	bool dual, split;
 	uint64_t dual_ns, split_ns; /* since when; dual_ns: or when it was over; 0: never */
 	struct addr dual_peer, split_peer;

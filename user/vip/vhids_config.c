@@ -90,7 +90,8 @@ static void vhid_goes_on(struct vhid *one, const struct vhid *before, const stru
 	one->link_ns = before->link_ns;
 	memcpy(one->say, before->say, n_peers * sizeof(*one->say));
 	one->guard = before->guard;
-	one->left_ns = before->left_ns;
+	one->behind = before->behind;
+	one->behind_ns = before->behind_ns;
 	one->dual = before->dual;
 	one->segment = before->segment;
 	one->unseen = before->unseen;

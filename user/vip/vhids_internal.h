@@ -20,6 +20,7 @@ struct vhid_peer {
 	uint64_t
 		unseen_ns; /* of announcements the first that it could see, and says that it has not; 0: it has seen all */
 	bool is_newest;	   /* nothing later was judged of it */
+	bool before;	   /* it can have the addresses: where this node is in maintenance, it goes before it */
 	struct beat_entry told;
 };
 
@@ -99,7 +100,8 @@ struct vhid {
 	/* of a pair */
 	struct vhid_peer *say; /* by peer */
 	enum vhid_guard guard; /* who takes over when this node is silent */
-	uint64_t left_ns;      /* in maintenance: when it was last left to a peer; 0: never */
+	bool behind;	       /* in maintenance, and another node goes before this one */
+	uint64_t behind_ns;    /* since when that is so, or not */
 	struct vhid_dual dual;
 	struct vhid_segment segment;
 	struct vhid_unseen unseen;
@@ -164,6 +166,8 @@ void vhid_act(struct vhids *v, struct vhid *one, enum carp_role before, unsigned
 void vhid_lease(struct vhids *v, const struct vhid *one);
 void vhid_inherit_ends(struct vhids *v, struct vhid *one);
 void vhids_judge(struct vhids *v);
+/* A link of it is up again, a gateway by it is not yet. */
+bool vhid_settles(const struct vhids *v, const struct vhid *one);
 /* This node was cut off: while gateways of it are not up, the others are better. See vhids_gateways() */
 void vhids_settle(struct vhids *v);
 /* Gives up what a node that was held up can't have any more. At the beginning of whatever follows from time or packets */
@@ -200,13 +204,16 @@ bool pair_is_up(const struct vhids *v, const struct pair_peer *peer);
 bool pair_keys_are_fresh(const struct vhids *v); /* others may not have changed theirs yet */
 void pair_receive(struct vhids *v);
 void pair_run(struct vhids *v); /* states of peers, beats that are due */
-/* In maintenance: what a peer that has come back would not take by itself goes to it. */
-void pair_leave(struct vhids *v);
 void pair_beats(struct vhids *v, bool ending);
 /* Whether a claim is to be judged: nothing later was before it. */
 bool vhid_is_news(struct vhid_peer *say, const struct sign_mark *mark);
 /* What peers say of one vhid, in the order of pair->peers; `said`: by those of `before`, which may be NULL. NULL: no memory */
 struct vhid_peer *vhid_say_make(const struct pair *pair, const struct pair *before, const struct vhid_peer *said);
+
+/* ---- vhids_maintenance.c ---- */
+
+/* true: it has changed whether this node is behind others; to be judged */
+bool vhids_stand_back(struct vhids *v);
 
 /* ---- vhids_watch.c ---- */
 

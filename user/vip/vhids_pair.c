@@ -16,7 +16,6 @@
 #define FRESH_KEYS_NS (3 * SECOND)   /* in which others may send by the key before */
 #define FAULT_PAUSE_NS (60 * SECOND) /* between two events about the same fault */
 #define DISORDER 64		     /* datagrams that may overtake each other */
-#define LEAVE_PAUSE_NS (60 * SECOND) /* between two tries to get rid of the same address */
 
 uint64_t pair_node(const struct addr *addr)
 {
@@ -215,6 +214,8 @@ static struct beat_entry entry_of(const struct vhids *v, const struct vhid *one,
 		e.flags |= BEAT_HEARD;
 	if (vhid_receives(one, v->now_ns))
 		e.flags |= BEAT_RX;
+	if (one->segment.deaf || vhid_settles(v, one))
+		e.flags |= BEAT_UNABLE;
 	if (c->role == CARP_BACKUP && c->why == CARP_WHY_HANDS_OVER)
 		e.flags |= BEAT_LEAVES;
 	return e;
@@ -259,35 +260,6 @@ void pair_run(struct vhids *v)
 		judge_peer(v, &v->pair.peers[i]);
 	if (v->pair.beat_now || v->now_ns >= v->pair.next_beat_ns)
 		pair_beats(v, false);
-}
-
-/* ---- maintenance ---- */
-
-/* It would take it, could have it, and is no worse off than this node. */
-static bool would_have(const struct vhids *v, const struct vhid *one, size_t i)
-{
-	const struct pair_peer *peer = &v->pair.peers[i];
-	const struct beat_entry *told = &one->say[i].told;
-
-	return pair_is_up(v, peer) && peer->ready && !peer->maintenance && one->say[i].told_ns &&
-	       told->role == CARP_BACKUP && told->flags & BEAT_HEARD && told->demotion <= one->carp.demotion;
-}
-
-void pair_leave(struct vhids *v)
-{
-	for (size_t n = 0; v->pair.maintenance && n < v->n; n++) {
-		struct vhid *one = &v->all[n];
-		size_t i = 0;
-
-		if (one->carp.role != CARP_MASTER || within(one->left_ns, LEAVE_PAUSE_NS, v->now_ns))
-			continue;
-		while (i < v->pair.n && !would_have(v, one, i))
-			i++;
-		if (i == v->pair.n)
-			continue;
-		one->left_ns = v->now_ns;
-		vhid_act(v, one, CARP_MASTER, carp_hand_over(&one->carp, v->now_ns), NULL);
-	}
 }
 
 /* ---- hearing beats ---- */
@@ -570,6 +542,7 @@ int vhids_pair(struct vhids *v, const struct pair_setup *setup, uint64_t now_ns)
 	forget_segments(v);
 	v->pair.next_beat_ns = v->pair.n ? now_ns : CARP_NEVER;
 	v->pair.beat_now = true;
+	vhids_stand_back(v);
 	vhids_judge(v);
 	for (size_t i = 0; i < v->n; i++)
 		vhid_lease(v, &v->all[i]);
