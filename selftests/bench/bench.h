@@ -215,7 +215,7 @@ uint64_t live_received(const struct run *r);
  */
 double live_measure(struct run *r, enum path_id path, double seconds, double *cold);
 
-/* So many flows that are new, and then an answer to each. Nanoseconds a flow, both packets together; how many of the first did not come out */
+/* So many flows that are new, and then an answer to each. Nanoseconds a flow, both packets together; how many of all did not come through */
 double live_burst(struct run *r, enum path_id path, uint32_t flows, uint64_t *lost);
 
 /* Packets of the flows from number `first` on, and the answers to them */

@@ -58,6 +58,7 @@ struct bench_expected {
 struct bench_seen {
 	__u64 received; /* with the length and ports of what was expected */
 	__u64 other;
+	__u64 returned; /* answers that came through to the generator's side */
 	__u64 checked, wrong;
 	__u64 bad_frame[BENCH_WORDS]; /* the last wrong one */
 };

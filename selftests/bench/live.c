@@ -47,6 +47,7 @@ static void r0_attach(struct run *r, const struct dut *dut)
 		break;
 	case R0_PASS:
 		attach(r->skel->progs.bench_pass, ifindex_of("r%s", "0"), "r0");
+		attach(r->skel->progs.bench_pass, ifindex_of("r%s", "1"), "r1"); /* for answers */
 		break;
 	}
 }
@@ -63,6 +64,7 @@ void live_open(struct run *r)
 		netns_enter(r, duts[i].name);
 		r0_attach(r, &duts[i]);
 		netns_enter(r, "gen");
+		attach(r->skel->progs.bench_front, ifindex_of("g-%s", duts[i].name), "the generator's side");
 		out_set(r, i, ifindex_of("g-%s", duts[i].name));
 	}
 }
@@ -93,6 +95,11 @@ static void live_send(struct run *r, uint32_t packets)
 uint64_t live_received(const struct run *r)
 {
 	return ((volatile struct bench_seen *)&r->skel->bss->bench_seen)->received;
+}
+
+static uint64_t returned(const struct run *r)
+{
+	return ((volatile struct bench_seen *)&r->skel->bss->bench_seen)->returned;
 }
 
 /* Sends `batches` and one more, and says how long a packet took, the last batch not counted. */
@@ -135,7 +142,9 @@ double live_burst(struct run *r, enum path_id path, uint32_t flows, uint64_t *lo
 	path_answers(&paths[path], traffic);
 	traffic->sequential = true;
 	r->skel->bss->bench_sequence = 0;
-	return ns + time_batches(r, batches);
+	ns += time_batches(r, batches);
+	*lost += (batches + 1ULL) * BENCH_BATCH - returned(r);
+	return ns;
 }
 
 /*

@@ -264,7 +264,7 @@ static void burst_alone(struct run *r, const struct kind *k, uint32_t flows)
 	flows_forget(r, paths[k->alone].dut);
 	usleep(r->brief ? 20000 : 500000);
 	fact_add(r, named(k, "off_ns"), live_burst(r, k->alone, flows, &lost));
-	if (lost && is_ours(k))
+	if (lost)
 		complain(r, "%s: %llu packets lost", paths[k->alone].text, (unsigned long long)lost);
 }
 
@@ -290,7 +290,7 @@ static void burst(struct run *r, const struct kind *k, uint32_t flows)
 		fact_add(r, named(k, "sync_ns"), (double)(cpu[0] + cpu[1]) / all);
 		fact_add(r, named(k, "install_ns"), (double)cpu[1] / all);
 	}
-	if (is_ours(k) && (lost || !came))
+	if (lost || (is_ours(k) && !came))
 		complain(r, "%s: %llu packets lost, %lld of %llu states not at the peer", paths[k->path].text,
 			 (unsigned long long)lost, (long long)(all - standby_states(k)), (unsigned long long)all);
 }
