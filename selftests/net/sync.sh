@@ -275,7 +275,7 @@ key_slip_cut() {
 	check "right has lost it" slowwait 10 not_connected right
 	use_key right two # read again, it is the same
 	sleep 1.5
-	check "right still tells" has_reason_of right "the key that a peer was connected by is not in it any more"
+	check "right still tells" has_reason_of right "the key that left was connected by is not in it any more"
 	ip -n "$left" link set sync up
 	check "again" slowwait 10 both_connected
 	use_key left two

@@ -101,3 +101,86 @@ Test(sync_keys, refused)
 	cr_expect_eq(sync_keys_read("/nowhere/at/all", &keys, &why), -EINVAL);
 	cr_expect_str_eq(why, "there is no such file");
 }
+
+/* ---- what is no more in the file ---- */
+
+static struct sync_keys keys_of(const char *names)
+{
+	struct sync_keys keys = { 0 };
+
+	for (; *names; names++)
+		memset(keys.key[keys.n++].id, *names, sizeof(keys.key->id));
+	return keys;
+}
+
+static bool is_wanted(void *arg, const struct sync_key *key)
+{
+	return strchr(arg, key->id[0]);
+}
+
+/* names: of peers' keys. Returns those of all keys, and those that are kept behind a colon. */
+static const char *keep(struct sync_keys *keys, const char *file, long long now_ms, const char *names)
+{
+	struct sync_keys next = keys_of(file);
+	static char text[16];
+	unsigned int n = 0;
+
+	sync_keys_keep(&next, keys, now_ms, is_wanted, (void *)names);
+	*keys = next;
+	for (unsigned int i = 0; i < next.n; i++) {
+		if (i == next.n - next.n_kept)
+			text[n++] = ':';
+		text[n++] = (char)next.key[i].id[0];
+	}
+	text[n] = 0;
+	return text;
+}
+
+#define EXPECT_KEPT(file, at_ms, peers, all) cr_expect_str_eq(keep(&keys, file, at_ms, peers), all)
+
+Test(sync_keys, kept)
+{
+	struct sync_keys keys = { 0 };
+
+	EXPECT_KEPT("a", 0, "", "a");
+	EXPECT_KEPT("ba", 0, "a", "ba");
+	EXPECT_KEPT("b", 0, "b", "b");
+	EXPECT_KEPT("c", 0, "b", "c:b");
+	EXPECT_KEPT("dc", 0, "b", "dc:b");
+	EXPECT_KEPT("fe", 0, "bd", "fe:db");
+	EXPECT_KEPT("hg", 0, "bdfe", "hg:fe");
+	EXPECT_KEPT("fg", 0, "fe", "fg:e");
+	EXPECT_KEPT("fg", 0, "f", "fg");
+}
+
+/* It is not put off by the file's being read again, but by its having been in it. */
+Test(sync_keys, kept_until)
+{
+	struct sync_keys keys = { 0 };
+
+	EXPECT_KEPT("a", 0, "a", "a");
+	EXPECT_KEPT("b", 5, "a", "b:a");
+	EXPECT_KEPT("b", SYNC_KEY_KEPT_MS, "a", "b:a");
+	EXPECT_KEPT("cb", SYNC_KEY_KEPT_MS + 4, "a", "cb:a");
+	cr_expect(sync_keys_hold(&keys, SYNC_KEY_KEPT_MS + 4, is_wanted, "a"));
+	cr_expect_not(sync_keys_hold(&keys, SYNC_KEY_KEPT_MS + 4, is_wanted, "c"));
+	cr_expect_not(sync_keys_hold(&keys, SYNC_KEY_KEPT_MS + 5, is_wanted, "a"));
+	EXPECT_KEPT("ca", SYNC_KEY_KEPT_MS + 4, "a", "ca");
+	cr_expect(sync_keys_hold(&keys, 9 * SYNC_KEY_KEPT_MS, is_wanted, ""), "those of the file always do");
+	EXPECT_KEPT("c", 2 * SYNC_KEY_KEPT_MS, "a", "c:a");
+	EXPECT_KEPT("c", 3 * SYNC_KEY_KEPT_MS - 1, "a", "c:a");
+	EXPECT_KEPT("c", 3 * SYNC_KEY_KEPT_MS, "a", "c");
+}
+
+/* A file that can't be used any more leaves the keys that it had, not those that are kept. */
+Test(sync_keys, of_file)
+{
+	struct sync_keys keys = keys_of("a"), its;
+
+	EXPECT_KEPT("cb", 0, "a", "cb:a");
+	sync_keys_of_file(&keys, &its);
+	cr_expect_eq(its.n, 2);
+	cr_expect_eq(its.n_kept, 0);
+	cr_expect_arr_eq(its.key, keys.key, 2 * sizeof(*its.key));
+	cr_expect_eq(its.key[2].id[0], 0);
+}

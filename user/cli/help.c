@@ -106,11 +106,12 @@ const struct cli_command cli_commands[] = {
 	  "  maintenance  on: hands all over and stays behind every other node, but takes over if no other is left;\n"
 	  "               also over a boot, until off\n",
 	  cmd_vip },
-	{ "sync", "states|config|diff", "the nodes of a pair send each other what they have",
+	{ "sync", "states|config|diff|keys", "the nodes of a pair send each other what they have",
 	  "  states  all connections, both ways; what it comes to is in \"show sync\"\n"
 	  "  config  the primary pushes what the other nodes don't have, also where theirs was changed by hand\n"
 	  "  diff    what that would change there, as JSON pointers; exit status 1 when one is not there to be asked.\n"
-	  "          On the secondary: what has been changed there since the primary's last push\n",
+	  "          On the secondary: what has been changed there since the primary's last push\n"
+	  "  keys    those that are no more in the key file, and hold for a peer that has no other, end now\n",
 	  cmd_sync },
 	{ "drill", "SCENARIO [--target NAME] [--max-gap-ms N] [--report FILE] [--yes] | --list",
 	  "what will happen to a pair one day, done now: what do users see of it",

@@ -43,6 +43,20 @@ static int sync_diff(const struct cli *cli)
 	return ask_and_print(cli, "diff", "peer change pointer", "no difference");
 }
 
+static int sync_keys(const struct cli *cli)
+{
+	struct answer answer;
+	int status = cli_ask(cli, json_pack("{s:s,s:s}", "command", "sync", "what", "keys"), &answer);
+
+	cli_tell(cli, &answer, NULL);
+	if (!status && cli->json)
+		cli_print_json(answer.result);
+	else if (!status)
+		printf("%lld ended\n", json_integer_value(json_object_get(answer.result, "ended")));
+	cli_answer_free(&answer);
+	return status;
+}
+
 static const struct {
 	const char *what;
 	int (*run)(const struct cli *cli);
@@ -50,6 +64,7 @@ static const struct {
 	{ "states", sync_states },
 	{ "config", sync_config },
 	{ "diff", sync_diff },
+	{ "keys", sync_keys },
 };
 
 int cmd_sync(const struct cli *cli, int argc, char **argv)
@@ -57,5 +72,5 @@ int cmd_sync(const struct cli *cli, int argc, char **argv)
 	for (size_t i = 0; argc == 2 && i < sizeof(whats) / sizeof(*whats); i++)
 		if (!strcmp(argv[1], whats[i].what))
 			return whats[i].run(cli);
-	return cli_usage("sync", "it takes states, config or diff");
+	return cli_usage("sync", "it takes states, config, diff or keys");
 }

@@ -11,9 +11,10 @@ static const struct {
 	{ "states", command_sync_states },
 	{ "config", command_sync_config },
 	{ "diff", command_sync_diff },
+	{ "keys", command_sync_keys },
 };
 
-/* {"command": "sync", "what": "states"|"config"|"diff"} */
+/* {"command": "sync", "what": "states"|"config"|"diff"|"keys"} */
 void command_sync(void *arg, const json_t *request, struct control_answer *answer)
 {
 	const char *command, *what;
@@ -28,5 +29,5 @@ void command_sync(void *arg, const json_t *request, struct control_answer *answe
 			whats[i].command(arg, answer);
 			return;
 		}
-	control_fail(answer, 2, "it takes states, config or diff");
+	control_fail(answer, 2, "it takes states, config, diff or keys");
 }

@@ -33,6 +33,9 @@ struct channel *ha_channel(struct daemon *d);
 /* Those that are in use; n is 0 where there are none. They may be others after the next turn of the loop. */
 const struct sync_keys *ha_keys(struct daemon *d);
 
+/* Keys that are no more in the file, and are kept for a peer's sake, end now. */
+void command_sync_keys(struct daemon *d, struct control_answer *answer);
+
 json_t *ha_show(struct daemon *d); /* the rows of `show sync` */
 void ha_reasons(struct daemon *d, json_t *reasons);
 

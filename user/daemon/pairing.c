@@ -97,6 +97,19 @@ bool pairing_hears(struct daemon *d, const struct addr *peer, uint64_t epoch)
 	return hears;
 }
 
+bool pairing_hears_stranger(struct daemon *d, const struct addr *peer)
+{
+	struct pair_view *views;
+	bool hears = false;
+	size_t n;
+
+	views = views_of(d, &n);
+	for (size_t i = 0; i < n; i++)
+		hears |= addr_equal(&views[i].addr, peer) && views[i].strange;
+	free(views);
+	return hears;
+}
+
 void pairing_show(struct daemon *d, const struct addr *peer, json_t *row)
 {
 	struct pair_view *views;

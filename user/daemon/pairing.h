@@ -38,3 +38,5 @@ uint64_t pairing_heard(struct daemon *d, const struct addr *peer);
 bool pairing_go_beyond(struct daemon *d, uint64_t heard);
 /* Whether beats come of that start of a peer: its timekeeper lives, whatever its loop does. */
 bool pairing_hears(struct daemon *d, const struct addr *peer, uint64_t epoch);
+/* Somebody sends beats from its address, or adverts, that are signed with a key that this node does not have. */
+bool pairing_hears_stranger(struct daemon *d, const struct addr *peer);

@@ -118,12 +118,20 @@ static void facts_of(struct daemon *d, struct vips *v)
 void vips_tell_facts(struct daemon *d)
 {
 	struct vips *v = d->vips;
-	const struct vhid_node node = { .ready = !v->waits };
+	const struct vhid_node node = { .ready = !v->waits, .left_out = v->left_out };
 
 	if (!v->config)
 		return;
 	facts_of(d, v);
 	timekeeper_vip_facts(d->gateways->timekeeper, v->facts, &node);
+}
+
+void vips_left_out(struct daemon *d, bool is)
+{
+	if (d->vips->left_out == is)
+		return;
+	d->vips->left_out = is;
+	vips_tell_facts(d);
 }
 
 /* ---- what follows ---- */

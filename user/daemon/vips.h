@@ -35,6 +35,8 @@ enum vips_cause { VIPS_STATES, VIPS_GATEWAYS, VIPS_PROGRAMS, VIPS_CAUSES };
 /* Of the main thread; what has no part in it says nothing. false: from now on it is waited for */
 void vips_ready(struct daemon *d, enum vips_cause cause, bool ready);
 bool vips_is_ready(const struct daemon *d);
+/* A peer that lives has ended the key that this node has: it takes no part. */
+void vips_left_out(struct daemon *d, bool is);
 
 /* NAME NULL: all. -ENOENT: there is none of that name */
 int vips_disable(struct daemon *d, const char *name, bool disable);

@@ -26,6 +26,7 @@ struct vips {
 	json_t *disabled; /* names -> true; over a restart, not over a boot */
 	char *disabled_path, *maintenance_path;
 	bool maintenance;
+	bool left_out;
 	bool stands_by;		 /* it has none of them, or for a moment only */
 	long long owns_since_ms; /* CLOCK_BOOTTIME; 0: it has none */
 	/* vips_ready.c */

@@ -32,6 +32,7 @@ const char *vips_hold_text(unsigned int holds)
 	return holds & CARP_HOLD_DISABLED   ? "disabled by hand"
 	       : holds & CARP_HOLD_KEY	    ? "its password file can't be used"
 	       : holds & CARP_HOLD_PAIR_KEY ? "the key file of \"ha\" can't be used"
+	       : holds & CARP_HOLD_LEFT_OUT ? "a peer that is heard has ended the key that this node has"
 	       : holds & CARP_HOLD_LINK	    ? "its link is down"
 					    : "its device has no address to send adverts from";
 }

@@ -70,15 +70,20 @@ static bool is_trying(const struct channel *c, const struct sync_peer *peer)
 	return false;
 }
 
-/* The connection is of the old key, and both have the new one: another takes its place before the old key goes. */
+/* The connection is of an old key, and both have a newer one: another takes its place before the old key goes. */
 static bool is_to_renew(const struct channel *c, struct sync_peer *peer)
 {
 	char id[SYNC_KEY_ID_DIGITS + 1];
 
-	if (!strcmp(peer->conn->id, sync_key_id_text(&c->keys.key[0], id)) || !hello_has_key(peer, &c->keys.key[0]))
-		return false;
-	peer->offered = 0;
-	return true;
+	for (unsigned int i = 0; i < c->keys.n - c->keys.n_kept; i++) {
+		if (!strcmp(peer->conn->id, sync_key_id_text(&c->keys.key[i], id)))
+			return false;
+		if (!hello_has_key(peer, &c->keys.key[i]))
+			continue;
+		peer->offered = i;
+		return true;
+	}
+	return false;
 }
 
 static void try(struct channel *c, struct sync_peer *peer)
@@ -225,7 +230,7 @@ const struct sync_peer *channel_by_key(const struct channel *c, const struct syn
 
 	sync_key_id_text(key, id);
 	for (size_t i = 0; i < c->n_peers; i++)
-		if (c->peers[i]->conn && !strcmp(c->peers[i]->conn->id, id))
+		if (!strcmp(c->peers[i]->key, id))
 			return c->peers[i];
 	return NULL;
 }

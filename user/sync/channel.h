@@ -112,7 +112,7 @@ json_t *channel_show(const struct channel *channel);
 /* Adds what is wrong to the reasons of `status`. */
 void channel_reasons(const struct channel *channel, json_t *reasons);
 
-/* A peer that is connected by that key; NULL: none is. */
+/* A peer that is connected by that key, or was and has come by no other since; NULL: none is. */
 const struct sync_peer *channel_by_key(const struct channel *channel, const struct sync_key *key);
 
 /* The i-th, in the settings' order; NULL past the end. */
@@ -138,6 +138,13 @@ const json_t *sync_peer_hello(const struct sync_peer *peer);   /* the last one, 
 uint64_t sync_peer_number(const struct sync_peer *peer);       /* of its HELLO; 0 */
 /* How long the peer was not heard, connected or not; -1: never was. */
 long long sync_peer_silent_ms(const struct sync_peer *peer);
+/*
+ * By what both have told while they were connected no key of this node's file is the peer's: this node has the one before, or of two that
+ * have different new ones the higher number. So it is to stand back while the peer lives.
+ */
+bool sync_peer_leaves_out(const struct sync_peer *peer);
+/* The last connection has ended since one of both has no such key any more. */
+bool sync_peer_ended_key(const struct sync_peer *peer);
 const char *sync_peer_last_error(const struct sync_peer *peer); /* "": none */
 
 /* What a part keeps for each peer. NULL at first. */

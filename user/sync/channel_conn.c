@@ -205,6 +205,11 @@ static void say_bye(struct conn *conn, const char *code, const char *why)
 	discard_unread(conn);
 }
 
+static bool is_for_key(const char *code)
+{
+	return code && !strcmp(code, "key");
+}
+
 void conn_end(struct conn *conn, const char *code, const char *fmt, ...)
 {
 	struct sync_peer *peer = conn->peer;
@@ -231,6 +236,7 @@ void conn_end(struct conn *conn, const char *code, const char *fmt, ...)
 	}
 	peer->sent += conn->sent;
 	peer->received += conn->received;
+	peer->ended_key |= was == CONN_OPEN && is_for_key(code);
 	if (peer->conn == conn)
 		end_open(conn, code && !strcmp(code, "replaced"), why);
 	else if (was != CONN_OPEN)
@@ -249,6 +255,7 @@ static void take_bye(struct conn *conn, const uint8_t *data, size_t len)
 		text[n] = iscntrl((unsigned char)its[n]) ? '?' : its[n];
 	text[n] = '\0';
 	conn->dismissed = true;
+	conn->peer->ended_key |= conn->state == CONN_OPEN && is_for_key(code);
 	if (conn->state == CONN_OPEN && code && !strcmp(code, "replaced"))
 		conn_end(conn, "replaced", "another connection has taken its place");
 	else
@@ -318,6 +325,8 @@ static void opened(struct conn *conn)
 	peer->conn = conn;
 	peer->moving = false;
 	peer->refusals = 0;
+	strcpy(peer->key, conn->id);
+	peer->ended_key = false;
 	peer->last_error[0] = '\0';
 	if (!again) {
 		peer->since_ms = clock_ms(CLOCK_BOOTTIME);

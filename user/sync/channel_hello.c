@@ -19,12 +19,13 @@
 
 /* ---- ours ---- */
 
+/* Those that are kept are not named: they are about to end. */
 static json_t *keys_json(const struct sync_keys *keys)
 {
 	json_t *ids = json_array();
 	char id[SYNC_KEY_ID_DIGITS + 1];
 
-	for (unsigned int i = 0; i < keys->n; i++)
+	for (unsigned int i = 0; i < keys->n - keys->n_kept; i++)
 		json_array_append_new(ids, json_string(sync_key_id_text(&keys->key[i], id)));
 	return ids;
 }
@@ -206,16 +207,37 @@ void link_take(struct conn *conn, const uint8_t *data, size_t len)
 	json_decref(link);
 }
 
-bool hello_has_key(const struct sync_peer *peer, const struct sync_key *key)
+static bool names_key(const struct sync_peer *peer, const char *id)
 {
-	char id[SYNC_KEY_ID_DIGITS + 1];
 	json_t *its;
 	size_t i;
 
-	sync_key_id_text(key, id);
 	json_array_foreach(json_object_get(peer->hello, "keys"), i, its) {
 		if (json_is_string(its) && !strcmp(json_string_value(its), id))
 			return true;
 	}
 	return false;
+}
+
+bool hello_has_key(const struct sync_peer *peer, const struct sync_key *key)
+{
+	char id[SYNC_KEY_ID_DIGITS + 1];
+
+	return names_key(peer, sync_key_id_text(key, id));
+}
+
+bool sync_peer_leaves_out(const struct sync_peer *peer)
+{
+	const struct sync_keys *keys = &peer->channel->keys;
+	char id[SYNC_KEY_ID_DIGITS + 1];
+	bool has_it = false;
+
+	if (!peer->key[0] || !json_is_array(json_object_get(peer->hello, "keys")) || names_key(peer, peer->key))
+		return false;
+	for (unsigned int i = 0; i < keys->n - keys->n_kept; i++) {
+		if (hello_has_key(peer, &keys->key[i]))
+			return false;
+		has_it |= !strcmp(peer->key, sync_key_id_text(&keys->key[i], id));
+	}
+	return has_it || peer->channel->number > peer->number;
 }

@@ -48,9 +48,11 @@ struct conn {
 struct sync_peer {
 	struct channel *channel;
 	struct addr addr;
-	struct conn *conn; /* the open one; NULL */
-	json_t *hello;	   /* the last one; NULL */
-	char *name;	   /* of it; NULL */
+	struct conn *conn;		  /* the open one; NULL */
+	json_t *hello;			  /* the last one; NULL */
+	char *name;			  /* of it; NULL */
+	char key[SYNC_KEY_ID_DIGITS + 1]; /* of the last connection; "": there was none */
+	bool ended_key;			  /* the last connection has ended for the key */
 	uint64_t number;
 	unsigned int protocol;
 	unsigned int offered;  /* which of the keys is next */

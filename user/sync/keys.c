@@ -12,6 +12,7 @@
 
 #include "user/lib/secret.h"
 
+#define FILE_KEYS 2
 #define FILE_MAX 512 /* two lines, and blanks behind them */
 
 /* ---- deriving ---- */
@@ -76,7 +77,7 @@ static const char *take_line(struct sync_keys *keys, const char *line, size_t le
 	uint8_t secret[SYNC_KEY_BYTES];
 	const char *why = NULL;
 
-	if (keys->n >= 2 || !parse_line(line, len, secret))
+	if (keys->n >= FILE_KEYS || !parse_line(line, len, secret))
 		why = wrong[keys->n];
 	else if (sync_key_derive(secret, &keys->key[keys->n]))
 		why = "OpenSSL can't derive keys (HKDF)";
@@ -123,6 +124,43 @@ int sync_keys_read(const char *path, struct sync_keys *keys, const char **why)
 void sync_keys_clear(struct sync_keys *keys)
 {
 	explicit_bzero(keys, sizeof(*keys));
+}
+
+/* ---- keys that are no more in the file ---- */
+
+static unsigned int of_file(const struct sync_keys *keys)
+{
+	return keys->n - keys->n_kept;
+}
+
+void sync_keys_of_file(const struct sync_keys *keys, struct sync_keys *its)
+{
+	*its = (struct sync_keys){ .n = of_file(keys) };
+	memcpy(its->key, keys->key, its->n * sizeof(*its->key));
+}
+
+void sync_keys_keep(struct sync_keys *keys, const struct sync_keys *before, long long now_ms,
+		    bool (*needed)(void *arg, const struct sync_key *key), void *arg)
+{
+	for (unsigned int i = 0; i < before->n && keys->n < SYNC_KEYS_MAX; i++) {
+		const struct sync_key *key = &before->key[i];
+		long long until_ms = i < of_file(before) ? now_ms + SYNC_KEY_KEPT_MS : before->until_ms[i];
+
+		if (sync_keys_find(keys, key->id) || now_ms >= until_ms || !needed(arg, key))
+			continue;
+		keys->until_ms[keys->n] = until_ms;
+		keys->key[keys->n++] = *key;
+		keys->n_kept++;
+	}
+}
+
+bool sync_keys_hold(const struct sync_keys *keys, long long now_ms,
+		    bool (*needed)(void *arg, const struct sync_key *key), void *arg)
+{
+	for (unsigned int i = of_file(keys); i < keys->n; i++)
+		if (now_ms >= keys->until_ms[i] || !needed(arg, &keys->key[i]))
+			return false;
+	return true;
 }
 
 /* ---- ids ---- */

@@ -36,6 +36,7 @@ enum carp_hold {
 	CARP_HOLD_NOT_READY =
 		1 << 3, /* hears, and yields, but does not take over; once ready it takes at once what nobody has */
 	CARP_HOLD_PAIR_KEY = 1 << 5, /* the pair's key is not known */
+	CARP_HOLD_LEFT_OUT = 1 << 6, /* the peer has another key now, and lives */
 };
 
 /* What an advert says of its sender. */

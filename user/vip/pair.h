@@ -44,5 +44,6 @@ struct pair_view {
 	enum pair_state state;
 	uint64_t since_ns, beat_ns; /* beat_ns: the last; 0: none */
 	bool ready, maintenance;
+	bool strange; /* what is signed with another key was heard of late: from its address, or on a segment */
 	uint64_t sent, received, bad; /* beats */
 };

@@ -12,7 +12,7 @@
 
 #define SIGN_MAC 32
 #define SIGN_ID 8
-#define SIGN_KEYS 2
+#define SIGN_KEYS 4 /* the file's, and those that are kept: user/sync/keys.h */
 
 enum sign_what { SIGN_EXT, SIGN_BEAT, SIGN_KINDS }; /* one can't be taken for the other */
 

@@ -164,7 +164,8 @@ static unsigned int holds_of(const struct vhids *v, const struct vhid *one)
 {
 	return (one->facts.disabled ? CARP_HOLD_DISABLED : 0) | (one->link_up && one->ifindex ? 0 : CARP_HOLD_LINK) |
 	       (one->has_key ? 0 : CARP_HOLD_KEY) | (has_source(one) ? 0 : CARP_HOLD_SOURCE) |
-	       (v->node.ready ? 0 : CARP_HOLD_NOT_READY) | (v->pair.n && !v->pair.keys.n ? CARP_HOLD_PAIR_KEY : 0);
+	       (v->node.ready ? 0 : CARP_HOLD_NOT_READY) | (v->pair.n && !v->pair.keys.n ? CARP_HOLD_PAIR_KEY : 0) |
+	       (v->node.left_out ? CARP_HOLD_LEFT_OUT : 0);
 }
 
 void vhids_judge(struct vhids *v)

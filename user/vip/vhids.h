@@ -56,6 +56,7 @@ struct vhid_facts {
 struct vhid_node {
 	uint32_t demotion; /* by what is no link of a vhid */
 	bool ready;	   /* may take over */
+	bool left_out;	   /* by a peer that has another key, and lives */
 };
 
 enum vhid_event_kind {

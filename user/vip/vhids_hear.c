@@ -127,6 +127,11 @@ static void take_claim(struct vhids *v, struct vhid *one, const struct carp_hear
 		one->master = a->claim.leaves ? (struct addr){ 0 } : heard->from;
 }
 
+static bool takes_part(const struct vhid *one)
+{
+	return one->carp.role != CARP_DISABLED && one->carp.role != CARP_INIT;
+}
+
 static void hear(void *arg, const struct carp_heard *heard)
 {
 	struct vhids *v = arg;
@@ -135,7 +140,7 @@ static void hear(void *arg, const struct carp_heard *heard)
 	struct carp_advert advert;
 	enum carp_fault bad;
 
-	if (!one || one->carp.role == CARP_DISABLED || one->carp.role == CARP_INIT || vhids_are_mute(v))
+	if (!one || vhids_are_mute(v) || !(takes_part(one) || v->node.left_out))
 		return;
 	bad = heard->ttl != 255 || !is_from_peer(one, &heard->from)
 		      ? CARP_FAR
@@ -143,6 +148,10 @@ static void hear(void *arg, const struct carp_heard *heard)
 	if (bad == CARP_OTHER || (!bad && advert.counter == one->counter)) /* its own, come back */
 		return;
 	bad = bad ?: judge_advert(v, one, heard, &advert, &a);
+	if (bad == CARP_STRANGE_KEY)
+		v->pair.strange_ns = v->now_ns;
+	if (!takes_part(one))
+		return;
 	if (bad) {
 		fault(v, one, heard, bad);
 		return;

@@ -129,7 +129,8 @@ struct pair_peer {
 struct pair {
 	struct pair_wire wire;
 	struct sign_keys keys;
-	uint64_t keys_ns; /* since when they are these */
+	uint64_t keys_ns;    /* since when they are these */
+	uint64_t strange_ns; /* the last advert by a strange key; 0: none */
 	uint64_t node;
 	struct sign_mark mark; /* of the last that this node has sent */
 	bool maintenance, link_up;

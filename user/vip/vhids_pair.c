@@ -14,6 +14,7 @@
 #define CARRIER_NS SECOND	     /* so late the kernel may tell that a link is down */
 #define START_NS (10 * SECOND)	     /* in which a peer need not have said anything */
 #define FRESH_KEYS_NS (3 * SECOND)   /* in which others may send by the key before */
+#define STRANGE_NS (3 * SECOND)	     /* in which who has another key is heard again, if he lives */
 #define FAULT_PAUSE_NS (60 * SECOND) /* between two events about the same fault */
 #define DISORDER 64		     /* datagrams that may overtake each other */
 
@@ -43,10 +44,23 @@ struct sign_mark pair_next_mark(struct vhids *v)
 	return v->pair.mark;
 }
 
-/* While it is not known which of two keys a peer has, it gets one after the other. */
+static bool is_used(const struct vhids *v, unsigned int key)
+{
+	for (size_t i = 0; i < v->pair.n; i++)
+		if (v->pair.peers[i].key < 0 || v->pair.peers[i].key == (int)key)
+			return true;
+	return false;
+}
+
+/* While it is not known which of several keys a peer has, or peers have different ones, they get one after the other. */
 static unsigned int any_key(const struct vhids *v)
 {
-	return (unsigned int)(v->pair.mark.sequence / 2 % v->pair.keys.n); /* adverts come in pairs, by family */
+	unsigned int used[SIGN_KEYS], n = 0;
+
+	for (unsigned int i = 0; i < v->pair.keys.n; i++)
+		if (is_used(v, i))
+			used[n++] = i;
+	return n ? used[v->pair.mark.sequence / 2 % n] : 0; /* adverts come in pairs, by family */
 }
 
 static int common_key(const struct vhids *v)
@@ -564,6 +578,8 @@ size_t vhids_pair_show(const struct vhids *v, struct pair_view *views, size_t ma
 					       .beat_ns = peer->beat_ns,
 					       .ready = peer->ready,
 					       .maintenance = peer->maintenance,
+					       .strange = within(longer(peer->strange_ns, v->pair.strange_ns),
+								 STRANGE_NS, v->now_ns),
 					       .sent = peer->sent,
 					       .received = peer->received,
 					       .bad = peer->bad };
