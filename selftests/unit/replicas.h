@@ -47,6 +47,7 @@ extern struct replicas {
 	unsigned int n;
 	uint64_t ns, rng;
 	unsigned int protocol;
+	uint32_t types; /* of messages that somebody has sent: a bit each */
 } replicas;
 
 /* Something happens in the midst of a turn: at so many calls from now for the time, that state is removed. */
@@ -69,6 +70,7 @@ void replicas_close(void);
 
 void replica_open(struct node *node, uint32_t buckets); /* without peers */
 void replica_close(struct node *node);
+bool replicas_deliver(struct link *link); /* one message; false: there is none */
 struct states_host replica_host(struct node *node);
 
 struct link *replicas_link(unsigned int i, unsigned int j); /* from i to j */

@@ -97,8 +97,14 @@ Test(states_sync, older_peer)
 	replicas_join();
 	replicas_settle();
 	cr_assert_eq(replicas_expect_same("behind it"), 150);
-	for (struct message *m = replicas_link(0, 1)->first; m; m = m->next)
-		cr_expect(m->type != STATES_DIGEST && m->type != STATES_WANT);
+	/* what a newer one would ask for, since it is gone here, and would disclaim, since it goes by the other */
+	cr_assert(replica_has(&replicas.nodes[1], 61, &e));
+	cr_assert(states_remove(replicas.nodes[1].table, e.slot, e.tag));
+	cr_assert(replica_has(&replicas.nodes[1], 62, &e));
+	replica_packet(&replicas.nodes[1], &e);
+	replicas_settle();
+	cr_expect_eq(replicas.types & (1u << STATES_DIGEST | 1u << STATES_WANT | 1u << STATES_DISCLAIM), 0, "%x",
+		     replicas.types);
 	cr_assert(replica_has(&replicas.nodes[0], 60, &e));
 	cr_assert(replica_has(&replicas.nodes[1], 60, &e));
 	e.slot = 4;
@@ -135,7 +141,7 @@ static void end_by_hand(unsigned int node, uint32_t number)
 
 	cr_assert(replica_has(n, number, &e));
 	cr_assert(states_end(n->table, e.slot, e.tag));
-	states_sync_ended(n->sync, e.slot, FL_TAG_SERIAL(e.tag));
+	states_sync_ended(n->sync, &e, false);
 }
 
 /* On whichever node somebody ends a connection, it does not come back from the other: not one that this has had of that, nor one of both. */
@@ -175,8 +181,9 @@ static bool reset_by_hand(unsigned int node, uint32_t number)
 	bool asked;
 
 	cr_assert(replica_has(n, number, &e));
-	asked = states_sync_reset(n->sync, e.slot, FL_TAG_SERIAL(e.tag));
-	end_by_hand(node, number);
+	asked = states_sync_reset(n->sync, &e);
+	cr_assert(states_end(n->table, e.slot, e.tag));
+	states_sync_ended(n->sync, &e, asked);
 	return asked;
 }
 
@@ -201,6 +208,113 @@ Test(states_sync, reset_by_hand)
 	cr_expect_eq(replicas_expect_same("at once"), 50 - 13);
 	replicas_cut(replicas_link(0, 1));
 	cr_expect_not(reset_by_hand(0, 141), "nobody is there to be asked");
+	replicas_close();
+}
+
+/*
+ * One resync is under way: its beginning has come, its records not yet; or it is on its way while the kill goes the other. Nothing that is ended
+ * then comes back, by an older peer neither, and its owner resets it.
+ */
+static void killed_amid_resync(bool begins_there)
+{
+	struct link *link = replicas_link(0, 1);
+
+	replicas_pair();
+	link->peer->send.again = link->full = true;
+	replicas.ns += TURN_NS;
+	states_sync_turn(replicas.nodes[0].sync);
+	while (begins_there && replicas_deliver(link))
+		;
+	for (uint32_t number = 0; number < 20; number += 2) {
+		cr_expect(reset_by_hand(1, number));
+		end_by_hand(1, number + 1);
+	}
+	states_sync_turn(replicas.nodes[1].sync);
+	while (replicas_deliver(replicas_link(1, 0)))
+		;
+	link->full = false;
+	for (int i = 0; i < 20; i++)
+		replicas_turn(1000);
+	cr_expect_eq(replicas_expect_same("at once"), 130);
+	cr_expect_eq(replicas.nodes[0].resets, 10, "%u", replicas.nodes[0].resets);
+	cr_expect_eq(replicas.nodes[1].resets, 0);
+	replicas_settle();
+	cr_expect_eq(replicas_expect_same("later"), 130);
+	replicas_expect_matching(1);
+	replicas_close();
+}
+
+Test(states_sync, killed_amid_bulk)
+{
+	killed_amid_resync(true);
+}
+
+Test(states_sync, killed_before_bulk)
+{
+	killed_amid_resync(false);
+}
+
+/* While the peer is away nobody can be asked for resets; what is ended stays so, and what begins anew meanwhile is another one. */
+Test(states_sync, killed_while_away)
+{
+	struct states_entry e;
+
+	replicas_pair();
+	replicas_cut(replicas_link(0, 1));
+	for (uint32_t number = 0; number < 20; number++)
+		end_by_hand(1, number);
+	cr_expect_not(reset_by_hand(1, 20));
+	replicas.ns += 100 * TURN_NS;
+	replica_remove(0, 5, 7, 1);
+	replica_fill(0, 5, 7);
+	for (int i = 0; i < 30000; i++) /* two minutes */
+		replicas_turn(1000);
+	replicas_join();
+	replicas_settle();
+	cr_expect_eq(replicas_expect_same("again"), 150 - 19);
+	cr_expect(replica_has(&replicas.nodes[1], 5, &e) && replica_has(&replicas.nodes[0], 6, &e));
+	cr_expect_eq(replicas.nodes[0].resets, 0);
+	replicas_expect_matching(1);
+	for (int i = 0; i < 20000; i++)
+		replicas_turn(1000);
+	cr_expect_eq(replicas.nodes[1].sync->killed.size, 0, "nothing is kept in mind for ever");
+	replicas_close();
+}
+
+/* Who has the key, and more wishes than a node has connections. */
+Test(states_sync, too_many_resets)
+{
+	uint8_t data[PAIR_BYTES];
+	struct states_entry e;
+	struct link *link = replicas_link(0, 1);
+
+	replicas_pair();
+	cr_assert(replica_has(&replicas.nodes[0], 3, &e));
+	put_be32(data, e.slot);
+	put_be32(data + 4, FL_TAG_SERIAL(e.tag));
+	for (int i = 0; i < 3; i++)
+		cr_expect_eq(states_sync_message(link->peer, STATES_RESETS, data, sizeof(data)), 0);
+	cr_expect_eq(replicas.nodes[0].resets, 1, "the same again");
+	cr_expect_not(replica_has(&replicas.nodes[0], 3, &e));
+	link->peer->resets = STATES_RESETS_MAX - 1;
+	for (uint32_t number = 4; number < 8; number++) {
+		cr_assert(replica_has(&replicas.nodes[0], number, &e));
+		put_be32(data, e.slot);
+		put_be32(data + 4, FL_TAG_SERIAL(e.tag));
+		states_sync_message(link->peer, STATES_RESETS, data, sizeof(data));
+		cr_expect_not(replica_has(&replicas.nodes[0], number, &e));
+	}
+	cr_expect_eq(replicas.nodes[0].resets, 2);
+	cr_expect_eq(replicas_numbers(0, 1).unreset, 3);
+	cr_expect_eq(replicas.nodes[0].told, 1);
+	replicas.ns += 1000000000;
+	cr_assert(replica_has(&replicas.nodes[0], 8, &e));
+	put_be32(data, e.slot);
+	put_be32(data + 4, FL_TAG_SERIAL(e.tag));
+	states_sync_message(link->peer, STATES_RESETS, data, sizeof(data));
+	cr_expect_eq(replicas.nodes[0].resets, 3, "a second later");
+	replicas_settle();
+	cr_expect_eq(replicas_expect_same("behind it"), 150 - 6);
 	replicas_close();
 }
 

@@ -271,19 +271,19 @@ static bool is_in_step(const struct daemon *d)
 	return its.epoch == d->ha_states->epoch;
 }
 
-static void on_end(void *arg, uint32_t slot, uint32_t serial)
+static void on_end(void *arg, const struct states_entry *entry, bool reset)
 {
 	struct daemon *d = arg;
 
 	if (is_in_step(d))
-		states_sync_ended(d->ha_states->sync, slot, serial);
+		states_sync_ended(d->ha_states->sync, entry, reset);
 }
 
-static bool on_reset(void *arg, uint32_t slot, uint32_t serial)
+static bool on_reset(void *arg, const struct states_entry *entry)
 {
 	struct daemon *d = arg;
 
-	return is_in_step(d) && states_sync_reset(d->ha_states->sync, slot, serial);
+	return is_in_step(d) && states_sync_reset(d->ha_states->sync, entry);
 }
 
 static void part_show(void *arg, struct sync_peer *peer, json_t *row)
@@ -304,6 +304,7 @@ static void part_show(void *arg, struct sync_peer *peer, json_t *row)
 	json_object_set_new(row, "states_peer", json_integer((json_int_t)theirs));
 	json_object_set_new(row, "states_missing", json_integer((json_int_t)n.missing));
 	json_object_set_new(row, "refused", json_integer((json_int_t)n.refused));
+	json_object_set_new(row, "unreset", json_integer((json_int_t)n.unreset));
 }
 
 /* ---- as time goes by ---- */

@@ -278,9 +278,9 @@ void datapath_replicate(struct datapath *dp, bool on); /* the programs log what 
 struct states_entry;
 struct datapath_end_ops {
 	/* A connection was ended by hand, or for its way is gone, not by its packets or by time. */
-	void (*ended)(void *arg, uint32_t slot, uint32_t serial);
+	void (*ended)(void *arg, const struct states_entry *entry, bool reset);
 	/* One of another node's is about to be, and its ends shall get resets. Whether the other was asked to send them */
-	bool (*reset)(void *arg, uint32_t slot, uint32_t serial);
+	bool (*reset)(void *arg, const struct states_entry *entry);
 	void *arg;
 };
 void datapath_on_end(struct datapath *dp, const struct datapath_end_ops *ops); /* NULL: no more */

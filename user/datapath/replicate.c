@@ -60,19 +60,19 @@ void datapath_on_end(struct datapath *dp, const struct datapath_end_ops *ops)
 	dp->end = ops ? *ops : (struct datapath_end_ops){};
 }
 
-bool end_connection(struct datapath *dp, const struct states_entry *e)
+bool end_connection(struct datapath *dp, const struct states_entry *e, bool asked)
 {
 	bool ended = states_end(&dp->states, e->slot, e->tag);
 
 	if (ended && dp->end.ended)
-		dp->end.ended(dp->end.arg, e->slot, FL_TAG_SERIAL(e->tag));
+		dp->end.ended(dp->end.arg, e, asked);
 	return ended;
 }
 
 bool ask_for_resets(struct datapath *dp, const struct states_entry *e)
 {
 	return e->state.flags & FL_STATE_PEER && can_be_reset(&e->state) && dp->end.reset &&
-	       dp->end.reset(dp->end.arg, e->slot, FL_TAG_SERIAL(e->tag));
+	       dp->end.reset(dp->end.arg, e);
 }
 
 void datapath_reset(struct datapath *dp, const struct states_entry *entry)

@@ -319,12 +319,15 @@ static void ranked_slice(struct states_cursor *c, uint64_t until)
 
 /* ---- the walk ---- */
 
-static void reset(struct states_cursor *c, const struct states_entry *e)
+/* Whether another node was asked to. */
+static bool reset(struct states_cursor *c, const struct states_entry *e)
 {
-	if (ask_for_resets(c->dp, e))
-		c->asked++;
-	else
+	bool asked = ask_for_resets(c->dp, e);
+
+	c->asked += asked;
+	if (!asked)
 		resets_send(c->resets, e);
+	return asked;
 }
 
 static int found(void *arg, const struct states_entry *e)
@@ -338,11 +341,11 @@ static int found(void *arg, const struct states_entry *e)
 		c->n++;
 		return 0;
 	case STATES_RESET:
-		reset(c, e);
-		/* fall through */
+		c->n += end_connection(c->dp, e, reset(c, e));
+		return 1;
 	case STATES_KILL:
-		c->n += end_connection(c->dp, e);
-		return c->doing == STATES_RESET;
+		c->n += end_connection(c->dp, e, false);
+		return 0;
 	case STATES_BIGGEST:
 		return rank(c, e) ? 0 : (c->done = true);
 	default:

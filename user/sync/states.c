@@ -11,6 +11,7 @@
 
 #define TURN_SLOTS 65536       /* looked at in one turn of a takeover */
 #define TOLD_NS 10000000000ULL /* not oftener: counters have all of it */
+#define SECOND_NS 1000000000ULL
 
 void peer_tell(struct states_sync_peer *peer, const char *event, const char *why)
 {
@@ -55,6 +56,7 @@ void states_sync_free(struct states_sync *sync)
 		return;
 	while (sync->peers)
 		states_sync_remove(sync, sync->peers);
+	killed_free(&sync->killed);
 	free(sync);
 }
 
@@ -132,17 +134,39 @@ void states_sync_closed(struct states_sync_peer *peer)
 }
 
 /* What somebody has ended at the peer: by hand, or since its way is gone */
-static void end(const struct states_host *host, uint32_t slot)
+static void end(struct states_sync_peer *peer, uint32_t slot)
 {
-	states_end(host->table, slot, states_tag(host->table, slot));
+	struct states *table = peer->sync->host.table;
+
+	states_end(table, slot, states_tag(table, slot));
 }
 
-static void reset(const struct states_host *host, uint32_t slot)
+/* More than a node that ends all it has asks for, which it spreads over time: what is behind that is broken, or has the key and should not. */
+static bool may_reset(struct states_sync_peer *peer)
 {
+	uint64_t ns = ns_of(peer);
+
+	if (!peer->resets_ns || ns - peer->resets_ns >= SECOND_NS) {
+		peer->resets_ns = ns;
+		peer->resets = 0;
+	}
+	if (peer->resets++ < STATES_RESETS_MAX)
+		return true;
+	peer->unreset++;
+	peer_tell(peer, "resets",
+		  "the peer wants more connections reset in a second than one node can: they end without");
+	return false;
+}
+
+/* It ends with that: so none is reset twice, whatever the peer sends next. */
+static void reset(struct states_sync_peer *peer, uint32_t slot)
+{
+	const struct states_host *host = &peer->sync->host;
 	struct states_entry entry;
 
-	if (states_at(host->table, slot, &entry))
+	if (states_at(host->table, slot, &entry) && may_reset(peer))
 		host->reset(host->arg, &entry);
+	end(peer, slot);
 }
 
 int states_sync_message(struct states_sync_peer *peer, uint16_t type, const uint8_t *data, size_t len)
@@ -176,20 +200,44 @@ void states_sync_taken_over(struct states_sync *sync)
 	sync->taken_over = 0;
 }
 
-void states_sync_ended(struct states_sync *sync, uint32_t slot, uint32_t serial)
+/* It has not told all that it has, and so perhaps not of that which is here since it last did. */
+static bool is_telling(const struct states_sync_peer *peer)
 {
-	for (struct states_sync_peer *peer = sync->peers; peer; peer = peer->next)
-		if (peer->open)
-			receiving_ended(peer, slot, serial);
+	return peer->open && (peer->receive.bulk || !peer->receive.done);
 }
 
-bool states_sync_reset(struct states_sync *sync, uint32_t slot, uint32_t serial)
+void states_sync_ended(struct states_sync *sync, const struct states_entry *entry, bool reset)
+{
+	struct fl_tuple tuple = states_key_of(&entry->state);
+	bool told = entry->state.flags & FL_STATE_PEER;
+
+	for (struct states_sync_peer *peer = sync->peers; peer; peer = peer->next)
+		told |= peer->open && receiving_ended(peer, entry->slot, FL_TAG_SERIAL(entry->tag));
+	if (told)
+		killed_add(&sync->killed, &tuple, sync->host.jiffies(sync->host.arg), reset, sync->slots);
+}
+
+bool states_sync_reset(struct states_sync *sync, const struct states_entry *entry)
 {
 	bool asked = false;
 
 	for (struct states_sync_peer *peer = sync->peers; peer; peer = peer->next)
-		asked |= peer->open && receiving_reset(peer, slot, serial);
+		asked |= (peer->open && receiving_reset(peer, entry->slot, FL_TAG_SERIAL(entry->tag))) ||
+			 is_telling(peer);
 	return asked;
+}
+
+/* What is on its way has come by then. */
+static void forget_killed(struct states_sync *sync)
+{
+	uint32_t now = sync->host.jiffies(sync->host.arg);
+
+	if (!sync->killed.n || now - sync->killed.last < KILLED_S * sync->host.table->hz)
+		return;
+	for (const struct states_sync_peer *peer = sync->peers; peer; peer = peer->next)
+		if (!peer->open || is_telling(peer))
+			return;
+	killed_free(&sync->killed);
 }
 
 /* Returns whether there is more of it. */
@@ -219,6 +267,7 @@ uint32_t states_sync_turn(struct states_sync *sync)
 		us = earlier(us, sending_turn(peer));
 		receiving_turn(peer);
 	}
+	forget_killed(sync);
 	return us;
 }
 
@@ -239,6 +288,7 @@ void states_sync_numbers(const struct states_sync_peer *peer, struct states_sync
 		.resyncs = peer->resyncs,
 		.overruns = peer->overruns,
 		.wanted = peer->wanted,
+		.unreset = peer->unreset,
 		.theirs = peer->receive.theirs,
 		.missing = peer->receive.missing,
 		.lag_ms = (double)sending_lag_ns(peer) / 1000000,

@@ -34,10 +34,12 @@ enum states_message {
 	STATES_WANT,	 /* u32 slots: these are not here: version 2 */
 	STATES_DISCLAIM, /* as STATES_DELETE: it lives, but is this peer's no more, since another one has it: version 2 */
 	STATES_ENDED,	 /* as STATES_DELETE, of what the other has told: it was ended here, and is to end there */
-	STATES_RESETS, /* as STATES_ENDED, which follows: their ends get TCP resets, by the numbers of whose they are */
-	STATES_PACKED, /* as STATES_BATCH, but records as in states_pack.h: version 3, in its place */
+	STATES_RESETS,	 /* as STATES_ENDED: before that their ends get TCP resets, by the numbers of whose they are */
+	STATES_PACKED,	 /* as STATES_BATCH, but records as in states_pack.h: version 3, in its place */
 	STATES_LAST = 31,
 };
+
+#define STATES_RESETS_MAX 65536 /* in a second, at a peer's wish */
 
 /* To one peer; none of these waits. */
 struct states_pipe {
@@ -91,14 +93,17 @@ int states_sync_message(struct states_sync_peer *peer, uint16_t type, const uint
 /* This node has become master: states_taken_over() of all its table, as turns go by. */
 void states_sync_taken_over(struct states_sync *sync);
 
-/* A connection that was ended here though it would go on: whoever has told of it ends it, too. */
-void states_sync_ended(struct states_sync *sync, uint32_t slot, uint32_t serial);
+/*
+ * A connection that was ended here though it would go on: whoever has told of it ends it, too, or does so as soon as he tells of it again. entry:
+ * as it was; reset: what states_sync_reset() has returned of it.
+ */
+void states_sync_ended(struct states_sync *sync, const struct states_entry *entry, bool reset);
 
 /*
  * Before that, of a connection that a peer has told of: both its ends are to get TCP resets. This node's numbers of it may be as old as the last
- * walk. Returns whether a peer was asked; one that does not know the message ends it without.
+ * walk. Returns whether a peer was asked, or will be when it tells of it; one that does not know the message ends it without.
  */
-bool states_sync_reset(struct states_sync *sync, uint32_t slot, uint32_t serial);
+bool states_sync_reset(struct states_sync *sync, const struct states_entry *entry);
 
 /*
  * A few thousand slots for each peer. Returns in how many microseconds it wants to be called again, at the latest; 0: there is nothing to do
@@ -119,7 +124,8 @@ struct states_sync_numbers {
 	uint64_t sent, received; /* records and deletes, since the peer is there */
 	uint64_t refused;	 /* of those received: no room, others', of gateways that are not here */
 	uint64_t resyncs, overruns, wanted;
-	uint64_t theirs; /* entries here that this peer has told of */
+	uint64_t unreset; /* that the peer wanted to be reset, and were ended without, since they were too many */
+	uint64_t theirs;  /* entries here that this peer has told of */
 	uint64_t
 		missing; /* that it has told of and are not here, for want of room, or of their gateway: they would break */
 	double lag_ms;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "user/sync/states.h"
+#include "user/sync/states_killed.h"
 
 /* When the next turn is. */
 #define AT_ONCE_US 1 /* after what waits in the event loop */
@@ -92,6 +93,8 @@ struct states_sync_peer {
 	bool open;
 	uint64_t sent, received, refused, resyncs, overruns, wanted;
 	uint64_t lag_ns;
+	uint64_t unreset, resets_ns; /* resets_ns: since when `resets` are counted */
+	uint32_t resets;
 	uint64_t told_ns; /* when people were told something last; 0: never */
 	struct sending send;
 	struct receiving receive;
@@ -102,6 +105,7 @@ struct states_sync {
 	uint32_t slots;	     /* of the own table */
 	uint32_t taken_over; /* where states_taken_over() goes on; slots: it is done */
 	struct states_sync_peer *peers;
+	struct killed killed;
 };
 
 static inline uint64_t mixed(uint32_t slot, uint32_t serial)
@@ -164,7 +168,7 @@ void sending_kill(struct states_sync_peer *peer, uint32_t slot, uint32_t serial)
 void sending_reset(struct states_sync_peer *peer, uint32_t slot, uint32_t serial);
 /* The peer wants something done with states that it has been told of, and that still live. */
 void sending_killed(struct states_sync_peer *peer, const uint8_t *data, size_t len,
-		    void (*each)(const struct states_host *host, uint32_t slot));
+		    void (*each)(struct states_sync_peer *peer, uint32_t slot));
 uint64_t sending_lag_ns(const struct states_sync_peer *peer);
 
 /* ---- states_receive.c ---- */
@@ -173,9 +177,9 @@ void receiving_closed(struct states_sync_peer *peer);
 void receiving_table(struct states_sync_peer *peer); /* this node's table is another one now */
 void receiving_understand(struct states_sync_peer *peer);
 void receiving_turn(struct states_sync_peer *peer);
-/* What is in a slot of this node's table was ended: the peer hears of it, if it has told of that. */
-void receiving_ended(struct states_sync_peer *peer, uint32_t here, uint32_t serial);
-/* It is to be reset before that. Returns whether the peer has told of it. */
+/* What is in a slot of this node's table was ended: the peer hears of it. Returns whether it has told of that. */
+bool receiving_ended(struct states_sync_peer *peer, uint32_t here, uint32_t serial);
+/* It is to be reset before that. Returns as well. */
 bool receiving_reset(struct states_sync_peer *peer, uint32_t here, uint32_t serial);
 void receiving_free(struct states_sync_peer *peer);
 /* Whether a peer says that it has what is in a slot of this node's table. arg: struct states_sync */

@@ -120,6 +120,19 @@ static enum states_took entry_take(struct states_sync_peer *peer, uint32_t slot,
 	return took;
 }
 
+/* Ended here before the peer has heard of that, or of what it was here: it hears of it now. */
+static bool was_killed(struct states_sync_peer *peer, const struct states_id *id, const struct fl_state *st)
+{
+	struct fl_tuple tuple = states_key_of(st);
+	const struct killed_one *one = killed_find(&peer->sync->killed, &tuple, st->made);
+
+	if (one && one->reset)
+		sending_reset(peer, id->slot, id->serial);
+	if (one)
+		sending_kill(peer, id->slot, id->serial);
+	return one;
+}
+
 static int take_record(struct states_sync_peer *peer, const uint8_t *data, size_t size,
 		       const struct states_clock *clock)
 {
@@ -137,7 +150,9 @@ static int take_record(struct states_sync_peer *peer, const uint8_t *data, size_
 	peer->received++;
 	if (r->mirror[id.slot].peer_serial && r->mirror[id.slot].peer_serial != (id.serial | SERIAL_IS))
 		slot_end(peer, id.slot);
-	if (!err)
+	if (!err && peer->sync->killed.n && was_killed(peer, &id, &news.state))
+		took = STATES_OTHERS;
+	else if (!err)
 		took = entry_take(peer, id.slot, &news, clock->now, &here, &tag);
 	if (took <= STATES_MERGED) {
 		states_map(peer->sync->host.table, &news, clock->now);
@@ -467,12 +482,14 @@ static bool is_told(const struct states_sync_peer *peer, uint32_t here, uint32_t
 	return true;
 }
 
-void receiving_ended(struct states_sync_peer *peer, uint32_t here, uint32_t serial)
+bool receiving_ended(struct states_sync_peer *peer, uint32_t here, uint32_t serial)
 {
 	struct states_id id;
 
-	if (is_told(peer, here, serial, &id))
-		sending_kill(peer, id.slot, id.serial);
+	if (!is_told(peer, here, serial, &id))
+		return false;
+	sending_kill(peer, id.slot, id.serial);
+	return true;
 }
 
 bool receiving_reset(struct states_sync_peer *peer, uint32_t here, uint32_t serial)

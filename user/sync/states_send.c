@@ -464,7 +464,7 @@ void sending_reset(struct states_sync_peer *peer, uint32_t slot, uint32_t serial
 }
 
 void sending_killed(struct states_sync_peer *peer, const uint8_t *data, size_t len,
-		    void (*each)(const struct states_host *host, uint32_t slot))
+		    void (*each)(struct states_sync_peer *peer, uint32_t slot))
 {
 	const struct sending *s = &peer->send;
 
@@ -473,7 +473,7 @@ void sending_killed(struct states_sync_peer *peer, const uint8_t *data, size_t l
 
 		if (slot < peer->sync->slots && s->serials[slot] == (serial | SERIAL_IS) &&
 		    states_is_at(peer->sync->host.table, slot, serial))
-			each(&peer->sync->host, slot);
+			each(peer, slot);
 	}
 }
 
