@@ -443,6 +443,84 @@ Test(channel_hostile, four_gigabytes_later)
 	cr_expect_eq(nodes[1].closed, 1);
 }
 
+/* ---- what ends up on somebody's terminal ---- */
+
+/* Of `show sync`; NULL: there is no such text */
+static const char *shown(const char *column)
+{
+	static char text[300];
+	json_t *rows = channel_show(nodes[1].channel);
+	const char *its = json_string_value(json_object_get(json_array_get(rows, 0), column));
+
+	snprintf(text, sizeof(text), "%s", its ? its : "");
+	json_decref(rows);
+	return text;
+}
+
+static bool device_is_shown(void)
+{
+	return !strcmp(shown("peer_device"), "a?b?c");
+}
+
+Test(channel_hostile, control_characters)
+{
+	come_with_key();
+	send_text(
+		SYNC_HELLO,
+		"{\"protocol\":[1,2],\"node\":\"o\\nld\",\"number\":1,\"epoch\":1,\"role\":\"\\u001b[2Jnone\","
+		"\"local\":\"127.0.0.1\",\"peer\":\"127.0.0.2\",\"software\":\"1\\u009b2\",\"link\":{\"device\":\"e\\u007fh\"}}");
+	cr_assert(until(node_has_opened, SECONDS));
+	cr_expect_str_eq(sync_peer_name(peer_of(1)), "o?ld");
+	cr_expect_str_eq(shown("role"), "?[2Jnone");
+	cr_expect_str_eq(shown("software"), "1?2");
+	cr_expect_str_eq(shown("peer_device"), "e?h");
+	send_text(SYNC_LINK, "{\"device\":\"one that is far too long\",\"mtu\":1500}");
+	send_text(SYNC_LINK, "{\"device\":7}");
+	send_text(SYNC_LINK, "\"device\"");
+	send_text(SYNC_LINK, "{\"device\":\"a\\r\\nb\\tc\"}");
+	send_text(SYNC_LINK, "{\"device\":\"a\\nb\\tc\"}");
+	cr_expect(until(device_is_shown, SECONDS), "%s", shown("peer_device"));
+	send_text(SYNC_BYE, "{\"code\":\"stopping\",\"text\":\"\\u001b]0;\\u0007 ends\"}");
+	cr_assert(until(node_has_closed, SECONDS));
+	cr_expect(error_has(1, "it says: ?]0;? ends"), "%s", sync_peer_last_error(peer_of(1)));
+}
+
+static void expect_refused_hello(const char *more)
+{
+	come_with_key();
+	send_text(SYNC_HELLO, hello(1, 2, "127.0.0.1", more));
+	expect_bye("protocol", "can't be understood");
+	cr_expect_eq(nodes[1].opened, 0);
+}
+
+Test(channel_hostile, long_device)
+{
+	expect_refused_hello(",\"link\":{\"device\":\"sixteen letters.\"}");
+}
+
+Test(channel_hostile, device_of_no_text)
+{
+	expect_refused_hello(",\"link\":{\"device\":[]}");
+}
+
+Test(channel_hostile, long_software)
+{
+	char more[300];
+
+	snprintf(more, sizeof(more), ",\"software\":\"%0256d\"", 1);
+	expect_refused_hello(more);
+}
+
+/* What belongs to the channel itself is short, always. */
+Test(channel_hostile, long_keys)
+{
+	come_with_key();
+	send_text(SYNC_HELLO, hello(1, 2, "127.0.0.1", ""));
+	cr_assert(until(node_has_opened, SECONDS));
+	send_frame(65537, SYNC_KEYS, "", 0);
+	expect_bye("protocol", "a frame of 65537 bytes came");
+}
+
 /* It speaks to another node than this one, as it says: somebody has led it here. */
 Test(channel_hostile, led_elsewhere)
 {

@@ -10,6 +10,7 @@
 #include "user/lib/file.h"
 #include "user/lib/instance.h"
 #include "user/lib/log.h"
+#include "user/sync/peer_json.h"
 
 #define PUSHED_MODE 0600
 #define ALL_SECTIONS ((1u << CONFIG_SECTIONS) - 1)
@@ -355,6 +356,7 @@ static int on_message(void *arg, struct sync_peer *peer, uint16_t type, const ui
 		free(letter);
 		return p ? -EPROTO : 0;
 	}
+	peer_json_clean(message, "part"); /* which is checked as any configuration, and is what was sent, or refused */
 	*letter = (struct config_letter){ .from = p, .type = type, .message = message };
 	STAILQ_INSERT_TAIL(&hc->letters, letter, entry);
 	event_active(hc->on_letters, EV_TIMEOUT, 0);

@@ -14,6 +14,7 @@
 #include "user/daemon/drill.h"
 #include "user/daemon/pairing.h"
 #include "user/lib/log.h"
+#include "user/sync/peer_json.h"
 
 #define REQUESTS_MAX 64 /* at a time */
 
@@ -169,7 +170,7 @@ static int on_message(void *arg, struct sync_peer *peer, uint16_t type, const ui
 
 	if (type != SYNC_REQUEST && type != SYNC_ANSWER)
 		return 0;
-	frame = json_loadb((const char *)data, len, 0, NULL);
+	frame = peer_json(data, len);
 	if (frame && type == SYNC_REQUEST)
 		err = take_request(d, peer, frame);
 	else if (frame)

@@ -368,8 +368,11 @@ static void take_keys(struct channel *c, const struct sync_keys *keys)
 	if (c->keys.n == keys->n && !memcmp(&c->keys, keys, sizeof(*keys)))
 		return;
 	c->keys = *keys;
-	for (size_t i = 0; i < c->n_peers; i++)
+	for (size_t i = 0; i < c->n_peers; i++) {
 		c->peers[i]->offered = 0;
+		if (c->peers[i]->conn)
+			hello_judge_keys(c->peers[i]);
+	}
 	drop_old_keys(c);
 	LIST_FOREACH(conn, &c->conns, entry)
 	{

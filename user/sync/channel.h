@@ -140,7 +140,7 @@ uint64_t sync_peer_number(const struct sync_peer *peer);       /* of its HELLO; 
 long long sync_peer_silent_ms(const struct sync_peer *peer);
 /*
  * By what both have told while they were connected no key of this node's file is the peer's: this node has the one before, or of two that
- * have different new ones the higher number. So it is to stand back while the peer lives.
+ * have different new ones the higher number. So it is to stand back while the peer lives, whatever its file has since: the other knows of no more.
  */
 bool sync_peer_leaves_out(const struct sync_peer *peer);
 /* The last connection has ended since one of both has no such key any more. */

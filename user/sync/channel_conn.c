@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* One connection, from its beginning to its end. */
 #include <arpa/inet.h>
-#include <ctype.h>
 #include <endian.h>
 #include <errno.h>
 #include <event2/buffer.h>
@@ -16,6 +15,7 @@
 #include "user/lib/clock.h"
 #include "user/lib/log.h"
 #include "user/sync/channel_internal.h"
+#include "user/sync/peer_json.h"
 
 static struct conn *conn_new(struct channel *channel, struct sync_peer *peer, int fd)
 {
@@ -245,21 +245,16 @@ void conn_end(struct conn *conn, const char *code, const char *fmt, ...)
 
 static void take_bye(struct conn *conn, const uint8_t *data, size_t len)
 {
-	json_t *bye = json_loadb((const char *)data, len, 0, NULL);
+	json_t *bye = peer_json(data, len);
 	const char *code = json_string_value(json_object_get(bye, "code"));
 	const char *its = json_string_value(json_object_get(bye, "text"));
-	char text[ERROR_MAX - 16];
-	size_t n = 0;
 
-	for (; its && its[n] && n < sizeof(text) - 1; n++)
-		text[n] = iscntrl((unsigned char)its[n]) ? '?' : its[n];
-	text[n] = '\0';
 	conn->dismissed = true;
 	conn->peer->ended_key |= conn->state == CONN_OPEN && is_for_key(code);
 	if (conn->state == CONN_OPEN && code && !strcmp(code, "replaced"))
 		conn_end(conn, "replaced", "another connection has taken its place");
 	else
-		conn_end(conn, NULL, "it says: %s", n ? text : "nothing");
+		conn_end(conn, NULL, "it says: %s", its && *its ? its : "nothing");
 	json_decref(bye);
 }
 
@@ -327,6 +322,7 @@ static void opened(struct conn *conn)
 	peer->refusals = 0;
 	strcpy(peer->key, conn->id);
 	peer->ended_key = false;
+	hello_judge_keys(peer);
 	peer->last_error[0] = '\0';
 	if (!again) {
 		peer->since_ms = clock_ms(CLOCK_BOOTTIME);
@@ -403,8 +399,8 @@ static void take(struct conn *conn, uint16_t type, const uint8_t *data, size_t l
 /* A frame that is whole: its bytes with the header; NULL: none, or too long a one has ended the connection. */
 static const uint8_t *next_frame(struct conn *conn, struct evbuffer *in, uint32_t *len, uint16_t *type)
 {
-	const uint32_t max = conn->state == CONN_OPEN ? SYNC_FRAME_MAX : HELLO_MAX;
 	uint8_t header[FRAME_HEADER];
+	uint32_t max;
 
 	if (evbuffer_copyout(in, header, sizeof(header)) != (ssize_t)sizeof(header))
 		return NULL;
@@ -412,6 +408,7 @@ static const uint8_t *next_frame(struct conn *conn, struct evbuffer *in, uint32_
 	memcpy(type, header + 4, 2);
 	*len = ntohl(*len);
 	*type = ntohs(*type);
+	max = conn->state == CONN_OPEN && *type >= SYNC_STATES_FIRST ? SYNC_FRAME_MAX : HELLO_MAX;
 	if (*len > max) {
 		conn_end(conn, "protocol", "a frame of %u bytes came; the longest has %u", *len, max);
 		return NULL;

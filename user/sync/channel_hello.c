@@ -3,7 +3,6 @@
  * The first frame each way: who is it, and what does it speak. It comes by TLS, so that the key vouches for it, and the addresses in it are
  * those of the connection: nobody in between can lead a node to another one than it means, or to itself.
  */
-#include <ctype.h>
 #include <errno.h>
 #include <net/if.h>
 #include <stdio.h>
@@ -14,6 +13,7 @@
 #include <unistd.h>
 
 #include "user/sync/channel_internal.h"
+#include "user/sync/peer_json.h"
 
 #define NAME_MAX_BYTES 255
 
@@ -111,10 +111,24 @@ static bool is_name(const char *text)
 {
 	size_t len = strlen(text);
 
-	for (const char *c = text; *c; c++)
-		if (iscntrl((unsigned char)*c))
-			return false;
 	return len && len <= NAME_MAX_BYTES;
+}
+
+/* Where there is one: an older release has none. */
+static bool is_link(const json_t *link)
+{
+	json_t *device = json_object_get(link, "device");
+
+	return !device || (json_is_string(device) && json_string_length(device) < IFNAMSIZ);
+}
+
+static bool are_names(const json_t *hello)
+{
+	const char *software = json_string_value(json_object_get(hello, "software"));
+
+	return is_name(json_string_value(json_object_get(hello, "node"))) &&
+	       is_name(json_string_value(json_object_get(hello, "role"))) && (!software || is_name(software)) &&
+	       is_link(json_object_get(hello, "link"));
 }
 
 static bool is_address(const char *text, const struct addr *addr)
@@ -159,8 +173,9 @@ static bool unpack(struct conn *conn, json_t *hello)
 
 	if (json_unpack_ex(hello, &error, 0, "{s:[i,i],s:s,s:I,s:I,s:s,s:s,s:s}", "protocol", &min, &max, "node", &node,
 			   "number", &number, "epoch", &epoch, "role", &role, "local", &local, "peer", &to) ||
-	    !is_name(node)) {
-		conn_end(conn, "protocol", "its HELLO can't be understood: %s", error.text);
+	    !are_names(hello)) {
+		conn_end(conn, "protocol", "its HELLO can't be understood: %s",
+			 *error.text ? error.text : "a name in it is empty, or too long");
 		return false;
 	}
 	if (!meant(conn, local, to) || !speaks(conn, node, min, max))
@@ -173,7 +188,7 @@ static bool unpack(struct conn *conn, json_t *hello)
 
 bool hello_take(struct conn *conn, const uint8_t *data, size_t len)
 {
-	json_t *hello = json_loadb((const char *)data, len, 0, NULL);
+	json_t *hello = peer_json(data, len);
 
 	if (!hello) {
 		conn_end(conn, "protocol", "its HELLO is no JSON");
@@ -190,19 +205,20 @@ bool hello_take(struct conn *conn, const uint8_t *data, size_t len)
 
 void keys_take(struct conn *conn, const uint8_t *data, size_t len)
 {
-	json_t *frame = json_loadb((const char *)data, len, 0, NULL);
+	json_t *frame = peer_json(data, len);
 	json_t *keys = json_object_get(frame, "keys");
 
 	if (json_is_array(keys))
 		json_object_set(conn->peer->hello, "keys", keys);
+	hello_judge_keys(conn->peer);
 	json_decref(frame);
 }
 
 void link_take(struct conn *conn, const uint8_t *data, size_t len)
 {
-	json_t *link = json_loadb((const char *)data, len, 0, NULL);
+	json_t *link = peer_json(data, len);
 
-	if (json_is_object(link))
+	if (json_is_object(link) && is_link(link))
 		json_object_set(conn->peer->hello, "link", link);
 	json_decref(link);
 }
@@ -226,7 +242,7 @@ bool hello_has_key(const struct sync_peer *peer, const struct sync_key *key)
 	return names_key(peer, sync_key_id_text(key, id));
 }
 
-bool sync_peer_leaves_out(const struct sync_peer *peer)
+static bool leaves_out(const struct sync_peer *peer)
 {
 	const struct sync_keys *keys = &peer->channel->keys;
 	char id[SYNC_KEY_ID_DIGITS + 1];
@@ -240,4 +256,9 @@ bool sync_peer_leaves_out(const struct sync_peer *peer)
 		has_it |= !strcmp(peer->key, sync_key_id_text(&keys->key[i], id));
 	}
 	return has_it || peer->channel->number > peer->number;
+}
+
+void hello_judge_keys(struct sync_peer *peer)
+{
+	peer->leaves_out = leaves_out(peer);
 }

@@ -53,6 +53,7 @@ struct sync_peer {
 	char *name;			  /* of it; NULL */
 	char key[SYNC_KEY_ID_DIGITS + 1]; /* of the last connection; "": there was none */
 	bool ended_key;			  /* the last connection has ended for the key */
+	bool leaves_out;		  /* see channel.h; as of when both were connected */
 	uint64_t number;
 	unsigned int protocol;
 	unsigned int offered;  /* which of the keys is next */
@@ -144,6 +145,8 @@ void keys_take(struct conn *conn, const uint8_t *data, size_t len);
 void link_take(struct conn *conn, const uint8_t *data, size_t len);
 /* The peer has that key, as it says itself. */
 bool hello_has_key(const struct sync_peer *peer, const struct sync_key *key);
+/* While both are connected: what keys they have has changed. */
+void hello_judge_keys(struct sync_peer *peer);
 
 /* ---- channel_listen.c ---- */
 

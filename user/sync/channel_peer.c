@@ -107,6 +107,11 @@ long long sync_peer_silent_ms(const struct sync_peer *peer)
 	return peer->heard_ms ? clock_ms(CLOCK_BOOTTIME) - peer->heard_ms : -1;
 }
 
+bool sync_peer_leaves_out(const struct sync_peer *peer)
+{
+	return peer->leaves_out;
+}
+
 bool sync_peer_ended_key(const struct sync_peer *peer)
 {
 	return peer->ended_key;
