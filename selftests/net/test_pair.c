@@ -76,6 +76,28 @@ Test(pair, of_two_masters_who_has_no_gateway_yields)
 	cr_expect(pair_role(A) == CARP_MASTER && pair_role(B) == CARP_BACKUP);
 }
 
+/* It has been cut off for a little less than it takes to find that the gateway does not answer */
+Test(pair, of_two_masters_who_has_no_gateway_before_long_yields)
+{
+	pair_begin_known(&slow);
+	pair_channel(LAN, true, 0);
+	pair_channel(SYNC, true, 0);
+	pair_pass(6 * SECOND, NULL);
+	pair_channel(SYNC, false, 0);
+	pair_pass(SECOND, NULL);
+	cr_assert(pair_role(A) == CARP_MASTER && pair_role(B) == CARP_BACKUP);
+	vhids_gateways(A->v, A->ifindex[LAN], false, w.now);
+	vhids_gateways(A->v, A->ifindex[LAN], true, w.now);
+	pair_pass(100 * MS, NULL);
+	cr_expect(pair_role(A) == CARP_BACKUP && pair_role(B) == CARP_MASTER);
+	vhids_gateways(A->v, A->ifindex[LAN], false, w.now);
+	pair_pass(2 * SECOND, NULL);
+	cr_expect(pair_role(A) == CARP_MASTER && pair_role(B) == CARP_BACKUP);
+	vhids_gateways(A->v, A->ifindex[LAN], true, w.now);
+	pair_pass(2 * SECOND, NULL);
+	cr_expect_eq(pair_role(A), CARP_MASTER, "what becomes of it later is another matter");
+}
+
 Test(pair, who_bows_out_does_so_by_beats_too)
 {
 	pair_begin_known(&humble);

@@ -215,10 +215,11 @@ void vhids_link(struct vhids *v, uint32_t ifindex, bool up, uint64_t now_ns)
 		vhids_judge(v);
 }
 
+/* Gateways that are up too: their probes may not have been missed for long enough yet. */
 void vhids_settle(struct vhids *v)
 {
 	for (size_t i = 0; i < v->n; i++)
-		if (v->all[i].link_up && v->all[i].gateway_waits)
+		if (v->all[i].link_up)
 			v->all[i].settled_ns = v->now_ns + VHID_SETTLE_NS;
 	vhids_judge(v);
 }
@@ -234,9 +235,9 @@ void vhids_gateways(struct vhids *v, uint32_t ifindex, bool waits, uint64_t now_
 
 		if (one->ifindex != ifindex)
 			continue;
-		one->gateway_waits = waits;
-		if (!waits)
+		if (one->gateway_waits && !waits)
 			one->settled_ns = 0; /* what becomes of it later is another matter */
+		one->gateway_waits = waits;
 		changed |= did != vhid_settles(v, one);
 	}
 	if (changed)
