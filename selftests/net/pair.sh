@@ -122,6 +122,7 @@ no_peers() {
 		check "as at the beginning" fl "$node" apply --local "$FL_TMP/$node-plain.json"
 	done
 	check "as before" slowwait 3 roles master backup
+	check "adverts to all" by_multicast
 }
 
 hears_more() {
@@ -146,6 +147,38 @@ by_ipv6_unicast() {
 	check_equal "from the address that is named" "$(vip right master)" 2001:db8::1
 	unicast 192.0.2.1 192.0.2.2 2001:db8::1 2001:db8::2
 	no_peers
+}
+
+by_multicast() {
+	"$FL_PYTHON" -c 'import sys, wire
+wire.Port(sys.argv[1], "lan").expect("an advert", lambda p: (p.src, p.dst, p.proto) == ("192.0.2.1", "224.0.0.18", 112))' "$host"
+}
+
+# A third node, with the password and without "ha": it understands the pair's adverts, which does not believe its own
+plain_master() {
+	cat > "$FL_TMP/third.json" << EOF
+{
+  "node": { "name": "plain" },
+  "default_action": "pass",
+  "interfaces": { "lan": { "device": "lan" } },
+  "vips": { "lan_vip": { "interface": "lan", "address": "192.0.2.100/24", "vhid": 7, "advbase_s": 0, "advskew": 10,
+                         "password_file": "$FL_TMP/password" } }
+}
+EOF
+	check_equal "before" "$(fl left status | head -n 1)" "OK"
+	daemon_start plain "$host" "$FL_TMP/third.json" || return
+	check "it is master" slowwait 3 is plain master
+	check "and so is the pair's" slowwait 1 roles master backup
+	check "a reason" slowwait 2 has_reason left 'split-brain: vip lan_vip: 192.0.2.3 is master too, and is not believed: .*"plain_peers"'
+	check "told" has_event left split-brain level alert
+	check "a SIEM alerts" siem_alerts left 100853
+	check_equal "a backup has nothing to tell" "$(fl right status | head -n 1)" "OK"
+	daemon_remove plain
+	check "gone" slowwait 10 is_ok left
+}
+
+is_ok() {
+	[ "$(fl "$1" status | head -n 1)" = OK ]
 }
 
 # seen_from NODE: the address that the host sees of a connection that the node itself begins
@@ -269,7 +302,7 @@ stopped() {
 	check "it has given them up" slowwait 2 has_event left "master -> backup" reason \
 		"this node was held up for so long that another has taken them"
 	check "and back" slowwait 2 roles master backup
-	check_not "no split brain" has_event left split-brain
+	check_not "no split brain" has_event left split-brain from 172.16.255.2
 }
 
 # sync NODE KEY
@@ -366,6 +399,7 @@ alone() {
 set_up
 run_test begins begins
 run_test by-ipv6-unicast by_ipv6_unicast
+run_test plain-master plain_master
 run_test own-connections own_connections
 run_test lost-link lost_link
 run_test cant-send-to-all cant_send_to_all

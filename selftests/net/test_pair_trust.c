@@ -161,6 +161,35 @@ Test(pair_trust, plain_peers_are_believed_where_that_is_wanted)
 	cr_expect_eq(pair_role(B), CARP_BACKUP, "it yields to what is better");
 }
 
+/* A node that has the password and no "ha": neither of the two gives way */
+Test(pair_trust, a_plain_master_beside_a_pair_is_told_of)
+{
+	uint8_t frame[FRAME_MAX];
+
+	pair_begin_known(&fast);
+	advert_of_a(frame);
+	pair_put(1, LAN, frame, strip(frame));
+	pair_carry();
+	cr_expect_eq(pair_view(B).rival.family, AF_UNSPEC, "a backup has none");
+	pair_node_kill(A);
+	pair_pass(SECOND, NULL);
+	cr_expect_eq(pair_role(B), CARP_MASTER);
+	pair_put(1, LAN, frame, EXT_AT);
+	pair_carry();
+	cr_expect_eq(pair_role(B), CARP_MASTER, "it is not believed");
+	cr_expect_eq(pair_view(B).rival.family, AF_INET);
+	cr_expect_eq(pair_view(B).rival_why, CARP_UNSIGNED);
+	cr_expect_eq(B->happened[VHID_RIVAL], 1u);
+	pair_pass(SECOND, NULL);
+	pair_put(1, LAN, frame, EXT_AT);
+	pair_carry();
+	cr_expect_eq(B->happened[VHID_RIVAL], 1u, "the same one is told of once");
+	pair_pass(4900 * MS, NULL);
+	cr_expect_eq(pair_view(B).rival.family, AF_INET, "so long its adverts may get lost");
+	pair_pass(200 * MS, NULL);
+	cr_expect_eq(pair_view(B).rival.family, AF_UNSPEC, "it is gone");
+}
+
 static void keys_are(struct node *n, unsigned int first, unsigned int count)
 {
 	static struct sign_keys both;

@@ -155,6 +155,11 @@ static void reasons_of(const struct config_vip *vip, const struct vhid_view *vie
 		json_array_append_new(reasons,
 				      json_sprintf("split-brain: vip %s: %s was master too, until %lld s ago",
 						   vip->name, addr_format(&view->dual_peer, peer), dual_ms / 1000));
+	if (view->rival.family)
+		json_array_append_new(reasons,
+				      json_sprintf("split-brain: vip %s: %s is master too, and is not believed: %s",
+						   vip->name, addr_format(&view->rival, peer),
+						   carp_fault_text(view->rival_why)));
 	if (view->split)
 		json_array_append_new(
 			reasons, json_sprintf("segment-split: vip %s: adverts to or from %s go by the sync link "

@@ -203,6 +203,10 @@ static void tell_vip(struct daemon *d, const struct config_vip *vip, const struc
 	case VHID_FAULT:
 		tell_fault(d, vip, e, from);
 		break;
+	case VHID_RIVAL:
+		journal_write(d->journal, JOURNAL_ALERT, JOURNAL_VIP, e->name, "split-brain", details_of(vip, e, from),
+			      "%s is master too, and is not believed: %s", from, carp_fault_text(e->fault));
+		break;
 	case VHID_UNSENT:
 		journal_write(d->journal, JOURNAL_WARNING, JOURNAL_VIP, e->name, "can't send", NULL, "adverts: %s",
 			      strerror(-e->err));

@@ -394,6 +394,10 @@ static void view_of(const struct vhids *v, const struct vhid *one, struct vhid_v
 				    .announced_ns = one->announced_ns,
 				    .unseen_ns = one->unseen.is ? one->unseen.since_ns : 0,
 				    .unseen_peer = peer_addr(v, one->unseen.is, one->unseen.peer) };
+	if (vhid_has_rival(v, one)) {
+		view->rival = one->rival.addr;
+		view->rival_why = one->rival.why;
+	}
 	memcpy(view->name, one->name, sizeof(view->name));
 }
 

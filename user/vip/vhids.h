@@ -75,6 +75,7 @@ enum vhid_event_kind {
 	VHID_ANNOUNCED, /* the peer has seen where the addresses are; ns: after so long */
 	VHID_UNSEEN,	/* it has not, though it has a link there; ns: for how long now */
 	VHID_SEEN,	/* again */
+	VHID_RIVAL,	/* another is master too, and is not believed, because of `fault`; `from`: its own address */
 	VHID_PEER,	/* `peer` has changed */
 };
 
@@ -120,6 +121,8 @@ struct vhid_view {
 		announced_ns; /* so long after it became master a peer had seen all its announcements; 0: it has not told */
 	uint64_t unseen_ns; /* since when a peer that is there has seen none; 0: it has */
 	struct addr unseen_peer;
+	struct addr rival; /* master too, with the password, and not believed; AF_UNSPEC: none is */
+	enum carp_fault rival_why;
 };
 
 struct vhids_plane {

@@ -5,6 +5,8 @@
 #define STRANGE_PAUSE_NS \
 	(3 * SECOND) /* while keys are changed, who does not know which of two the other has sends by both */
 #define FAULT_PAUSE_NS (60 * SECOND) /* between two events about the same fault */
+#define RIVAL_INTERVALS 3	     /* so many of its adverts may get lost */
+#define RIVAL_NS (5 * SECOND)	     /* at least, that it is taken to be there */
 
 /* Whose advert it is, and what it says. */
 struct advert {
@@ -30,7 +32,36 @@ static bool is_from_peer(const struct vhid *one, const struct addr *from)
 	return !one->n_peers;
 }
 
-static void fault(struct vhids *v, struct vhid *one, const struct carp_heard *heard, enum carp_fault fault)
+bool vhid_has_rival(const struct vhids *v, const struct vhid *one)
+{
+	return one->carp.role == CARP_MASTER && v->now_ns < one->rival.until_ns;
+}
+
+/* It knows the password, and neither of the two gives way: this one does not believe it, and that one does not understand more than CARP. */
+static void watch_rival(struct vhids *v, struct vhid *one, const struct carp_heard *heard, enum carp_fault why,
+			const struct carp_claim *claim)
+{
+	const uint64_t ns = RIVAL_INTERVALS * claim->interval_ns;
+	const bool is_known = vhid_has_rival(v, one); /* by its other family's address, maybe */
+	struct vhid_event *e;
+
+	if (one->carp.role != CARP_MASTER || claim->leaves ||
+	    (why != CARP_UNSIGNED && why != CARP_STRANGE_KEY && why != CARP_STRANGER))
+		return;
+	one->rival.until_ns = v->now_ns + (ns > RIVAL_NS ? ns : RIVAL_NS);
+	if (is_known)
+		return;
+	one->rival.addr = heard->from;
+	one->rival.why = why;
+	e = vhid_event_add(v, one, VHID_RIVAL);
+	if (!e)
+		return;
+	e->fault = why;
+	e->from = heard->from;
+}
+
+static void fault(struct vhids *v, struct vhid *one, const struct carp_heard *heard, enum carp_fault fault,
+		  const struct carp_claim *claim)
 {
 	struct vhid_event *e;
 
@@ -38,6 +69,7 @@ static void fault(struct vhids *v, struct vhid *one, const struct carp_heard *he
 	if (fault == CARP_STRANGE_KEY &&
 	    (pair_keys_are_fresh(v) || (one->heard_ns && v->now_ns - one->heard_ns < STRANGE_PAUSE_NS)))
 		return;
+	watch_rival(v, one, heard, fault, claim);
 	if (one->fault_ns[fault] && v->now_ns - one->fault_ns[fault] < FAULT_PAUSE_NS)
 		return;
 	one->fault_ns[fault] = v->now_ns;
@@ -153,7 +185,7 @@ static void hear(void *arg, const struct carp_heard *heard)
 	if (!takes_part(one))
 		return;
 	if (bad) {
-		fault(v, one, heard, bad);
+		fault(v, one, heard, bad, &a.claim);
 		return;
 	}
 	one->received++;

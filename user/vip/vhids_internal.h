@@ -58,6 +58,13 @@ struct vhid_sending {
 	uint64_t probe_ns;   /* as backup, while it fails: the next probe is due */
 };
 
+/* Who says that it is master too, with the password, and is not believed. */
+struct vhid_rival {
+	struct addr addr;
+	enum carp_fault why;
+	uint64_t until_ns; /* it is taken to be one; 0: there was none */
+};
+
 /* A peer that is heard, and takes part in this vhid. */
 enum vhid_guard {
 	GUARD_NONE,
@@ -98,6 +105,7 @@ struct vhid {
 	uint64_t fault_ns[CARP_FAULTS];
 
 	/* of a pair */
+	struct vhid_rival rival;
 	struct vhid_peer *say; /* by peer */
 	enum vhid_guard guard; /* who takes over when this node is silent */
 	bool behind;	       /* in maintenance, and another node goes before this one */
@@ -191,6 +199,10 @@ void vhid_announce_begin(struct vhids *v, struct vhid *one);
 void vhid_announce_run(struct vhids *v, struct vhid *one);
 /* It can send by IPv4, or IPv6: it has addresses of that family, and one of the device's own to send from. */
 bool vhid_speaks(const struct vhid *one, bool six);
+
+/* ---- vhids_hear.c ---- */
+
+bool vhid_has_rival(const struct vhids *v, const struct vhid *one);
 
 /* ---- vhids_pair.c ---- */
 
