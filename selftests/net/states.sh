@@ -362,8 +362,14 @@ is_degraded() {
 	fl router status | head -n 1 | grep -q '^DEGRADED:.*the state table is full (100 states, limits.states is 100): new connections are refused'
 }
 
+# told_full: how often, and of how many connections in all
+told_full() {
+	fl router --json show events --kind states |
+		json "(lambda its: (len(its), sum(e['details']['refused'] for e in its)))([e for e in d if e['event'] == 'full'])"
+}
+
 full() {
-	local asking
+	local asking told
 	fl router kill states --all > /dev/null
 	limit 100
 	rm -f "$FL_TMP/asked" "$FL_TMP/many.log"
@@ -379,6 +385,13 @@ full() {
 	limit 200
 	check "there is room" in_ns "$client" ping -q -c 1 -W 2 "$SERVER4"
 	check_equal "they still go on" "$(ask second)" 100
+	told=$(told_full)
+	daemon_kill router
+	daemon_start router "$router" "$FL_TMP/router.json" || return
+	sleep 2 # two looks
+	check_equal "the next daemon tells none of them again" "$(told_full)" "$told"
+	check_not "nor is it full" is_degraded
+	check_equal "and they go on" "$(ask third)" 100
 	exec {asking}>&-
 }
 

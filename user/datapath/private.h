@@ -235,6 +235,7 @@ struct datapath {
 	uint64_t states_full_ms;	   /* when it refused somebody last; 0: never */
 	uint64_t states_limited_told;
 	struct told states_refused_told, states_evicted_told;
+	bool nat_counted;	       /* what there was when this daemon began counts as told */
 	struct told nat_told[2];       /* as untranslated of user/datapath/state_table.c */
 	uint32_t states_epoch;	       /* grows when the table is replaced */
 	struct fl_sync_log *sync_logs; /* by CPU, and the daemon's */

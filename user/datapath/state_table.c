@@ -36,6 +36,18 @@ int state_table_map(struct datapath *dp, const struct dp_map *maps, struct state
 	return err ?: states_init(t, fds.n_buckets);
 }
 
+/* An earlier daemon has told what it has counted. What came while there was none is in the counters alone. */
+static void counted_before(struct datapath *dp)
+{
+	struct states_numbers n;
+
+	states_numbers(&dp->states, &n);
+	dp->states_refused_told.count = n.refused_full;
+	dp->states_evicted_told.count = n.evicted;
+	dp->states_limited = dp->states_limited_told = n.refused_full - n.refused_place;
+	dp->nat_counted = !n.made;
+}
+
 int state_table_open(struct datapath *dp)
 {
 	struct dp_map maps[STATE_MAPS];
@@ -46,7 +58,10 @@ int state_table_open(struct datapath *dp)
 	err = state_table_map(dp, maps, &dp->states);
 	err = err ?: state_table_left(dp);
 	err = err ?: states_recount(&dp->states);
-	return err ? log_ret(err, "cannot map the state table") : 0;
+	if (err)
+		return log_ret(err, "cannot map the state table");
+	counted_before(dp);
+	return 0;
 }
 
 void state_table_configure(struct datapath *dp, const struct config *config)
@@ -140,12 +155,15 @@ static void tell_untranslated(struct datapath *dp)
 		for (uint32_t i = 1; i < FL_PORTS_MAX; i++)
 			if (dp->ports[i].kind != PORT_NONE)
 				all += dropped_of(dp, i, untranslated[n].reason, value);
+		if (!dp->nat_counted)
+			dp->nat_told[n].count = all;
 		dropped = to_tell(&dp->nat_told[n], all);
 		if (dropped)
 			journal_write(dp->journal, JOURNAL_WARNING, JOURNAL_NAT, untranslated[n].name,
 				      untranslated[n].event, json_pack("{s:I}", "packets", (json_int_t)dropped),
 				      "%llu packets dropped: %s", (unsigned long long)dropped, untranslated[n].text);
 	}
+	dp->nat_counted |= value != NULL;
 	free(value);
 }
 
