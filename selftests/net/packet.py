@@ -9,7 +9,7 @@ import ipaddress
 import socket
 import struct
 
-ETH_IP, ETH_IPV6, ETH_VLAN = 0x0800, 0x86DD, 0x8100
+ETH_IP, ETH_ARP, ETH_IPV6, ETH_VLAN = 0x0800, 0x0806, 0x86DD, 0x8100
 ICMP, TCP, UDP, IPV6, FRAGMENT, ICMP6 = 1, 6, 17, 41, 44, 58
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
 

@@ -28,7 +28,7 @@ world() {
 	secrets S4-a.json S4-b.json
 }
 
-for mode in ${FL_MODES:-native}; do
+for mode in ${FL_MODES:-native tc}; do
 	test_group "$mode"
 	world
 	FL_PYTHON_TIMEOUT=300 python_tests s4.py --lab "$FL_PREFIX" --how "$mode" --config "$FL_TMP/S4-a.json"

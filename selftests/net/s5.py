@@ -2,38 +2,53 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What configs/S5-pri01.json and S5-sec01.json stand for: whatever happens to one node, traffic goes on by the other.
 
---how native|tc: of all interfaces. The shared addresses get fast_ms for the tests' time; one test leaves the files as they are.
+--how native|tc: of all interfaces. The shared addresses get fast_ms for the tests' time, and IPv6 ones beside those that they have; the last
+tests leave the files as they are.
 """
 
 import contextlib
 import os
 import socket
 import time
+import typing
 
+from packet import FIN, RST
 from pairlab import *
 from wire import Failure, check_fields, check_sound, main
 
 CABLES = {"wan": "eth0", "lan": "eth1", "dmz": "eth2", "sync": "eth3"}
 FAST_MS = 50
-INTERVAL = FAST_MS * (1 + 100 / 256) / 1000  # of the worse one's adverts, s
 UNPLANNED = 0.5  # s; 3 * FAST_MS + skew, and what a busy machine takes
 
-lab = PairLab(("S5-pri01.json", "S5-sec01.json"), CABLES,
-              streams=[("lan", "dmz", "10.0.2.50"), ("dmz", "isp", "198.51.100.1")],
-              shared=[("lan", "lan", "10.0.1.50", "10.0.1.1"), ("wan", "isp", "203.0.113.254", "203.0.113.1")],
-              interval=INTERVAL)
+AS_SHIPPED = {"streams": [("lan", "dmz", "10.0.2.50"), ("dmz", "isp", "198.51.100.1")],
+              "shared": [("lan", "lan", "10.0.1.50", "10.0.1.1"), ("wan", "isp", "203.0.113.254", "203.0.113.1"),
+                         ("dmz", "dmz", "10.0.2.50", "10.0.2.1")]}
+BY_IPV6 = {"streams": [("dmz", "isp", "2001:db8:ff::1")],
+           "shared": [("lan", "lan", "2001:db8:1::50", "2001:db8:1::1"), ("wan", "isp", "2001:db8:f::fe", "2001:db8:f::1"),
+                      ("dmz", "dmz", "2001:db8:2::50", "2001:db8:2::1")]}
+
+lab = PairLab(("S5-pri01.json", "S5-sec01.json"), CABLES, advert=FAST_MS / 1000, advskew=100,
+              **{what: AS_SHIPPED[what] + BY_IPV6[what] for what in AS_SHIPPED})
 a, b = lab.nodes
 traffic = lab.traffic
 
 
-def adapt(config, fast=True):
+def adapt(config):
+    as_shipped(config)
+    for vip in config["vips"].values():
+        vip["fast_ms"] = FAST_MS
+    for name, address in (("lan_vip", "2001:db8:1::1/64"), ("wan_vip", "2001:db8:f::1/64"), ("dmz_vip", "2001:db8:2::1/64")):
+        shipped = config["vips"][name]["address"]
+        config["vips"][name]["address"] = [shipped if isinstance(shipped, str) else shipped[0], address]
+    for name, prefix in (("LAN_SUBNETS", "2001:db8:1::/64"), ("DMZ_SUBNETS", "2001:db8:2::/64")):
+        config["aliases"][name] = [config["aliases"][name][0], prefix]
+
+
+def as_shipped(config):
+    """But for how it is attached, and what else runs at the machines of a real pair."""
     for name, interface in config["interfaces"].items():
         if name in CABLES:
             interface["mode"] = lab.how
-    for vip in config["vips"].values():
-        vip.pop("fast_ms", None)
-        if fast:
-            vip["fast_ms"] = FAST_MS
     config.pop("hooks", None)
     config.pop("checks", None)
 
@@ -44,9 +59,21 @@ def test_start():
         time.sleep(0.5)
 
 
+def ends_said(port):
+    """What TCP of the node has said meanwhile of connections that end."""
+    said = []
+    while p := port.read(0):
+        if p.flags is not None and p.flags & (FIN | RST):
+            said.append(str(p))
+    return said
+
+
 def test_power_loss_of_the_primary():
+    """The other hears no farewell: neither of the daemon, nor of the kernel that closes its connections."""
     with traffic("power loss", UNPLANNED) as t:
+        sync = lab.port("switch", "sync-a")
         a.power(False)
+        check_equal(ends_said(sync), [], "ends of connections that are told by who has no power any more")
         t.flow()
         check(b.has("master"), "roles: %s" % b.roles())
         a.power(True)
@@ -128,11 +155,12 @@ def test_maintenance_and_the_other_dies():
 
 
 def test_both_boot_together():
-    for node in lab.nodes:
-        node.power(False)
-    for node in lab.nodes:
-        node.power(True)
-    lab.settled(timeout=60)
+    with lab.owned("both boot"):
+        for node in lab.nodes:
+            node.power(False)
+        for node in lab.nodes:
+            node.power(True)
+        lab.settled(timeout=60)
     with traffic("after both have booted", 0.1, 0):
         time.sleep(0.3)
 
@@ -170,35 +198,73 @@ def test_primary_returns():
         t.flow()
 
 
+class Way(typing.NamedTuple):
+    """Of connections whose answers come by the other node: their ends, what the other node's MAC at the client is, and what makes them go so."""
+
+    client: str
+    server: str
+    source: str
+    address: str
+    mac: str
+    begins: list
+    ends: list
+
+
+def routed(client, server, source, address, mac, by_a, by_b):
+    return Way(client, server, source, address, mac, [(client, "route add %s via %s" % (address, by_a)), (server, "route add %s via %s" % (source, by_b))],
+               [(client, "route del %s" % address), (server, "route del %s" % source)])
+
+
+def translated(source, address, vip):
+    """To the shared address, as by a router with an old neighbour entry."""
+    return Way("dmz", "isp", source, address, "02:00:00:00:0b:02", [("isp", "neigh replace %s lladdr 02:00:00:00:0b:00 dev eth0 nud permanent" % vip)],
+               [("isp", "neigh del %s dev eth0" % vip)])
+
+
+WAYS = {"": routed("lan", "dmz", "10.0.1.50", "10.0.2.50", "02:00:00:00:0b:01", "10.0.1.2", "10.0.2.3"),
+        "by IPv6": routed("lan", "dmz", "2001:db8:1::50", "2001:db8:2::50", "02:00:00:00:0b:01", "2001:db8:1::2", "2001:db8:2::3"),
+        "translated": translated("10.0.2.50", "198.51.100.1", "203.0.113.1"),
+        "translated by IPv6": translated("2001:db8:2::50", "2001:db8:ff::1", "2001:db8:f::1")}
+
+
 @contextlib.contextmanager
-def answers_by_the_other():
-    lab.run("lan", "ip", "route", "add", "10.0.2.50/32", "via", "10.0.1.2")
-    lab.run("dmz", "ip", "route", "add", "10.0.1.50/32", "via", "10.0.2.3")
+def answers_by_the_other(way):
+    for ns, words in way.begins:
+        lab.run(ns, "ip", *words.split())
     try:
         yield
     finally:
-        lab.run("lan", "ip", "route", "del", "10.0.2.50/32")
-        lab.run("dmz", "ip", "route", "del", "10.0.1.50/32")
+        for ns, words in way.ends:
+            lab.run(ns, "ip", *words.split())
 
 
-def refused(client, address, port):
+def refused(way, port):
     """Nobody is there: an ICMP error says so, about the first packet of a connection that only the other node has seen."""
-    with namespace(lab.ns(client)), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+    seen = lab.port(way.client, "eth0")
+    with namespace(lab.ns(way.client)), socket.socket(family(way.address), socket.SOCK_DGRAM) as sock:
         sock.settimeout(2)
-        sock.connect((address, port))
+        sock.connect((way.address, port))
         sock.send(b"who")
+        ours = sock.getsockname()[1]
+        error = seen.expect("the ICMP error", lambda p: p.quoted is not None and p.quoted.dport == port, 5)
+        check_sound(error, "the ICMP error")
+        check_fields(error, "the ICMP error", src=way.address, dst=way.source, hop=63, src_mac=way.mac, dst_mac=seen.mac,
+                     type=1 if error.version == 6 else 3, code=4 if error.version == 6 else 3)
+        check_fields(error.quoted, "what it quotes", src=way.source, dst=way.address, sport=ours)
         try:
             sock.recv(100)
         except ConnectionRefusedError:
             return
         except OSError as why:
             raise Failure("no ICMP error came by the other node: %s" % why) from None
-        raise Failure("somebody answers at %s port %d" % (address, port))
+        finally:
+            seen.sock.close()
+        raise Failure("somebody answers at %s port %d" % (way.address, port))
 
 
 def test_asymmetric():
     """What the LAN sends passes by one node, and what the DMZ answers by the other, which knows nothing of it yet."""
-    with answers_by_the_other():
+    with answers_by_the_other(WAYS[""]):
         begin, before = time.monotonic(), {node: lab.dropped(node.name).get("rule", 0) for node in lab.nodes}
         transfers = [Transfer(lab, "lan", "dmz", "10.0.2.50", 7100 + i) for i in range(20)]
         pings = Pings(lab, "lan", "dmz", "10.0.2.50", 7150)
@@ -206,7 +272,6 @@ def test_asymmetric():
         for t in transfers:
             t.moves()
         pings.flows()
-        refused("lan", "10.0.2.50", 7198)
         time.sleep(0.5)
         pings.finish()
         check_equal(pings.lost(), [], "packets lost")
@@ -218,55 +283,69 @@ def test_asymmetric():
         check_equal([row["packets"] > 0 for row in rows], [True], "whether the other node forwards by a state of its own")
 
 
-def test_asymmetric_frames():
+def frames(way, port):
     """What the other node hands up and lets in again leaves it as any packet does: a hop less, all sums right, from its MAC to the host's."""
-    with answers_by_the_other(), contextlib.ExitStack() as stack:
-        seen = lab.port("lan", "eth0")
-        want = {"src": "10.0.2.50", "dst": "10.0.1.50", "hop": 63, "src_mac": "02:00:00:00:0b:01", "dst_mac": seen.mac, "unfinished": False, "vlans": []}
-        with namespace(lab.ns("dmz")):
-            server = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-            listener = stack.enter_context(socket.create_server(("10.0.2.50", 7161)))
-        with namespace(lab.ns("lan")):
-            clients = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(4)]
-            caller = stack.enter_context(socket.socket(socket.AF_INET))
-        server.bind(("10.0.2.50", 7160))
+    with contextlib.ExitStack() as stack:
+        seen = lab.port(way.client, "eth0")
+        stack.enter_context(seen.sock)
+        want = {"src": way.address, "dst": way.source, "hop": 63, "src_mac": way.mac, "dst_mac": seen.mac, "unfinished": False, "vlans": []}
+        head = 48 if family(way.address) == socket.AF_INET6 else 28
+        with namespace(lab.ns(way.server)):
+            server = stack.enter_context(socket.socket(family(way.address), socket.SOCK_DGRAM))
+            listener = stack.enter_context(socket.create_server((way.address, port + 1), family=family(way.address)))
+        with namespace(lab.ns(way.client)):
+            clients = [stack.enter_context(socket.socket(family(way.address), socket.SOCK_DGRAM)) for _ in range(4)]
+            caller = stack.enter_context(socket.socket(family(way.address)))
+        server.bind((way.address, port))
         for sock in (server, caller, listener):
             sock.settimeout(5)
-        for client, size in zip(clients, (1, 32, 999, 1472)):
-            client.sendto(bytes(size), ("10.0.2.50", 7160))
+        for client, size in zip(clients, (1, 32, 999, 1500 - head)):
+            client.sendto(bytes(size), (way.address, port))
             _, who = server.recvfrom(2048)
-            check_equal(lab.states("b", "--port", str(who[1])), [], "what the other node knows before the answer")
+            check_equal(lab.states("b", "--port", str(client.getsockname()[1])), [], "what the other node knows before the answer")
             server.sendto(os.urandom(size), who)
-            answer = seen.expect("the answer of %d bytes" % size, lambda p: p.sport == 7160, 5)
+            answer = seen.expect("the answer of %d bytes" % size, lambda p: p.sport == port, 5)
             check_sound(answer, "the answer of %d bytes" % size)
             check(answer.l4_check_ok, "its sum is not there")
-            check_fields(answer, "the answer of %d bytes" % size, length=28 + size, **want)
-        caller.connect(("10.0.2.50", 7161))
-        answer = seen.expect("the SYN-ACK", lambda p: p.sport == 7161 and p.flags & 0x12 == 0x12, 5)
+            check_fields(answer, "the answer of %d bytes" % size, length=head + size, **want)
+            check_equal(len(lab.states("b", "--port", str(client.getsockname()[1]))), 1, "the state that the other node has now")
+        caller.connect((way.address, port + 1))
+        answer = seen.expect("the SYN-ACK", lambda p: p.sport == port + 1 and p.flags & 0x12 == 0x12, 5)
         check_sound(answer, "the SYN-ACK")
         check(answer.l4_check_ok, "its sum is not there")
         check_fields(answer, "the SYN-ACK", **want)
 
 
+def test_asymmetric_frames():
+    for n, (name, way) in enumerate(WAYS.items()):
+        with answers_by_the_other(way):
+            try:
+                frames(way, 7160 + 10 * n)
+                refused(way, 7165 + 10 * n)
+            except Failure as why:
+                raise Failure("%s: %s" % (name or "by IPv4", why)) from None
+
+
 def test_asymmetric_in_the_midst():
-    """Answers begin to come by the other node, those to the shared address too, as by a router with an old ARP entry."""
+    """Answers begin to come by the other node, those to the shared addresses too."""
     with traffic("answers by the other node", 0.2) as t:
-        lab.run("dmz", "ip", "route", "add", "10.0.1.50/32", "via", "10.0.2.3")
-        lab.run("isp", "ip", "neigh", "replace", "203.0.113.1", "lladdr", "02:00:00:00:0b:00", "dev", "eth0", "nud", "permanent")
-        try:
-            for _ in range(3):
-                t.flow()
-                time.sleep(0.3)
-        finally:
-            lab.run("dmz", "ip", "route", "del", "10.0.1.50/32")
-            lab.run("isp", "ip", "neigh", "del", "203.0.113.1", "dev", "eth0")
+        with answers_by_the_other(WAYS["translated"]), answers_by_the_other(WAYS["translated by IPv6"]):
+            lab.run("dmz", "ip", "route", "add", "10.0.1.50/32", "via", "10.0.2.3")
+            try:
+                for _ in range(3):
+                    t.flow()
+                    time.sleep(0.3)
+            finally:
+                lab.run("dmz", "ip", "route", "del", "10.0.1.50/32")
 
 
 def test_as_shipped():
     """With adverts each second: three of them and the skew."""
     for node in lab.nodes:
-        node.configure(lambda config: adapt(config, fast=False))
+        node.configure(as_shipped, anew=True)
         node.fl("apply", "--local")
+    lab.streams, lab.shared = AS_SHIPPED["streams"], AS_SHIPPED["shared"]
+    lab.adverts(1)
     lab.settled()
     with traffic("power loss, as shipped", 4.0, 1.4) as t:
         a.power(False)
@@ -291,29 +370,30 @@ def test_both_die():
     lab.settled()
     transfer = Transfer(lab, "lan", "dmz", "10.0.2.50", 7300)
     transfer.moves()
-    for node in lab.nodes:
-        node.process.kill()
-    for node in lab.nodes:
-        node.end()
-        node.start(wait=False)
-    begins("both killed")
+    with lab.owned("both killed"):
+        for node in lab.nodes:
+            node.process.kill()
+        for node in lab.nodes:
+            node.end()
+            node.start(wait=False)
+        begins("both killed")
     transfer.moves(30)
     transfer.finish()
-    for node in lab.nodes:
-        node.power(False)
-    for node in lab.nodes:
-        node.power(True)
-    begins("both booted")
+    with lab.owned("both booted"):
+        for node in lab.nodes:
+            node.power(False)
+        for node in lab.nodes:
+            node.power(True)
+        begins("both booted")
 
 
-# By tc those in which packets find another node's states, or none
-BY_TC = ("start", "power_loss_of_the_primary", "kill_of_the_primarys_daemon", "maintenance", "partition_that_heals", "asymmetric",
-         "asymmetric_frames", "asymmetric_in_the_midst")
+# By tc not those in which the daemons' doings alone are looked at, which take long
+NOT_BY_TC = ("both_boot_together", "as_shipped", "both_die")
 
 
 if __name__ == "__main__":
     try:
         main([test for name, test in list(globals().items())
-              if name.startswith("test_") and (lab.how != "tc" or name[len("test_"):] in BY_TC)], lab.prefix)
+              if name.startswith("test_") and (lab.how != "tc" or name[len("test_"):] not in NOT_BY_TC)], lab.prefix)
     finally:
         lab.stop()
