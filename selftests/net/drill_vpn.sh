@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# fairlead drill vpn-down on one node: rules that let packets out in clear text while the VPN is down are found out. And what a machine that has
-# died in a drill was left with is undone by the next start.
+# fairlead drill vpn-down on one node: rules that let packets out in clear text while the VPN is down are found out, and what goes another way
+# by the rules is no leak. And what a machine that has died in a drill was left with is undone by the next start.
 #
 #   host ── lan0 node wan0 ── outside
 #                     vpn0 ── outside
@@ -27,10 +27,21 @@ lab() {
 	cable wan0 "$outside" wan0 203.0.113.1/24 203.0.113.9/24
 	cable vpn0 "$outside" vpn0 10.8.0.2/24 10.8.0.1/24
 	ip -n "$outside" addr add 198.51.100.1/32 dev lo
+	ip -n "$outside" addr add 198.51.100.2/32 dev lo
+	ip -n "$outside" addr add 198.51.100.3/32 dev lo
 	ip -n "$host" route add default via 192.0.2.1
 	fake_ssh
 	server
-	cat > "$FL_TMP/node.json" <<-JSON
+	rules ', { "name": "the rest", "action": "pass", "direction": "in", "interface": "lan" }' > "$FL_TMP/node.json"
+	rules ', { "name": "kill switch", "action": "block", "direction": "in", "interface": "lan", "source": { "address": "192.0.2.0/24" } }' \
+		> "$FL_TMP/switched.json"
+	sed 's#, "from": "monitor@host"##' "$FL_TMP/switched.json" > "$FL_TMP/silent.json"
+	daemon_start a "$node" "$FL_TMP/node.json"
+}
+
+# rules MORE: what is for 198.51.100.2 goes by the WAN, by a rule before the one that sends to the VPN; for 198.51.100.3, by one behind it
+rules() {
+	cat <<-JSON
 	{
 		"node": { "name": "node" },
 		"interfaces": { "wan": { "device": "wan0" }, "lan": { "device": "lan0" }, "vpn": { "device": "vpn0" } },
@@ -41,8 +52,12 @@ lab() {
 		"routes": [ { "destination": "0.0.0.0/0", "gateway": "WAN" } ],
 		"default_action": "pass",
 		"rules": [
-			{ "name": "by the VPN", "action": "pass", "quick": true, "direction": "in", "interface": "lan", "route_to": "VPN_GW",
-			  "when_down": "skip" }
+			{ "name": "one goes directly", "action": "pass", "quick": true, "direction": "in", "interface": "lan",
+			  "destination": { "address": "198.51.100.2" } },
+			{ "name": "by the VPN", "action": "pass", "quick": true, "direction": "in", "interface": "lan",
+			  "destination": { "address": "!198.51.100.3" }, "route_to": "VPN_GW", "when_down": "skip" },
+			{ "name": "another one goes directly", "action": "pass", "quick": true, "direction": "in", "interface": "lan",
+			  "destination": { "address": "198.51.100.3" } }$1
 		],
 		"nat": [
 			{ "type": "snat", "interface": "wan", "source": { "address": "192.0.2.0/24" }, "translate_to": "interface" },
@@ -52,7 +67,6 @@ lab() {
 		"drill": { "targets": ["198.51.100.1:$PORT"], "from": "monitor@host" }
 	}
 	JSON
-	daemon_start a "$node" "$FL_TMP/node.json"
 }
 
 forced() {
@@ -63,7 +77,43 @@ leaks() {
 	check_not "a drill" drill vpn-down
 	check_equal "what it says" "$(of_result '(d["scenario"], d["result"], d["leaks"] > 0, d["restored"])')" "('vpn-down', 'failed', True, True)"
 	check_match "why" "$(of_result 'd["reasons"][0]')" 'packets have left in clear text'
+	check_match "which" "$(of_result 'd["hints"]')" 'tcp 192.0.2.80 > 198.51.100.1 port 7000, in by lan, out by wan, let pass by the rest'
 	check_equal "the gateway" "$(forced)" "$1"
+}
+
+# Two others of the same host go by the WAN meanwhile
+others_are_no_leaks() {
+	local to
+	check "the kill switch" fl a apply "$FL_TMP/switched.json"
+	for to in 198.51.100.2 198.51.100.3; do
+		background "$host" ping -q -i 0.1 "$to" > /dev/null
+	done
+	slowwait 5 both_go_by_wan || fail "states: $(fl a show states)"
+	drill vpn-down || fail "drill vpn-down has failed: $(cat "$FL_TMP/drill.err" "$FL_TMP/result")"
+	check_equal "what it says" "$(of_result '(d["result"], d["leaks"], d["restored"], d["reasons"])')" "('passed', 0, True, [])"
+	check "they still go there" both_go_by_wan
+	check_equal "the gateway" "$(forced)" "$1"
+}
+
+both_go_by_wan() {
+	[ "$(fl a --json show states --proto icmp | json 'sorted(s["destination"] for s in d if s["interface"] == "lan" and s["egress"] == "wan")')" = \
+		"['198.51.100.2', '198.51.100.3']" ]
+}
+
+# refused PATTERN ARGUMENT...
+refused() {
+	check_not "a drill" drill vpn-down "${@:2}"
+	check_equal "what it says" "$(of_result 'd["result"]')" refused
+	check_match "why" "$(of_result 'd["reasons"]')" "$1"
+	check_equal "the gateway" "$(forced)" '[None]'
+}
+
+# Where nothing goes by the VPN nothing could leak, which says nothing
+nothing_to_leak() {
+	refused 'no rule sends to WAN \(route_to\), so nothing of it could leak' --target WAN
+	check "nobody measures" fl a apply "$FL_TMP/silent.json"
+	fl a kill states --all > "$FL_TMP/out"
+	refused 'nothing goes by VPN_GW, so that nothing could leak: .* drill.from'
 }
 
 left_over() {
@@ -78,6 +128,8 @@ left_over() {
 run_test lab lab || finish
 before=$(forced)
 run_test leaks leaks "$before"
+run_test others others_are_no_leaks "$before"
+run_test nothing-goes-there nothing_to_leak
 run_test left-over left_over "$before"
 teardown
 finish

@@ -59,6 +59,9 @@ Test(drill, chooses_what_it_happens_to)
 	expect_target(config, "sync-link", NULL, "[\"sync\"]");
 	expect_target(config, "gateway-down", NULL, "[\"ISP\"]");
 	expect_target(config, "vpn-down", NULL, "[\"VPN\"]");
+	expect_target(config, "vpn-down", "VPN", "[\"VPN\"]");
+	expect_target(config, "vpn-down", "ISP", "no rule sends to ISP (route_to), so nothing of it could leak");
+	expect_target(config, "vpn-down", "VPM", "no gateway is named \"VPM\"; did you mean \"VPN\"?");
 	expect_target(config, "gateway-down", "ISB", "no gateway is named \"ISB\"; did you mean \"ISP\"?");
 	expect_target(config, "power", "lan", "power takes no --target");
 	config_free(config);
@@ -272,6 +275,7 @@ Test(drill, judges)
 		/* what must not go out in clear text is blocked */
 		{ "vpn-down", "[" PING(0, "") "," TARGET("[1100,5000]") "," FLOW(0, 4, 60) "]", .leaks = 0 },
 		{ "vpn-down", "[" PING(0, "") "]", .leaks = 3, .reason = "3 packets have left in clear text" },
+		{ "vpn-down", "[" PING(0, "") "]", .leaks = -1, .reason = "nothing is known of leaks" },
 		{ "gateway-down", "[" TARGET("[1100,500]") "]", .leaks = -1, .gap_ms = 500, .reason = "gap of 500 ms" },
 	};
 

@@ -316,7 +316,7 @@ static void order_events(struct daemon *d, const struct order *o)
 
 static void order_leaks(struct daemon *d, const struct order *o)
 {
-	o->answer->result = drill_leaks(d, text_of(o, "gateway"));
+	o->answer->result = drill_leaks(d, text_of(o, "gateway"), number_of(o, "since_ms"));
 	if (!o->answer->result)
 		control_fail(o->answer, 1, "packets of %s can't be counted", text_of(o, "gateway"));
 }

@@ -12,7 +12,7 @@
  *	end	 the fault, before its time
  *	mute	 "seconds" without adverts and beats, neither sent nor heard; 0: no more
  *	checks	 those of the user's own, "after_ms", in a process of its own; { "checks" }: how many. What they have found `look` tells
- *	leaks	 of "gateway": packets that should have gone by it alone, and did not; no ID
+ *	leaks	 of "gateway": what goes by it, and what, in the last "since_ms", has gone in clear text and may belong there; no ID
  *	events	 "since_ms": what happened here that says who had which addresses; no ID
  *	peer	 "request": is asked of the first peer that is connected; its answer comes later; no ID
  *	release	 "scenario", "result": they become an event; "kept": what the other node has found, to be kept here as well
@@ -35,7 +35,11 @@ void drill_tick(struct daemon *d);
 /* It is one for the other node. */
 bool drill_is_relayed(const json_t *request);
 
-/* drill_leaks.c: { "packets" }; NULL: no such gateway, or too many states to count them without having others wait */
-json_t *drill_leaks(struct daemon *d, const char *gateway);
+/*
+ * drill_leaks.c: { "through": packets by the gateway of what came in where its rules hold, "flows": [ { "interface", "egress", "rule", "protocol",
+ * "source", "source_port", "destination", "destination_port", "packets" } ], "more": how many flows are not told }. NULL: no such
+ * gateway, or too many states to look at them without having others wait
+ */
+json_t *drill_leaks(struct daemon *d, const char *gateway, long long since_ms);
 
 void command_drill(void *arg, const json_t *request, struct control_answer *answer);

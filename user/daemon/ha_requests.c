@@ -43,7 +43,7 @@ static const struct {
 	{ "status", NULL },	    { "show", "interfaces" }, { "show", "tunnels" }, { "show", "gateways" },
 	{ "show", "groups" },	    { "show", "routes" },     { "show", "rules" },   { "show", "nat" },
 	{ "show", "translations" }, { "show", "aliases" },    { "show", "vips" },    { "show", "sync" },
-	{ "show", "drops" },	    { "show", "history" },    { "drill", NULL },
+	{ "show", "drops" },	    { "show", "history" },    { "explain", NULL },   { "drill", NULL },
 };
 
 static bool is_allowed(const json_t *request)

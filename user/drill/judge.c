@@ -127,6 +127,8 @@ static void judge_traffic(struct drill_measured *m, const struct totals *t)
 		say(m->reasons, "the gap of %lld ms is longer than the limit, %u ms", t->gap_ms, m->limits.max_gap_ms);
 	if (t->reset > m->limits.max_lost_flows && !(m->scenario->expects & DRILL_FLOWS_END))
 		say(m->reasons, "%lld connections were lost, the limit is %u", t->reset, m->limits.max_lost_flows);
+	if (m->leaks < 0 && m->scenario->expects & DRILL_TARGETS_GONE)
+		say(m->reasons, "nothing is known of leaks: that is no pass");
 	if (m->leaks > 0)
 		say(m->reasons, "%lld packets have left in clear text that belong in what was down", m->leaks);
 }

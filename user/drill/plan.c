@@ -127,6 +127,18 @@ static json_t *wanted_gateway(const struct config *config, const char *wanted, c
 	return NULL;
 }
 
+/* What rules send there is what could leak. */
+static json_t *wanted_vpn(const struct config *config, const char *wanted, char **why)
+{
+	const struct config_gateway *gateway = config_find_gateway(config, wanted);
+
+	if (gateway && config_is_steered_to(config, gateway))
+		return one_name(wanted);
+	if (gateway && asprintf(why, "no rule sends to %s (route_to), so nothing of it could leak", wanted) < 0)
+		*why = NULL;
+	return gateway ? NULL : wanted_gateway(config, wanted, why);
+}
+
 static json_t *all_interfaces(const struct config *config)
 {
 	json_t *all = json_array();
@@ -196,7 +208,7 @@ json_t *drill_choose(const struct config *config, const struct drill_scenario *s
 	case DRILL_GATEWAY:
 		return wanted ? wanted_gateway(config, wanted, why) : choose_gateway(config, why);
 	case DRILL_VPN:
-		return wanted ? wanted_gateway(config, wanted, why) : choose_vpn(config, why);
+		return wanted ? wanted_vpn(config, wanted, why) : choose_vpn(config, why);
 	default:
 		break;
 	}

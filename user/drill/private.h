@@ -8,7 +8,6 @@
 
 #define NAME_MAX_LEN 128
 #define ARGUMENTS_MAX 8192
-#define FAULT_BEGINS_MS 800  /* the order is answered, and the fault done */
 #define RUN_BEFORE_MS 500    /* the probe runs before the fault */
 #define RUN_AFTER_MS 500     /* and when all is as before */
 #define CHECK_S 10	     /* that a check of the user's own may take */
@@ -33,6 +32,7 @@ struct run {
 	bool restored, called_off;
 	long hold_ms;
 	unsigned int n_checks; /* of the node that takes over; until it was asked, of this one */
+	json_t *flows;	       /* of the node, that may be leaks; NULL: not looked for, or they can't be told */
 	json_int_t leaks;      /* -1: not looked for */
 	/* CLOCK_REALTIME of this node */
 	long long time_ms, probe_ms, fault_ms, healed_ms, restored_ms;
@@ -79,3 +79,8 @@ unsigned int run_own_checks(const struct run *r); /* how many this node's config
 bool run_order_checks(struct run *r);
 void run_wait_for_checks(struct run *r);
 void run_take_checks(struct run *r);
+
+/* leaks.c: nothing where the scenario is none of a VPN's */
+bool run_goes_through(struct run *r); /* false: the reasons say why */
+void run_take_flows(struct run *r);
+void run_judge_flows(struct run *r);

@@ -205,35 +205,13 @@ static bool begin_fault(struct run *r)
 			       (json_int_t)fault_seconds(r), "by", r->names[DRILL_SELF]));
 }
 
-static json_int_t count_leaks(struct run *r)
-{
-	json_t *answer;
-	json_int_t n = -1;
-
-	if (!(r->scenario->expects & DRILL_TARGETS_GONE))
-		return -1;
-	answer = run_ask(r, r->victim,
-			 json_pack("{s:s,s:s,s:O}", "command", "drill", "order", "leaks", "gateway",
-				   json_array_get(r->targets, 0)),
-			 NULL);
-	if (json_is_integer(json_object_get(answer, "packets")))
-		n = run_number(answer, "packets");
-	json_decref(answer);
-	return n;
-}
-
 static void wait_in_fault(struct run *r)
 {
 	long long until = clock_ms(CLOCK_MONOTONIC) + r->hold_ms, left;
-	json_int_t before;
 
-	run_pause(FAULT_BEGINS_MS);
-	before = count_leaks(r);
 	while ((left = until - clock_ms(CLOCK_MONOTONIC)) > 0 && !called_off)
 		run_pause(left < POLL_MS ? left : POLL_MS);
-	r->leaks = count_leaks(r);
-	if (r->leaks >= 0 && before >= 0)
-		r->leaks = r->leaks > before ? r->leaks - before : 0;
+	run_take_flows(r);
 	run_wait_for_checks(r);
 }
 
@@ -483,7 +461,7 @@ static json_t *do_it(struct run *r)
 	if (!run_start_probe(r))
 		return refused(r);
 	run_pause(RUN_BEFORE_MS);
-	if (called_off || !run_order_checks(r) || !begin_fault(r))
+	if (called_off || !run_goes_through(r) || !run_order_checks(r) || !begin_fault(r))
 		return refused(r);
 	wait_in_fault(r);
 	r->called_off = called_off;
@@ -492,6 +470,7 @@ static json_t *do_it(struct run *r)
 	wait_until_restored(r);
 	take_fault(r);
 	run_take_checks(r);
+	run_judge_flows(r);
 	run_pause(RUN_AFTER_MS);
 	run_fetch_probe(r);
 	fetch_events(r);
@@ -558,6 +537,7 @@ json_t *drill_run(const struct drill_world *world, const struct drill_options *o
 		json_decref((json_t *)r.nodes[i].events);
 	}
 	json_decref(r.targets);
+	json_decref(r.flows);
 	json_decref(r.probe);
 	json_decref(r.reasons);
 	json_decref(r.hints);
