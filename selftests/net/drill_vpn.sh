@@ -125,11 +125,50 @@ left_over() {
 	check_match "told" "$(fl a show events --kind drill)" 'drill gateway: undone'
 }
 
+# left FILE: as if a node had died with lan0 taken down; FILE of what it has lost. It is started again
+left() {
+	daemon_kill a
+	ip -n "$node" link set lan0 down
+	echo '{"id":"y","fault":"links","targets":["lan0"],"begun_ms":1,"done_ms":2,"ending_ms":null,"undone_ms":null,"errors":[]}' \
+		> "/var/lib/fairlead/$(instance a)/drill/fault.json"
+	rm -f "/run/fairlead/$(instance a).fault.saved"
+	[ -z "$1" ] || cp "$1" "/run/fairlead/$(instance a).fault.saved"
+	daemon_start a "$node" "$FL_TMP/node.json"
+}
+
+told_of() {
+	fl a show events --kind drill | grep -q "drill links: $1"
+}
+
+fault_is() {
+	json '(d["undone_ms"] is not None, d["left"])' < "/var/lib/fairlead/$(instance a)/drill/fault.json"
+}
+
+# Nobody knows what to put back: that is no undoing, though the link is up again
+cannot_be_undone() {
+	echo nonsense > "$FL_TMP/saved"
+	left "$FL_TMP/saved" || return
+	slowwait 10 told_of 'left: .*fault.saved, what the links have lost' || fail "events: $(fl a show events --kind drill)"
+	check_equal "undone, left" "$(fault_is)" '(False, True)'
+	check_match "the link" "$(ip -n "$node" link show dev lan0)" 'state UP'
+	check_not "told that it is undone" told_of undone
+}
+
+# Without that file nothing was done, or a boot has undone it
+nothing_to_undo() {
+	left '' || return
+	slowwait 10 told_of undone || fail "events: $(fl a show events --kind drill)"
+	check_equal "undone, left" "$(fault_is)" '(True, False)'
+	check_match "the link is as somebody has left it" "$(ip -n "$node" link show dev lan0)" 'state DOWN'
+}
+
 run_test lab lab || finish
 before=$(forced)
 run_test leaks leaks "$before"
 run_test others others_are_no_leaks "$before"
 run_test nothing-goes-there nothing_to_leak
 run_test left-over left_over "$before"
+run_test not-to-be-undone cannot_be_undone
+run_test nothing-to-undo nothing_to_undo
 teardown
 finish

@@ -88,6 +88,7 @@ struct daemon {
 	unsigned int changed; /* SYSTEM_*: what the next refresh takes in */
 	bool ending;	      /* by somebody's will */
 	bool drill_watched;   /* a drill's fault is not undone yet, as far as is known */
+	bool drill_undoing;   /* by a program that was started for it, and tells whether it could */
 };
 
 /* ---- daemon.c ---- */

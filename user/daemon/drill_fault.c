@@ -153,13 +153,16 @@ static void set_missing(json_t *fault, const char *key, long long ms)
 		json_object_set_new(fault, key, json_integer(ms));
 }
 
-static void mark_undone(struct daemon *d, json_t *fault)
+static void mark_over(struct daemon *d, json_t *fault, bool left)
 {
 	long long now = clock_ms(CLOCK_REALTIME);
 	char *path = result_path(d), *text;
 
 	set_missing(fault, "ending_ms", now);
-	set_missing(fault, "undone_ms", now);
+	if (left)
+		json_object_set_new(fault, "left", json_true());
+	else
+		set_missing(fault, "undone_ms", now);
 	json_array_append_new(json_object_get(fault, "errors"), json_string(DRILL_ENDED_BEFORE));
 	text = json_dumps(fault, JSON_COMPACT);
 	if (path && text)
@@ -168,24 +171,45 @@ static void mark_undone(struct daemon *d, json_t *fault)
 	free(path);
 }
 
+static bool is_left(const json_t *fault)
+{
+	return json_is_true(json_object_get(fault, "left"));
+}
+
+static bool is_over(const json_t *fault)
+{
+	return json_is_integer(json_object_get(fault, "undone_ms")) || is_left(fault);
+}
+
+/* Of a fault that is over; the last error is what could not be done. */
+static void tell_over(struct daemon *d, const json_t *fault, const char *name)
+{
+	const json_t *errors = json_object_get(fault, "errors");
+	const char *last = json_string_value(json_array_get(errors, json_array_size(errors) - 1));
+	bool left = is_left(fault);
+
+	journal_write(d->journal, JOURNAL_WARNING, JOURNAL_DRILL, name, left ? "left" : "undone", NULL, "%s",
+		      left && last ? last : DRILL_ENDED_BEFORE);
+}
+
 static void undo(struct daemon *d, json_t *fault, const char *name)
 {
 	int status = 0;
-	bool tells = false;
 
+	d->drill_undoing = false;
 	for (size_t i = 0; i < sizeof(undos) / sizeof(undos[0]); i++) {
 		if (strcmp(undos[i].fault, name))
 			continue;
-		tells = undos[i].tells;
 		status = undos[i].undo(d, fault);
+		d->drill_undoing = undos[i].tells && !status;
 	}
 	if (status)
 		log_warnx("what a drill has done to this node (%s) can't be undone: " FAULT_PROGRAM ": %s", name,
 			  status < 0 ? strerror(-status) : "it has not begun");
-	if (status || !tells)
-		mark_undone(d, fault);
-	journal_write(d->journal, JOURNAL_WARNING, JOURNAL_DRILL, name, status ? "left" : "undone", NULL,
-		      DRILL_ENDED_BEFORE);
+	if (d->drill_undoing)
+		return;
+	mark_over(d, fault, status != 0);
+	tell_over(d, fault, name);
 }
 
 void drill_resume(struct daemon *d)
@@ -195,8 +219,12 @@ void drill_resume(struct daemon *d)
 	const char *name = json_string_value(json_object_get(fault, "fault"));
 
 	d->drill_watched = runs;
-	if (name && !json_is_integer(json_object_get(fault, "undone_ms")))
+	if (name && !is_over(fault)) {
 		undo(d, fault, name);
+	} else if (name && d->drill_undoing) {
+		d->drill_undoing = false;
+		tell_over(d, fault, name);
+	}
 	json_decref(fault);
 }
 

@@ -166,8 +166,11 @@ static void add_fault(struct run *r, json_t *to)
 	json_t *answer = run_ask(r, r->victim, json_pack("{s:s,s:s}", "command", "drill", "order", "look"), NULL);
 	const json_t *fault = json_object_get(answer, "fault");
 
+	r->left = json_is_true(json_object_get(fault, "left")) && !strcmp(run_text(fault, "id"), r->id);
 	if (!answer)
 		run_say(to, "%s does not answer", r->names[r->victim]);
+	else if (r->left)
+		run_say(to, "%s can't be made as it was", r->names[r->victim]);
 	else if (json_is_true(json_object_get(answer, "running")) || strcmp(run_text(fault, "id"), r->id) ||
 		 !run_number(fault, "undone_ms"))
 		run_say(to, "%s is not yet as it was", r->names[r->victim]);

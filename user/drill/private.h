@@ -30,6 +30,7 @@ struct run {
 	struct drill_window window;
 	int reserved; /* so many nodes */
 	bool restored, called_off;
+	bool left; /* what was done can't be undone: nothing is to be waited for */
 	long hold_ms;
 	unsigned int n_checks; /* of the node that takes over; until it was asked, of this one */
 	json_t *flows;	       /* of the node, that may be leaks; NULL: not looked for, or they can't be told */

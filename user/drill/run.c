@@ -275,9 +275,7 @@ static void wait_until_restored(struct run *r)
 		json_decref(missing);
 		missing = run_missing(r);
 		r->restored = !json_array_size(missing);
-		if (r->restored)
-			break;
-		if (called_off)
+		if (r->restored || r->left || called_off)
 			break;
 		run_pause(POLL_MS);
 	}

@@ -5,9 +5,9 @@
  *
  * At most one runs an instance: it holds the lock on FAULT_LOCK, which has its process ID. What it did it tells in FAULT_RESULT:
  *
- *	{ "id", "fault", "targets": [], "begun_ms", "done_ms", "ending_ms", "undone_ms", "errors": [] }
+ *	{ "id", "fault", "targets": [], "begun_ms", "done_ms", "ending_ms", "undone_ms", "left", "errors": [] }
  *
- * with times of CLOCK_REALTIME; undone_ms is null until all is as it was. Is it killed before, the daemon sees that and undoes what it did, or
+ * with times of CLOCK_REALTIME; undone_ms is null until all is as it was, and where it can't be made so, which `left` says. Is it killed before, the daemon sees that and undoes what it did, or
  * starts it with --undo.
  */
 #pragma once
@@ -49,7 +49,7 @@ struct fault_kind {
 	const char *name;
 	int (*begin)(struct fault *f); /* -errno: it was not done, and what was done of it is undone; told in errors */
 	void (*undo)(struct fault *f);
-	/* What another process of this program has begun, and was killed. NULL: the daemon itself undoes it */
+	/* What another process of this program has begun, and was killed: what `saved` has is to be undone. NULL: the daemon itself undoes it */
 	int (*resume)(struct fault *f);
 };
 

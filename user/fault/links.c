@@ -305,16 +305,17 @@ static struct dump *dumps_of(struct saved *s, size_t i)
 }
 
 /* The struct, and behind it what its dumps point to. */
-static void keep(struct fault *f, struct saved *s)
+static int keep(struct fault *f, struct saved *s)
 {
 	size_t len = sizeof(*s), at = sizeof(*s);
 	char path[128], *all;
+	int err;
 
 	for (size_t i = 0; i < DUMPS; i++)
 		len += dumps_of(s, i)->len;
 	all = malloc(len);
 	if (!all)
-		return;
+		return -ENOMEM;
 	memcpy(all, s, sizeof(*s));
 	for (size_t i = 0; i < DUMPS; i++) {
 		const struct dump *d = dumps_of(s, i);
@@ -324,10 +325,31 @@ static void keep(struct fault *f, struct saved *s)
 		at += d->len;
 	}
 	saved_path(f, path);
-	file_replace_soon(path, all, len, 0600);
+	err = file_replace_soon(path, all, len, 0600);
 	free(all);
+	return err;
 }
 
+/* What can be done where nobody knows any more what they have lost. */
+static void take_up_targets(const struct fault *f)
+{
+	for (size_t i = 0; i < f->n_targets; i++) {
+		int ifindex = (int)if_nametoindex(f->targets[i]);
+
+		if (ifindex)
+			set_up(ifindex, true);
+	}
+}
+
+static void keep_no_longer(const struct fault *f)
+{
+	char path[128];
+
+	saved_path(f, path);
+	unlink(path);
+}
+
+/* No file: nothing was taken down yet, or all is back, or the machine has booted since. */
 int links_resume(struct fault *f)
 {
 	struct saved *s = calloc(1, sizeof(*s));
@@ -349,18 +371,16 @@ int links_resume(struct fault *f)
 		d->data = all + at; /* which stays */
 		at += d->len;
 	}
-	if (err)
-		fault_error(f, "%s, what the links have lost: %s", path, strerror(-err));
-	f->saved = s;
+	f->saved = err ? NULL : s;
+	if (err == -ENOENT)
+		return 0;
+	if (err) {
+		fault_error(f, "%s, what the links have lost: %s; they are up again, the rest is for `ip` by hand",
+			    path, strerror(-err));
+		take_up_targets(f);
+		keep_no_longer(f);
+	}
 	return err;
-}
-
-static void keep_no_longer(const struct fault *f)
-{
-	char path[128];
-
-	saved_path(f, path);
-	unlink(path);
 }
 
 int links_begin(struct fault *f)
@@ -377,7 +397,11 @@ int links_begin(struct fault *f)
 		fault_error(f, "what the kernel has of these devices can't be read: %s", strerror(-err));
 		return err;
 	}
-	keep(f, s);
+	err = keep(f, s);
+	if (err) {
+		fault_error(f, "what the links will lose can't be kept: %s", strerror(-err));
+		return err;
+	}
 	for (size_t i = 0; i < s->n_own && !err; i++)
 		err = set_up(s->devices[i], false);
 	if (!err)

@@ -126,6 +126,7 @@ static const struct fault_kind kinds[] = {
 
 struct times {
 	long long begun_ms, done_ms, ending_ms, undone_ms; /* 0: not yet */
+	bool left;					   /* it can't be undone */
 };
 
 static json_t *time_json(long long ms)
@@ -140,9 +141,10 @@ static void tell(const struct fault *f, const struct times *t)
 
 	for (size_t i = 0; i < f->n_targets; i++)
 		json_array_append_new(targets, json_string(f->targets[i]));
-	all = json_pack("{s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:O}", "id", f->id, "fault", f->name, "targets", targets,
+	all = json_pack("{s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:b,s:O}", "id", f->id, "fault", f->name, "targets", targets,
 			"begun_ms", time_json(t->begun_ms), "done_ms", time_json(t->done_ms), "ending_ms",
-			time_json(t->ending_ms), "undone_ms", time_json(t->undone_ms), "errors", f->errors);
+			time_json(t->ending_ms), "undone_ms", time_json(t->undone_ms), "left", t->left, "errors",
+			f->errors);
 	text = all ? json_dumps(all, JSON_COMPACT) : NULL;
 	if (text && dir && asprintf(&path, "%s/" FAULT_RESULT, dir) > 0) {
 		*strrchr(path, '/') = '\0';
@@ -248,11 +250,12 @@ static int undo_left(struct fault *f, const struct fault_kind *kind)
 
 	told_times(f, &t);
 	fault_error(f, "what was to undo it was ended before it had");
-	if (kind->resume && !kind->resume(f))
+	t.left = kind->resume && kind->resume(f);
+	if (f->saved)
 		links_undo(f);
-	t.undone_ms = clock_ms(CLOCK_REALTIME);
+	t.undone_ms = t.left ? 0 : clock_ms(CLOCK_REALTIME);
 	tell(f, &t);
-	return EXIT_SUCCESS;
+	return t.left ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 static bool take_options(struct fault *f, int argc, char **argv)
