@@ -184,16 +184,103 @@ at_once() {
 	wait "$pid"
 	check_equal "results" "$(echo "[$(cat "$FL_TMP/result"), $(cat "$FL_TMP/other.json")]" | json 'sorted(r["result"] for r in d)')" \
 		"['passed', 'refused']"
-	check_match "why" "$(cat "$FL_TMP/result" "$FL_TMP/other.json")" 'another drill is under way at a, or was killed: it has the node for [0-9]+ s more'
+	check_match "why" "$(cat "$FL_TMP/result" "$FL_TMP/other.json")" 'another drill is under way at [ab], or was killed: it has the node for [0-9]+ s more'
 }
 
-# Its daemon is another one afterwards. Begun at the other node, which can be asked whether its checks are done
+# dies SCENARIO: its daemon is another one afterwards. Begun at the other node, which can be asked whether its checks are done
 dies() {
 	local before=${fl_daemon_pid[a]}
-	passes_at b kill-daemon
-	check_equal "gap" "$(of_result 'd["gap_ms"] < 1500')" True
+	passes_at b "$1"
 	fl_daemon_pid[a]=$(cat /run/fairlead/"$(instance a)".lock)
 	[ "${fl_daemon_pid[a]}" != "$before" ] || fail "the daemon is the same"
+	check_equal "check at the node that has taken over" "$(of_result '[(c["result"], c["finding"]) for c in d["checks"]]')" "[('ok', 'drill b')]"
+	check_equal "taken over" "$(of_result '0 <= d["taken_over_ms"] < 1500 and d["no_master_ms"] > 0')" True
+}
+
+# What becomes of a's links from now on
+watch_links() {
+	background "$a" ip -o monitor link > "$FL_TMP/links"
+	slowwait 5 tells_of_links || fail "nobody watches the links"
+}
+
+# It listens when it has told of one that is changed for it
+tells_of_links() {
+	ip -n "$a" link set lo down
+	ip -n "$a" link set lo up
+	grep -q ': lo: ' "$FL_TMP/links"
+}
+
+went_down() {
+	stop_process "${fl_pids[-1]}"
+	sed -nE 's/^(Deleted )?[0-9]+: ([a-z0-9]+)(@[^:]*)?: .* state DOWN .*/\2/p' "$FL_TMP/links" | grep -v '^lo$' | sort -u | tr '\n' ' '
+}
+
+# All of its links and its daemon at one moment: nobody hears a goodbye, and all is there again afterwards
+loses_power() {
+	ip -n "$a" route add 198.51.100.7/32 via 192.0.2.80
+	ip -n "$a" -o route show > "$FL_TMP/routes"
+	watch_links
+	dies power
+	check_equal "what went down" "$(went_down)" 'lan0 sync0 wan0 '
+	slowwait 5 routes_are_back || fail "routes: $(ip -n "$a" -o route show)"
+	ip -n "$a" route del 198.51.100.7/32
+}
+
+routes_are_back() {
+	[ "$(ip -n "$a" -o route show | sort)" = "$(sort "$FL_TMP/routes")" ]
+}
+
+# Only what is lost on the return counts, which is less than what the end has cost
+returns() {
+	dies failback
+	check_equal "gap" "$(of_result 'd["gap_ms"] < d["no_master_ms"]')" True
+}
+
+loses_wan() {
+	local since
+	since=$(date -u +%FT%TZ)
+	watch_links
+	passes wan-link
+	check_equal "what went down" "$(went_down)" 'wan0 '
+	check_equal "what it happened to" "$(of_result 'd["targets"]')" "['wan']"
+	check_match "all moved" "$(fl b show events --since "$since" --kind vip)" 'lan_vip: backup -> master'
+	check_equal "the link" "$(ip -n "$a" -o link show dev wan0 | grep -c LOWER_UP)" 1
+}
+
+# with_more NODE: two gateways to what is behind them, and events in syslog
+with_more() {
+	sed -e 's#"gateways": {#&"alt": { "interface": "wan", "address": "203.0.113.8", "monitor": { "interval_ms": 200 } },#' \
+		-e 's#"nat":#"gateway_groups": { "OUT": { "members": [ { "gateway": "isp", "tier": 1 }, { "gateway": "alt", "tier": 2 } ] } }, &#' \
+		-e 's#"nat":#"routes": [ { "destination": "198.18.0.0/24", "gateway": "OUT" } ], &#' \
+		-e 's#"targets": \["[0-9.]*#"targets": ["198.18.0.1#' -e 's#"log": { "events": "none" }#"log": { "events": "syslog" }#' \
+		"$FL_TMP/$1.json" > "$FL_TMP/$1.more.json"
+	check "$1 takes it" fl "$1" apply "$FL_TMP/$1.more.json"
+}
+
+# The next member carries while the first is down; whose connections end, which is no fault
+gateway_is_down() {
+	ip -n "$outside" addr add 203.0.113.8/24 dev eth0
+	ip -n "$outside" addr add 198.18.0.1/32 dev lo
+	with_more a
+	with_more b
+	slowwait 10 settled || fail "not as it should be: $(fl a status; fl b status)"
+	drill gateway-down || fail "drill gateway-down has failed: $(cat "$FL_TMP/drill.err" "$FL_TMP/result")"
+	check_equal "what it says" "$(of_result '(d["result"], d["targets"], d["restored"], d["reasons"], d["leaks"], d["gap_ms"] < 1500)')" \
+		"('passed', ['isp'], True, [], None, True)"
+	check_equal "connections" "$(of_result '(d["flows_held"] + d["flows_reset"] >= 4, d["flows_reset"] > 0)')" '(True, True)'
+	check_equal "who carried" "$(fl a show events --kind group | grep -oE 'carried by: [a-z]+' | tail -n 2 | tr '\n' ' ')" 'carried by: alt carried by: isp '
+	check_equal "nobody holds it down" "$(fl a --json show gateways | json '[g["forced"] for g in d]')" '[None, None]'
+}
+
+# Both nodes tell of it, to syslog; one that does not fails it
+alerts() {
+	passes alert
+	check_match "told there" "$(fl b show events --kind vip)" 'backup -> master'
+	check "a as before" fl a rollback
+	check "b as before" fl b rollback
+	slowwait 10 settled || fail "not as before: $(fl a status; fl b status)"
+	check_not "without syslog" drill alert
+	check_match "why" "$(of_result 'd["reasons"]')" 'log.events is "none"'
 }
 
 # By hand: at once all is as before
@@ -254,9 +341,18 @@ in_maintenance() {
 	[ "$(fl a --json show vips | json 'd[0]["advskew"]')" = 254 ]
 }
 
+undone_events() {
+	fl a show events --kind drill | grep -c 'undone: what was to undo it was ended'
+}
+
+told_undone() {
+	[ "$(undone_events)" -gt "$1" ]
+}
+
 # ends_without SCENARIO COMMAND...: what is to undo it is killed when the command tells that it is done
 ends_without() {
-	local pid
+	local pid before
+	before=$(undone_events)
 	"$FL_BUILD/fairlead" --json --instance "$(instance a)" drill "$1" --yes > "$FL_TMP/result" 2> "$FL_TMP/drill.err" &
 	pid=$!
 	slowwait 10 "${@:2}" || fail "nothing was done: $(cat "$FL_TMP/drill.err")"
@@ -266,7 +362,7 @@ ends_without() {
 	check_equal "what it says" "$(of_result '(d["result"], d["restored"])')" "('failed', True)"
 	check_equal "why, but for the check, which came too late" "$(of_result '[r for r in d["reasons"] if "who has it" not in r]')" \
 		"['a: what was to undo it was ended before it had']"
-	check_match "told" "$(fl a show events --kind drill)" 'undone: what was to undo it was ended'
+	slowwait 5 told_undone "$before" || fail "events: $(fl a show events --kind drill)"
 }
 
 # The daemon sees to it
@@ -288,11 +384,16 @@ run_test bad-baselines bad_baselines
 run_test only-the-masters only_the_masters
 run_test maintenance hands_over
 run_test two-at-once at_once
-run_test kill-daemon dies
+run_test kill-daemon dies kill-daemon
+run_test failback returns
+run_test power loses_power
+run_test wan-link loses_wan
 run_test called-off called_off
 run_test killed-in-the-midst nothing_stays
 release_all
 run_test killed-what-undoes-it undone_all_the_same
+run_test gateway-down gateway_is_down
+run_test alert alerts
 run_test split-brain splits
 teardown
 finish
