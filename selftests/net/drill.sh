@@ -230,12 +230,6 @@ routes_are_back() {
 	[ "$(ip -n "$a" -o route show | sort)" = "$(sort "$FL_TMP/routes")" ]
 }
 
-# Only what is lost on the return counts, which is less than what the end has cost
-returns() {
-	dies failback
-	check_equal "gap" "$(of_result 'd["gap_ms"] < d["no_master_ms"]')" True
-}
-
 loses_wan() {
 	local since
 	since=$(date -u +%FT%TZ)
@@ -385,7 +379,7 @@ run_test only-the-masters only_the_masters
 run_test maintenance hands_over
 run_test two-at-once at_once
 run_test kill-daemon dies kill-daemon
-run_test failback returns
+run_test failback dies failback
 run_test power loses_power
 run_test wan-link loses_wan
 run_test called-off called_off

@@ -104,14 +104,41 @@ settled() {
 	[ "$(roles a)" = "{'master'}" ] && [ "$(roles b)" = "{'backup'}" ] && fl a status && fl b status
 }
 
+# Somebody who takes what goes to syslog, in a /dev of this test's
+syslog() {
+	mkdir "$FL_TMP/dev"
+	cp -a /dev/null /dev/zero /dev/random /dev/urandom "$FL_TMP/dev"
+	background "$switch" "$FL_PYTHON" -c 'import socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.bind(sys.argv[1])
+while True: s.recv(8192)' "$FL_TMP/dev/log"
+	slowwait 5 test -S "$FL_TMP/dev/log"
+}
+
+# doctor NODE: into $FL_TMP/doctor; its exit status is returned
+doctor() {
+	unshare -m sh -c 'mount --bind "$1" /dev && exec "$2" --instance "$3" --json doctor' sh "$FL_TMP/dev" "$FL_BUILD/fairlead" "$(instance "$1")" \
+		> "$FL_TMP/doctor" 2> "$FL_TMP/doctor.err"
+}
+
+# finds CHECK: what it says of that
+finds() {
+	json "[(r['result'], r['finding']) for r in d if r['check'] == '$1']" < "$FL_TMP/doctor"
+}
+
 # The VPN is the master's only: that the standby has none is no fault of it, neither for status nor for doctor
 standby_is_well() {
 	check "status of the standby" fl b status
-	fl b --json doctor > "$FL_TMP/doctor" 2> /dev/null
+	doctor b
 	check_equal "exit status of doctor there" $? 0
 	check_equal "what it finds wrong" "$(json "[(r['check'], r['finding']) for r in d if r['result'] == 'fail']" < "$FL_TMP/doctor")" "[]"
 	check_match "what it says of the device" "$(json "[r['finding'] for r in d if r['check'] == 'devices']" < "$FL_TMP/doctor")" \
 		'vpn: there is no device tun0, and need not be'
+	check_match "the VPN" "$(finds vpn)" "'warn', 'VPN_GW is up at the master; that it comes back after a takeover was not tried"
+	check_match "the kill switch" "$(finds kill-switch)" "'warn', 'VPN_GW: the rules block .* no drill of that"
+	check_match "DHCP" "$(finds dhcp)" "'warn', 'the rule .*DHCP.* lets DHCP in, and no server waits"
+	check_match "alerts" "$(finds alerts)" "'warn', 'events go to syslog"
+	check_match "cellular" "$(finds cellular)" "'warn', 'WAN_LTE is up; .* not tried"
 }
 
 # Where it is the master's it is a fault, of which both say the same
@@ -119,8 +146,9 @@ master_is_not() {
 	"$FL_TMP/etc-a/openvpn" stop
 	slowwait 10 vpn_is_missed || fail "status: $(fl a status)"
 	check_match "status" "$(fl a status)" 'interface vpn: there is no device tun0'
-	fl a --json doctor > "$FL_TMP/doctor" 2> /dev/null
+	doctor a
 	check_equal "exit status of doctor there" $? 1
+	check_match "the VPN" "$(finds vpn)" "'fail', 'VPN_GW is down at this node"
 	check_equal "the device" "$(json "[r['result'] for r in d if r['check'] == 'devices' and 'tun0' in r['finding']]" < "$FL_TMP/doctor")" "['fail']"
 	check_not "a drill" drill maintenance
 	check_match "why" "$(of_result 'd["reasons"]')" 'fw-pri01 is not well: gateway VPN_GW is down'
@@ -141,10 +169,31 @@ from() {
 	echo "# $2, begun at $1: gap $(of_result 'd["gap_ms"]') ms, $(of_result 'd["sync_ms"]') ms until all was as before"
 }
 
+# What goes by the VPN is blocked while that is down. The standby asks, the master is asked
+kill_switch() {
+	drill_at b vpn-down || fail "drill vpn-down has failed: $(cat "$FL_TMP/drill.err" "$FL_TMP/result")"
+	check_equal "what it says" "$(of_result '(d["result"], d["targets"], d["victim"], d["leaks"], d["restored"], d["reasons"])')" \
+		"('passed', ['VPN_GW'], 'fw-pri01', 0, True, [])"
+}
+
+# The drills of before are known at both
+shown() {
+	local node
+	for node in a b; do
+		doctor "$node"
+		check_match "$node: the VPN" "$(finds vpn)" "'ok', 'VPN_GW is up at (this node|the master)'"
+		check_match "$node: the kill switch" "$(finds kill-switch)" "'ok', 'VPN_GW: the rules block"
+		check_match "$node: the drills" "$(finds drill)" "'ok', 'maintenance: passed, 0 days ago"
+	done
+}
+
 run_test start begin || finish
+syslog
 run_test standby standby_is_well
 run_test master-without-vpn master_is_not
 run_test from-the-master from a maintenance
 run_test from-the-standby from b maintenance
+run_test kill-switch kill_switch
+run_test doctor shown
 teardown
 finish

@@ -243,8 +243,18 @@ Test(doctor, drills)
 	cr_expect(doctor_has_failed(&d));
 	json_array_clear(d.rows);
 	unlink(tempdir_file(&dir, "3.json"));
-	judge_drills(&d, dir.path, now + 40 * day);
-	cr_expect_str_eq(doctor_string(json_array_get(d.rows, 1), "result"), "warn");
+	judge_drills(&d, dir.path, now + 33 * day);
+	EXPECT("ok", "35 days");
+	judge_drills(&d, dir.path, now + 34 * day);
+	EXPECT("warn", "power was last tried 36 days ago");
+	/* each for itself */
+	put_drill("4.json", "maintenance", "passed", now + 33 * day);
+	judge_drills(&d, dir.path, now + 34 * day);
+	cr_expect_eq(json_array_size(d.rows), 2u);
+	cr_expect_str_eq(doctor_string(doctor_row(d.rows, "result", "warn"), "finding"),
+			 "power was last tried 36 days ago");
+	cr_expect_str_eq(doctor_string(doctor_row(d.rows, "result", "ok"), "finding"),
+			 "maintenance: passed, 1 days ago");
 }
 
 /* ---- what the daemon says ---- */

@@ -9,7 +9,6 @@
 #include "user/lib/clock.h"
 
 #define DAY_MS 86400000ll
-#define AGE_WARN_DAYS 35 /* monthly, and a few days */
 
 static int is_result(const struct dirent *e)
 {
@@ -58,13 +57,28 @@ json_t *doctor_drills(const char *dir)
 	return newest;
 }
 
-static void judge_newest(struct doctor *d, const char *scenario, const json_t *result, long long days)
+bool doctor_is_fresh(const json_t *result, long long now_ms)
+{
+	return result && now_ms - doctor_number(result, "time_ms") <= DOCTOR_DRILL_DAYS * DAY_MS;
+}
+
+static void judge_newest(struct doctor *d, const char *scenario, const json_t *result, long long now_ms)
 {
 	const char *its = doctor_string(result, "result");
+	long long days = (now_ms - doctor_number(result, "time_ms")) / DAY_MS;
 
 	if (!strncmp(its, "fail", 4))
 		doctor_fail(d, doctor_text(d, "fairlead drill %s tells what was wrong", scenario),
 			    "%s failed when it was last tried, %lld days ago", scenario, days);
+	else if (!doctor_is_fresh(result, now_ms))
+		doctor_warn(
+			d,
+			doctor_text(
+				d,
+				"fairlead drill %s; fairlead-drill.timer, enabled on one of the nodes, does one every "
+				"month",
+				scenario),
+			"%s was last tried %lld days ago", scenario, days);
 	else
 		doctor_ok(d, "%s: %s, %lld days ago", scenario, *its ? its : "done", days);
 }
@@ -73,22 +87,15 @@ void judge_drills(struct doctor *d, const char *dir, long long now_ms)
 {
 	json_t *newest = doctor_drills(dir), *result;
 	const char *scenario;
-	long long last = 0;
 
 	json_object_foreach(newest, scenario, result) {
-		long long time_ms = doctor_number(result, "time_ms");
-
-		last = time_ms > last ? time_ms : last;
-		judge_newest(d, scenario, result, (now_ms - time_ms) / DAY_MS);
+		judge_newest(d, scenario, result, now_ms);
 	}
-	if (!last)
+	if (!json_object_size(newest))
 		doctor_warn(
 			d,
-			"fairlead drill --list, and then each scenario once; fairlead-drill.timer, enabled on one of the nodes, does it every month",
+			"fairlead drill --list, and then each scenario once; fairlead-drill.timer, enabled on one of the nodes, does one every month",
 			"failover has never been tried here");
-	else if (now_ms - last > AGE_WARN_DAYS * DAY_MS)
-		doctor_warn(d, "fairlead drill maintenance; is fairlead-drill.timer enabled on one of the nodes?",
-			    "failover was last tried %lld days ago", (now_ms - last) / DAY_MS);
 	json_decref(newest);
 }
 

@@ -75,8 +75,12 @@ long long doctor_number(const json_t *row, const char *key);   /* cut to a whole
 /* A node of a pair that has none of the shared addresses now. False too where no daemon tells. */
 bool doctor_is_standby(struct doctor *d);
 
+#define DOCTOR_DRILL_DAYS 35 /* monthly, and a few days */
+
 /* The newest result of each scenario, by its name; dir: of the drills' results. The caller's */
 json_t *doctor_drills(const char *dir);
+/* One of these, not older than that. False: NULL, too */
+bool doctor_is_fresh(const json_t *result, long long now_ms);
 
 /* The device of an interface of the configuration; NULL: it is not there. */
 const struct system_link *doctor_link(struct doctor *d, const struct config_interface *interface);
@@ -104,6 +108,7 @@ doctor_check_fn check_netfilter, check_conntrack;					   /* check_netfilter.c */
 doctor_check_fn check_other_routers, check_services;					   /* check_services.c */
 doctor_check_fn check_states, check_drops;						   /* check_traffic.c */
 doctor_check_fn check_drill;								   /* check_drill.c */
+doctor_check_fn check_vpn, check_kill_switch, check_dhcp, check_alerts, check_cellular;	   /* check_checklist.c */
 doctor_check_fn check_own;								   /* own.c */
 
 /* Begin what takes a while to be seen; the checks of these names look at it at the end. */

@@ -42,3 +42,14 @@ void judge_drops(struct doctor *d, const json_t *before, const json_t *after, lo
 
 /* dir: of the drills' results, now_ms: CLOCK_REALTIME */
 void judge_drills(struct doctor *d, const char *dir, long long now_ms);
+
+/* rows: `show gateways` of the master, drills: doctor_drills(), now_ms: CLOCK_REALTIME; so below */
+void judge_vpn(struct doctor *d, const struct config_gateway *gateway, const json_t *rows, const json_t *drills,
+	       long long now_ms);
+void judge_kill_switch(struct doctor *d, const struct config_gateway *gateway, const json_t *drills, long long now_ms);
+/* file: of the server's configuration, which has one of these words where it shares leases; NULL: of another kind */
+void judge_dhcp(struct doctor *d, const char *program, const char *file, const char *const *any);
+/* path: of the socket that syslog listens to */
+void judge_alerts(struct doctor *d, const char *path, const json_t *drills, long long now_ms);
+/* row: of `show gateways`; NULL: no daemon tells */
+void judge_cellular(struct doctor *d, const char *name, const json_t *row, const json_t *drills, long long now_ms);
