@@ -381,6 +381,23 @@ is_connected() {
 	[ "$(fl "$1" --json show sync | json "d[0]['connected']")" = True ]
 }
 
+# right has heard of one that nobody can go beyond, as who had the key for a moment could have it: it is not believed
+epoch_of_nobody() {
+	local file epoch
+	file=/var/lib/fairlead/$(instance right)/epochs
+	for epoch in -1 9223372036854775807; do
+		daemon_kill left TERM
+		daemon_kill right TERM
+		json "__import__('json').dumps({**d, 'peers': {'172.16.255.1': [$epoch, 5]}})" < "$file" > "$FL_TMP/epochs"
+		cp "$FL_TMP/epochs" "$file"
+		daemon_start right "$right" "$FL_TMP/right.json" || return
+		daemon_start left "$left" "$FL_TMP/left.json" || return
+		check "both know each other" slowwait 5 roles master backup
+		check "heard" slowwait 5 hears_more right 10
+		check "connected" slowwait 5 is_connected left
+	done
+}
+
 # Who has no ready peer keeps its addresses, dead or not
 alone() {
 	local changes
@@ -411,6 +428,7 @@ run_test strange-beats strange_beats
 run_test cut-sync-link cut_sync_link
 run_test split-brain split_brain
 run_test clock-was-ahead clock_was_ahead
+run_test epoch-of-nobody epoch_of_nobody
 run_test alone alone
 teardown
 finish

@@ -219,6 +219,33 @@ Test(pair_wire, what_makes_no_sense)
 	}
 }
 
+/* Signed, but of an epoch that nobody could go beyond: who had the key for a moment would shut the node out that has it by right. */
+Test(pair_wire, epochs_that_are_none)
+{
+	static const struct {
+		uint64_t epoch;
+		enum carp_fault fault;
+	} epochs[] = { { 1, CARP_OK },
+		       { SIGN_EPOCH_SURE, CARP_OK },
+		       { SIGN_EPOCH_SURE + SIGN_CENTURY, CARP_FORGED },
+		       { INT64_MAX, CARP_FORGED },
+		       { UINT64_MAX, CARP_FORGED } };
+
+	for (size_t i = 0; i < sizeof(epochs) / sizeof(*epochs); i++) {
+		uint8_t packet[CARP_LEN + EXT_SENT], data[BEAT_MAX];
+		struct ext said = { .node = NODE, .mark = { epochs[i].epoch, 1 } }, got;
+		struct beat beat = { .node = NODE, .mark = { epochs[i].epoch, 1 } };
+		struct beat_entry entries[BEAT_ENTRIES_MAX];
+		unsigned int key;
+
+		memcpy(packet, advert, CARP_LEN);
+		ext_put(packet + CARP_LEN, packet, &said, &keys.key[0]);
+		cr_expect_eq(ext_get(packet, sizeof(packet), &keys, &got, &key), epochs[i].fault, "%zu", i);
+		cr_expect_eq(beat_get(data, beat_put(data, &beat, entries, &keys.key[0]), &keys, &beat, entries, &key),
+			     epochs[i].fault, "%zu", i);
+	}
+}
+
 /* One that says more than this one understands: what it knows holds, and all is signed. */
 Test(pair_wire, a_later_version_may_say_more)
 {

@@ -192,6 +192,10 @@ static void on_opened(void *arg, struct sync_peer *peer)
 	const json_t *hello = sync_peer_hello(peer), *epoch = json_object_get(hello, "epoch");
 	const json_t *heard = json_object_get(json_object_get(hello, d->ha_requests->part.name), "heard");
 
+	if (!sign_epoch_fits((uint64_t)json_integer_value(epoch))) {
+		sync_drop(peer, "no daemon begins in its epoch: its clock, or this node's, is wrong by a century");
+		return;
+	}
 	pairing_peer_epoch(d, pair_node(sync_peer_addr(peer)), (uint64_t)json_integer_value(epoch));
 	if (!pairing_go_beyond(d, (uint64_t)json_integer_value(heard)))
 		return;

@@ -60,7 +60,7 @@ static void begin_epoch(struct pairing *p)
 
 	clock_gettime(CLOCK_REALTIME, &ts);
 	now_ns = (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-	p->epoch = now_ns > p->epoch ? now_ns : p->epoch + 1;
+	p->epoch = now_ns > p->epoch && now_ns < SIGN_EPOCH_SURE ? now_ns : p->epoch + 1;
 	save(p, file_replace);
 }
 
@@ -165,8 +165,10 @@ static struct sign_mark mark_of(const struct pairing *p, const struct addr *addr
 	char address[ADDR_STRLEN];
 	const json_t *mark = json_object_get(p->peers, addr_format(addr, address));
 
-	return (struct sign_mark){ (uint64_t)json_integer_value(json_array_get(mark, 0)),
-				   (uint64_t)json_integer_value(json_array_get(mark, 1)) };
+	const struct sign_mark its = { (uint64_t)json_integer_value(json_array_get(mark, 0)),
+				       (uint64_t)json_integer_value(json_array_get(mark, 1)) };
+
+	return sign_epoch_fits(its.epoch) ? its : (struct sign_mark){ 0 };
 }
 
 /* ---- telling the timekeeper ---- */
@@ -212,7 +214,7 @@ bool pairing_go_beyond(struct daemon *d, uint64_t heard)
 {
 	struct pairing *p = d->pairing;
 
-	if (heard <= p->epoch || heard >= INT64_MAX)
+	if (heard <= p->epoch || !sign_epoch_fits(heard))
 		return false;
 	p->epoch = heard + 1;
 	save(p, file_replace);

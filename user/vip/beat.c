@@ -109,7 +109,8 @@ enum carp_fault beat_get(const uint8_t *data, size_t len, const struct sign_keys
 	which = sign_find(keys, data + AT_KEY);
 	if (which < 0)
 		return CARP_STRANGE_KEY;
-	if (!sign_is(&keys->key[which], SIGN_BEAT, data, len - SIGN_MAC, NULL, 0, data + len - SIGN_MAC))
+	if (!sign_is(&keys->key[which], SIGN_BEAT, data, len - SIGN_MAC, NULL, 0, data + len - SIGN_MAC) ||
+	    !sign_epoch_fits(get_be64(data + AT_EPOCH)))
 		return CARP_FORGED;
 	*key = (unsigned int)which;
 	*beat = (struct beat){ .flags = data[AT_FLAGS],

@@ -65,7 +65,8 @@ enum carp_fault ext_get(const uint8_t *packet, size_t len, const struct sign_key
 	which = sign_find(keys, at + AT_KEY);
 	if (which < 0)
 		return CARP_STRANGE_KEY;
-	if (!sign_is(&keys->key[which], SIGN_EXT, packet, CARP_LEN, at, whole - SIGN_MAC, at + whole - SIGN_MAC))
+	if (!sign_is(&keys->key[which], SIGN_EXT, packet, CARP_LEN, at, whole - SIGN_MAC, at + whole - SIGN_MAC) ||
+	    !sign_epoch_fits(get_be64(at + AT_EPOCH)))
 		return CARP_FORGED;
 	*key = (unsigned int)which;
 	*ext = (struct ext){ .flags = at[AT_FLAGS],

@@ -4,6 +4,8 @@
 #include <nettle/memops.h>
 #include <string.h>
 
+#include "user/lib/clock.h"
+
 void sign_key_make(struct sign_key *key, const uint8_t id[SIGN_ID], const uint8_t secret[32])
 {
 	static const char *const begins[] = { [SIGN_EXT] = "ext", [SIGN_BEAT] = "beat" };
@@ -45,4 +47,11 @@ int sign_find(const struct sign_keys *keys, const uint8_t id[SIGN_ID])
 bool sign_is_newer(const struct sign_mark *than, const struct sign_mark *mark)
 {
 	return mark->epoch != than->epoch ? mark->epoch > than->epoch : mark->sequence > than->sequence;
+}
+
+bool sign_epoch_fits(uint64_t epoch)
+{
+	uint64_t now = clock_us(CLOCK_REALTIME) * 1000;
+
+	return epoch <= (now > SIGN_EPOCH_2026 ? now : SIGN_EPOCH_2026) + SIGN_CENTURY;
 }

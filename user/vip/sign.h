@@ -41,3 +41,12 @@ struct sign_mark {
 };
 
 bool sign_is_newer(const struct sign_mark *than, const struct sign_mark *mark);
+/*
+ * Whether a daemon's start can have it: nanoseconds since 1970, a century ahead of this node's clock at most, which may be behind. Who was
+ * heard with a higher one could not be gone beyond, and the node that has it by right would be refused for good.
+ */
+bool sign_epoch_fits(uint64_t epoch);
+/* That one at least every other node takes. */
+#define SIGN_EPOCH_SURE (SIGN_EPOCH_2026 + SIGN_CENTURY)
+#define SIGN_EPOCH_2026 1767225600000000000ull
+#define SIGN_CENTURY 3155760000000000000ull
