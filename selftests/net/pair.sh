@@ -335,6 +335,38 @@ cut_sync_link() {
 	check "nobody moves" roles master backup
 }
 
+# announced PATTERN TIME: what was captured of it since then, in whole seconds after the first
+announced() {
+	awk -v pattern="$1" -v since="$2" '$1 >= since && $0 ~ pattern { first = first ? first : $1; printf "%.0f ", $1 - first }' "$FL_TMP/announced"
+}
+
+is_announced() {
+	[ "$(announced "$1" "$2")" = "$3" ]
+}
+
+# As often as right's configuration says, and refreshed, to who is on the segment; left announces nothing meanwhile
+announces() {
+	local node tcpdump pattern since refresh=0
+	for node in left right; do
+		json "__import__('json').dumps({**d, 'vips': {'lan_vip': {**d['vips']['lan_vip'], 'address': ['192.0.2.100/24', '2001:db8::100/64'],
+			'announce_repeat': $((refresh / 2)), 'announce_refresh_s': $refresh}}})" < "$FL_TMP/$node-plain.json" > "$FL_TMP/$node-often.json"
+		check "applied" fl "$node" apply --local "$FL_TMP/$node-often.json"
+		refresh=4
+	done
+	check "as before" slowwait 3 roles master backup
+	background "$host" tcpdump -ttlnni lan 'ether src 00:00:5e:00:01:07 and (arp or icmp6)' > "$FL_TMP/announced" 2> "$FL_TMP/tcpdump"
+	tcpdump=$!
+	check "listens" slowwait 5 grep -q "listening on" "$FL_TMP/tcpdump"
+	since=$EPOCHREALTIME
+	daemon_kill left # who leaves says so by both families: the other, which has the address by the first, insists by the second
+	for pattern in "who-has 192.0.2.100 tell 192.0.2.100" "2001:db8::100 > ff02::1: .*advertisement, tgt is 2001:db8::100"; do
+		check "captured" slowwait 15 is_announced "$pattern" "$since" "0 1 2 6 10 "
+	done
+	stop_process "$tcpdump"
+	daemon_start left "$left" "$FL_TMP/left.json" || return
+	no_peers
+}
+
 # siem_alerts NODE ID: of its events, as syslog gets them
 siem_alerts() {
 	fl "$1" show events | cut -d ' ' -f 3- | sed 's/^/<25>Nov 29 10:00:00 fairleadd[1]: /' > "$FL_TMP/lines"
@@ -422,6 +454,7 @@ run_test lost-link lost_link
 run_test cant-send-to-all cant_send_to_all
 run_test cant-send-to-a-peer cant_send_to_a_peer
 run_test maintained maintained
+run_test announces announces
 run_test killed killed
 run_test stopped stopped
 run_test strange-beats strange_beats

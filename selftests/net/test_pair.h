@@ -46,6 +46,8 @@ struct world {
 	/* the last frame that node 0 sent by each */
 	uint8_t last[CHANNELS][FRAME_MAX];
 	size_t last_len[CHANNELS];
+	/* each that a node sends, also what is not carried */
+	void (*on_frame)(unsigned int node, unsigned int channel, const uint8_t *frame, size_t len);
 };
 
 extern struct world w;

@@ -283,6 +283,8 @@ static bool carry_from(unsigned int i)
 	for (unsigned int c = 0; c < CHANNELS; c++)
 		while ((len = next_frame(w.nodes[i].outside[c], frame))) {
 			any = true;
+			if (w.on_frame)
+				w.on_frame(i, c, frame, len);
 			if (!i) {
 				memcpy(w.last[c], frame, len);
 				w.last_len[c] = len;

@@ -79,6 +79,11 @@ roles_are() {
 	role_is "$1" lan_vip "$2" && role_is "$1" wan_vip "$2"
 }
 
+# why NODE VIP EVENT: the reason of the last one
+why() {
+	fl "$1" --json show events --kind vip | json "[e['reason'] for e in d if (e['name'], e['event']) == ('$2', '$3')][-1]"
+}
+
 # becomes NODE ROLE [OTHER-ROLE]: of both; and the other node
 becomes() {
 	local other=right
@@ -122,6 +127,7 @@ disables() {
 	check "disabled" fl left vip disable wan_vip
 	check "at once" role_is left wan_vip disabled
 	check "by another" slowwait 15 role_is right wan_vip master
+	check_equal "that waits for no advert either" "$(why right wan_vip "backup -> master")" "203.0.113.1 gives them up"
 	check "the other is as it was" role_is left lan_vip master
 	check_match "logged" "$(cat "$FL_TMP/left.log")" "carp: wan 1: state transition: MASTER -> INIT"
 	check_match "in status" "$(fl left status)" "vip wan_vip: disabled by hand"
@@ -143,7 +149,8 @@ hands_all_over() {
 	becomes left master backup
 	check "which stays there" role_is right spare_vip master
 	check "until that gives it up" fl right vip disable spare_vip
-	check "at once" slowwait 1 role_is left spare_vip master
+	check "here again" slowwait 5 role_is left spare_vip master
+	check_equal "at once: no advert was waited for" "$(why left spare_vip "backup -> master")" "192.0.2.2 gives them up"
 	check "as before" fl right vip enable spare_vip
 }
 

@@ -183,13 +183,6 @@ static void announce(struct vhids *v, struct vhid *one)
 	vhid_watch_announce(v, one);
 }
 
-void vhid_announce_begin(struct vhids *v, struct vhid *one)
-{
-	announce(v, one);
-	one->announce_left = one->announce_repeat;
-	one->announce_ns = v->now_ns + ANNOUNCE_PAUSE_NS;
-}
-
 /* One that has not been seen is repeated until it is: only so the end of that is noticed. */
 static uint64_t announce_pause_ns(const struct vhid *one)
 {
@@ -200,10 +193,22 @@ static uint64_t announce_pause_ns(const struct vhid *one)
 	return one->unseen.is && (!pause_ns || pause_ns > ANNOUNCE_UNSEEN_NS) ? ANNOUNCE_UNSEEN_NS : pause_ns;
 }
 
+static void announce_next(struct vhids *v, struct vhid *one)
+{
+	uint64_t pause_ns = announce_pause_ns(one);
+
+	one->announce_ns = pause_ns ? v->now_ns + pause_ns : CARP_NEVER;
+}
+
+void vhid_announce_begin(struct vhids *v, struct vhid *one)
+{
+	announce(v, one);
+	one->announce_left = one->announce_repeat;
+	announce_next(v, one);
+}
+
 void vhid_announce_run(struct vhids *v, struct vhid *one)
 {
-	uint64_t pause_ns;
-
 	if (one->carp.role != CARP_MASTER) {
 		one->announce_ns = CARP_NEVER;
 		return;
@@ -213,6 +218,5 @@ void vhid_announce_run(struct vhids *v, struct vhid *one)
 	if (one->announce_left || one->announce_refresh_s || one->unseen.is)
 		announce(v, one);
 	one->announce_left -= !!one->announce_left;
-	pause_ns = announce_pause_ns(one);
-	one->announce_ns = pause_ns ? v->now_ns + pause_ns : CARP_NEVER;
+	announce_next(v, one);
 }
