@@ -117,6 +117,7 @@ while True: s.recv(8192)' "$FL_TMP/dev/log"
 
 # doctor NODE: into $FL_TMP/doctor; its exit status is returned
 doctor() {
+	# shellcheck disable=SC2016 # for that shell
 	unshare -m sh -c 'mount --bind "$1" /dev && exec "$2" --instance "$3" --json doctor' sh "$FL_TMP/dev" "$FL_BUILD/fairlead" "$(instance "$1")" \
 		> "$FL_TMP/doctor" 2> "$FL_TMP/doctor.err"
 }
