@@ -246,7 +246,7 @@ def refused(way, port):
         sock.connect((way.address, port))
         sock.send(b"who")
         ours = sock.getsockname()[1]
-        error = seen.expect("the ICMP error", lambda p: p.quoted is not None and p.quoted.dport == port, 5)
+        error = seen.expect("the ICMP error", lambda p: p.quoted is not None and p.quoted.sport == ours, 2)
         check_sound(error, "the ICMP error")
         check_fields(error, "the ICMP error", src=way.address, dst=way.source, hop=63, src_mac=way.mac, dst_mac=seen.mac,
                      type=1 if error.version == 6 else 3, code=4 if error.version == 6 else 3)
@@ -283,6 +283,16 @@ def test_asymmetric():
         check_equal([row["packets"] > 0 for row in rows], [True], "whether the other node forwards by a state of its own")
 
 
+def tried(attempt):
+    """What the peer does not answer within 20 ms is judged without it: on a busy machine it may take another connection."""
+    for _ in range(3):
+        try:
+            return attempt()
+        except Failure as why:
+            last = why
+    raise last
+
+
 def frames(way, port):
     """What the other node hands up and lets in again leaves it as any packet does: a hop less, all sums right, from its MAC to the host's."""
     with contextlib.ExitStack() as stack:
@@ -294,21 +304,26 @@ def frames(way, port):
             server = stack.enter_context(socket.socket(family(way.address), socket.SOCK_DGRAM))
             listener = stack.enter_context(socket.create_server((way.address, port + 1), family=family(way.address)))
         with namespace(lab.ns(way.client)):
-            clients = [stack.enter_context(socket.socket(family(way.address), socket.SOCK_DGRAM)) for _ in range(4)]
             caller = stack.enter_context(socket.socket(family(way.address)))
         server.bind((way.address, port))
         for sock in (server, caller, listener):
             sock.settimeout(5)
-        for client, size in zip(clients, (1, 32, 999, 1500 - head)):
+        def answered(size):
+            with namespace(lab.ns(way.client)):
+                client = stack.enter_context(socket.socket(family(way.address), socket.SOCK_DGRAM))
             client.sendto(bytes(size), (way.address, port))
             _, who = server.recvfrom(2048)
             check_equal(lab.states("b", "--port", str(client.getsockname()[1])), [], "what the other node knows before the answer")
             server.sendto(os.urandom(size), who)
-            answer = seen.expect("the answer of %d bytes" % size, lambda p: p.sport == port, 5)
+            answer = seen.expect("the answer of %d bytes" % size, lambda p: p.sport == port and p.dport == client.getsockname()[1], 2)
+            check_equal(len(lab.states("b", "--port", str(client.getsockname()[1]))), 1, "the state that the other node has now")
+            return answer
+
+        for size in (1, 32, 999, 1500 - head):
+            answer = tried(lambda size=size: answered(size))
             check_sound(answer, "the answer of %d bytes" % size)
             check(answer.l4_check_ok, "its sum is not there")
             check_fields(answer, "the answer of %d bytes" % size, length=head + size, **want)
-            check_equal(len(lab.states("b", "--port", str(client.getsockname()[1]))), 1, "the state that the other node has now")
         caller.connect((way.address, port + 1))
         answer = seen.expect("the SYN-ACK", lambda p: p.sport == port + 1 and p.flags & 0x12 == 0x12, 5)
         check_sound(answer, "the SYN-ACK")
@@ -321,7 +336,7 @@ def test_asymmetric_frames():
         with answers_by_the_other(way):
             try:
                 frames(way, 7160 + 10 * n)
-                refused(way, 7165 + 10 * n)
+                tried(lambda way=way, n=n: refused(way, 7165 + 10 * n))
             except Failure as why:
                 raise Failure("%s: %s" % (name or "by IPv4", why)) from None
 
