@@ -115,16 +115,17 @@ too_late() {
 	check_equal "not known still" "$(fl left --json show gateways | json 'd[0]["status"]')" unknown
 }
 
-# The other's connections, of which that one tells when it can
+# The other's connections: that one can't tell of them, and is waited for for five seconds
 states() {
 	cp "$FL_TMP/plain.json" "$FL_TMP/left.json"
 	daemon_kill left TERM
 	check "the other has it" slowwait 5 is_master right
-	hold_loop right 4
+	hold_loop right 12
 	daemon_start left "$left" "$FL_TMP/left.json" || return
 	check "it waits" slowwait 3 waits_for states
+	check "no longer" slowwait 5 is_master left
 	hold_loop_end
-	check "and has them" slowwait 5 roles master backup
+	check "and the other has heard so" slowwait 5 roles master backup
 	check_equal "in time" "$(history)" "backup -> master"
 }
 
