@@ -75,7 +75,7 @@ static void judge_newest(struct doctor *d, const char *scenario, const json_t *r
 			d,
 			doctor_text(
 				d,
-				"fairlead drill %s; fairlead-drill.timer, enabled on one of the nodes, does one every "
+				"fairlead drill %s; fairlead-drill.timer, enabled on one of the nodes, can do it every "
 				"month",
 				scenario),
 			"%s was last tried %lld days ago", scenario, days);
@@ -94,7 +94,7 @@ void judge_drills(struct doctor *d, const char *dir, long long now_ms)
 	if (!json_object_size(newest))
 		doctor_warn(
 			d,
-			"fairlead drill --list, and then each scenario once; fairlead-drill.timer, enabled on one of the nodes, does one every month",
+			"fairlead drill --list, and then each scenario once; fairlead-drill.timer, enabled on one of the nodes, can do it every month",
 			"failover has never been tried here");
 	json_decref(newest);
 }
