@@ -10,6 +10,7 @@ from wire import main
 
 WORLD, VIP, LAN_VIP = "198.51.100.1", "172.25.46.100", "192.168.0.10"
 UNPLANNED = 4.0  # s; three adverts and the skew, and what a busy machine takes
+RELIEVED = 0.6  # s; a master that loses a link says so, by the other where the first is the sync link: less than one advert
 
 lab = PairLab(("S4-a.json", "S4-b.json"), {"wan": "eth0", "lan": "eth1"},
               streams=[("lan", "isp", WORLD)],
@@ -56,7 +57,7 @@ def test_the_master_is_powered_off():
 
 
 def cable(segment):
-    with traffic("%s cable" % segment, UNPLANNED) as t:
+    with traffic("%s cable" % segment, RELIEVED) as t:
         a.cable(segment, "down")
         until(lambda: b.has("master"), True, "whether the other has all")
         t.flow()

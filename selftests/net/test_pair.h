@@ -14,6 +14,7 @@
 #include "user/vip/vhids_internal.h"
 
 #define FRAME_MAX 2048
+#define EXT_AT (14 + 20 + CARP_LEN) /* in a frame */
 #define A (&w.nodes[0])
 #define B (&w.nodes[1])
 
@@ -64,6 +65,11 @@ void pair_node_kill(struct node *n);	  /* it says nothing, and its lease goes on
 void pair_node_start(struct node *n, uint64_t epoch);
 void pair_node_link(struct node *n, bool up);
 void pair_node_facts(struct node *n);
+
+/* The second is on the sync link's device, whose frames are carried whatever is said of its link. Alone: independent */
+void pair_two_configure(struct node *n, bool first_alone, bool second_alone);
+void pair_two_facts(struct node *n, bool second_is_disabled);
+bool pair_has_both(const struct node *n, enum carp_role first, enum carp_role second);
 
 void pair_carry(void); /* frames, as long as there are any; no time passes */
 void pair_pass(uint64_t ns, void (*each)(void));

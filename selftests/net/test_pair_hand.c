@@ -178,46 +178,15 @@ Test(pair_hand, nor_to_one_whose_segment_is_dead)
 
 /* ---- two addresses ---- */
 
-/* The second is on the sync link's device, whose frames are carried whatever is said of its link. */
-static void two_configure(struct node *n, bool independent)
-{
-	struct vhid_setup both[2] = { n->setup, n->setup };
-
-	both[0].independent = both[1].independent = independent;
-	both[1].name = "sync_vip";
-	both[1].lease = 2;
-	both[1].ifindex = n->ifindex[SYNC];
-	both[1].interface = beat_interface("sync");
-	cr_assert_eq(vhids_configure(n->v, both, 2, w.now), 0);
-	vhids_link(n->v, n->ifindex[SYNC], true, w.now);
-}
-
-static void two_facts(struct node *n, bool disabled)
-{
-	struct vhid_facts both[2] = { n->facts, n->facts };
-
-	both[1].disabled = disabled;
-	addr_parse(n == A ? "172.16.255.1" : "172.16.255.2", &both[1].sources[0]);
-	vhids_facts(n->v, both, &n->fact, w.now);
-}
-
-static bool has_both(const struct node *n, enum carp_role first, enum carp_role second)
-{
-	struct vhid_view views[2];
-
-	cr_assert_eq(vhids_show(n->v, views, 2), 2u);
-	return views[0].carp.role == first && views[1].carp.role == second;
-}
-
 static void two_begin_in_maintenance(bool independent)
 {
 	begin_in_maintenance();
 	for (int i = 0; i < 2; i++) {
-		two_configure(&w.nodes[i], independent);
-		two_facts(&w.nodes[i], false);
+		pair_two_configure(&w.nodes[i], independent, independent);
+		pair_two_facts(&w.nodes[i], false);
 	}
 	pair_pass(10 * SECOND, NULL);
-	cr_assert(has_both(A, CARP_BACKUP, CARP_BACKUP) && has_both(B, CARP_MASTER, CARP_MASTER));
+	cr_assert(pair_has_both(A, CARP_BACKUP, CARP_BACKUP) && pair_has_both(B, CARP_MASTER, CARP_MASTER));
 }
 
 /* What can't all be at the other node is all here. */
@@ -226,13 +195,14 @@ Test(pair_hand, all_of_them_go_together)
 	two_begin_in_maintenance(false);
 	vhids_link(B->v, B->ifindex[SYNC], false, w.now);
 	pair_pass(SECOND / 2, NULL);
-	cr_expect(has_both(A, CARP_MASTER, CARP_MASTER) && has_both(B, CARP_BACKUP, CARP_INIT));
+	cr_expect(pair_has_both(A, CARP_MASTER, CARP_MASTER) && pair_has_both(B, CARP_BACKUP, CARP_INIT));
 	vhids_link(B->v, B->ifindex[SYNC], true, w.now);
 	pair_pass(3 * SECOND, NULL);
-	cr_expect(has_both(A, CARP_BACKUP, CARP_BACKUP) && has_both(B, CARP_MASTER, CARP_MASTER));
-	two_facts(B, true);
+	cr_expect(pair_has_both(A, CARP_BACKUP, CARP_BACKUP) && pair_has_both(B, CARP_MASTER, CARP_MASTER));
+	pair_two_facts(B, true);
 	pair_pass(3 * SECOND, NULL);
-	cr_expect(has_both(A, CARP_BACKUP, CARP_MASTER) && has_both(B, CARP_MASTER, CARP_DISABLED), "by hand");
+	cr_expect(pair_has_both(A, CARP_BACKUP, CARP_MASTER) && pair_has_both(B, CARP_MASTER, CARP_DISABLED),
+		  "by hand");
 }
 
 Test(pair_hand, independent_ones_do_not)
@@ -241,7 +211,7 @@ Test(pair_hand, independent_ones_do_not)
 	vhids_link(B->v, B->ifindex[SYNC], false, w.now);
 	pair_pass(SECOND / 2, NULL);
 	B->fact.demotion = 1;
-	two_facts(B, false);
+	pair_two_facts(B, false);
 	pair_pass(3 * SECOND, NULL);
-	cr_expect(has_both(A, CARP_BACKUP, CARP_MASTER) && has_both(B, CARP_MASTER, CARP_INIT));
+	cr_expect(pair_has_both(A, CARP_BACKUP, CARP_MASTER) && pair_has_both(B, CARP_MASTER, CARP_INIT));
 }

@@ -6,7 +6,6 @@
 #include "user/lib/be.h"
 
 #define FAST_NS (20 * MS)
-#define EXT_AT (14 + 20 + CARP_LEN) /* in a frame */
 
 static const struct carp_settings fast = { .fast_ms = 20, .preempt = true };
 

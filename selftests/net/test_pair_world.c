@@ -160,6 +160,41 @@ void pair_node_facts(struct node *n)
 	vhids_facts(n->v, &n->facts, &n->fact, w.now);
 }
 
+/* ---- two addresses ---- */
+
+void pair_two_configure(struct node *n, bool first_alone, bool second_alone)
+{
+	struct vhid_setup both[2] = { n->setup, n->setup };
+
+	both[0].independent = first_alone;
+	both[1].independent = second_alone;
+	both[1].name = "sync_vip";
+	both[1].lease = 2;
+	both[1].ifindex = n->ifindex[SYNC];
+	both[1].interface = beat_interface("sync");
+	cr_assert_eq(vhids_configure(n->v, both, 2, w.now), 0);
+	vhids_link(n->v, n->ifindex[SYNC], true, w.now);
+}
+
+void pair_two_facts(struct node *n, bool second_is_disabled)
+{
+	struct vhid_facts both[2] = { n->facts, n->facts };
+
+	both[1].disabled = second_is_disabled;
+	addr_parse(n == A ? "172.16.255.1" : "172.16.255.2", &both[1].sources[0]);
+	vhids_facts(n->v, both, &n->fact, w.now);
+}
+
+bool pair_has_both(const struct node *n, enum carp_role first, enum carp_role second)
+{
+	struct vhid_view views[2];
+
+	cr_assert_eq(vhids_show(n->v, views, 2), 2u);
+	return views[0].carp.role == first && views[1].carp.role == second;
+}
+
+/* ---- the beginning ---- */
+
 static void make_node(unsigned int i, const struct carp_settings *set)
 {
 	struct node *n = &w.nodes[i];

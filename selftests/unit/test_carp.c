@@ -358,6 +358,48 @@ Test(carp, a_dead_master_is_replaced_and_comes_back_better)
 	cr_expect_eq(w.nodes[0].role, CARP_MASTER);
 }
 
+/* What is said elsewhere relieves the master that is waited for, and keeps nobody waiting. */
+Test(carp, what_the_master_says_elsewhere)
+{
+	struct carp_claim claim = claim_of(1, 0), worse;
+	struct carp c = backup_of(&plain);
+	uint64_t due;
+
+	claim.node = 7;
+	worse = claim;
+	worse.demotion = 240;
+	cr_expect_eq(carp_heard_elsewhere(&c, &worse, 9 * S), 0u, "no master was heard of yet");
+	carp_heard(&c, &claim, 9 * S);
+	due = c.next_ns;
+	cr_expect_eq(carp_heard_elsewhere(&c, &claim, 10 * S), 0u, "it is not demoted");
+	worse.node = 8;
+	cr_expect_eq(carp_heard_elsewhere(&c, &worse, 10 * S), 0u, "another's word");
+	worse.node = 7;
+	carp_facts(&c, CARP_HOLD_NOT_READY, 0, 10 * S);
+	cr_expect_eq(carp_heard_elsewhere(&c, &worse, 10 * S), 0u, "not ready");
+	carp_facts(&c, 0, 240, 10 * S);
+	cr_expect_eq(carp_heard_elsewhere(&c, &worse, 10 * S), 0u, "as demoted as it is");
+	carp_facts(&c, 0, 0, 10 * S);
+	cr_expect(c.role == CARP_BACKUP && c.next_ns == due, "still waits for no longer than its last advert said");
+	cr_expect_eq(carp_heard_elsewhere(&c, &worse, 10 * S), CARP_ACT_TAKE | CARP_ACT_ADVERT | CARP_ACT_ANNOUNCE);
+	cr_expect(c.role == CARP_MASTER && c.why == CARP_WHY_DEMOTED);
+	cr_expect_eq(carp_heard_elsewhere(&c, &worse, 10 * S), 0u, "as master");
+	claim.demotion = 0;
+	carp_facts(&c, 0, 240, 10 * S);
+	carp_heard(&c, &claim, 11 * S);
+	cr_assert_eq(c.role, CARP_BACKUP, "it has yielded to that one");
+	carp_facts(&c, 0, 0, 11 * S);
+	cr_expect_neq(carp_heard_elsewhere(&c, &worse, 11 * S), 0u);
+	carp_facts(&c, CARP_HOLD_LINK, 0, 12 * S);
+	cr_expect_eq(carp_heard_elsewhere(&c, &worse, 12 * S), 0u, "no link");
+	carp_facts(&c, 0, 0, 12 * S);
+	cr_expect_eq(carp_heard_elsewhere(&c, &worse, 12 * S), 0u, "nobody was heard since");
+	carp_heard(&c, &claim, 12 * S);
+	claim.node = 0;
+	carp_heard(&c, &claim, 12 * S + MS);
+	cr_expect_eq(carp_heard_elsewhere(&c, &worse, 13 * S), 0u, "a plain node is master by now");
+}
+
 /* Whatever happened before: where all hear each other there is one master after the longest patience, and never two for an interval. */
 Test(carp, one_master)
 {

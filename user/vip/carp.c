@@ -56,6 +56,7 @@ static unsigned int become(struct carp *c, enum carp_role role, enum carp_why wh
 	c->role = role;
 	c->why = why;
 	c->gave_time = false;
+	c->awaited = 0;
 	if (role == CARP_BACKUP)
 		c->next_ns = now_ns + carp_patience_ns(c);
 	else if (role == CARP_MASTER)
@@ -174,6 +175,7 @@ static unsigned int heard_as_backup(struct carp *c, const struct carp_claim *cla
 	note_best(c, claim, now_ns);
 	if (is_outdone(c, claim, now_ns))
 		return 0;
+	c->awaited = claim->leaves ? 0 : claim->node;
 	if (claim->leaves || is_too_slow(c, claim)) {
 		c->next_ns = CARP_NEVER; /* as if its time were over */
 		return may_take ? become(c, CARP_MASTER, CARP_WHY_LEFT, now_ns) : 0;
@@ -189,6 +191,8 @@ static unsigned int heard_as_backup(struct carp *c, const struct carp_claim *cla
 /* The better one of two masters stays, and tells everybody again where its addresses are: the other had told so too. */
 static unsigned int heard_as_master(struct carp *c, const struct carp_claim *claim, uint64_t now_ns)
 {
+	unsigned int acts;
+
 	if (claim->leaves || stays(c, claim)) {
 		if (now_ns - c->insisted_ns < carp_interval_ns(c))
 			return 0;
@@ -197,7 +201,9 @@ static unsigned int heard_as_master(struct carp *c, const struct carp_claim *cla
 		return CARP_ACT_ADVERT | CARP_ACT_ANNOUNCE;
 	}
 	note_best(c, claim, now_ns);
-	return become(c, CARP_BACKUP, CARP_WHY_YIELDS, now_ns);
+	acts = become(c, CARP_BACKUP, CARP_WHY_YIELDS, now_ns);
+	c->awaited = claim->node;
+	return acts;
 }
 
 unsigned int carp_heard(struct carp *c, const struct carp_claim *claim, uint64_t now_ns)
@@ -205,6 +211,14 @@ unsigned int carp_heard(struct carp *c, const struct carp_claim *claim, uint64_t
 	if (c->role == CARP_BACKUP)
 		return heard_as_backup(c, claim, now_ns);
 	return c->role == CARP_MASTER ? heard_as_master(c, claim, now_ns) : 0;
+}
+
+unsigned int carp_heard_elsewhere(struct carp *c, const struct carp_claim *claim, uint64_t now_ns)
+{
+	if (c->role != CARP_BACKUP || c->holds & CARP_HOLD_NOT_READY || !claim->node || claim->node != c->awaited ||
+	    c->demotion >= claim->demotion)
+		return 0;
+	return become(c, CARP_MASTER, CARP_WHY_DEMOTED, now_ns);
 }
 
 static bool gives_time(struct carp *c, uint64_t now_ns)

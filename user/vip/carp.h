@@ -82,6 +82,7 @@ struct carp {
 	bool gave_time; /* since the last advert: see carp_run() */
 	uint64_t best_node,
 		best_until_ns; /* who was heard to be a better master, or as good; 0: nobody that tells its name */
+	uint64_t awaited;      /* as backup: whose next advert is waited for; 0: nobody's that tells its name */
 	/* When carp_run() is due: the next advert, or the master's time is over. CARP_NEVER: not at all; as backup: it is over, but this node is not ready */
 	uint64_t next_ns;
 };
@@ -92,6 +93,11 @@ void carp_init(struct carp *c, const struct carp_settings *set, uint64_t node, u
 unsigned int carp_settings(struct carp *c, const struct carp_settings *set, uint64_t now_ns);
 unsigned int carp_facts(struct carp *c, unsigned int holds, uint32_t demotion, uint64_t now_ns);
 unsigned int carp_heard(struct carp *c, const struct carp_claim *claim, uint64_t now_ns);
+/*
+ * Of another vhid, which moves together with this one: so its demotion is that of this one, too, and who is waited for here is relieved. It
+ * says nothing of whether it is still heard here, so nobody is waited for any longer by it.
+ */
+unsigned int carp_heard_elsewhere(struct carp *c, const struct carp_claim *claim, uint64_t now_ns);
 /* Of a backup that runs late: what it should have heard meanwhile may be on its way to it still. So it waits for one interval more, once. */
 unsigned int carp_run(struct carp *c, uint64_t now_ns);
 /* Gives its addresses up if it has them, and waits for another to take them before it would again. */

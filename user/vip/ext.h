@@ -22,8 +22,9 @@ enum ext_flags {
 	EXT_READY = 1 << 0,  /* it would take over */
 	EXT_LEAVES = 1 << 1, /* gives the addresses up */
 	EXT_MASTER = 1 << 2,
-	EXT_NEW = 1 << 3, /* it is master since less than two intervals */
-	EXT_SIX = 1 << 4, /* sent by IPv6, which nothing else in it tells */
+	EXT_NEW = 1 << 3,      /* it is master since less than two intervals */
+	EXT_SIX = 1 << 4,      /* sent by IPv6, which nothing else in it tells */
+	EXT_TOGETHER = 1 << 5, /* `demotion` is that of all the node's vhids that move together, of which this is one */
 };
 
 struct ext {

@@ -108,6 +108,7 @@ static enum carp_fault extension(struct vhids *v, struct vhid *one, const struct
 		return CARP_REPLAYED;
 	say->marks[six] = a->ext.mark;
 	say->heard_ns = v->now_ns;
+	say->together = a->ext.flags & EXT_TOGETHER;
 	a->peer = peer;
 	a->claim = (struct carp_claim){ .interval_ns = a->ext.interval_us * 1000ull,
 					.demotion = a->ext.demotion,
@@ -139,6 +140,22 @@ static enum carp_fault judge_advert(struct vhids *v, struct vhid *one, const str
 	return bad == CARP_UNSIGNED && one->plain_peers ? CARP_OK : bad;
 }
 
+/* What it says of this one holds for all that move together: the link to another may be down, and with that go its adverts, and beats maybe. */
+static void relieve_of_others(struct vhids *v, const struct vhid *one, const struct advert *a)
+{
+	size_t peer = (size_t)(a->peer - v->pair.peers);
+
+	for (size_t i = 0; i < v->n; i++) {
+		struct vhid *other = &v->all[i];
+		enum carp_role before = other->carp.role;
+
+		if (other == one || one->independent || other->independent || !one->say[peer].together ||
+		    !other->say[peer].together)
+			continue;
+		vhid_act(v, other, before, carp_heard_elsewhere(&other->carp, &a->claim, v->now_ns), &a->peer->addr);
+	}
+}
+
 /* ---- hearing ---- */
 
 static void take_claim(struct vhids *v, struct vhid *one, const struct carp_heard *heard, const struct advert *a)
@@ -157,6 +174,8 @@ static void take_claim(struct vhids *v, struct vhid *one, const struct carp_hear
 		vhid_inherit_ends(v, one);
 	if (one->carp.role == CARP_BACKUP)
 		one->master = a->claim.leaves ? (struct addr){ 0 } : heard->from;
+	if (a->peer)
+		relieve_of_others(v, one, a);
 }
 
 static bool takes_part(const struct vhid *one)

@@ -20,6 +20,7 @@ struct vhid_peer {
 	uint64_t
 		unseen_ns; /* of announcements the first that it could see, and says that it has not; 0: it has seen all */
 	bool is_newest;	   /* nothing later was judged of it */
+	bool together;	   /* by its last advert: it moves together with others of that node */
 	bool before;	   /* it can have the addresses: where this node is in maintenance, it goes before it */
 	struct beat_entry told;
 };

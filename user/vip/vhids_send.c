@@ -72,6 +72,7 @@ static size_t extend(struct vhids *v, const struct vhid *one, uint8_t packet[CAR
 	ext.flags = leaves ? EXT_LEAVES : EXT_MASTER;
 	ext.flags |= v->node.ready ? EXT_READY : 0;
 	ext.flags |= six ? EXT_SIX : 0;
+	ext.flags |= one->independent ? 0 : EXT_TOGETHER;
 	if (v->now_ns - one->carp.since_ns < NEW_INTERVALS * carp_interval_ns(&one->carp))
 		ext.flags |= EXT_NEW;
 	ext.mark = pair_next_mark(v);
