@@ -141,7 +141,7 @@ static void end_by_hand(unsigned int node, uint32_t number)
 
 	cr_assert(replica_has(n, number, &e));
 	cr_assert(states_end(n->table, e.slot, e.tag));
-	states_sync_ended(n->sync, &e, false);
+	states_sync_ended(n->sync, &e, STATES_BY_HAND);
 }
 
 /* On whichever node somebody ends a connection, it does not come back from the other: not one that this has had of that, nor one of both. */
@@ -183,7 +183,7 @@ static bool reset_by_hand(unsigned int node, uint32_t number)
 	cr_assert(replica_has(n, number, &e));
 	asked = states_sync_reset(n->sync, &e);
 	cr_assert(states_end(n->table, e.slot, e.tag));
-	states_sync_ended(n->sync, &e, asked);
+	states_sync_ended(n->sync, &e, asked ? STATES_BY_HAND_RESET : STATES_BY_HAND);
 	return asked;
 }
 
@@ -278,6 +278,49 @@ Test(states_sync, killed_while_away)
 	for (int i = 0; i < 20000; i++)
 		replicas_turn(1000);
 	cr_expect_eq(replicas.nodes[1].sync->killed.size, 0, "nothing is kept in mind for ever");
+	replicas_close();
+}
+
+/*
+ * While the peer is away its connections come to this node and are its own, and so they are to the peer, too, which hears of none of that. What is
+ * ended by hand here comes back by neither; what has lost its way here may have one there.
+ */
+Test(states_sync, killed_after_it_has_moved)
+{
+	struct node *here = &replicas.nodes[1];
+	struct states_entry e;
+
+	replicas_pair();
+	replicas_cut(replicas_link(0, 1));
+	for (uint32_t number = 0; number < 20; number++) {
+		cr_assert(replica_has(here, number, &e));
+		replica_packet(here, &e);
+		if (number < 10)
+			end_by_hand(1, number);
+	}
+	cr_assert(replica_has(here, 10, &e));
+	replica_packet(&replicas.nodes[0], &e);
+	cr_assert(states_end(here->table, e.slot, e.tag));
+	states_sync_ended(here->sync, &e, STATES_NO_WAY);
+	replicas_join();
+	replicas_settle();
+	cr_expect_eq(replicas_expect_same("again"), 150 - 10);
+	cr_expect(replica_has(here, 10, &e));
+	replicas_expect_matching(1);
+	replicas_close();
+}
+
+/* Nobody knows whether a peer that has been away for so long ever comes back. */
+Test(states_sync, killed_long_ago)
+{
+	replicas_pair();
+	replicas_cut(replicas_link(0, 1));
+	end_by_hand(1, 0);
+	replicas_turn(1000);
+	cr_expect_eq(replicas.nodes[1].sync->killed.n, 1);
+	replicas.ns += (KILLED_AWAY_S + 1) * 1000000000ULL;
+	replicas_turn(1000);
+	cr_expect_eq(replicas.nodes[1].sync->killed.size, 0);
 	replicas_close();
 }
 

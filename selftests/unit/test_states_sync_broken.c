@@ -231,7 +231,7 @@ static void kill_one(struct node *node)
 		return;
 	asked = replicas_rnd(2) && states_sync_reset(node->sync, &e);
 	if (states_end(node->table, e.slot, e.tag))
-		states_sync_ended(node->sync, &e, asked);
+		states_sync_ended(node->sync, &e, asked ? STATES_BY_HAND_RESET : STATES_BY_HAND);
 }
 
 static void round_of(uint64_t seed)

@@ -271,12 +271,12 @@ static bool is_in_step(const struct daemon *d)
 	return its.epoch == d->ha_states->epoch;
 }
 
-static void on_end(void *arg, const struct states_entry *entry, bool reset)
+static void on_end(void *arg, const struct states_entry *entry, enum states_why why)
 {
 	struct daemon *d = arg;
 
 	if (is_in_step(d))
-		states_sync_ended(d->ha_states->sync, entry, reset);
+		states_sync_ended(d->ha_states->sync, entry, why);
 }
 
 static bool on_reset(void *arg, const struct states_entry *entry)

@@ -13,6 +13,7 @@
 #include "fairlead/state.h"
 #include "user/config/config.h"
 #include "user/observe/journal.h"
+#include "user/policy/states_why.h"
 #include "user/system/system.h"
 
 struct datapath; /* opaque */
@@ -277,8 +278,8 @@ void datapath_replicated(struct datapath *dp, struct datapath_replicated *out);
 void datapath_replicate(struct datapath *dp, bool on); /* the programs log what changes */
 struct states_entry;
 struct datapath_end_ops {
-	/* A connection was ended by hand, or for its way is gone, not by its packets or by time. */
-	void (*ended)(void *arg, const struct states_entry *entry, bool reset);
+	/* A connection was ended, not by its packets or by time. */
+	void (*ended)(void *arg, const struct states_entry *entry, enum states_why why);
 	/* One of another node's is about to be, and its ends shall get resets. Whether the other was asked to send them */
 	bool (*reset)(void *arg, const struct states_entry *entry);
 	void *arg;

@@ -178,7 +178,7 @@ static int end_state(void *arg, const struct states_entry *e)
 		return 0;
 	if (m->resets)
 		resets_send_starter(m->resets, e); /* while it is there: it lets the reset pass */
-	if (end_connection(dp, e, false))
+	if (end_connection(dp, e, STATES_NO_WAY))
 		count_ended(m, group, e->state.gateway, family);
 	return 0;
 }

@@ -74,7 +74,7 @@ static int end_state(void *arg, const struct states_entry *e)
 			continue;
 		if (o->resets && end == states_starter(&e->state)) /* while it is there: it lets the reset pass */
 			resets_send_starter(o->resets, e);
-		o->ended += end_connection(dp, e, false);
+		o->ended += end_connection(dp, e, STATES_NO_WAY);
 		break;
 	}
 	return 0;

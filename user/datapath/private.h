@@ -517,8 +517,8 @@ void orphans_free(struct datapath *dp);
 
 /* ---- moves.c ---- */
 void moves_free(struct datapath *dp);
-/* By hand, or since its way is gone: here and at the peers. Returns whether it still was there. */
-bool end_connection(struct datapath *dp, const struct states_entry *e, bool asked);
+/* Here and at the peers. Returns whether it still was there. */
+bool end_connection(struct datapath *dp, const struct states_entry *e, enum states_why why);
 /* Before that: whether it passes by another node, which was asked to reset it, since it has the numbers. */
 bool ask_for_resets(struct datapath *dp, const struct states_entry *e);
 /* Its packets pass by another node, which has the addresses: what this node's gateways are is nothing to it. */

@@ -60,12 +60,12 @@ void datapath_on_end(struct datapath *dp, const struct datapath_end_ops *ops)
 	dp->end = ops ? *ops : (struct datapath_end_ops){};
 }
 
-bool end_connection(struct datapath *dp, const struct states_entry *e, bool asked)
+bool end_connection(struct datapath *dp, const struct states_entry *e, enum states_why why)
 {
 	bool ended = states_end(&dp->states, e->slot, e->tag);
 
 	if (ended && dp->end.ended)
-		dp->end.ended(dp->end.arg, e, asked);
+		dp->end.ended(dp->end.arg, e, why);
 	return ended;
 }
 

@@ -341,10 +341,10 @@ static int found(void *arg, const struct states_entry *e)
 		c->n++;
 		return 0;
 	case STATES_RESET:
-		c->n += end_connection(c->dp, e, reset(c, e));
+		c->n += end_connection(c->dp, e, reset(c, e) ? STATES_BY_HAND_RESET : STATES_BY_HAND);
 		return 1;
 	case STATES_KILL:
-		c->n += end_connection(c->dp, e, false);
+		c->n += end_connection(c->dp, e, STATES_BY_HAND);
 		return 0;
 	case STATES_BIGGEST:
 		return rank(c, e) ? 0 : (c->done = true);

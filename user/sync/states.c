@@ -206,15 +206,19 @@ static bool is_telling(const struct states_sync_peer *peer)
 	return peer->open && (peer->receive.bulk || !peer->receive.done);
 }
 
-void states_sync_ended(struct states_sync *sync, const struct states_entry *entry, bool reset)
+void states_sync_ended(struct states_sync *sync, const struct states_entry *entry, enum states_why why)
 {
 	struct fl_tuple tuple = states_key_of(&entry->state);
 	bool told = entry->state.flags & FL_STATE_PEER;
 
-	for (struct states_sync_peer *peer = sync->peers; peer; peer = peer->next)
+	for (struct states_sync_peer *peer = sync->peers; peer; peer = peer->next) {
 		told |= peer->open && receiving_ended(peer, entry->slot, FL_TAG_SERIAL(entry->tag));
+		told |= why != STATES_NO_WAY &&
+			(!peer->open || is_telling(peer)); /* it may have it, and believe that it is its own */
+	}
 	if (told)
-		killed_add(&sync->killed, &tuple, sync->host.jiffies(sync->host.arg), reset, sync->slots);
+		killed_add(&sync->killed, &tuple, sync->host.jiffies(sync->host.arg), why == STATES_BY_HAND_RESET,
+			   sync->slots);
 }
 
 bool states_sync_reset(struct states_sync *sync, const struct states_entry *entry)
@@ -227,16 +231,18 @@ bool states_sync_reset(struct states_sync *sync, const struct states_entry *entr
 	return asked;
 }
 
-/* What is on its way has come by then. */
+/* What is on its way has come by then, or nothing comes any more. */
 static void forget_killed(struct states_sync *sync)
 {
-	uint32_t now = sync->host.jiffies(sync->host.arg);
+	uint32_t since = sync->host.jiffies(sync->host.arg) - sync->killed.last, hz = sync->host.table->hz;
+	bool waits = since < KILLED_S * hz;
 
-	if (!sync->killed.n || now - sync->killed.last < KILLED_S * sync->host.table->hz)
+	if (!sync->killed.n)
 		return;
 	for (const struct states_sync_peer *peer = sync->peers; peer; peer = peer->next)
-		if (!peer->open || is_telling(peer))
-			return;
+		waits |= !peer->open || is_telling(peer);
+	if (waits && since < KILLED_AWAY_S * hz)
+		return;
 	killed_free(&sync->killed);
 }
 

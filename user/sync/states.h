@@ -17,6 +17,7 @@
 
 #include "fairlead/sync.h"
 #include "user/policy/states.h"
+#include "user/policy/states_why.h"
 #include "user/sync/states_record.h"
 
 /* Types of messages, 16 to 31 of those of the channel. All numbers big endian. */
@@ -95,9 +96,10 @@ void states_sync_taken_over(struct states_sync *sync);
 
 /*
  * A connection that was ended here though it would go on: whoever has told of it ends it, too, or does so as soon as he tells of it again. entry:
- * as it was; reset: what states_sync_reset() has returned of it.
+ * as it was. One that is ended by hand while a peer is away is ended there when it is back, whosever it is by then. One that has lost its way is not, if
+ * it was this node's: the peer may have taken it over, and has a way.
  */
-void states_sync_ended(struct states_sync *sync, const struct states_entry *entry, bool reset);
+void states_sync_ended(struct states_sync *sync, const struct states_entry *entry, enum states_why why);
 
 /*
  * Before that, of a connection that a peer has told of: both its ends are to get TCP resets. This node's numbers of it may be as old as the last

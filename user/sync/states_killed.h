@@ -10,7 +10,9 @@
 
 #include "fairlead/state.h"
 
-#define KILLED_S 60 /* so long behind the last one, and until peers have told all */
+#define KILLED_S 60 /* so long behind the last one, and until peers have told all … */
+#define KILLED_AWAY_S \
+	(7 * 24 * 3600) /* … or so long: longer than any of pf's timeouts, and less than jiffies can tell */
 
 struct killed_one {
 	struct fl_tuple tuple;
