@@ -118,6 +118,8 @@ Test(carp_packet, what_is_wrong_is_told)
 {
 	cr_expect_eq(changed(0, 0, CARP_LEN - 1), CARP_SHORT);
 	cr_expect_eq(changed(0, 0x10, CARP_LEN), CARP_VERSION);
+	cr_expect_eq(changed(0, 0x10, 12), CARP_VERSION, "VRRP version 3 with one address");
+	cr_expect_eq(changed(0, 0, 0), CARP_SHORT);
 	cr_expect_eq(changed(3, 1, CARP_LEN), CARP_FORM);
 	cr_expect_eq(changed(2, 1, CARP_LEN), CARP_CHECKSUM);
 	cr_expect_eq(changed(35, 1, CARP_LEN), CARP_CHECKSUM);

@@ -125,11 +125,11 @@ enum carp_fault carp_get(const uint8_t *packet, size_t len, const struct carp_ke
 {
 	struct carp_header header;
 
+	if (len && *packet != VERSION_TYPE)
+		return CARP_VERSION;
 	if (len < sizeof(header))
 		return CARP_SHORT;
 	memcpy(&header, packet, sizeof(header));
-	if (header.version_type != VERSION_TYPE)
-		return CARP_VERSION;
 	if (header.authlen != AUTHLEN)
 		return CARP_FORM;
 	if (checksum(&header))
@@ -148,7 +148,7 @@ const char *carp_fault_text(enum carp_fault fault)
 {
 	static const char *const texts[] = {
 		[CARP_OK] = "",
-		[CARP_SHORT] = "too short for an advert",
+		[CARP_SHORT] = "too short for an advert: maybe VRRP, with the same number",
 		[CARP_VERSION] = "not version 2, type 1: maybe VRRP",
 		[CARP_FORM] = "unknown form of authentication",
 		[CARP_CHECKSUM] = "wrong checksum",
