@@ -95,6 +95,7 @@ static void configure(unsigned int i, uint32_t repeat, uint32_t refresh_s)
 	setup->router = router;
 	setup->announce_repeat = repeat;
 	setup->announce_refresh_s = refresh_s;
+	addr_parse(i ? "fe80::2" : "fe80::1", &w.nodes[i].facts.sources[1]);
 	pair_node_configure(&w.nodes[i]);
 }
 

@@ -76,6 +76,10 @@ static struct demotion demotion_of(const struct vips *v, const struct vhid_view 
 		else if (views[j].carp.holds & CARP_HOLD_SOURCE)
 			demotion_add(&to, "address", interface, views[j].carp.since_ns,
 				     "its device has an address to send adverts from");
+		else if (views[j].unspoken_ns)
+			demotion_add(&to, "address", interface, views[j].unspoken_ns,
+				     views[j].unspoken == AF_INET ? "its device has an IPv4 address of its own"
+								  : "its device has an IPv6 address of its own");
 		else if (views[j].unsent_ns)
 			demotion_add(&to, "send", interface, views[j].unsent_ns,
 				     sending_ends(&views[j], ends, sizeof(ends)));
@@ -147,6 +151,10 @@ static void reasons_of(const struct config_vip *vip, const struct vhid_view *vie
 		json_array_append_new(reasons, json_sprintf("vip %s: %s", vip->name, vips_hold_text(view->carp.holds)));
 	else if (view->unsent_ns)
 		json_array_append_new(reasons, json_sprintf("vip %s: its adverts can't be sent", vip->name));
+	else if (view->unspoken_ns)
+		json_array_append_new(
+			reasons, json_sprintf("vip %s: %s has no %s address of its own to send adverts from", vip->name,
+					      vip->interface->name, view->unspoken == AF_INET ? "IPv4" : "IPv6"));
 	if (view->dual)
 		json_array_append_new(reasons,
 				      json_sprintf("split-brain: vip %s: %s is master too, since %lld s", vip->name,
@@ -160,7 +168,15 @@ static void reasons_of(const struct config_vip *vip, const struct vhid_view *vie
 				      json_sprintf("split-brain: vip %s: %s is master too, and is not believed: %s",
 						   vip->name, addr_format(&view->rival, peer),
 						   carp_fault_text(view->rival_why)));
-	if (view->split)
+	if (view->split && view->split_refused)
+		json_array_append_new(
+			reasons,
+			json_sprintf(
+				"adverts-refused: vip %s: %s and this node go by the sync link only, for one does not "
+				"believe the other's adverts: passwords, addresses of the vhid or keys are not the same "
+				"on both (show events: bad advert)",
+				vip->name, addr_format(&view->split_peer, peer)));
+	else if (view->split)
 		json_array_append_new(
 			reasons, json_sprintf("segment-split: vip %s: adverts to or from %s go by the sync link "
 					      "only: the segment of %s is cut, or a switch drops them",

@@ -149,7 +149,7 @@ static void tell_pair(struct daemon *d, const struct config_vip *vip, const stru
 	case VHID_SEGMENT:
 		journal_write(
 			d->journal, JOURNAL_WARNING, JOURNAL_VIP, e->name, "segment-split", details_of(vip, e, from),
-			"adverts of %s are heard by the sync link only: the segment of %s is cut, or a switch drops them",
+			"adverts of %s are heard by the sync link only: the segment of %s is cut, a switch drops them, or they are refused",
 			won ? "this node" : from, segment);
 		break;
 	case VHID_SEGMENT_WHOLE:

@@ -49,6 +49,8 @@ static const struct {
 	{ "in maintenance", "fairlead vip maintenance off, when the work is done" },
 	{ "split-brain", "is the segment between the nodes whole? fairlead show events --kind vip" },
 	{ "segment-split", "the cable and the switch of that segment; does the switch drop the virtual MAC?" },
+	{ "adverts-refused",
+	  "make password_file, address, vhid and ha.key_file the same on both nodes; then fairlead apply" },
 	{ "announcement-unseen",
 	  "the switch of that segment: does it let frames from the virtual MAC pass, at both nodes' ports?" },
 	{ "config sync: ", "fairlead sync diff shows what differs; fairlead sync config on the primary pushes it" },

@@ -30,10 +30,11 @@ enum beat_flags {
 };
 
 enum beat_entry_flags {
-	BEAT_HEARD = 1 << 0,  /* it has heard the receiver's adverts on this segment of late */
-	BEAT_RX = 1 << 1,     /* frames come in there */
-	BEAT_LEAVES = 1 << 2, /* it has given the addresses up */
-	BEAT_UNABLE = 1 << 3, /* no frame comes in there, or after a lost link a gateway there is not up yet */
+	BEAT_HEARD = 1 << 0,   /* it has heard the receiver's adverts on this segment of late */
+	BEAT_RX = 1 << 1,      /* frames come in there */
+	BEAT_LEAVES = 1 << 2,  /* it has given the addresses up */
+	BEAT_UNABLE = 1 << 3,  /* no frame comes in there, or after a lost link a gateway there is not up yet */
+	BEAT_REFUSES = 1 << 4, /* adverts of it come there, and are not believed */
 };
 
 struct beat {

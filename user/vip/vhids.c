@@ -138,6 +138,15 @@ static bool has_source(const struct vhid *one)
 	return vhid_speaks(one, false) || vhid_speaks(one, true);
 }
 
+/* A family of its addresses that it can't send by, for its device has none of its own: hosts of that hardly get answers, either. 0: none */
+static int unspoken(const struct vhid *one)
+{
+	for (size_t i = 0; i < one->n_addresses; i++)
+		if (!vhid_speaks(one, one->addresses[i].addr.family == AF_INET6))
+			return one->addresses[i].addr.family;
+	return 0;
+}
+
 /* A vhid that can't take part makes the node worse for all others: they go together. */
 static struct vhid_demotions demotions_of(const struct vhids *v, const struct vhid *one)
 {
@@ -150,7 +159,7 @@ static struct vhid_demotions demotions_of(const struct vhids *v, const struct vh
 			continue;
 		if (!other->link_up || vhid_settles(v, other))
 			d.links += VHID_DEMOTION;
-		else if (!other->has_key || !has_source(other))
+		else if (!other->has_key || unspoken(other))
 			d.held += VHID_DEMOTION;
 		else if (other->sending.fails)
 			d.sending += VHID_DEMOTION;
@@ -175,6 +184,7 @@ void vhids_judge(struct vhids *v)
 		enum carp_role before = one->carp.role;
 		uint32_t demotion = one->carp.demotion;
 
+		one->unspoken_ns = unspoken(one) ? one->unspoken_ns ?: v->now_ns : 0;
 		one->carp.node = v->pair.node;
 		one->demotions = demotions_of(v, one);
 		vhid_act(v, one, before, carp_facts(&one->carp, holds_of(v, one), total(&one->demotions), v->now_ns),
@@ -368,6 +378,11 @@ static struct addr peer_addr(const struct vhids *v, bool is, size_t peer)
 	return is && peer < v->pair.n ? v->pair.peers[peer].addr : (struct addr){ 0 };
 }
 
+static bool peer_refuses(const struct vhids *v, const struct vhid *one)
+{
+	return one->segment.peer < v->pair.n && one->say[one->segment.peer].told.flags & BEAT_REFUSES;
+}
+
 static void view_of(const struct vhids *v, const struct vhid *one, struct vhid_view *view)
 {
 	*view = (struct vhid_view){ .carp = one->carp,
@@ -382,6 +397,8 @@ static void view_of(const struct vhids *v, const struct vhid *one, struct vhid_v
 				    .settles = one->link_up && vhid_settles(v, one),
 				    .unsent_ns = one->sending.fails ? one->sending.since_ns : 0,
 				    .unsent_proof_ns = one->sending.proof_ns,
+				    .unspoken_ns = one->unspoken_ns,
+				    .unspoken = unspoken(one),
 				    .behind_ns = one->behind ? one->behind_ns : 0,
 				    .deaf_ns = one->segment.deaf ? one->segment.deaf_ns : 0,
 				    .guarded = one->guard == GUARD_READY,
@@ -390,6 +407,8 @@ static void view_of(const struct vhids *v, const struct vhid *one, struct vhid_v
 				    .dual_peer = peer_addr(v, one->dual.seen_ns, one->dual.peer),
 				    .split = one->segment.split,
 				    .split_ns = one->segment.since_ns,
+				    .split_refused = one->segment.split &&
+						     (vhid_refuses(one, v->now_ns) || peer_refuses(v, one)),
 				    .split_peer = peer_addr(v, one->segment.split, one->segment.peer),
 				    .announced_ns = one->announced_ns,
 				    .unseen_ns = one->unseen.is ? one->unseen.since_ns : 0,

@@ -111,10 +111,13 @@ struct vhid_view {
 	struct vhid_demotions demotions;
 	bool settles;			      /* down_ns: its link is up again, a gateway by it is not yet */
 	uint64_t down_ns, unsent_ns, deaf_ns; /* what demotes by it: since when. 0: it does not */
+	uint64_t unspoken_ns;	  /* so does a family of its addresses that it has nothing to send from. 0: none */
+	int unspoken;		  /* that one */
 	uint64_t behind_ns;	  /* so does maintenance: since when. 0: it does not, for nobody else can have it */
 	uint64_t unsent_proof_ns; /* when what it sends has left for so long, it is over */
 	bool guarded;		  /* its lease ends when this node is silent, for a peer takes over */
 	bool dual, split;
+	bool split_refused;	    /* adverts do come there, and are refused: by this node, or by the peer */
 	uint64_t dual_ns, split_ns; /* since when; dual_ns: or when it was over; 0: never */
 	struct addr dual_peer, split_peer;
 	uint64_t

@@ -86,6 +86,8 @@ static void vhid_goes_on(struct vhid *one, const struct vhid *before, const stru
 	one->sent = before->sent;
 	one->received = before->received;
 	one->bad = before->bad;
+	one->unspoken_ns = before->unspoken_ns;
+	one->rival = before->rival;
 	one->sending = before->sending;
 	one->link_ns = before->link_ns;
 	memcpy(one->say, before->say, n_peers * sizeof(*one->say));

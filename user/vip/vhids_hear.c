@@ -37,7 +37,21 @@ bool vhid_has_rival(const struct vhids *v, const struct vhid *one)
 	return one->carp.role == CARP_MASTER && v->now_ns < one->rival.until_ns;
 }
 
-/* It knows the password, and neither of the two gives way: this one does not believe it, and that one does not understand more than CARP. */
+/* What nodes hear of each other that don't have the same password, addresses or keys; anybody who is on the segment can make it up. */
+static bool is_misfit(enum carp_fault why)
+{
+	return why == CARP_DIGEST || why == CARP_UNSIGNED || why == CARP_STRANGE_KEY || why == CARP_STRANGER;
+}
+
+bool vhid_refuses(const struct vhid *one, uint64_t now_ns)
+{
+	return one->refused_ns && now_ns - one->refused_ns <= carp_patience_ns(&one->carp);
+}
+
+/*
+ * Neither of the two gives way: this one does not believe it, and that one does not understand more than CARP, or has another password or other
+ * addresses for this vhid.
+ */
 static void watch_rival(struct vhids *v, struct vhid *one, const struct carp_heard *heard, enum carp_fault why,
 			const struct carp_claim *claim)
 {
@@ -45,8 +59,7 @@ static void watch_rival(struct vhids *v, struct vhid *one, const struct carp_hea
 	const bool is_known = vhid_has_rival(v, one); /* by its other family's address, maybe */
 	struct vhid_event *e;
 
-	if (one->carp.role != CARP_MASTER || claim->leaves ||
-	    (why != CARP_UNSIGNED && why != CARP_STRANGE_KEY && why != CARP_STRANGER))
+	if (one->carp.role != CARP_MASTER || claim->leaves || !is_misfit(why))
 		return;
 	one->rival.until_ns = v->now_ns + (ns > RIVAL_NS ? ns : RIVAL_NS);
 	if (is_known)
@@ -66,6 +79,8 @@ static void fault(struct vhids *v, struct vhid *one, const struct carp_heard *he
 	struct vhid_event *e;
 
 	one->bad++;
+	if (is_misfit(fault))
+		one->refused_ns = v->now_ns;
 	if (fault == CARP_STRANGE_KEY &&
 	    (pair_keys_are_fresh(v) || (one->heard_ns && v->now_ns - one->heard_ns < STRANGE_PAUSE_NS)))
 		return;

@@ -101,6 +101,9 @@ struct vhid {
 	uint32_t announce_left;
 	struct addr master;
 	uint64_t heard_ns, sent, received, bad;
+	uint64_t refused_ns; /* the last advert that came and was not believed; 0: none */
+	uint64_t
+		unspoken_ns; /* since when it has nothing to send from by a family of its addresses; 0: it has by all */
 	struct vhid_sending sending;
 	uint64_t link_ns; /* since when `link_up` is as it is */
 	uint64_t fault_ns[CARP_FAULTS];
@@ -204,6 +207,8 @@ bool vhid_speaks(const struct vhid *one, bool six);
 /* ---- vhids_hear.c ---- */
 
 bool vhid_has_rival(const struct vhids *v, const struct vhid *one);
+/* Adverts of this vhid come on its segment, and are not believed: it is not cut. */
+bool vhid_refuses(const struct vhid *one, uint64_t now_ns);
 
 /* ---- vhids_pair.c ---- */
 

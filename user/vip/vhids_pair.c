@@ -230,6 +230,8 @@ static struct beat_entry entry_of(const struct vhids *v, const struct vhid *one,
 		e.flags |= BEAT_RX;
 	if (one->segment.deaf || vhid_settles(v, one))
 		e.flags |= BEAT_UNABLE;
+	if (vhid_refuses(one, v->now_ns))
+		e.flags |= BEAT_REFUSES;
 	if (c->role == CARP_BACKUP && c->why == CARP_WHY_HANDS_OVER)
 		e.flags |= BEAT_LEAVES;
 	return e;

@@ -176,9 +176,10 @@ static bool look_at(struct vhids *v, struct vhid *one)
 	s->received = received;
 	if (s->moved_ns == v->now_ns)
 		return set_deaf(v, one, false);
-	/* where adverts can't leave it is not the segment that splits it */
-	if (s->split && !one->sending.fails && v->now_ns - longer(s->moved_ns, s->since_ns) > DEAF_NS &&
-	    one->say[s->peer].told.flags & BEAT_RX && pair_is_up(v, &v->pair.peers[s->peer]))
+	/* where adverts can't leave, or are refused, it is not the segment that splits it */
+	if (s->split && !one->sending.fails && !(one->say[s->peer].told.flags & BEAT_REFUSES) &&
+	    v->now_ns - longer(s->moved_ns, s->since_ns) > DEAF_NS && one->say[s->peer].told.flags & BEAT_RX &&
+	    pair_is_up(v, &v->pair.peers[s->peer]))
 		return set_deaf(v, one, true);
 	return false;
 }
