@@ -121,6 +121,24 @@ Test(states_sync, older_peer)
 	replicas_close();
 }
 
+/* What both have of their own, as each node has of connections between the two, is nobody's fault: neither is without it. */
+Test(states_sync, both_have_it)
+{
+	struct states_entry e;
+
+	replicas_pair();
+	replicas_settle();
+	for (unsigned int node = 0; node < 2; node++) {
+		replica_make(&replicas.nodes[node], 200, false);
+		cr_assert(replica_has(&replicas.nodes[node], 200, &e));
+		replicas.nodes[node].table->entries[e.slot].flags |= FL_STATE_OWN * (node == 1);
+	}
+	replicas_settle();
+	cr_expect_eq(replicas_numbers(1, 0).refused, 0, "%llu", (unsigned long long)replicas_numbers(1, 0).refused);
+	cr_expect_eq(replicas_numbers(1, 0).missing, 0);
+	replicas_close();
+}
+
 /* What goes behind the receiver's back comes again. */
 Test(states_sync, removed_there)
 {

@@ -124,7 +124,7 @@ bool states_sync_tell(struct states_sync_peer *peer, uint32_t slot);
 
 struct states_sync_numbers {
 	uint64_t sent, received; /* records and deletes, since the peer is there */
-	uint64_t refused;	 /* of those received: no room, others', of gateways that are not here */
+	uint64_t refused;	 /* of those received: no room, of gateways that are not here */
 	uint64_t resyncs, overruns, wanted;
 	uint64_t unreset; /* that the peer wanted to be reset, and were ended without, since they were too many */
 	uint64_t theirs;  /* entries here that this peer has told of */

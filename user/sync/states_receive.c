@@ -159,7 +159,7 @@ static int take_record(struct states_sync_peer *peer, const uint8_t *data, size_
 		slot_set(peer, &id, here, FL_TAG_SERIAL(tag));
 		return 0;
 	}
-	peer->refused += !is_missing(&r->mirror[id.slot]);
+	peer->refused += took == STATES_NO_ROOM && !is_missing(&r->mirror[id.slot]);
 	slot_set(peer, &id, NOWHERE, took == STATES_NO_ROOM);
 	return 0;
 }
