@@ -241,6 +241,71 @@ static void expect_judgement(const struct judge_case *c)
 	json_decref(m.checks);
 }
 
+/* ---- hints ---- */
+
+#define ALL_LATE "look at announcements"
+#define SOME_LATE "others did not wait"
+
+struct hint_case {
+	const char *scenario, *series, *hint; /* NULL: none */
+};
+
+static void expect_hint(const struct hint_case *c)
+{
+	json_t *probe = json_pack("{s:o}", "series", parse(c->series)), *hint;
+	struct drill_measured m = { .scenario = drill_find(c->scenario),
+				    .limits = { CONFIG_NO_LIMIT, CONFIG_NO_LIMIT },
+				    .interval_ms = 50,
+				    .probe = probe,
+				    .probe_fault_ms = 1000,
+				    .probe_healed_ms = 3000,
+				    .owned = { .none_ms = 40 },
+				    .leaks = -1,
+				    .restored = true,
+				    .preempt = true,
+				    .reasons = json_array(),
+				    .hints = json_array(),
+				    .notes = json_array(),
+				    .checks = json_array() };
+	json_t *result = drill_judge(&m);
+	const char *found = NULL;
+	size_t i;
+
+	json_array_foreach(m.hints, i, hint) {
+		if (strstr(json_string_value(hint), ALL_LATE) || strstr(json_string_value(hint), SOME_LATE))
+			found = json_string_value(hint);
+	}
+	cr_expect(!c->hint == !found && (!found || strstr(found, c->hint)), "%s %s: %s", c->scenario, c->series,
+		  found ? found : "no hint");
+	json_decref(result);
+	json_decref(probe);
+	json_decref(m.reasons);
+	json_decref(m.hints);
+	json_decref(m.notes);
+	json_decref(m.checks);
+}
+
+/* A switch that has not learned holds back all that goes by it; a VPN that begins anew, only what goes by the VPN. */
+Test(drill, tells_a_switch_from_what_is_behind)
+{
+	static const struct hint_case cases[] = {
+		{ "maintenance", "[" PING(3, "[1100,60]") "," TARGET("[1100,60]") "]", NULL },
+		{ "maintenance", "[" PING(90, "[1100,900]") "," TARGET("[1100,900]") "]", ALL_LATE },
+		/* one of the shared addresses: its segment's switch */
+		{ "maintenance", "[" PING(0, "") "," PING(90, "[1100,900]") "," TARGET("[1100,60]") "]", ALL_LATE },
+		{ "maintenance", "[" PING(1, "[1100,9]") "," TARGET("[1100,900]") "]", SOME_LATE },
+		{ "maintenance", "[" PING(1, "[1100,9]") "," TARGET("[1100,900]") "]", "198.51.100.1" },
+		/* what was asked only by the shared addresses' way: nothing tells the two apart */
+		{ "maintenance", "[" TARGET("[1100,900]") "]", ALL_LATE },
+		{ "maintenance", "[" TARGET("[1100,60]") "," TARGET("[1100,900]") "]", SOME_LATE },
+		{ "failback", "[" PING(1, "[1100,9]") "," TARGET("[1100,900]") "]", NULL },
+		{ "failback", "[" PING(1, "[3100,9]") "," TARGET("[3100,900]") "]", SOME_LATE },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		expect_hint(&cases[i]);
+}
+
 Test(drill, judges)
 {
 	static const struct judge_case cases[] = {

@@ -15,6 +15,9 @@
 
 struct totals {
 	json_int_t sent, lost, late, refused, held, reset, closed, gap_ms, stall_ms;
+	const char *slowest;   /* whose gap that is; NULL: nobody's */
+	json_int_t address_ms; /* longest gap of a shared address; -1: none was asked */
+	json_int_t target_ms;  /* that of the target which was back first; -1: none was asked */
 };
 
 static const char *text_of(const json_t *object, const char *key)
@@ -83,6 +86,21 @@ static bool counts(const struct drill_measured *m, const json_t *series)
 	return !(m->scenario->expects & DRILL_TARGETS_GONE) || !json_is_true(json_object_get(series, "target"));
 }
 
+/* Whom a gap has kept waiting tells where it comes from. */
+static void add_gap(struct totals *t, const json_t *series, json_int_t gap)
+{
+	if (json_is_true(json_object_get(series, "target"))) {
+		if (t->target_ms < 0 || gap < t->target_ms)
+			t->target_ms = gap;
+	} else if (gap > t->address_ms) {
+		t->address_ms = gap;
+	}
+	if (gap <= t->gap_ms)
+		return;
+	t->gap_ms = gap;
+	t->slowest = text_of(series, "to");
+}
+
 static void add_up(const struct drill_measured *m, struct totals *t)
 {
 	json_t *series;
@@ -103,7 +121,7 @@ static void add_up(const struct drill_measured *m, struct totals *t)
 		if (!strcmp(text_of(series, "kind"), "flow"))
 			t->stall_ms = gap > t->stall_ms ? gap : t->stall_ms;
 		else if (counts(m, series))
-			t->gap_ms = gap > t->gap_ms ? gap : t->gap_ms;
+			add_gap(t, series, gap);
 	}
 	if (!m->probe)
 		t->gap_ms = m->scenario->expects & DRILL_RETURN ? m->owned.none_after_ms : m->owned.none_ms;
@@ -189,16 +207,35 @@ static void judge_rest(struct drill_measured *m)
 
 /* ---- hints ---- */
 
-static void hint(struct drill_measured *m, const struct totals *t)
+/*
+ * A switch that has not learned where the addresses are holds back what asks for them, too. Where they answer, or another target does, it is
+ * something on the way to the slow one.
+ */
+static void hint_slow(struct drill_measured *m, const struct totals *t, long long none)
 {
-	long long none = m->scenario->expects & DRILL_RETURN ? m->owned.none_after_ms : m->owned.none_ms;
+	json_int_t others = t->address_ms >= 0 ? t->address_ms : t->target_ms;
 
-	if (m->probe && m->scenario->expects & DRILL_MOVES && t->gap_ms > none + SLOW_MS)
+	if (!m->probe || !(m->scenario->expects & DRILL_MOVES) || t->gap_ms <= none + SLOW_MS)
+		return;
+	if (others <= none + SLOW_MS)
+		say(m->hints,
+		    "%s did not answer for %lld ms, others did not wait longer than %lld ms: look at the way to that one: a VPN "
+		    "that begins anew at the node that has taken over (the other end's dead peer detection), the gateway, its ARP "
+		    "entry or the MAC table of the switch between",
+		    t->slowest, (long long)t->gap_ms, (long long)others);
+	else
 		say(m->hints,
 		    "an address was nobody's for %lld ms, and answers came only after %lld ms: look at announcements "
 		    "(announce_repeat) and at the switch's MAC table: port security, a limit of MACs for each port, spanning "
 		    "tree that holds a port back",
 		    none, (long long)t->gap_ms);
+}
+
+static void hint(struct drill_measured *m, const struct totals *t)
+{
+	long long none = m->scenario->expects & DRILL_RETURN ? m->owned.none_after_ms : m->owned.none_ms;
+
+	hint_slow(m, t, none);
 	if (none > 3 * m->interval_ms && m->interval_ms >= 1000)
 		say(m->hints,
 		    "with an advert each %ld ms a dead master is missed after three of them; fast_ms, of nodes "
@@ -232,7 +269,7 @@ static json_t *ms_json(long long ms)
 
 json_t *drill_judge(struct drill_measured *m)
 {
-	struct totals t = { 0 };
+	struct totals t = { .address_ms = -1, .target_ms = -1 };
 	json_t *series;
 
 	add_up(m, &t);
