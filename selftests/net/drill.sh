@@ -59,7 +59,7 @@ config() {
 own_check() {
 	cat > "$FL_TMP/check" <<-SH
 	#!/bin/sh
-	"$FL_BUILD/fairlead" --instance "$(instance b)" --json show vips | grep -q '"role": "master"' && echo "\$FAIRLEAD_EVENT b"
+	"$FL_BUILD/fairlead" --instance "$(instance b)" --json show vips | grep -q '"role": "master"' && echo "\$FAIRLEAD_EVENT \$FAIRLEAD_SCENARIO b"
 	SH
 	chmod +x "$FL_TMP/check"
 }
@@ -168,7 +168,7 @@ hands_over() {
 	check_equal "gap" "$(of_result 'd["gap_ms"] < 200')" True
 	check "the report" cmp <(json d < "$FL_TMP/report.json") <(json d < "$FL_TMP/result")
 	check_equal "the check of one's own" "$(of_result '[(c["check"], c["result"], c["finding"]) for c in d["checks"]]')" \
-		"[('who has it', 'ok', 'drill b')]"
+		"[('who has it', 'ok', 'drill maintenance b')]"
 	check_equal "kept" "$(cat /var/lib/fairlead/"$(instance a)"/drill/*-maintenance.json | json 'd["result"]')" passed
 	check_match "told at the other node" "$(fl b show events --kind drill)" 'maintenance: passed'
 	check_equal "doctor there" "$(fl b --json doctor | json '[(r["result"], r["finding"]) for r in d if r["check"] == "drill"]')" \
@@ -193,7 +193,7 @@ dies() {
 	passes_at b "$1"
 	fl_daemon_pid[a]=$(cat /run/fairlead/"$(instance a)".lock)
 	[ "${fl_daemon_pid[a]}" != "$before" ] || fail "the daemon is the same"
-	check_equal "check at the node that has taken over" "$(of_result '[(c["result"], c["finding"]) for c in d["checks"]]')" "[('ok', 'drill b')]"
+	check_equal "check at the node that has taken over" "$(of_result '[(c["result"], c["finding"]) for c in d["checks"]]')" "[('ok', 'drill $1 b')]"
 	check_equal "taken over" "$(of_result '0 <= d["taken_over_ms"] < 1500 and d["no_master_ms"] > 0')" True
 }
 

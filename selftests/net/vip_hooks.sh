@@ -238,6 +238,11 @@ dhcp_works() {
 	check "a knows the lease" slowwait 5 lease_at a 192.168.0.11
 	check "b knows it too" slowwait 5 lease_at b 192.168.0.12
 	check_equal "the example's check" "$(in_ns "$a" "$FL_ROOT/configs/checks/kea.sh" "$FL_TMP/a/kea.env")" "1 leases, the same on both nodes"
+	echo "URL=http://192.168.0.11:8000/ PEER=http://192.168.0.99:8000/" > "$FL_TMP/cut-off.env"
+	check_not "the example's check without the other node" in_ns "$a" "$FL_ROOT/configs/checks/kea.sh" "$FL_TMP/cut-off.env"
+	check_equal "amid a drill that has cut it off" \
+		"$(in_ns "$a" env FAIRLEAD_SCENARIO=power "$FL_ROOT/configs/checks/kea.sh" "$FL_TMP/cut-off.env")" \
+		"1 leases here; the other node's Kea is cut off by the drill"
 }
 
 # As Kea's own unit runs it, without a variable

@@ -128,7 +128,7 @@ static int take_options(struct options *o, int argc, char **argv)
 	}
 	if (o->list)
 		return optind < argc ? cli_usage("drill", "--list stands alone") : CLI_DONE;
-	if (o->checks_of)
+	if (o->checks_of && optind == argc)
 		return CLI_DONE;
 	if (optind + 1 != argc)
 		return cli_usage("drill", optind < argc ? "one scenario at a time"
@@ -192,7 +192,7 @@ int cmd_drill(const struct cli *cli, int argc, char **argv)
 	if (status || o.list)
 		return status ? status : list(cli);
 	if (o.checks_of)
-		return drill_checks_here(&world, o.checks_of, o.after_ms) ? CLI_FAILED : CLI_DONE;
+		return drill_checks_here(&world, o.checks_of, o.drill.scenario, o.after_ms) ? CLI_FAILED : CLI_DONE;
 	if (!cli_daemon_there(cli)) /* says so */
 		return cli_ask(cli, json_pack("{s:s}", "command", "status"), &answer);
 	if (!program_find("fairlead-probe", probe)) {

@@ -237,7 +237,7 @@ static void order_checks(struct daemon *d, const struct order *o)
 		control_fail(o->answer, 2, "after_ms: 0 to %d", FAULT_SECONDS_MAX * 1000);
 		return;
 	}
-	n = drill_checks_start(d, o->id, after_ms);
+	n = drill_checks_start(d, o->id, text_of(o, "scenario"), after_ms);
 	if (n < 0)
 		control_fail(o->answer, 1, "its checks can't be started: %s; fairlead lies beside fairleadd",
 			     strerror(-n));

@@ -44,11 +44,13 @@ static unsigned int count(const struct config *config)
 	return n;
 }
 
-int drill_checks_start(struct daemon *d, const char *id, long long after_ms)
+int drill_checks_start(struct daemon *d, const char *id, const char *scenario, long long after_ms)
 {
 	char after[24], *path = result_path(d);
-	const char *argv[] = { CLIENT, "--instance", d->options.instance, "drill", "--checks-of", id, "--after-ms",
-			       after,  NULL };
+	const char *argv[] = {
+		CLIENT, "--instance", d->options.instance,	   "drill", "--checks-of", id, "--after-ms",
+		after,	"--",	      *scenario ? scenario : NULL, NULL
+	};
 	unsigned int n = count(d->apply.running);
 	int status;
 

@@ -23,6 +23,6 @@ int drill_start_program(struct daemon *d, char *const *argv);
 /* ---- drill_checks.c ---- */
 
 /* How many will run, so many ms from now on; -errno: they can't be started */
-int drill_checks_start(struct daemon *d, const char *id, long long after_ms);
+int drill_checks_start(struct daemon *d, const char *id, const char *scenario, long long after_ms);
 /* See DRILL_CHECKS_RESULT; NULL: nothing, or not yet. The caller's */
 json_t *drill_checks_found(const struct daemon *d);

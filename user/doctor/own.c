@@ -154,12 +154,12 @@ void own_result_free(struct own_result *result)
 
 /* ---- those of the configuration ---- */
 
-void own_run_check(const struct config_check *check, const char *when, const char *instance, const char *node,
-		   struct own_result *result)
+void own_run_check(const struct config_check *check, const char *when, const char *scenario, const char *instance,
+		   const char *node, struct own_result *result)
 {
-	char **argv = calloc(check->n_command + 1, sizeof(*argv)), event[64], its[128], name[512], self[128];
+	char **argv = calloc(check->n_command + 1, sizeof(*argv)), event[64], its[128], name[512], self[128], drill[64];
 	char path[] = "PATH=" OWN_PATH, home[] = "HOME=/", locale[] = "LC_ALL=C.UTF-8";
-	char *env[] = { path, home, locale, event, its, name, self, NULL };
+	char *env[] = { path, home, locale, event, its, name, self, scenario ? drill : NULL, NULL };
 	const struct own_run run = { .argv = argv, .env = env, .timeout_ms = OWN_TIMEOUT_MS, .max = OWN_FINDING_MAX };
 
 	*result = (struct own_result){ .why = "memory is short" };
@@ -170,6 +170,7 @@ void own_run_check(const struct config_check *check, const char *when, const cha
 	snprintf(its, sizeof(its), "FAIRLEAD_INSTANCE=%s", instance);
 	snprintf(name, sizeof(name), "FAIRLEAD_CHECK=%s", check->name);
 	snprintf(self, sizeof(self), "FAIRLEAD_NODE=%s", node);
+	snprintf(drill, sizeof(drill), "FAIRLEAD_SCENARIO=%s", scenario ? scenario : "");
 	own_run(&run, result);
 	free(argv);
 }
@@ -201,7 +202,7 @@ void check_own(struct doctor *d)
 			continue;
 		n++;
 		d->check = check->name;
-		own_run_check(check, "doctor", d->settings.instance, d->config->node, &result);
+		own_run_check(check, "doctor", NULL, d->settings.instance, d->config->node, &result);
 		tell(d, check, &result);
 		own_result_free(&result);
 	}

@@ -31,7 +31,7 @@ struct own_run {
 
 void own_run(const struct own_run *run, struct own_result *result);
 
-/* when: "doctor" or "drill", its FAIRLEAD_EVENT. */
-void own_run_check(const struct config_check *check, const char *when, const char *instance, const char *node,
-		   struct own_result *result);
+/* when: "doctor" or "drill", its FAIRLEAD_EVENT. scenario: the drill's, its FAIRLEAD_SCENARIO; NULL: none. */
+void own_run_check(const struct config_check *check, const char *when, const char *scenario, const char *instance,
+		   const char *node, struct own_result *result);
 void own_result_free(struct own_result *result);

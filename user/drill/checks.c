@@ -21,7 +21,7 @@
 
 /* ---- at the node that has taken over ---- */
 
-static void run_them(const struct config *config, const char *instance, json_t *checks)
+static void run_them(const struct config *config, const char *scenario, const char *instance, json_t *checks)
 {
 	struct own_result result;
 
@@ -31,7 +31,7 @@ static void run_them(const struct config *config, const char *instance, json_t *
 
 		if (!(check->when & CONFIG_CHECK_DRILL))
 			continue;
-		own_run_check(check, "drill", instance, config->node, &result);
+		own_run_check(check, "drill", scenario, instance, config->node, &result);
 		text = result.text ? result.text : "";
 		json_array_append_new(checks,
 				      json_pack("{s:s,s:s,s:o?,s:i}", "check", check->name, "result",
@@ -63,7 +63,7 @@ static int keep(const char *instance, const char *id, json_t *checks)
 	return err;
 }
 
-int drill_checks_here(const struct drill_world *world, const char *id, long after_ms)
+int drill_checks_here(const struct drill_world *world, const char *id, const char *scenario, long after_ms)
 {
 	struct config *config = NULL;
 	json_t *checks = json_array();
@@ -75,7 +75,7 @@ int drill_checks_here(const struct drill_world *world, const char *id, long afte
 	run_pause(after_ms);
 	config = drill_config(world, NULL);
 	if (config)
-		run_them(config, world->instance, checks);
+		run_them(config, scenario, world->instance, checks);
 	err = keep(world->instance, id, checks);
 	config_free(config);
 	_exit(err ? EXIT_FAILURE : EXIT_SUCCESS);
@@ -98,7 +98,8 @@ bool run_order_checks(struct run *r)
 
 	if (!(r->scenario->expects & DRILL_MOVES))
 		return true;
-	answer = run_order(r, !r->victim, "checks", json_pack("{s:I}", "after_ms", (json_int_t)r->hold_ms));
+	answer = run_order(r, !r->victim, "checks",
+			   json_pack("{s:I,s:s}", "after_ms", (json_int_t)r->hold_ms, "scenario", r->scenario->name));
 	r->n_checks = (unsigned int)run_number(answer, "checks");
 	json_decref(answer);
 	return answer != NULL;

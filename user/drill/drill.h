@@ -160,8 +160,11 @@ struct drill_world {
 
 /* This node's running configuration; NULL: *error (malloc'ed, may stay NULL; may be NULL) says why */
 struct config *drill_config(const struct drill_world *world, char **error);
-/* checks.c: those of the user's own, in a process that begins them so much later and tells by a file (DRILL_CHECKS_RESULT). 0 or -errno */
-int drill_checks_here(const struct drill_world *world, const char *id, long after_ms);
+/*
+ * checks.c: those of the user's own, in a process that begins them so much later and tells by a file (DRILL_CHECKS_RESULT). scenario: NULL where
+ * the other node's version does not say. 0 or -errno
+ */
+int drill_checks_here(const struct drill_world *world, const char *id, const char *scenario, long after_ms);
 /* Both nodes keep it: it was done, whatever it has shown. */
 bool drill_is_kept(const json_t *result);
 /* The result, whatever it is. NULL: without memory */
