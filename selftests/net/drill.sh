@@ -291,9 +291,20 @@ called_off() {
 	check_equal "none is kept" "$(find /var/lib/fairlead/"$(instance a)"/drill -name '*-sync-link.json')" ''
 }
 
+# What is not well when it is over is waited for, on either node; of the split brain itself status tells for a while
 splits() {
-	passes split-brain
+	local pid
+	drill split-brain &
+	pid=$!
+	slowwait 20 grep -q "don't hear each other" "$FL_TMP/drill.err" || fail "it did not begin: $(cat "$FL_TMP/drill.err")"
+	fl b gateway down isp > "$FL_TMP/out"
+	slowwait 20 grep -q 'waiting until' "$FL_TMP/drill.err" || fail "it did not end: $(cat "$FL_TMP/drill.err")"
+	sleep 2
+	fl b gateway auto isp > "$FL_TMP/out"
+	wait "$pid"
+	check_equal "it has passed" "$(of_result '(d["result"], d["restored"], d["flows_held"], d["reasons"])')" "('passed', True, 4, [])"
 	check_equal "two masters, for a while" "$(of_result '300 < d["dual_master_ms"] < 20000')" True
+	check_equal "how long until all was well" "$(of_result '2000 < d["sync_ms"] < 60000')" True
 	check_match "told" "$(fl b show events --kind vip)" 'split-brain'
 }
 

@@ -6,7 +6,8 @@
 #include "user/config/suggest.h"
 #include "user/drill/drill.h"
 
-#define SETTLE_MS 1500	  /* behind the moment at which all should be as it will be */
+#define SETTLE_MS 1500 /* behind the moment at which all should be as it will be */
+#define CHANGE_INTERVALS 2
 #define PEER_DEAD_MS 3000 /* until a channel knows that the peer is gone */
 
 /* ---- times ---- */
@@ -50,9 +51,25 @@ long drill_patience_ms(const struct config *config)
 	return longest;
 }
 
+/* Until two masters are no change any more but a split brain (user/vip/vhids_watch.c), once both are. */
+static long split_ms(const struct config *config)
+{
+	long longest = 0;
+
+	for (size_t i = 0; i < config->n_vips; i++) {
+		long ms = CHANGE_INTERVALS * interval_ms(&config->vips[i], 254);
+
+		longest = ms > longest ? ms : longest;
+	}
+	return longest;
+}
+
 long drill_hold_ms(const struct config *config, const struct drill_scenario *s)
 {
 	long ms = s->expects & DRILL_PAIR ? drill_patience_ms(config) : 0;
+
+	if (s->expects & DRILL_TWO_MASTERS)
+		ms += split_ms(config);
 
 	if (s->expects & DRILL_CUTS && ms < PEER_DEAD_MS)
 		ms = PEER_DEAD_MS;
