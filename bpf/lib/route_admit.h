@@ -75,6 +75,19 @@ static __always_inline int route_translate_in(struct fl_ctx *ctx, struct scratch
 }
 
 /*
+ * True where all of the world is "on the link" of that device: a default route by it has no next hop, as those of modems, PPP and VPNs.
+ * bpf_fib_lookup() does not say which route it was, so networks that are really there can't be told from the world. s->hop is scratch.
+ */
+static __always_inline bool is_way_out(struct fl_ctx *ctx, struct scratch *s, const struct fl_port *in, __u32 ifindex)
+{
+	union fl_addr anywhere = { .w = { bpf_htonl(0x20000000) } };
+
+	if (s->pkt.family == FL_INET)
+		addr_set4(&anywhere, bpf_htonl(1)); /* 0.0.0.1: nobody has a route of his own to it */
+	return route_device(ctx, s, in->ifindex, &anywhere) == ifindex && same_addr(&s->hop.addr, &anywhere);
+}
+
+/*
  * True where the source is an address of the router's, or one of a network on the link of another device. s->hop is
  * scratch.
  */
@@ -85,7 +98,8 @@ static __always_inline bool source_is_spoofed(struct fl_ctx *ctx, struct scratch
 	if (is_local(&s->query.src))
 		return true;
 	ifindex = route_device(ctx, s, in->ifindex, &s->query.src);
-	return ifindex && ifindex != in->ifindex && same_addr(&s->hop.addr, &s->query.src);
+	return ifindex && ifindex != in->ifindex && same_addr(&s->hop.addr, &s->query.src) &&
+	       !is_way_out(ctx, s, in, ifindex);
 }
 
 /* A host on the link that its packet came by: what is sent back needs no gateway. s->hop is scratch. */
