@@ -233,6 +233,13 @@ Test(doctor, drills)
 	file_replace(tempdir_file(&dir, "bad.json"), "{", 1, 0600);
 	judge_drills(&d, dir.path, now);
 	EXPECT("warn", "never");
+	/* no address has moved in it */
+	put_drill("0.json", "sync-link", "passed", now - 3 * day);
+	judge_drills(&d, dir.path, now);
+	cr_expect_eq(json_array_size(d.rows), 2u);
+	cr_expect(strstr(doctor_string(doctor_row(d.rows, "result", "warn"), "finding"), "the other node takes over"));
+	json_array_clear(d.rows);
+	unlink(tempdir_file(&dir, "0.json"));
 	put_drill("1.json", "power", "fail", now - 3 * day);
 	put_drill("2.json", "power", "passed", now - 2 * day);
 	judge_drills(&d, dir.path, now);

@@ -51,10 +51,6 @@ static json_t *load_drills(struct doctor *d)
 	return doctor_drills(doctor_text(d, "%s/drill", d->state_dir));
 }
 
-/* In which the other node takes over */
-static const char *const takeovers[] = { "maintenance", "kill-daemon", "power", "lan-link",
-					 "wan-link",	"failback",    "alert", NULL };
-
 /* ---- VPNs: gateways that rules send to, and that nothing else takes the place of ---- */
 
 static bool is_vpn(struct doctor *d, const struct config_gateway *gateway)
@@ -82,7 +78,7 @@ static json_t *masters_gateways(struct doctor *d)
 void judge_vpn(struct doctor *d, const struct config_gateway *gateway, const json_t *rows, const json_t *drills,
 	       long long now_ms)
 {
-	const json_t *row = doctor_row(rows, "name", gateway->name), *shown = newest_passed(drills, takeovers);
+	const json_t *row = doctor_row(rows, "name", gateway->name), *shown = newest_passed(drills, doctor_takeovers);
 	const char *where = doctor_is_standby(d) ? "the master" : "this node";
 
 	if (is_pair(d) && config_is_masters(d->config, gateway->interface) && !d->config->n_hooks_vip)

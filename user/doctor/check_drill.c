@@ -10,6 +10,9 @@
 
 #define DAY_MS 86400000ll
 
+const char *const doctor_takeovers[] = { "maintenance", "kill-daemon", "power", "lan-link",
+					 "wan-link",	"failback",    "alert", NULL };
+
 static int is_result(const struct dirent *e)
 {
 	size_t len = strlen(e->d_name);
@@ -83,6 +86,15 @@ static void judge_newest(struct doctor *d, const char *scenario, const json_t *r
 		doctor_ok(d, "%s: %s, %lld days ago", scenario, *its ? its : "done", days);
 }
 
+/* That both nodes can do it alone only such a drill shows. */
+static bool has_taken_over(const json_t *newest)
+{
+	for (size_t i = 0; doctor_takeovers[i]; i++)
+		if (json_object_get(newest, doctor_takeovers[i]))
+			return true;
+	return false;
+}
+
 void judge_drills(struct doctor *d, const char *dir, long long now_ms)
 {
 	json_t *newest = doctor_drills(dir), *result;
@@ -96,6 +108,9 @@ void judge_drills(struct doctor *d, const char *dir, long long now_ms)
 			d,
 			"fairlead drill --list, and then each scenario once; fairlead-drill.timer, enabled on one of the nodes, can do it every month",
 			"failover has never been tried here");
+	else if (!has_taken_over(newest))
+		doctor_warn(d, "fairlead drill maintenance, then kill-daemon and power",
+			    "no drill was ever tried in which the other node takes over");
 	json_decref(newest);
 }
 

@@ -77,6 +77,8 @@ bool doctor_is_standby(struct doctor *d);
 
 #define DOCTOR_DRILL_DAYS 35 /* monthly, and a few days */
 
+/* Scenarios in which the other node takes over; ends with NULL. */
+extern const char *const doctor_takeovers[];
 /* The newest result of each scenario, by its name; dir: of the drills' results. The caller's */
 json_t *doctor_drills(const char *dir);
 /* One of these, not older than that. False: NULL, too */
