@@ -262,3 +262,22 @@ Test(channel_middle, cut)
 	mid_end();
 	cr_assert(until(connected_again, SECONDS));
 }
+
+static bool both_closed(void)
+{
+	return nodes[0].closed && nodes[1].closed;
+}
+
+/* What the kernel of a peer says whose daemon was killed with something unread. */
+Test(channel_middle, reset)
+{
+	static const struct linger at_once = { .l_onoff = 1 };
+
+	cr_assert(until(connected, SECONDS));
+	for (int i = 0; i < 2; i++)
+		cr_assert_eq(setsockopt(mid.to[i], SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)), 0);
+	mid_end();
+	cr_assert(until(both_closed, SECONDS));
+	for (int i = 0; i < 2; i++)
+		cr_expect_str_eq(sync_peer_last_error(peer_of(i)), "it has closed the connection");
+}

@@ -114,6 +114,9 @@ static const struct {
 	{ SSL_R_BINDER_DOES_NOT_VERIFY, "what came was altered on its way, or it knows the key's id alone" },
 	{ SSL_R_DIGEST_CHECK_FAILED, "what came was altered on its way" },
 	{ SSL_R_TLSV1_ALERT_DECRYPT_ERROR, "what was sent to it was altered on its way" },
+	{ SSL_R_TLSV1_ALERT_DECODE_ERROR, "what was sent to it was altered on its way" },
+	{ SSL_R_SSLV3_ALERT_ILLEGAL_PARAMETER, "what was sent to it was altered on its way" },
+	{ SSL_R_SSLV3_ALERT_UNEXPECTED_MESSAGE, "what was sent to it was altered on its way" },
 	{ SSL_R_UNSUPPORTED_PROTOCOL, "it does not speak TLS 1.3" },
 	{ SSL_R_TLSV1_ALERT_PROTOCOL_VERSION, "it does not speak TLS 1.3" },
 	{ SSL_R_WRONG_VERSION_NUMBER, "it does not speak TLS" },
@@ -134,13 +137,16 @@ static const char *reason_text(int reason)
 	return NULL;
 }
 
-/* The last of TLS's own: those before it are of what it is made of. 0: none */
+/*
+ * The last of TLS's own: those before it are of what it is made of. 0: none, or of the socket: libevent has SSL_get_error()'s word for that among
+ * them, which is of no library.
+ */
 static unsigned long last_error(struct bufferevent *bev)
 {
 	unsigned long error = 0, next;
 
 	while ((next = bufferevent_get_openssl_error(bev)))
-		if (!error || ERR_GET_LIB(error) != ERR_LIB_SSL)
+		if (next != SSL_ERROR_SYSCALL && (!error || ERR_GET_LIB(error) != ERR_LIB_SSL))
 			error = next;
 	return error;
 }
