@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Shared addresses, and the pair that shares them. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -228,6 +229,28 @@ static void check_local(struct check *c)
 	}
 }
 
+static void check_present(struct check *c, const struct config_interface *interface, const char *why)
+{
+	if (interface && interface->present == CONFIG_PRESENT_MASTER)
+		check_error(c, AT("interfaces", interface->name, "present"),
+			    "\"master\", and %s: it must be at the standby, too; accepted: \"auto\" or \"always\"",
+			    why);
+}
+
+/* Both nodes need these, whoever is master: what is missing there is no longer told of as what only the master has. */
+static void check_presence(struct check *c)
+{
+	const struct draft *d = c->draft;
+	char why[160];
+	size_t i;
+
+	check_present(c, d->ha.interface_ref, "\"ha\" names it");
+	for (i = 0; i < d->n_vips; i++) {
+		snprintf(why, sizeof(why), "\"%s\" is shared there", d->vips[i].item.name);
+		check_present(c, d->vips[i].disabled ? NULL : d->vips[i].interface_ref, why);
+	}
+}
+
 static bool uses_gateways(const struct draft *d)
 {
 	size_t i;
@@ -326,5 +349,6 @@ void check_ha(struct check *c)
 	check_same_vhids(c);
 	check_nodes(c);
 	check_local(c);
+	check_presence(c);
 	check_sections(c);
 }
