@@ -155,6 +155,11 @@ bad_baselines() {
 	refuses 'b: lan_vip is disabled by hand' maintenance
 	fl b vip enable > "$FL_TMP/out"
 	slowwait 10 settled || fail "not as before"
+	fl b vip maintenance on > "$FL_TMP/out"
+	refuses 'b is in maintenance; .fairlead vip maintenance off' maintenance
+	check_equal "what is said twice" "$(of_result 'len(d["reasons"]) - len(set(d["reasons"]))')" 0
+	fl b vip maintenance off > "$FL_TMP/out"
+	slowwait 10 settled || fail "not as before"
 	PATH=${path#"$FL_TMP"/bin:}
 	PATH=$FL_TMP/other:$PATH refuses 'monitor@host can.t be reached: ssh: nobody is there' maintenance
 	PATH=$path

@@ -43,13 +43,26 @@ void run_pause(long ms)
 		nanosleep(&ts, NULL);
 }
 
+/* Each once: what is wrong with a node would be said of each of its addresses. */
+static bool is_said(const json_t *to, const char *text)
+{
+	json_t *said;
+	size_t i;
+
+	json_array_foreach((json_t *)to, i, said) {
+		if (!strcmp(json_string_value(said), text))
+			return true;
+	}
+	return false;
+}
+
 void run_say(json_t *to, const char *fmt, ...)
 {
 	char *text = NULL;
 	va_list ap;
 
 	va_start(ap, fmt);
-	if (vasprintf(&text, fmt, ap) >= 0)
+	if (vasprintf(&text, fmt, ap) >= 0 && !is_said(to, text))
 		json_array_append_new(to, json_string(text));
 	va_end(ap);
 	free(text);
