@@ -178,6 +178,21 @@ changed_by_hand() {
 	check "in step" slowwait 5 in_step
 }
 
+# Somebody is about to change right's file when left pushes
+written_meanwhile() {
+	sed -i 's/"of right"/"written"/' "$FL_TMP/right.json"
+	left_is new.json "$PING, { \"name\": \"meanwhile\", \"action\": \"pass\", \"protocol\": \"gre\" }"
+	check "applied" fl left apply "$FL_TMP/new.json"
+	check_equal "left's is there" "$(rules right)" "of right ping meanwhile"
+	check_match "told" "$(fl right show events --kind sync)" \
+		"file replaced: by version [0-9]+ of left; what was written in .*right.json and never applied is kept in .*/unapplied.json"
+	check_match "kept" "$(cat "/var/lib/fairlead/$(instance right)/unapplied.json")" '"written"'
+	rm "/var/lib/fairlead/$(instance right)/unapplied.json"
+	check "undone" fl left rollback
+	check_not "there is nothing to keep" test -e "/var/lib/fairlead/$(instance right)/unapplied.json"
+	check_equal "as before" "$(rules right)" "of right ping by SIGHUP"
+}
+
 # What left's version needs is not there any more: whoever asks for a push is told what, and where, and status tells who did not ask
 cannot_take() {
 	local out
@@ -283,6 +298,7 @@ run_test refused refused
 run_test absent absent
 run_test by-the-file by_the_file
 run_test changed-by-hand changed_by_hand
+run_test written-meanwhile written_meanwhile
 run_test cannot-take cannot_take
 run_test on-trial on_trial
 run_test for-itself for_itself

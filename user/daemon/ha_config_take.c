@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* A secondary takes what its primary pushes. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,6 +103,37 @@ static void tell_replaced(struct ha_config *hc, const struct take_offer *offer, 
 		      offer->version, offer->node, version);
 }
 
+#define NOTHING_WRITTEN 1
+
+/*
+ * What somebody has written into the own file and not applied yet would be lost without a word, since what is pushed is written over it. Returns 0
+ * (it is kept), NOTHING_WRITTEN or -errno.
+ */
+static int keep_unapplied(const struct ha_config *hc)
+{
+	struct apply *apply = &hc->daemon->apply;
+	const struct config *is = apply->running, *was = apply->before ? apply->before : is;
+	int err;
+
+	if (store_own_is(&apply->store, is->text, is->text_len) ||
+	    store_own_is(&apply->store, was->text, was->text_len))
+		return NOTHING_WRITTEN;
+	err = store_own_keep(&apply->store);
+	return err == -ENOENT ? NOTHING_WRITTEN : err;
+}
+
+static void tell_unapplied(struct ha_config *hc, const struct take_offer *offer, int kept)
+{
+	const struct store *store = &hc->daemon->apply.store;
+
+	if (kept == NOTHING_WRITTEN)
+		return;
+	journal_write(hc->daemon->journal, JOURNAL_WARNING, JOURNAL_SYNC, hc->daemon->apply.running->node,
+		      "file replaced", NULL, "by version %lld of %s; what was written in %s and never applied %s%s%s",
+		      offer->version, offer->node, store->file, kept ? "is lost: " : "is kept in ",
+		      kept ? strerror(-kept) : store->dir, kept ? "" : "/unapplied.json");
+}
+
 static char *on_apply(void *arg, const struct take_offer *offer, bool *edited)
 {
 	struct ha_config *hc = arg;
@@ -109,6 +141,7 @@ static char *on_apply(void *arg, const struct take_offer *offer, bool *edited)
 	struct apply_result result;
 	struct merged m;
 	bool was_edited = hc->edited;
+	int kept = NOTHING_WRITTEN;
 	char *why;
 
 	if (!merge(hc, offer, &m)) {
@@ -116,6 +149,8 @@ static char *on_apply(void *arg, const struct take_offer *offer, bool *edited)
 		return strdup("out of memory");
 	}
 	ha_config_keep_before(hc);
+	if (!offer->confirm_s)
+		kept = keep_unapplied(hc);
 	apply_text(&hc->daemon->apply, &m.request, &result);
 	daemon_tell_result(hc->daemon, "pair", &result);
 	merged_free(&m);
@@ -125,6 +160,7 @@ static char *on_apply(void *arg, const struct take_offer *offer, bool *edited)
 		return why;
 	}
 	*edited = was_edited;
+	tell_unapplied(hc, offer, kept);
 	if (was_edited)
 		tell_replaced(hc, offer, version);
 	if (!offer->confirm_s)
@@ -137,14 +173,18 @@ static void on_keep(void *arg, const struct take_offer *offer)
 {
 	struct ha_config *hc = arg;
 	struct apply_result result;
+	int kept;
 
 	ha_config_drop_before(hc);
 	if (!offer->confirm_s)
 		return;
+	kept = keep_unapplied(hc);
 	apply_confirm(&hc->daemon->apply, &result);
 	daemon_tell_result(hc->daemon, "pair", &result);
-	if (!result.status)
+	if (!result.status) {
+		tell_unapplied(hc, offer, kept);
 		ha_config_set_pushed(hc, offer->version, json_incref(offer->part), offer->node);
+	}
 	apply_result_free(&result);
 	ha_config_refresh(hc);
 }

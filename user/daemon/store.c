@@ -337,6 +337,18 @@ bool store_own_is(const struct store *store, const char *text, size_t len)
 	return file_has(store->file, text, len);
 }
 
+int store_own_keep(struct store *store)
+{
+	char *path = in_dir(store, "unapplied.json"), *text = NULL;
+	size_t len;
+	int err = path ? file_read_regular(store->file, &text, &len) : -ENOMEM;
+
+	err = err ?: write_in_state(store, path, text, len, file_replace);
+	free(text);
+	free(path);
+	return err;
+}
+
 int store_own_prepare(const struct store *store, const char *text, size_t len, struct file_change *change)
 {
 	return file_prepare(change, store->file, text, len, CONFIG_MODE);

@@ -69,3 +69,4 @@ bool store_pending_set_aside(const struct store *store); /* as undone.json; true
 /* A trial of the own file's text: the text that runs comes back there, until the trial is confirmed. */
 bool store_own_is(const struct store *store, const char *text, size_t len);
 int store_own_prepare(const struct store *store, const char *text, size_t len, struct file_change *change);
+int store_own_keep(struct store *store); /* a copy of it, as unapplied.json: 0 or -errno */
