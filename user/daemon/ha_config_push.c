@@ -499,8 +499,8 @@ static bool is_primary(const struct ha_config *hc, struct control_answer *answer
 		control_fail(answer, 1,
 			     "this node neither pushes its configuration nor takes one: there is no ha.sync_config");
 	else if (role == CONFIG_ROLE_SECONDARY)
-		control_fail(answer, 1, "this node is the secondary: the primary%s%s pushes", other ? ", " : "",
-			     other ? other->name : "");
+		control_fail(answer, 1, "this node is the secondary; `fairlead sync config` on the primary%s%s",
+			     other ? ", " : "", other ? other->name : "");
 	else if (other)
 		control_fail(answer, 1, "%s is a primary too: nothing is pushed", other->name);
 	else if (hc->daemon->apply.before)
