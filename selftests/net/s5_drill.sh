@@ -204,7 +204,7 @@ run_test master-without-vpn master_is_not
 run_test from-the-master from a maintenance
 run_test from-the-standby from b maintenance
 run_test kill-switch kill_switch
-run_test gateway-down gateway_is_down a
 run_test doctor shown
+run_test gateway-down gateway_is_down a
 teardown
 finish
