@@ -91,6 +91,7 @@ Test(checklist, vpn)
 {
 	json_t *up = json_pack("[{s:s,s:s,s:s}]", "name", "VPN", "status", "up", "reason", "answers");
 	json_t *down = json_pack("[{s:s,s:s,s:s}]", "name", "VPN", "status", "down", "reason", "lost");
+	json_t *lossy = json_pack("[{s:s,s:s,s:s}]", "name", "VPN", "status", "warn", "reason", "loss 20 %");
 	json_t *tried = drill("wan-link", "passed", 3, 0), *failed = drill("wan-link", "failed", 3, 0),
 	       *old = drill("wan-link", "passed", 36, 0);
 
@@ -102,6 +103,8 @@ Test(checklist, vpn)
 	expect("ok", "VPN is up at this node");
 	judge_vpn(&d, &d.config->gateways[0], down, tried, NOW);
 	expect("fail", "VPN is down at this node: lost");
+	judge_vpn(&d, &d.config->gateways[0], lossy, tried, NOW);
+	expect("warn", "VPN is up at this node: loss 20 %");
 	judge_vpn(&d, &d.config->gateways[0], up, old, NOW);
 	expect("warn", "not tried for 35 days");
 	judge_vpn(&d, &d.config->gateways[0], up, failed, NOW);
@@ -114,6 +117,7 @@ Test(checklist, vpn)
 	expect("fail", "VPN is down at the master");
 	json_decref(up);
 	json_decref(down);
+	json_decref(lossy);
 	json_decref(tried);
 	json_decref(failed);
 	json_decref(old);

@@ -89,6 +89,9 @@ void judge_vpn(struct doctor *d, const struct config_gateway *gateway, const jso
 	else if (!row)
 		doctor_warn(d, "fairlead show sync; fairlead show gateways on the other node",
 			    "%s: the master can't be asked whether it is up", gateway->name);
+	else if (!strcmp(doctor_string(row, "status"), "warn")) /* it answers, and is used */
+		doctor_warn(d, "fairlead show gateways; its uplink", "%s is up at %s: %s", gateway->name, where,
+			    doctor_string(row, "reason"));
 	else if (strcmp(doctor_string(row, "status"), "up"))
 		doctor_fail(
 			d,
@@ -373,7 +376,7 @@ void judge_cellular(struct doctor *d, const char *name, const json_t *row, const
 	static const char *const names[] = { "gateway-down", NULL };
 	const json_t *last = json_object_get(drills, "gateway-down"), *shown = newest_passed(drills, names);
 
-	if (row && strcmp(doctor_string(row, "status"), "up"))
+	if (row && strcmp(doctor_string(row, "status"), "up") && strcmp(doctor_string(row, "status"), "warn"))
 		doctor_fail(d, "the modem, its SIM and its signal; fairlead show gateways", "%s is %s: %s", name,
 			    doctor_string(row, "status"), doctor_string(row, "reason"));
 	else if (doctor_is_fresh(last, now_ms) && doctor_number(last, "gap_ms") > CELLULAR_MS)
