@@ -33,13 +33,13 @@ ha() {
 		"\"sync_config\": { \"role\": \"$3\", \"sections\": [\"aliases\", \"rules\"] } }"
 }
 
-# left_is FILE RULES
+# left_is FILE RULES [ROLE]
 left_is() {
 	cat > "$FL_TMP/$1" << EOF
 {
   "node": { "name": "left" },
   "interfaces": { "sync": { "device": "sync" }, "lan": { "device": "lan" }, "dmz": { "device": "dmz" } },
-  $(ha 172.16.255.1 172.16.255.2 primary),
+  $(ha 172.16.255.1 172.16.255.2 "${3:-primary}"),
   "aliases": { "office": ["198.51.100.0/24"] },
   "rules": [ { "name": "of left", "action": "pass", "interface": "dmz", "sync": false }, $2 ]
 }
@@ -260,6 +260,19 @@ two_primaries() {
 	check "in step" slowwait 5 in_step
 }
 
+no_primary() {
+	left_is new.json "$PING, $NO_PING" secondary
+	check "made a secondary" fl left apply "$FL_TMP/new.json"
+	check "a reason here" slowwait 5 has_reason left "no node is the primary"
+	check "and there" slowwait 5 has_reason right "no node is the primary"
+	left_is new.json "$PING"
+	check "made the primary" fl left apply "$FL_TMP/new.json"
+	check "it gives" slowwait 10 rules_are right "of right ping"
+	left_is new.json "$PING, $NO_PING"
+	check "as before" fl left apply "$FL_TMP/new.json"
+	check "in step" slowwait 5 in_step
+}
+
 is_busy() {
 	fl left confirm 2>&1 | grep -q "another change waits for the other nodes"
 }
@@ -303,6 +316,7 @@ run_test cannot-take cannot_take
 run_test on-trial on_trial
 run_test for-itself for_itself
 run_test two-primaries two_primaries
+run_test no-primary no_primary
 run_test hangs hangs
 run_test busy busy
 teardown

@@ -451,6 +451,23 @@ static void reason_of(const struct ha_config *hc, const struct push_peer *peer, 
 							    peer->name, push->own.version, peer->error));
 }
 
+/* All are there, and none is the primary. One that is away may be. */
+static bool has_no_primary(const struct daemon *d, const struct push *push)
+{
+	const struct push_peer *peer;
+	size_t n = 0;
+
+	if (push->own.role != CONFIG_ROLE_SECONDARY)
+		return false;
+	LIST_FOREACH(peer, &push->peers, entry)
+	{
+		if (!peer->connected || peer->role == CONFIG_ROLE_PRIMARY)
+			return false;
+		n++;
+	}
+	return n && n >= d->apply.running->ha.n_peers;
+}
+
 void ha_config_reasons(struct daemon *d, json_t *reasons)
 {
 	struct ha_config *hc = d->ha_config;
@@ -460,6 +477,10 @@ void ha_config_reasons(struct daemon *d, json_t *reasons)
 	{
 		reason_of(hc, peer, reasons);
 	}
+	if (has_no_primary(d, &hc->push))
+		json_array_append_new(reasons,
+				      json_string("config sync: no node is the primary: nothing is pushed; make one of "
+						  "them the primary (ha.sync_config.role)"));
 	if (hc->edited && !d->apply.before)
 		json_array_append_new(
 			reasons, json_sprintf("config sync: the configuration was changed by hand since %s pushed "

@@ -298,7 +298,7 @@ void check_services(struct doctor *d)
 	if (!all || !d->config || !d->system || !doctor_shown(d, "status")) {
 		doctor_skip(d, "no daemon judges their packets");
 	} else if (has_other_ways(d)) {
-		doctor_ok(d, "there are devices outside of the configuration by which all can be reached");
+		doctor_skip(d, "there are devices outside of the configuration by which all can be reached");
 	} else {
 		listeners_read(all);
 		for (size_t i = 0; i < all->n; i++) {
