@@ -133,7 +133,8 @@ def udp(args):
     return 1 if failed else 0
 
 
-def main():
+def arguments(words=None):
+    """The command line's, or these."""
     parser = argparse.ArgumentParser()
     parser.add_argument("kind", choices=["tcp", "udp"])
     parser.add_argument("client")
@@ -147,7 +148,11 @@ def main():
     parser.add_argument("--source", help="the client's address")
     parser.add_argument("--bind", help="the server's address")
     parser.add_argument("--reverse", action="store_true")
-    args = parser.parse_args()
+    return parser.parse_args(words)
+
+
+def main():
+    args = arguments()
     sys.exit({"tcp": tcp, "udp": udp}[args.kind](args))
 
 

@@ -271,10 +271,10 @@ def transfer(lab, client, server, address, size, reverse=False, seconds=60, sour
     import transfer as program
 
     said = io.StringIO()
-    args = argparse.Namespace(client=lab.ns(client), server=lab.ns(server), address=address, numbers=[size], port=5001,
-                              to_port=None, seconds=seconds, source=source, bind=None, reverse=reverse)
+    words = ["tcp", lab.ns(client), lab.ns(server), address, str(size), "--seconds", str(seconds)]
+    words += (["--source", source] if source else []) + (["--reverse"] if reverse else [])
     with contextlib.redirect_stdout(said):
-        status = program.tcp(args)
+        status = program.tcp(program.arguments(words))
     check_equal(status, 0, "the transfer's status (%s)" % said.getvalue().strip())
     return said.getvalue()
 
