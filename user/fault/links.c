@@ -371,7 +371,12 @@ int links_resume(struct fault *f)
 		d->data = all + at; /* which stays */
 		at += d->len;
 	}
-	f->saved = err ? NULL : s;
+	f->saved = s;
+	if (err) {
+		free(s);
+		free(all);
+		f->saved = NULL;
+	}
 	if (err == -ENOENT)
 		return 0;
 	if (err) {
