@@ -216,6 +216,43 @@ Test(pair_trust, keys_are_changed_without_an_outage)
 	cr_expect_eq(A->happened[VHID_ROLE] + B->happened[VHID_ROLE], 3u, "those of the beginning");
 }
 
+static void keys_become(struct node *n, const struct sign_key *first, const struct sign_key *second,
+			const struct sign_key *third)
+{
+	n->keys = (struct sign_keys){ .n = 1 + !!second + !!third };
+	n->keys.key[0] = *first;
+	if (second)
+		n->keys.key[1] = *second;
+	if (third)
+		n->keys.key[2] = *third;
+	pair_node_configure(n);
+}
+
+/* Each goes by the key that it hears, until one of them has it no more: the other must hear the right one of two at once, whenever that is. */
+Test(pair_trust, a_key_ends_that_both_have_gone_by)
+{
+	const uint8_t id[SIGN_ID] = { 3 }, secret[32] = { 3 };
+	struct sign_key old, new, another;
+
+	pair_begin_known(&fast);
+	old = A->keys.key[0];
+	new = A->keys.key[1];
+	sign_key_make(&another, id, secret);
+	for (unsigned int i = 0; i < 40; i++) {
+		keys_become(A, &new, &old, NULL);
+		keys_become(B, &new, &another, &old);
+		pair_pass(SECOND / 4 + i * FAST_NS / 4, NULL);
+		keys_become(B, &new, &another, NULL);
+		pair_pass(SECOND, NULL);
+		cr_expect_eq(A->happened[VHID_ROLE] + B->happened[VHID_ROLE], 3u, "those of the beginning: %u", i);
+		keys_become(A, &old, NULL, NULL);
+		keys_become(B, &old, NULL, NULL);
+		pair_pass(SECOND, NULL);
+		A->happened[VHID_ROLE] = 3;
+		B->happened[VHID_ROLE] = 0;
+	}
+}
+
 /* Both are master then, as with a dead peer; but what is to be done is another thing. */
 Test(pair_trust, another_key_is_told_from_a_dead_peer)
 {

@@ -213,8 +213,8 @@ bool vhid_refuses(const struct vhid *one, uint64_t now_ns);
 /* ---- vhids_pair.c ---- */
 
 struct pair_peer *pair_peer_of(struct vhids *v, uint64_t node);
-/* Which key to send with: a peer's, or of all of them (NULL). NULL: there is none */
-const struct sign_key *pair_key(struct vhids *v, const struct pair_peer *peer);
+/* Which key adverts go by, which are for all peers. NULL: there is none */
+const struct sign_key *pair_key(struct vhids *v);
 struct sign_mark pair_next_mark(struct vhids *v);
 /* It was heard validly. */
 void pair_heard(struct pair_peer *peer, const struct sign_mark *mark, unsigned int key);

@@ -75,13 +75,13 @@ static int common_key(const struct vhids *v)
 	return key;
 }
 
-const struct sign_key *pair_key(struct vhids *v, const struct pair_peer *peer)
+const struct sign_key *pair_key(struct vhids *v)
 {
 	int key;
 
 	if (!v->pair.n || !v->pair.keys.n)
 		return NULL;
-	key = peer ? peer->key : common_key(v);
+	key = common_key(v);
 	return &v->pair.keys.key[key < 0 ? any_key(v) : (unsigned int)key];
 }
 
@@ -237,10 +237,10 @@ static struct beat_entry entry_of(const struct vhids *v, const struct vhid *one,
 	return e;
 }
 
-static void send_some(struct vhids *v, struct pair_peer *peer, size_t first, size_t n, unsigned int flags)
+static void send_some(struct vhids *v, struct pair_peer *peer, const struct sign_key *key, size_t first, size_t n,
+		      unsigned int flags)
 {
 	struct beat_entry entries[BEAT_ENTRIES_MAX];
-	const struct sign_key *key = pair_key(v, peer);
 	struct beat beat = { .flags = (uint8_t)flags,
 			     .node = v->pair.node,
 			     .interval_us = (uint32_t)(beat_interval_ns(v) / 1000),
@@ -254,20 +254,31 @@ static void send_some(struct vhids *v, struct pair_peer *peer, size_t first, siz
 		peer->sent++;
 }
 
+static void send_all(struct vhids *v, struct pair_peer *peer, const struct sign_key *key, unsigned int flags)
+{
+	size_t first, left;
+
+	for (first = 0; !first || first < v->n; first += BEAT_ENTRIES_MAX) {
+		left = v->n - first;
+		send_some(v, peer, key, first, left < BEAT_ENTRIES_MAX ? left : BEAT_ENTRIES_MAX, flags);
+	}
+}
+
+/*
+ * By each key, while it is not known which of them the peer has: it goes by what it hears, so that each interval in which it heard none of its own
+ * would be one more until it is understood here.
+ */
 void pair_beats(struct vhids *v, bool ending)
 {
 	unsigned int flags = (v->node.ready ? BEAT_READY : 0) | (v->pair.maintenance ? BEAT_MAINTENANCE : 0) |
 			     (ending ? BEAT_ENDING : 0);
-	size_t first, left;
 
 	v->pair.beat_now = false;
 	v->pair.next_beat_ns = v->now_ns + beat_interval_ns(v);
-	for (size_t i = 0; v->pair.keys.n && i < v->pair.n && !vhids_are_mute(v); i++)
-		for (first = 0; !first || first < v->n; first += BEAT_ENTRIES_MAX) {
-			left = v->n - first;
-			send_some(v, &v->pair.peers[i], first, left < BEAT_ENTRIES_MAX ? left : BEAT_ENTRIES_MAX,
-				  flags);
-		}
+	for (size_t i = 0; i < v->pair.n && !vhids_are_mute(v); i++)
+		for (unsigned int key = 0; key < v->pair.keys.n; key++)
+			if (v->pair.peers[i].key < 0 || v->pair.peers[i].key == (int)key)
+				send_all(v, &v->pair.peers[i], &v->pair.keys.key[key], flags);
 }
 
 void pair_run(struct vhids *v)

@@ -62,7 +62,7 @@ static void note_sending(struct vhids *v, struct vhid *one, int err)
 static size_t extend(struct vhids *v, const struct vhid *one, uint8_t packet[CARP_LEN + EXT_SENT], bool leaves,
 		     bool six)
 {
-	const struct sign_key *key = pair_key(v, NULL);
+	const struct sign_key *key = pair_key(v);
 	struct ext ext = { .node = v->pair.node,
 			   .interval_us = (uint32_t)(carp_interval_ns(&one->carp) / 1000),
 			   .demotion = one->carp.demotion };
@@ -149,7 +149,7 @@ uint64_t vhid_probe_next(const struct vhid *one)
 static void probe(struct vhids *v, struct vhid *one)
 {
 	uint8_t packet[CARP_LEN + EXT_SENT] = { 0 };
-	size_t len = pair_key(v, NULL) ? sizeof(packet) : CARP_LEN;
+	size_t len = pair_key(v) ? sizeof(packet) : CARP_LEN;
 	int err = 0, tried = 0;
 
 	carp_put_nobodys(packet);
